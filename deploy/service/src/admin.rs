@@ -1,0 +1,91 @@
+//! The operator's port: `/livez`, `/readyz` and `/metrics`, apart from public traffic.
+
+use std::sync::Arc;
+
+use http::{Method, StatusCode};
+use prometheus_client::registry::Registry;
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::http::{self as web, Answer};
+use crate::listen;
+
+/// A scraper, a load balancer and a person with curl, each with room to spare.
+const MAX_CONNECTIONS: usize = 32;
+
+/// The media type of OpenMetrics text 1.0.
+const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+
+/// Says whether the process can do its work now: `Err` says in words why not.
+pub type Readiness = Arc<dyn Fn() -> Result<(), String> + Send + Sync>;
+
+/// Serves the operator's port until `stop`.
+///
+/// # Errors
+/// When the listening socket itself fails.
+pub async fn serve(
+    listener: TcpListener,
+    registry: Registry,
+    ready: Readiness,
+    stop: CancellationToken,
+    tasks: TaskTracker,
+) -> anyhow::Result<()> {
+    let registry = Arc::new(registry);
+    listen::accept(listener, MAX_CONNECTIONS, stop.clone(), tasks, move |accepted| {
+        let (registry, ready, stop) = (Arc::clone(&registry), Arc::clone(&ready), stop.clone());
+        async move {
+            let listen::Accepted {
+                stream,
+                permit: Some(_permit),
+                ..
+            } = accepted
+            else {
+                return;
+            };
+            web::serve(stream, &stop, |request| {
+                let found = route(request.method(), request.uri().path(), &registry, &ready);
+                async { found }
+            })
+            .await;
+        }
+    })
+    .await
+}
+
+fn route(method: &Method, path: &str, registry: &Registry, ready: &Readiness) -> Answer {
+    if method != Method::GET && method != Method::HEAD {
+        return web::text(StatusCode::METHOD_NOT_ALLOWED, "GET only\n");
+    }
+    match path {
+        "/livez" => web::text(StatusCode::OK, "alive\n"),
+        "/readyz" => match ready() {
+            Ok(()) => web::text(StatusCode::OK, "ready\n"),
+            Err(why) => web::text(StatusCode::SERVICE_UNAVAILABLE, format!("not ready: {why}\n")),
+        },
+        "/metrics" => {
+            let mut body = String::new();
+            match prometheus_client::encoding::text::encode(&mut body, registry) {
+                Ok(()) => web::answer(StatusCode::OK, OPEN_METRICS, body),
+                Err(error) => web::text(StatusCode::INTERNAL_SERVER_ERROR, format!("{error}\n")),
+            }
+        }
+        _ => web::text(StatusCode::NOT_FOUND, "there are /livez, /readyz and /metrics\n"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn readiness_is_told_by_status() {
+        let registry = Registry::default();
+        let of = |ready: Result<(), String>| {
+            let ready: Readiness = Arc::new(move || ready.clone());
+            route(&Method::GET, "/readyz", &registry, &ready).status()
+        };
+        assert_eq!(of(Ok(())), StatusCode::OK);
+        assert_eq!(of(Err("draining".to_owned())), StatusCode::SERVICE_UNAVAILABLE);
+    }
+}

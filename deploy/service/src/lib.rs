@@ -1,0 +1,13 @@
+//! What turns a library into a deployable process, the same for every program of Saoma.
+//!
+//! In the order in which a process lives: [`settings`] are read and checked, [`logging`] starts,
+//! [`listen`] binds the ports and accepts, [`http`] serves a connection within limits, [`admin`]
+//! answers the operator, and [`stop`] hears the signal and bounds the drain. Nothing here knows
+//! about logins, WeChat or the internal wire.
+
+pub mod admin;
+pub mod http;
+pub mod listen;
+pub mod logging;
+pub mod settings;
+pub mod stop;

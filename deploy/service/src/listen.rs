@@ -1,0 +1,196 @@
+//! Binding a port and accepting on it.
+//!
+//! One loop for every port of every program: a permit is taken before the task is spawned, the
+//! handshake happens inside the task, a peer's fault never ends the loop, and running out of
+//! descriptors makes it wait instead of spin.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context;
+use socket2::SockRef;
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+/// Connections that the kernel keeps for us while we are busy. tokio's own default of 1,024 was seen
+/// to overflow when as many browsers came at once, and each one dropped waits a second.
+pub const BACKLOG: u32 = 4096;
+
+/// How long the loop waits when the process is out of descriptors or memory.
+const EXHAUSTED_PAUSE: Duration = Duration::from_millis(100);
+
+/// Data that the peer's host does not acknowledge for this long ends the connection, so that a
+/// vanished peer does not hold a descriptor for the quarter of an hour that TCP would give it.
+const UNACKNOWLEDGED: Duration = Duration::from_secs(30);
+
+/// Refusals that may be under way at once when a port is full; beyond it connections are just closed.
+const MAX_REFUSING: usize = 64;
+
+/// Binds `address` with [`BACKLOG`]; port 0 takes a free one.
+///
+/// # Errors
+/// Says which `setting` and address could not be bound, and why.
+pub fn bind(setting: &str, address: SocketAddr) -> anyhow::Result<TcpListener> {
+    let open = || -> io::Result<TcpListener> {
+        let socket = if address.is_ipv4() {
+            TcpSocket::new_v4()?
+        } else {
+            TcpSocket::new_v6()?
+        };
+        socket.set_reuseaddr(true)?;
+        socket.bind(address)?;
+        socket.listen(BACKLOG)
+    };
+    open()
+        .with_context(|| format!("{setting}: cannot listen on {address}; is another program using the port?"))
+}
+
+/// A connection that has been accepted.
+#[derive(Debug)]
+pub struct Accepted {
+    /// The connection, with `TCP_NODELAY` and a limit on unacknowledged data set.
+    pub stream: TcpStream,
+    /// The other end, as the kernel sees it.
+    pub peer: SocketAddr,
+    /// The place that the connection holds until it is dropped; `None` when the port is full, and
+    /// then the connection should be told so and closed.
+    pub permit: Option<OwnedSemaphorePermit>,
+}
+
+/// Accepts until `stop`, and spawns `handle` on `tasks` for each connection, at most `limit` at once.
+///
+/// # Errors
+/// When the listening socket itself has failed; a peer's fault or a lack of descriptors is not one.
+pub async fn accept<H, F>(
+    listener: TcpListener,
+    limit: usize,
+    stop: CancellationToken,
+    tasks: TaskTracker,
+    mut handle: H,
+) -> anyhow::Result<()>
+where
+    H: FnMut(Accepted) -> F,
+    F: Future<Output = ()> + Send + 'static,
+{
+    let places = Arc::new(Semaphore::new(limit));
+    let refusals = Arc::new(Semaphore::new(MAX_REFUSING));
+    loop {
+        let accepted = tokio::select! {
+            () = stop.cancelled() => return Ok(()),
+            accepted = listener.accept() => accepted,
+        };
+        let (stream, peer) = match accepted {
+            Ok(connection) => connection,
+            Err(error) if is_peers_fault(&error) => continue,
+            Err(error) if is_exhaustion(&error) => {
+                tracing::warn!(%error, "cannot accept: out of descriptors or memory; trying again");
+                tokio::time::sleep(EXHAUSTED_PAUSE).await;
+                continue;
+            }
+            Err(error) => return Err(error).context("the listening socket failed"),
+        };
+        if let Err(error) = tune(&stream) {
+            tracing::debug!(%peer, %error, "a connection was gone before it was served");
+            continue;
+        }
+        let permit = Arc::clone(&places).try_acquire_owned().ok();
+        let refusal = match permit {
+            Some(_) => None,
+            None => match Arc::clone(&refusals).try_acquire_owned() {
+                Ok(refusal) => Some(refusal),
+                Err(_) => continue,
+            },
+        };
+        let served = handle(Accepted { stream, peer, permit });
+        tasks.spawn(async move {
+            served.await;
+            drop(refusal);
+        });
+    }
+}
+
+fn tune(stream: &TcpStream) -> io::Result<()> {
+    stream.set_nodelay(true)?;
+    SockRef::from(stream).set_tcp_user_timeout(Some(UNACKNOWLEDGED))
+}
+
+/// Linux reports an error that was pending on the new connection as accept's own: see accept(2).
+fn is_peers_fault(error: &io::Error) -> bool {
+    use io::ErrorKind as Kind;
+    matches!(
+        error.kind(),
+        Kind::ConnectionAborted
+            | Kind::ConnectionReset
+            | Kind::ConnectionRefused
+            | Kind::Interrupted
+            | Kind::TimedOut
+            | Kind::NetworkUnreachable
+            | Kind::HostUnreachable
+            | Kind::NetworkDown
+    )
+}
+
+/// EMFILE, ENFILE, ENOBUFS and ENOMEM, by their numbers on Linux: the standard library has no names for
+/// the first three.
+fn is_exhaustion(error: &io::Error) -> bool {
+    matches!(error.raw_os_error(), Some(24 | 23 | 105 | 12))
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_full_port_is_told_so_and_frees_its_places() {
+        let listener = bind("TEST_LISTEN", "127.0.0.1:0".parse().unwrap()).unwrap();
+        let address = listener.local_addr().unwrap();
+        let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
+        let served = tokio::spawn(accept(
+            listener,
+            1,
+            stop.clone(),
+            tasks.clone(),
+            |mut accepted| async move {
+                let word: &[u8] = if accepted.permit.is_some() { b"in" } else { b"no" };
+                accepted.stream.write_all(word).await.unwrap();
+                // Held until the peer hangs up.
+                let _ = accepted.stream.read_u8().await;
+            },
+        ));
+        let ask = || async {
+            let mut stream = TcpStream::connect(address).await.unwrap();
+            let mut word = [0; 2];
+            stream.read_exact(&mut word).await.unwrap();
+            (stream, word)
+        };
+
+        let (first, word) = ask().await;
+        assert_eq!(&word, b"in");
+        assert_eq!(&ask().await.1, b"no");
+        drop(first);
+        while &ask().await.1 != b"in" {}
+
+        assert!(crate::stop::drain(&stop, &tasks, Duration::from_secs(5)).await);
+        served.await.unwrap().unwrap();
+    }
+
+    #[test]
+    fn a_taken_port_names_the_setting() {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .unwrap();
+        let _inside = runtime.enter();
+        let taken = bind("FIRST", "127.0.0.1:0".parse().unwrap()).unwrap();
+        let error = bind("GATEWAY_LISTEN", taken.local_addr().unwrap()).unwrap_err();
+        assert!(format!("{error:#}").contains("GATEWAY_LISTEN"), "{error:#}");
+    }
+}

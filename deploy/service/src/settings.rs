@@ -1,0 +1,260 @@
+//! Settings: environment variables and equal flags, secrets from the environment or a file.
+//!
+//! A wrong or missing setting ends the start with exit code 64 (`EX_USAGE` of sysexits.h) and one
+//! line that names it. Nothing is bound before the settings have been found good.
+
+use std::ffi::{OsStr, OsString};
+use std::fmt::Display;
+use std::fs;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::Parser;
+use clap::builder::Resettable;
+use secrecy::SecretString;
+
+/// The exit code of a process whose settings are wrong: `EX_USAGE`.
+pub const EXIT_USAGE: u8 = 64;
+
+/// A secret in a file is a key or a password, not a document.
+const MAX_SECRET_FILE: u64 = 64 * 1024;
+
+/// A setting that is wrong or missing. Its text is one line, names the setting and says what to do.
+#[derive(Debug, thiserror::Error)]
+#[error("{name}: {problem}")]
+pub struct SettingError {
+    name: String,
+    problem: String,
+}
+
+impl SettingError {
+    /// Says that the setting `name` has `problem`.
+    pub fn new(name: impl Into<String>, problem: impl Display) -> Self {
+        Self {
+            name: name.into(),
+            problem: problem.to_string(),
+        }
+    }
+}
+
+/// Why [`parse`] gave no settings: what to print, and the exit code that goes with it.
+#[derive(Debug)]
+pub struct NoSettings {
+    /// `--help` or `--version` text, or one line about what is wrong.
+    pub text: String,
+    /// 0 when help or the version was asked for, else [`EXIT_USAGE`].
+    pub code: u8,
+}
+
+impl NoSettings {
+    /// Prints the text where it belongs and gives the exit code.
+    #[expect(clippy::print_stdout, reason = "this is what --help and --version are for")]
+    pub fn report(&self, program: &str) -> ExitCode {
+        if self.code == 0 {
+            print!("{}", self.text);
+        } else {
+            eprintln!("{program}: {}", self.text);
+        }
+        ExitCode::from(self.code)
+    }
+}
+
+impl From<SettingError> for NoSettings {
+    fn from(error: SettingError) -> Self {
+        Self {
+            text: error.to_string(),
+            code: EXIT_USAGE,
+        }
+    }
+}
+
+/// Reads the settings `T` from the command line and the environment.
+///
+/// An environment variable that is set but empty counts as not set, because compose files and unit
+/// files pass empty variables for what an operator left out.
+///
+/// # Errors
+/// [`NoSettings`] when help or the version was asked for, or when a setting is wrong.
+pub fn parse<T: Parser>(arguments: impl IntoIterator<Item = OsString>) -> Result<T, NoSettings> {
+    let command = T::command().mut_args(|argument| {
+        let empty = argument
+            .get_env()
+            .and_then(std::env::var_os)
+            .is_some_and(|value| value.is_empty());
+        if empty {
+            argument.env(Resettable::Reset)
+        } else {
+            argument
+        }
+    });
+    command
+        .try_get_matches_from(arguments)
+        .and_then(|mut found| T::from_arg_matches_mut(&mut found))
+        .map_err(|error| match error.kind() {
+            clap::error::ErrorKind::DisplayHelp | clap::error::ErrorKind::DisplayVersion => NoSettings {
+                text: error.to_string(),
+                code: 0,
+            },
+            _ => NoSettings {
+                text: first_line(&error.to_string()),
+                code: EXIT_USAGE,
+            },
+        })
+}
+
+/// clap explains itself over several lines; the first paragraph holds the name and the fault.
+fn first_line(text: &str) -> String {
+    let paragraph = text
+        .strip_prefix("error: ")
+        .unwrap_or(text)
+        .split("\n\n")
+        .next()
+        .unwrap_or_default();
+    paragraph.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+/// Reads the secret `name` from the environment, or from the file that `<name>_FILE` names.
+///
+/// One trailing line break is taken off a file's text, because editors and `echo` put it there.
+/// An empty variable counts as not set.
+///
+/// # Errors
+/// When both are set, the file cannot be read, or the secret is empty or not UTF-8. The text never
+/// holds the secret.
+pub fn secret(name: &str) -> Result<Option<SecretString>, SettingError> {
+    secret_from(name, |variable| std::env::var_os(variable))
+}
+
+fn secret_from(
+    name: &str,
+    lookup: impl Fn(&str) -> Option<OsString>,
+) -> Result<Option<SecretString>, SettingError> {
+    let file_name = format!("{name}_FILE");
+    let set = |variable: &str| lookup(variable).filter(|value| !value.is_empty());
+    match (set(name), set(&file_name)) {
+        (None, None) => Ok(None),
+        (Some(_), Some(_)) => Err(SettingError::new(
+            name,
+            format!("set it or {file_name}, not both"),
+        )),
+        (Some(value), None) => {
+            let text = value
+                .into_string()
+                .map_err(|_| SettingError::new(name, "is not UTF-8"))?;
+            Ok(Some(SecretString::from(text)))
+        }
+        (None, Some(path)) => read_secret(&path).map(Some).map_err(|problem| {
+            SettingError::new(
+                file_name,
+                format!("{}: {problem}", path.to_string_lossy().escape_debug()),
+            )
+        }),
+    }
+}
+
+fn read_secret(path: &OsStr) -> Result<SecretString, String> {
+    let size = fs::metadata(path).map_err(|error| error.to_string())?.len();
+    if size > MAX_SECRET_FILE {
+        return Err(format!(
+            "is {size} bytes long; a secret has at most {MAX_SECRET_FILE}"
+        ));
+    }
+    let text = fs::read_to_string(path).map_err(|error| error.to_string())?;
+    let text = text.strip_suffix('\n').unwrap_or(&text);
+    let text = text.strip_suffix('\r').unwrap_or(text);
+    if text.is_empty() {
+        Err("is empty".to_owned())
+    } else {
+        Ok(SecretString::from(text))
+    }
+}
+
+/// As [`secret`], for one that must be there.
+///
+/// # Errors
+/// As [`secret`], and when the secret is not set.
+pub fn required_secret(name: &str) -> Result<SecretString, SettingError> {
+    secret(name)?.ok_or_else(|| SettingError::new(name, format!("is not set; set it or {name}_FILE")))
+}
+
+/// Reads a length of time such as `120s`, `1500ms` or `2m`, for use as a clap value parser.
+///
+/// # Errors
+/// When the text has no unit or is no length of time.
+pub fn duration(text: &str) -> Result<Duration, String> {
+    humantime::parse_duration(text).map_err(|error| format!("{error}; write for example 120s or 1500ms"))
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use std::io::Write;
+
+    use secrecy::ExposeSecret;
+
+    use super::*;
+
+    #[derive(Debug, Parser)]
+    struct Example {
+        #[arg(long, default_value = "120s", value_parser = duration)]
+        login_ttl: Duration,
+        #[arg(long)]
+        needed: String,
+    }
+
+    fn words(text: &str) -> Vec<OsString> {
+        text.split(' ').map(OsString::from).collect()
+    }
+
+    #[test]
+    fn a_wrong_setting_is_one_line_that_names_it() {
+        let error = parse::<Example>(words("x --login-ttl soon --needed y")).unwrap_err();
+        assert_eq!(error.code, EXIT_USAGE);
+        assert!(error.text.contains("--login-ttl"), "{}", error.text);
+        assert!(!error.text.contains('\n'), "{}", error.text);
+
+        let missing = parse::<Example>(words("x")).unwrap_err();
+        assert_eq!(missing.code, EXIT_USAGE);
+        assert!(missing.text.contains("--needed"), "{}", missing.text);
+        assert!(!missing.text.contains('\n'), "{}", missing.text);
+    }
+
+    #[test]
+    fn help_is_no_error() {
+        assert_eq!(parse::<Example>(words("x --help")).unwrap_err().code, 0);
+    }
+
+    #[test]
+    fn a_secret_comes_from_the_variable_or_the_file_but_not_both() {
+        let mut file = tempfile::NamedTempFile::new().unwrap();
+        file.write_all(b"from the file\r\n").unwrap();
+        let path = file.path().as_os_str().to_owned();
+        let of = |direct: Option<&str>, path: Option<OsString>| {
+            let direct = direct.map(OsString::from);
+            secret_from("KEY", move |name| {
+                if name == "KEY" {
+                    direct.clone()
+                } else {
+                    path.clone()
+                }
+            })
+        };
+
+        assert_eq!(of(Some("plain"), None).unwrap().unwrap().expose_secret(), "plain");
+        assert_eq!(
+            of(None, Some(path.clone())).unwrap().unwrap().expose_secret(),
+            "from the file"
+        );
+        assert!(of(None, None).unwrap().is_none());
+        assert!(of(Some(""), None).unwrap().is_none(), "empty counts as not set");
+        let both = of(Some("s3cret"), Some(path)).unwrap_err().to_string();
+        assert!(both.contains("KEY_FILE") && !both.contains("s3cret"), "{both}");
+        assert!(
+            of(None, Some("/nowhere/at/all".into()))
+                .unwrap_err()
+                .to_string()
+                .contains("KEY_FILE")
+        );
+    }
+}

@@ -1,0 +1,139 @@
+//! The Rust client: one lasting connection, many notices in flight, each with its own deadline.
+//!
+//! A task of its own owns the connection. It reconnects with back-off and jitter, takes the next address
+//! when one fails, and sends again whatever lost its connection before the answer came, which the wire
+//! makes safe. What did not come back by its deadline is told apart: [`NoAnswer::NotSent`] was certainly
+//! not recorded, [`NoAnswer::Unknown`] perhaps was.
+
+mod call;
+mod connection;
+mod reconnect;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::time::Instant;
+
+use self::call::{Call, Fate};
+use crate::auth::Key;
+use crate::message::{Answer, Notice};
+use crate::scene::random_name;
+
+/// Notices that wait for the connection; one more waits outside, within its own deadline.
+const QUEUE: usize = 1024;
+
+/// Who connects where.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// The client's name, as the gateway knows it.
+    pub name: String,
+    /// The key of that name.
+    pub key: Key,
+    /// `host:port` of the gateways' internal ports, tried in turn.
+    pub addresses: Vec<String>,
+}
+
+/// A handle to the connection; clones share it. When the last one is dropped, the connection closes.
+#[derive(Debug, Clone)]
+pub struct Client {
+    calls: mpsc::Sender<Call>,
+    connected: watch::Receiver<bool>,
+    ids: Arc<Ids>,
+}
+
+/// Why there is no answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum NoAnswer {
+    /// The notice never left this process: it is certainly not recorded.
+    #[error("the notice could not be sent in time, so it is not recorded")]
+    NotSent,
+    /// The notice was sent and no answer came: perhaps it is recorded. Sending the same again is safe.
+    #[error("the notice was sent and no answer came in time, so perhaps it is recorded")]
+    Unknown,
+}
+
+impl Client {
+    /// Starts the connection's task on the current runtime. It connects by itself and keeps at it.
+    ///
+    /// # Panics
+    /// Outside a tokio runtime.
+    #[must_use]
+    pub fn start(settings: Settings) -> Self {
+        let (calls, queue) = mpsc::channel(QUEUE);
+        let (link, connected) = watch::channel(false);
+        tokio::spawn(reconnect::run(settings, queue, link));
+        Self {
+            calls,
+            connected,
+            ids: Arc::new(Ids::new()),
+        }
+    }
+
+    /// Whether a gateway has accepted this client and the connection stands.
+    #[must_use]
+    pub fn is_connected(&self) -> bool {
+        *self.connected.borrow()
+    }
+
+    /// Waits until a gateway has accepted this client.
+    pub async fn connected(&self) {
+        // An error means that the task is gone, and with it the runtime.
+        let _ = self.connected.clone().wait_for(|connected| *connected).await;
+    }
+
+    /// Sends a notice and waits for its answer until `deadline`.
+    ///
+    /// A notice whose connection breaks is sent again on the next one, so the answer may say `repeat`.
+    /// Dropping the future gives the notice up: what has not been sent is not sent any more.
+    ///
+    /// # Errors
+    /// [`NoAnswer`], which tells "certainly not recorded" from "perhaps recorded".
+    pub async fn send(&self, notice: Notice, deadline: Instant) -> Result<Answer, NoAnswer> {
+        let fate = Fate::waiting();
+        let (reply, answer) = oneshot::channel();
+        let call = Call {
+            id: self.ids.next(),
+            notice,
+            fate: fate.clone(),
+            reply,
+        };
+        let answered = async {
+            self.calls.send(call).await.ok()?;
+            answer.await.ok()
+        };
+        match tokio::time::timeout_at(deadline, answered).await {
+            Ok(Some(answer)) => Ok(answer),
+            _ => Err(fate.give_up()),
+        }
+    }
+}
+
+/// Names for notices that no other process of the same client has used: without `by` the gateway takes
+/// the same client and `id` for the same notice.
+#[derive(Debug)]
+struct Ids {
+    process: String,
+    next: AtomicU64,
+}
+
+impl Ids {
+    fn new() -> Self {
+        let process = random_name()
+            .iter()
+            .take(10)
+            .map(|byte| char::from(*byte))
+            .collect();
+        Self {
+            process,
+            next: AtomicU64::new(1),
+        }
+    }
+
+    fn next(&self) -> String {
+        format!("{}-{}", self.process, self.next.fetch_add(1, Ordering::Relaxed))
+    }
+}
+
+#[cfg(test)]
+mod tests;

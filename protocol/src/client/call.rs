@@ -1,0 +1,68 @@
+//! One notice on its way, and its fate, which the caller and the connection decide between them.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, Ordering};
+
+use tokio::sync::oneshot;
+
+use super::NoAnswer;
+use crate::message::{Answer, ClientMessage, Notice};
+
+/// A notice, and where its answer goes.
+#[derive(Debug)]
+pub(super) struct Call {
+    pub(super) id: String,
+    pub(super) notice: Notice,
+    pub(super) fate: Fate,
+    pub(super) reply: oneshot::Sender<Answer>,
+}
+
+impl Call {
+    /// The frame to send, unless the caller has given up. From here on the notice counts as sent.
+    pub(super) fn to_send(&self) -> Option<ClientMessage> {
+        if self.reply.is_closed() || !self.fate.send() {
+            return None;
+        }
+        Some(ClientMessage::Notice {
+            id: Some(self.id.clone()),
+            notice: self.notice.clone(),
+        })
+    }
+}
+
+const WAITING: u8 = 0;
+const SENT: u8 = 1;
+const GIVEN_UP: u8 = 2;
+
+/// Whether a notice has left the process. One side decides, the other learns: a notice that was given up
+/// as not sent is never sent.
+#[derive(Debug, Clone)]
+pub(super) struct Fate(Arc<AtomicU8>);
+
+impl Fate {
+    pub(super) fn waiting() -> Self {
+        Self(Arc::new(AtomicU8::new(WAITING)))
+    }
+
+    /// Decides for sending; false when the caller has given up.
+    fn send(&self) -> bool {
+        match self
+            .0
+            .compare_exchange(WAITING, SENT, Ordering::AcqRel, Ordering::Acquire)
+        {
+            Ok(_) => true,
+            Err(now) => now == SENT,
+        }
+    }
+
+    /// Decides against waiting any longer.
+    pub(super) fn give_up(&self) -> NoAnswer {
+        match self
+            .0
+            .compare_exchange(WAITING, GIVEN_UP, Ordering::AcqRel, Ordering::Acquire)
+        {
+            Err(SENT) => NoAnswer::Unknown,
+            _ => NoAnswer::NotSent,
+        }
+    }
+}

@@ -1,0 +1,215 @@
+//! One connection: the handshake, then notices out and answers in, until it ends.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use futures_util::{SinkExt, StreamExt};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::sync::{mpsc, watch};
+use tokio::time::{Instant, sleep_until, timeout};
+use tokio_util::codec::Framed;
+
+use super::Settings;
+use super::call::Call;
+use crate::VERSION;
+use crate::codec::{Codec, FrameError};
+use crate::message::{ClientMessage, Hello, ServerMessage};
+
+/// The gateway speaks first, and at once.
+const HELLO_WITHIN: Duration = Duration::from_secs(5);
+
+/// A write that takes longer means that the gateway does not read.
+const WRITE_WITHIN: Duration = Duration::from_secs(5);
+
+/// With something unanswered and not a word heard for this long, the connection counts as dead: a
+/// partition would otherwise be noticed only when TCP gives up, many minutes later.
+const SILENCE: Duration = Duration::from_secs(5);
+
+/// Notices in flight; the gateway stops reading beyond its own limit anyway.
+const IN_FLIGHT: usize = 256;
+
+/// Why a connection ended.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum End {
+    /// Nobody holds the client any more, and everything has been answered.
+    #[error("the client was dropped")]
+    Unused,
+    #[error("the gateway closed the connection")]
+    Closed,
+    #[error("the gateway drains")]
+    Bye,
+    #[error("the gateway refused: {code}: {message}")]
+    Refused { code: String, message: String },
+    #[error("the gateway speaks version {0} of the wire, this client {VERSION}")]
+    Version(u32),
+    #[error("the gateway did not say hello")]
+    NoHello,
+    #[error("the gateway does not answer")]
+    Silent,
+    #[error(transparent)]
+    Wire(#[from] FrameError),
+}
+
+/// A connection after its handshake.
+#[derive(Debug)]
+pub(super) struct Connection<S> {
+    frames: Framed<S, Codec<ServerMessage>>,
+    heartbeat: Duration,
+    /// Notices that were sent and not answered, by their id. They outlive the connection.
+    pending: HashMap<String, Call>,
+    pings: u32,
+    last_sent: Instant,
+    /// When the oldest unanswered thing was sent, or the last word was heard since.
+    waiting_since: Instant,
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
+    /// Hears hello and proves the key. The gateway says nothing to a good proof, so a ping goes with it:
+    /// its pong says that the client is in.
+    pub(super) async fn open(stream: S, settings: &Settings) -> Result<Self, End> {
+        let mut frames = Framed::new(stream, Codec::<ServerMessage>::default());
+        let hello = match timeout(HELLO_WITHIN, frames.next()).await {
+            Err(_) => return Err(End::NoHello),
+            Ok(None) => return Err(End::Closed),
+            Ok(Some(Ok(ServerMessage::Hello(hello)))) => hello,
+            Ok(Some(Ok(ServerMessage::Error { code, message }))) => {
+                return Err(End::Refused { code, message });
+            }
+            Ok(Some(Ok(_))) => return Err(End::NoHello),
+            Ok(Some(Err(error))) => return Err(error.into()),
+        };
+        let Hello {
+            version,
+            challenge,
+            heartbeat,
+            ..
+        } = hello;
+        if version != VERSION {
+            return Err(End::Version(version));
+        }
+        let now = Instant::now();
+        let mut connection = Self {
+            frames,
+            heartbeat: Duration::from_secs(u64::from(heartbeat.max(1))),
+            pending: HashMap::new(),
+            pings: 1,
+            last_sent: now,
+            waiting_since: now,
+        };
+        let proof = settings.key.proof(&challenge);
+        let auth = ClientMessage::Auth {
+            client: settings.name.clone(),
+            proof,
+        };
+        connection.write([auth, ClientMessage::Ping { id: None }]).await?;
+        Ok(connection)
+    }
+
+    /// Sends what is in `unanswered` again, then whatever comes from `queue`, and hands answers out, until
+    /// the connection ends. What is unanswered then is put back into `unanswered`.
+    pub(super) async fn run(
+        mut self,
+        queue: &mut mpsc::Receiver<Call>,
+        unanswered: &mut Vec<Call>,
+        link: &watch::Sender<bool>,
+    ) -> End {
+        let end = match self.send_all(std::mem::take(unanswered)).await {
+            Ok(()) => self.converse(queue, link).await,
+            Err(end) => end,
+        };
+        unanswered.extend(self.pending.into_values());
+        end
+    }
+
+    /// Waits for three things: a message from the gateway, the next moment at which a ping is due or the
+    /// silence is too long, and a notice to send.
+    async fn converse(&mut self, queue: &mut mpsc::Receiver<Call>, link: &watch::Sender<bool>) -> End {
+        let mut open = true;
+        let mut bye = false;
+        loop {
+            if self.pending.is_empty() && (bye || !open) {
+                return if bye { End::Bye } else { End::Unused };
+            }
+            let is_waiting = self.pings > 0 || !self.pending.is_empty();
+            let silent_at = self.waiting_since + SILENCE;
+            let ping_at = self.last_sent + self.heartbeat;
+            let room = IN_FLIGHT.saturating_sub(self.pending.len());
+            tokio::select! {
+                message = self.frames.next() => match message {
+                    None => return End::Closed,
+                    Some(Err(error)) => return error.into(),
+                    Some(Ok(message)) => {
+                        self.waiting_since = Instant::now();
+                        match message {
+                            ServerMessage::Answer(answer) => {
+                                let id = answer.id.as_deref().unwrap_or_default();
+                                if let Some(call) = self.pending.remove(id) {
+                                    // The caller may have given up in the meantime.
+                                    let _ = call.reply.send(answer);
+                                }
+                            }
+                            ServerMessage::Pong { .. } => {
+                                self.pings = self.pings.saturating_sub(1);
+                                link.send_replace(true);
+                            }
+                            ServerMessage::Bye => bye = true,
+                            ServerMessage::Error { code, message } => return End::Refused { code, message },
+                            ServerMessage::Hello(_) | ServerMessage::Unknown => {}
+                        }
+                    }
+                },
+                () = sleep_until(silent_at), if is_waiting => return End::Silent,
+                () = sleep_until(ping_at) => {
+                    self.start_waiting();
+                    self.pings += 1;
+                    if let Err(end) = self.write([ClientMessage::Ping { id: None }]).await {
+                        return end;
+                    }
+                }
+                calls = receive(queue, room), if open && !bye && room > 0 => {
+                    open = !calls.is_empty();
+                    if let Err(end) = self.send_all(calls).await {
+                        return end;
+                    }
+                }
+            }
+        }
+    }
+
+    async fn send_all(&mut self, calls: Vec<Call>) -> Result<(), End> {
+        let mut messages = Vec::with_capacity(calls.len());
+        self.start_waiting();
+        for call in calls {
+            if let Some(message) = call.to_send() {
+                messages.push(message);
+                self.pending.insert(call.id.clone(), call);
+            }
+        }
+        self.write(messages).await
+    }
+
+    fn start_waiting(&mut self) {
+        if self.pings == 0 && self.pending.is_empty() {
+            self.waiting_since = Instant::now();
+        }
+    }
+
+    async fn write(&mut self, messages: impl IntoIterator<Item = ClientMessage>) -> Result<(), End> {
+        let all = async {
+            for message in messages {
+                self.frames.feed(message).await?;
+            }
+            SinkExt::<ClientMessage>::flush(&mut self.frames).await
+        };
+        timeout(WRITE_WITHIN, all).await.map_err(|_| End::Silent)??;
+        self.last_sent = Instant::now();
+        Ok(())
+    }
+}
+
+/// Takes what waits, at most `most`; nothing means that nobody holds the client any more.
+async fn receive(queue: &mut mpsc::Receiver<Call>, most: usize) -> Vec<Call> {
+    let mut calls = Vec::new();
+    queue.recv_many(&mut calls, most).await;
+    calls
+}

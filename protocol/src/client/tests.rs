@@ -1,0 +1,242 @@
+//! The client against a gateway that each test plays itself.
+
+#![allow(clippy::unwrap_used)]
+
+use std::time::Duration;
+
+use futures_util::{SinkExt, StreamExt};
+use secrecy::SecretString;
+use tokio::net::{TcpListener, TcpStream};
+use tokio_util::codec::Framed;
+
+use super::*;
+use crate::codec::{Codec, MAX_FRAME};
+use crate::message::{ClientMessage, Hello, ServerMessage, State, Status};
+use crate::{Scene, VERSION};
+
+type Frames = Framed<TcpStream, Codec<ClientMessage>>;
+
+struct Gateway {
+    listener: TcpListener,
+    key: Key,
+}
+
+impl Gateway {
+    async fn start() -> (Self, Client) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let key = Key::new(&SecretString::from("a key for tests, of 32 bytes or more")).unwrap();
+        let addresses = vec![listener.local_addr().unwrap().to_string()];
+        let client = Client::start(Settings {
+            name: "callback".to_owned(),
+            key: key.clone(),
+            addresses,
+        });
+        (Self { listener, key }, client)
+    }
+
+    /// Takes a connection through the handshake.
+    async fn accept(&self) -> Frames {
+        let mut frames = Framed::new(self.listener.accept().await.unwrap().0, Codec::default());
+        let hello = Hello {
+            version: VERSION,
+            challenge: crate::auth::challenge(),
+            max_frame: u32::try_from(MAX_FRAME).unwrap(),
+            heartbeat: 30,
+        };
+        frames.send(ServerMessage::Hello(hello.clone())).await.unwrap();
+        let Some(Ok(ClientMessage::Auth { client, proof })) = frames.next().await else {
+            panic!()
+        };
+        assert_eq!(client, "callback");
+        assert!(self.key.verifies(&hello.challenge, &proof));
+        let Some(Ok(ClientMessage::Ping { id })) = frames.next().await else {
+            panic!()
+        };
+        frames.send(ServerMessage::Pong { id }).await.unwrap();
+        frames
+    }
+}
+
+async fn next_id(frames: &mut Frames) -> String {
+    match frames.next().await {
+        Some(Ok(ClientMessage::Notice { id: Some(id), .. })) => id,
+        message => panic!("{message:?}"),
+    }
+}
+
+fn delivered(id: String) -> ServerMessage {
+    let answer = Answer {
+        id: Some(id),
+        state: Some(State::Scanned),
+        ..Answer::new(Status::Delivered)
+    };
+    ServerMessage::Answer(answer)
+}
+
+fn claim() -> Notice {
+    Notice::Claim {
+        scene: Scene::random(),
+        by: "person".to_owned(),
+        number: None,
+    }
+}
+
+fn soon() -> Instant {
+    Instant::now() + Duration::from_secs(30)
+}
+
+#[tokio::test]
+async fn answers_find_their_notices_in_any_order() {
+    let (gateway, client) = Gateway::start().await;
+    let (one, two) = (
+        client.send(claim(), soon()),
+        client.send(
+            Notice::Query {
+                scene: Scene::random(),
+            },
+            soon(),
+        ),
+    );
+    let answers = async {
+        let mut frames = gateway.accept().await;
+        let (first, second) = (next_id(&mut frames).await, next_id(&mut frames).await);
+        let mut other = Answer::new(Status::Unknown);
+        other.id = Some(second);
+        frames.send(ServerMessage::Answer(other)).await.unwrap();
+        frames.send(delivered(first)).await.unwrap();
+        frames
+    };
+    let (one, two, _frames) = tokio::join!(one, two, answers);
+    assert_eq!(one.unwrap().status, Status::Delivered);
+    assert_eq!(two.unwrap().status, Status::Unknown);
+    assert!(client.is_connected());
+}
+
+#[tokio::test]
+async fn what_lost_its_connection_is_sent_again_under_the_same_id() {
+    let (gateway, client) = Gateway::start().await;
+    let twice = async {
+        let mut frames = gateway.accept().await;
+        let first = next_id(&mut frames).await;
+        drop(frames);
+        let mut frames = gateway.accept().await;
+        let again = next_id(&mut frames).await;
+        assert_eq!(first, again);
+        frames.send(delivered(again)).await.unwrap();
+        frames
+    };
+    let (answer, _frames) = tokio::join!(client.send(claim(), soon()), twice);
+    assert_eq!(answer.unwrap().status, Status::Delivered);
+}
+
+#[tokio::test]
+async fn an_answer_that_did_not_come_is_no_no() {
+    let (gateway, client) = Gateway::start().await;
+    let mut frames = gateway.accept().await;
+    let (give_up, gave_up) = oneshot::channel::<()>();
+    let notice = client.send(claim(), soon());
+    let silent = async {
+        next_id(&mut frames).await;
+        give_up.send(()).unwrap();
+    };
+    // The deadline is played by the test, so that nothing depends on the machine's speed.
+    let sent = async {
+        tokio::pin!(notice);
+        tokio::select! {
+            answer = &mut notice => panic!("{answer:?}"),
+            _ = gave_up => {}
+        }
+    };
+    tokio::join!(sent, silent);
+    let late = client.send(claim(), Instant::now() + Duration::from_millis(300));
+    let (late, _) = tokio::join!(late, next_id(&mut frames));
+    assert_eq!(late.unwrap_err(), NoAnswer::Unknown);
+}
+
+#[tokio::test]
+async fn without_a_gateway_nothing_was_sent() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let addresses = vec![listener.local_addr().unwrap().to_string()];
+    drop(listener);
+    let key = Key::new(&SecretString::from("a key for tests, of 32 bytes or more")).unwrap();
+    let client = Client::start(Settings {
+        name: "callback".to_owned(),
+        key,
+        addresses,
+    });
+    let answer = client
+        .send(claim(), Instant::now() + Duration::from_millis(200))
+        .await;
+    assert_eq!(answer.unwrap_err(), NoAnswer::NotSent);
+}
+
+#[tokio::test]
+async fn what_was_given_up_before_it_was_sent_is_never_sent() {
+    let (gateway, client) = Gateway::start().await;
+    let given_up = client.send(claim(), Instant::now()).await;
+    assert_eq!(given_up.unwrap_err(), NoAnswer::NotSent);
+    let wanted = Scene::random();
+    let kept = client.send(Notice::Query { scene: wanted }, soon());
+    let check = async {
+        let mut frames = gateway.accept().await;
+        let Some(Ok(ClientMessage::Notice { id: Some(id), notice })) = frames.next().await else {
+            panic!()
+        };
+        assert_eq!(notice.scene(), wanted, "the one given up came first");
+        frames.send(delivered(id)).await.unwrap();
+        frames
+    };
+    let (kept, _frames) = tokio::join!(kept, check);
+    assert!(kept.is_ok());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_gateway_that_falls_silent_is_left() {
+    // In-memory, because paused time must not run ahead of a socket.
+    let (ours, theirs) = tokio::io::duplex(1024);
+    let key = Key::new(&SecretString::from("a key for tests, of 32 bytes or more")).unwrap();
+    let settings = Settings {
+        name: "callback".to_owned(),
+        key,
+        addresses: Vec::new(),
+    };
+    let mut frames: Framed<_, Codec<ClientMessage>> = Framed::new(theirs, Codec::default());
+    let hello = Hello {
+        version: VERSION,
+        challenge: "c".to_owned(),
+        max_frame: 65_536,
+        heartbeat: 30,
+    };
+    frames.send(ServerMessage::Hello(hello)).await.unwrap();
+    let connection = connection::Connection::open(ours, &settings).await.unwrap();
+    assert!(matches!(
+        frames.next().await,
+        Some(Ok(ClientMessage::Auth { .. }))
+    ));
+    assert!(matches!(
+        frames.next().await,
+        Some(Ok(ClientMessage::Ping { .. }))
+    ));
+    frames.send(ServerMessage::Pong { id: None }).await.unwrap();
+
+    let (_calls, mut queue) = mpsc::channel(1);
+    let (link, _) = watch::channel(false);
+    let (mut unanswered, began) = (Vec::new(), Instant::now());
+    let ran = connection.run(&mut queue, &mut unanswered, &link);
+    // One heartbeat is answered, the next is not.
+    let heartbeats = async {
+        assert!(matches!(
+            frames.next().await,
+            Some(Ok(ClientMessage::Ping { .. }))
+        ));
+        frames.send(ServerMessage::Pong { id: None }).await.unwrap();
+        assert!(matches!(
+            frames.next().await,
+            Some(Ok(ClientMessage::Ping { .. }))
+        ));
+        frames
+    };
+    let (end, _frames) = tokio::join!(ran, heartbeats);
+    assert!(matches!(end, connection::End::Silent), "{end}");
+    assert_eq!(began.elapsed().as_secs(), 30 + 30 + 5);
+}

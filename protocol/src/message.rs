@@ -1,0 +1,613 @@
+//! What is said on the wire: typed messages, one enum for each direction.
+//!
+//! A frame that is not one JSON object ends the connection; an object that is no proper notice is
+//! answered `bad` and the connection stays. So reading has two levels: [`ClientMessage::Bad`] is an object
+//! with something wrong in it, and [`FrameError`] is no object at all.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::codec::{FrameError, FromFrame};
+use crate::scene::Scene;
+
+/// Characters in a notice's `id`.
+pub const MAX_ID: usize = 64;
+/// Characters in `by`: WeChat's openids have 28, and should be taken as opaque up to 128.
+pub const MAX_BY: usize = 128;
+/// Characters in a display name: WeChat's own limit is 32, other back ends may have longer ones.
+pub const MAX_NICKNAME: usize = 256;
+/// Characters in a code.
+pub const MAX_CODE: usize = 512;
+
+/// What a client asks of the gateway about one login.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Notice {
+    /// Ends the login as granted: the page gets `scan_success`.
+    Scan {
+        /// The login.
+        scene: Scene,
+        /// The display name for the page; decoration only.
+        nickname: Option<String>,
+        /// What the site's back end redeems; only from clients with `grant`.
+        code: Option<String>,
+        /// An opaque name of the person.
+        by: Option<String>,
+    },
+    /// Says that a person has scanned: the page gets `scanned`, the login is theirs.
+    Claim {
+        /// The login.
+        scene: Scene,
+        /// An opaque name of the person.
+        by: String,
+        /// Two digits for the page to show, when the site asks for confirmation.
+        number: Option<String>,
+    },
+    /// Ends the login as denied.
+    Deny {
+        /// The login.
+        scene: Scene,
+        /// An opaque name of the person.
+        by: Option<String>,
+    },
+    /// Asks for the state; nothing changes.
+    Query {
+        /// The login.
+        scene: Scene,
+    },
+}
+
+impl Notice {
+    /// The login that the notice is about.
+    #[must_use]
+    pub fn scene(&self) -> Scene {
+        match self {
+            Self::Scan { scene, .. }
+            | Self::Claim { scene, .. }
+            | Self::Deny { scene, .. }
+            | Self::Query { scene } => *scene,
+        }
+    }
+
+    /// The notice's `type` on the wire.
+    #[must_use]
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Scan { .. } => "scan",
+            Self::Claim { .. } => "claim",
+            Self::Deny { .. } => "deny",
+            Self::Query { .. } => "query",
+        }
+    }
+}
+
+/// Client → gateway.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ClientMessage {
+    /// The client's name and its proof for the challenge.
+    Auth {
+        /// The client's name.
+        client: String,
+        /// Lower-case hexadecimal of HMAC-SHA256(key, challenge).
+        proof: String,
+    },
+    /// A notice; `id` only matches its answer.
+    Notice {
+        /// Chosen by the client, at most [`MAX_ID`] characters.
+        id: Option<String>,
+        /// What is asked.
+        notice: Notice,
+    },
+    /// Answered by a pong with the same `id`.
+    Ping {
+        /// Chosen by the client, at most [`MAX_ID`] characters.
+        id: Option<String>,
+    },
+    /// An object that is no proper message: answered `bad`, and the connection stays.
+    Bad {
+        /// The object's `id`, where it had a proper one.
+        id: Option<String>,
+        /// What is wrong, for the person who writes the client.
+        message: String,
+    },
+}
+
+/// Every field that a client's message may have; what is unknown is ignored.
+#[derive(Debug, Default, Serialize, Deserialize)]
+struct Fields {
+    #[serde(rename = "type", default, skip_serializing_if = "Option::is_none")]
+    kind: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    id: Option<String>,
+    // The PHP original calls it fd.
+    #[serde(default, alias = "fd", skip_serializing_if = "Option::is_none")]
+    scene: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    nickname: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    code: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    by: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    number: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    client: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    proof: Option<String>,
+}
+
+impl FromFrame for ClientMessage {
+    fn from_frame(json: &[u8]) -> Result<Self, FrameError> {
+        // serde would read a struct from an array as well.
+        if json.trim_ascii_start().first() != Some(&b'{') {
+            return Err(FrameError::NotAnObject("it does not begin with {".to_owned()));
+        }
+        match serde_json::from_slice::<Fields>(json) {
+            Ok(fields) => Ok(Self::from_fields(fields)),
+            // Either no JSON object, or an object with a field of the wrong type.
+            Err(fault) => match serde_json::from_slice::<Value>(json) {
+                Ok(Value::Object(object)) => {
+                    let id = object
+                        .get("id")
+                        .and_then(Value::as_str)
+                        .filter(|id| fits(id, MAX_ID));
+                    Ok(Self::Bad {
+                        id: id.map(str::to_owned),
+                        message: fault.to_string(),
+                    })
+                }
+                Ok(_) => Err(FrameError::NotAnObject("it is another JSON value".to_owned())),
+                Err(error) => Err(FrameError::NotAnObject(error.to_string())),
+            },
+        }
+    }
+}
+
+impl ClientMessage {
+    fn from_fields(mut fields: Fields) -> Self {
+        let id = fields.id.take();
+        if id.as_deref().is_some_and(|id| !fits(id, MAX_ID)) {
+            return Self::Bad {
+                id: None,
+                message: format!("id has more than {MAX_ID} characters"),
+            };
+        }
+        match fields.kind.as_deref() {
+            Some("ping") => Self::Ping { id },
+            Some("auth") => match (fields.client, fields.proof) {
+                (Some(client), Some(proof)) => Self::Auth { client, proof },
+                _ => Self::Bad {
+                    id,
+                    message: "auth needs client and proof".to_owned(),
+                },
+            },
+            _ => match fields.notice() {
+                Ok(notice) => Self::Notice { id, notice },
+                Err(message) => Self::Bad { id, message },
+            },
+        }
+    }
+}
+
+impl Fields {
+    fn notice(self) -> Result<Notice, String> {
+        let kind = self.kind.ok_or("type is missing")?;
+        if !matches!(kind.as_str(), "scan" | "claim" | "deny" | "query") {
+            return Err("unknown type; there are scan, claim, deny, query and ping".to_owned());
+        }
+        let scene = self.scene.ok_or("scene is missing")?;
+        let scene: Scene = scene.parse().map_err(|error| format!("scene: {error}"))?;
+        let by = at_most("by", self.by, MAX_BY)?;
+        if by.as_deref() == Some("") {
+            return Err("by is empty; leave it out or name the person".to_owned());
+        }
+        match kind.as_str() {
+            "scan" => Ok(Notice::Scan {
+                scene,
+                nickname: at_most("nickname", self.nickname, MAX_NICKNAME)?,
+                code: at_most("code", self.code, MAX_CODE)?,
+                by,
+            }),
+            "claim" => {
+                let by = by.ok_or("claim needs by")?;
+                let two_digits =
+                    |number: &String| number.len() == 2 && number.bytes().all(|b| b.is_ascii_digit());
+                if self.number.as_ref().is_some_and(|number| !two_digits(number)) {
+                    return Err("number is a text of two digits".to_owned());
+                }
+                Ok(Notice::Claim {
+                    scene,
+                    by,
+                    number: self.number,
+                })
+            }
+            "deny" => Ok(Notice::Deny { scene, by }),
+            _ => Ok(Notice::Query { scene }),
+        }
+    }
+}
+
+fn fits(text: &str, most: usize) -> bool {
+    text.chars().count() <= most
+}
+
+fn at_most(name: &str, text: Option<String>, most: usize) -> Result<Option<String>, String> {
+    match text {
+        Some(text) if !fits(&text, most) => Err(format!("{name} has more than {most} characters")),
+        text => Ok(text),
+    }
+}
+
+impl Serialize for ClientMessage {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let of = |kind: &str| Some(kind.to_owned());
+        let fields = match self.clone() {
+            Self::Auth { client, proof } => Fields {
+                kind: of("auth"),
+                client: Some(client),
+                proof: Some(proof),
+                ..Fields::default()
+            },
+            Self::Ping { id } => Fields {
+                kind: of("ping"),
+                id,
+                ..Fields::default()
+            },
+            Self::Bad { id, .. } => Fields {
+                id,
+                ..Fields::default()
+            },
+            Self::Notice { id, notice } => {
+                let (kind, scene) = (of(notice.kind()), Some(notice.scene().to_string()));
+                let fields = Fields {
+                    kind,
+                    id,
+                    scene,
+                    ..Fields::default()
+                };
+                match notice {
+                    Notice::Scan {
+                        nickname, code, by, ..
+                    } => Fields {
+                        nickname,
+                        code,
+                        by,
+                        ..fields
+                    },
+                    Notice::Claim { by, number, .. } => Fields {
+                        by: Some(by),
+                        number,
+                        ..fields
+                    },
+                    Notice::Deny { by, .. } => Fields { by, ..fields },
+                    Notice::Query { .. } => fields,
+                }
+            }
+        };
+        fields.serialize(serializer)
+    }
+}
+
+/// Gateway → client.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+pub enum ServerMessage {
+    /// The first frame of a connection.
+    Hello(Hello),
+    /// The answer to one notice.
+    Answer(Answer),
+    /// The answer to a ping.
+    Pong {
+        /// The ping's `id`.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        id: Option<String>,
+    },
+    /// The gateway drains: notices in flight are still answered, new ones belong on a new connection.
+    Bye,
+    /// Why the gateway closes this connection.
+    Error {
+        /// A short name for programs.
+        code: String,
+        /// Words for people.
+        message: String,
+    },
+    /// Something that a later version says; ignored.
+    #[serde(other, skip_serializing)]
+    Unknown,
+}
+
+impl FromFrame for ServerMessage {
+    fn from_frame(json: &[u8]) -> Result<Self, FrameError> {
+        serde_json::from_slice(json).map_err(|error| FrameError::NotAnObject(error.to_string()))
+    }
+}
+
+/// The gateway's greeting.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Hello {
+    /// The wire's version.
+    pub version: u32,
+    /// What the client proves its key with; new for each connection.
+    pub challenge: String,
+    /// The largest frame, in bytes after the length.
+    pub max_frame: u32,
+    /// Seconds; a client that is silent for two of them is closed.
+    pub heartbeat: u32,
+}
+
+/// The state of a login: `waiting → scanned → granted`, or `denied`, or `expired`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum State {
+    /// The QR code is shown.
+    Waiting,
+    /// A person has scanned it.
+    Scanned,
+    /// Ended: that person is logged in.
+    Granted,
+    /// Ended: that person said no.
+    Denied,
+    /// Ended: the time was over.
+    Expired,
+}
+
+impl fmt::Display for State {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Waiting => "waiting",
+            Self::Scanned => "scanned",
+            Self::Granted => "granted",
+            Self::Denied => "denied",
+            Self::Expired => "expired",
+        })
+    }
+}
+
+/// What came of a notice.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Status {
+    /// The answer to a query.
+    Ok,
+    /// Recorded, and the page is connected.
+    Delivered,
+    /// Recorded; the page is away and gets it when it comes back.
+    Stored,
+    /// No login has this scene, or it ended too long ago.
+    Unknown,
+    /// The login's time was over.
+    Expired,
+    /// The login ended otherwise or belongs to another person.
+    Taken,
+    /// The client has no right to this notice on this login.
+    Forbidden,
+    /// Too much at once: certainly not recorded; repeat after `retry_in`.
+    Busy,
+    /// Perhaps recorded: repeat the same notice.
+    Unsure,
+    /// The notice is not understood; `message` says why.
+    Bad,
+}
+
+impl Status {
+    /// Whether the notice has been recorded.
+    #[must_use]
+    pub fn is_recorded(self) -> bool {
+        matches!(self, Self::Delivered | Self::Stored)
+    }
+}
+
+/// The answer to one notice.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Answer {
+    /// The notice's `id`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub id: Option<String>,
+    /// What came of it.
+    pub status: Status,
+    /// The login's present state, where there is a login.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub state: Option<State>,
+    /// The same notice had been recorded before.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub repeat: bool,
+    /// Who asked for the login; in answers to recorded claims.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub context: Option<Box<Context>>,
+    /// Milliseconds after which a `busy` notice should be repeated.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retry_in: Option<u64>,
+    /// Words for the person who writes the client.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub message: Option<String>,
+}
+
+impl Answer {
+    /// An answer that has nothing but a status.
+    #[must_use]
+    pub fn new(status: Status) -> Self {
+        Self {
+            id: None,
+            status,
+            state: None,
+            repeat: false,
+            context: None,
+            retry_in: None,
+            message: None,
+        }
+    }
+
+    /// The answer `bad`, with words about what is wrong.
+    #[must_use]
+    pub fn bad(message: impl Into<String>) -> Self {
+        Self {
+            message: Some(message.into()),
+            ..Self::new(Status::Bad)
+        }
+    }
+}
+
+/// Who asked for a login: what the page said when it opened, and what the gateway saw.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Context {
+    /// The site that the page named.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub site: Option<String>,
+    /// The page's OpenID Connect nonce.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub nonce: Option<String>,
+    /// The page's PKCE challenge (RFC 7636).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub code_challenge: Option<String>,
+    /// The handle of an authorization request.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub request: Option<String>,
+    /// The page's Origin (RFC 6454).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub origin: Option<String>,
+    /// The browser's address, as far as trusted proxies tell it.
+    pub ip: String,
+    /// The browser's User-Agent, cut to a limit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub user_agent: Option<String>,
+    /// When the login was made: seconds since 1970 by the gateway's clock.
+    pub created_at: u64,
+    /// The two digits that the page shows, as recorded with the claim.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub number: Option<String>,
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const SCENE: &str = "AAAAAAAAAAAAAAAAAAAAAA";
+
+    fn read(json: &str) -> ClientMessage {
+        ClientMessage::from_frame(json.as_bytes()).unwrap()
+    }
+
+    fn why(json: &str) -> String {
+        match read(json) {
+            ClientMessage::Bad { message, .. } => message,
+            message => panic!("{json} was taken as {message:?}"),
+        }
+    }
+
+    #[test]
+    fn the_originals_notice_is_the_same_notice() {
+        let original = format!(r#"{{"type":"scan","fd":"{SCENE}","nickname":"阿狸"}}"#);
+        let ours = format!(r#"{{"type":"scan","scene":"{SCENE}","nickname":"阿狸","later":[1]}}"#);
+        assert_eq!(read(&original), read(&ours), "and unknown fields are ignored");
+    }
+
+    #[test]
+    fn an_object_with_a_fault_is_bad_and_says_what() {
+        let long = "x".repeat(65);
+        for (json, word) in [
+            ("{}", "type"),
+            (r#"{"type":"shout"}"#, "unknown type"),
+            (r#"{"type":"scan"}"#, "scene"),
+            (r#"{"type":"scan","fd":7}"#, "invalid type"),
+            (r#"{"type":"scan","scene":"7"}"#, "22"),
+            (&format!(r#"{{"type":"claim","scene":"{SCENE}"}}"#), "by"),
+            (
+                &format!(r#"{{"type":"claim","scene":"{SCENE}","by":"p","number":"7"}}"#),
+                "number",
+            ),
+            (&format!(r#"{{"type":"deny","scene":"{SCENE}","by":""}}"#), "by"),
+            (&format!(r#"{{"type":"ping","id":"{long}"}}"#), "id"),
+            (
+                &format!(
+                    r#"{{"type":"scan","scene":"{SCENE}","nickname":"{}"}}"#,
+                    "x".repeat(257)
+                ),
+                "nickname",
+            ),
+        ] {
+            assert!(why(json).contains(word), "{json}: {}", why(json));
+        }
+        let ClientMessage::Bad { id, .. } = read(r#"{"type":"scan","id":"a7","scene":[]}"#) else {
+            panic!()
+        };
+        assert_eq!(id.as_deref(), Some("a7"), "so that the client finds its notice");
+    }
+
+    #[test]
+    fn what_is_not_one_object_is_an_error() {
+        for json in [
+            "",
+            "7",
+            "[]",
+            "null",
+            "\"{}\"",
+            "{",
+            "{}{}",
+            "{\"type\":\"\u{1}\"}",
+        ] {
+            assert!(ClientMessage::from_frame(json.as_bytes()).is_err(), "{json}");
+        }
+        assert!(
+            ClientMessage::from_frame(b"{\"type\":\"\xff\"}").is_err(),
+            "UTF-8 only"
+        );
+    }
+
+    #[test]
+    fn a_later_gateways_words_are_ignored() {
+        let message = ServerMessage::from_frame(br#"{"type":"weather","sun":true}"#).unwrap();
+        assert_eq!(message, ServerMessage::Unknown);
+    }
+
+    fn text(most: usize) -> impl Strategy<Value = String> {
+        proptest::collection::vec(any::<char>(), 1..=most).prop_map(|chars| chars.into_iter().collect())
+    }
+
+    fn notice() -> impl Strategy<Value = Notice> {
+        let option = |most| proptest::option::of(text(most));
+        let scene = any::<u8>().prop_map(|_| Scene::random());
+        (
+            scene,
+            option(20),
+            option(20),
+            option(MAX_BY),
+            text(MAX_BY),
+            proptest::option::of("[0-9]{2}"),
+            0..4,
+        )
+            .prop_map(|(scene, nickname, code, by, person, number, kind)| match kind {
+                0 => Notice::Scan {
+                    scene,
+                    nickname,
+                    code,
+                    by,
+                },
+                1 => Notice::Claim {
+                    scene,
+                    by: person,
+                    number,
+                },
+                2 => Notice::Deny { scene, by },
+                _ => Notice::Query { scene },
+            })
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_written_is_read_again(notice in notice(), id in proptest::option::of(text(MAX_ID))) {
+            let message = ClientMessage::Notice { id, notice };
+            let json = serde_json::to_vec(&message).unwrap();
+            prop_assert_eq!(ClientMessage::from_frame(&json).unwrap(), message);
+        }
+
+        #[test]
+        fn no_bytes_at_all_make_it_panic(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
+            let _ = ClientMessage::from_frame(&bytes);
+        }
+    }
+}

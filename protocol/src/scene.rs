@@ -1,0 +1,121 @@
+//! A login's public name: the only thing that a QR code carries.
+
+use std::fmt;
+use std::str::{self, FromStr};
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+/// Characters in a scene: 128 random bits in base64url without padding.
+pub const SCENE_LENGTH: usize = 22;
+
+/// A login's public name: 22 characters of `[A-Za-z0-9_-]`, made of 128 random bits and never reused.
+///
+/// It is public by nature: whoever sees the QR code knows it. It is sent to WeChat as `scene_str`, whose
+/// character set WeChat does not document, so it stays within letters, digits, `_` and `-`.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Scene([u8; SCENE_LENGTH]);
+
+/// The text is no scene: not 22 characters of `[A-Za-z0-9_-]`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("a scene is exactly {SCENE_LENGTH} characters of A-Z, a-z, 0-9, _ and -")]
+pub struct NotAScene;
+
+impl Scene {
+    /// Makes a new scene from the operating system's random source.
+    ///
+    /// # Panics
+    /// When the operating system has no randomness to give; a login must never be guessable.
+    #[must_use]
+    pub fn random() -> Self {
+        Self(random_name())
+    }
+
+    /// The scene as text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        str::from_utf8(&self.0).unwrap_or_default()
+    }
+}
+
+/// 128 random bits as 22 characters of `[A-Za-z0-9_-]`.
+pub(crate) fn random_name() -> [u8; SCENE_LENGTH] {
+    use base64::Engine;
+    let mut bits = [0_u8; 16];
+    let mut text = [0_u8; SCENE_LENGTH];
+    aws_lc_rs::rand::fill(&mut bits).expect("the operating system gives random bytes");
+    let written = base64::engine::general_purpose::URL_SAFE_NO_PAD.encode_slice(bits, &mut text);
+    assert_eq!(written, Ok(SCENE_LENGTH));
+    text
+}
+
+impl FromStr for Scene {
+    type Err = NotAScene;
+
+    fn from_str(text: &str) -> Result<Self, NotAScene> {
+        let bytes: [u8; SCENE_LENGTH] = text.as_bytes().try_into().map_err(|_| NotAScene)?;
+        let allowed = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-');
+        if bytes.iter().all(allowed) {
+            Ok(Self(bytes))
+        } else {
+            Err(NotAScene)
+        }
+    }
+}
+
+impl fmt::Display for Scene {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl fmt::Debug for Scene {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl Serialize for Scene {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.as_str())
+    }
+}
+
+impl<'de> Deserialize<'de> for Scene {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = std::borrow::Cow::<'de, str>::deserialize(deserializer)?;
+        text.parse().map_err(serde::de::Error::custom)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use std::collections::HashSet;
+
+    use super::*;
+
+    #[test]
+    fn random_scenes_have_the_form_and_differ() {
+        let scenes: HashSet<Scene> = (0..1000).map(|_| Scene::random()).collect();
+        assert_eq!(scenes.len(), 1000);
+        for scene in scenes {
+            assert_eq!(scene.as_str().parse(), Ok(scene));
+        }
+    }
+
+    #[test]
+    fn only_the_exact_form_is_a_scene() {
+        for text in [
+            "",
+            "123",
+            "AAAAAAAAAAAAAAAAAAAAA",
+            "AAAAAAAAAAAAAAAAAAAAAAA",
+            "AAAAAAAAAAAAAAAAAAAAA=",
+            "扫码扫码扫码扫A",
+        ] {
+            assert_eq!(text.parse::<Scene>(), Err(NotAScene), "{text}");
+        }
+        assert!("AAAAAAAAAAAAAAAAAAA_-9".parse::<Scene>().is_ok());
+    }
+}
