@@ -391,6 +391,23 @@ pub enum Status {
 }
 
 impl Status {
+    /// The status as the wire writes it.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Ok => "ok",
+            Self::Delivered => "delivered",
+            Self::Stored => "stored",
+            Self::Unknown => "unknown",
+            Self::Expired => "expired",
+            Self::Taken => "taken",
+            Self::Forbidden => "forbidden",
+            Self::Busy => "busy",
+            Self::Unsure => "unsure",
+            Self::Bad => "bad",
+        }
+    }
+
     /// Whether the notice has been recorded.
     #[must_use]
     pub fn is_recorded(self) -> bool {

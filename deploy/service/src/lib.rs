@@ -2,12 +2,14 @@
 //!
 //! In the order in which a process lives: [`settings`] are read and checked, [`logging`] starts,
 //! [`listen`] binds the ports and accepts, [`http`] serves a connection within limits, [`admin`]
-//! answers the operator, and [`stop`] hears the signal and bounds the drain. Nothing here knows
+//! answers the operator, and [`stop`] hears the signal and bounds the drain. [`process`] is all of it in a
+//! program's `main`. Nothing here knows
 //! about logins, WeChat or the internal wire.
 
 pub mod admin;
 pub mod http;
 pub mod listen;
 pub mod logging;
+pub mod process;
 pub mod settings;
 pub mod stop;

@@ -1,0 +1,49 @@
+//! A program's life on one page: settings, logging, the work, and the exit code that says how it went.
+
+use std::process::ExitCode;
+
+use crate::logging::{self, LogFormat};
+use crate::settings::NoSettings;
+use crate::stop;
+
+/// Runs a program: reports wrong settings with exit code 64, starts logging, and runs `serve` on a
+/// runtime until it ends by itself or by the stop that it is given. Exit code 0 means that everything
+/// ended in time.
+pub fn run<C, F>(
+    program: &str,
+    config: Result<C, NoSettings>,
+    log_format: impl FnOnce(&C) -> LogFormat,
+    serve: impl FnOnce(C) -> F,
+) -> ExitCode
+where
+    F: Future<Output = anyhow::Result<bool>>,
+{
+    let config = match config {
+        Ok(config) => config,
+        Err(nothing) => return nothing.report(program),
+    };
+    if let Err(error) = logging::start(log_format(&config)) {
+        return NoSettings::from(error).report(program);
+    }
+    let served = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(anyhow::Error::from)
+        .and_then(|runtime| runtime.block_on(serve(config)));
+    match served {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            tracing::error!("{error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Waits for SIGTERM or SIGINT; says so when signals cannot be heard, and then never ends.
+pub async fn signalled() {
+    if let Err(error) = stop::signalled().await {
+        tracing::error!("signals cannot be heard: {error}");
+        std::future::pending::<()>().await;
+    }
+}

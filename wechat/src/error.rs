@@ -1,0 +1,221 @@
+//! Why a call failed, in words for the operator and in a class for the code that decides what to do next.
+//!
+//! Nothing here ever holds an access token or the AppSecret: addresses are cut off reqwest's errors, and of an answer
+//! that cannot be read only the position is told, because its content may be the token itself.
+
+use std::error::Error as _;
+
+/// A call to WeChat's API that gave no result.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// WeChat answered with an error code: see [`Error::class`].
+    #[error("WeChat refused {call}: {code} {message}{}", advice(call, *code))]
+    Api {
+        /// WeChat's `errcode`.
+        code: i64,
+        /// WeChat's `errmsg`; its `rid` is what WeChat's support asks for.
+        message: String,
+        /// The path of the call.
+        call: &'static str,
+    },
+    /// The API could not be reached, or the connection broke. The call may have had its effect.
+    #[error("WeChat could not be reached for {call}: {reason}")]
+    Transport {
+        /// The path of the call.
+        call: &'static str,
+        /// What broke, without addresses.
+        reason: String,
+    },
+    /// Something on the way, or WeChat's own front, answered with an HTTP status that is no success.
+    #[error("{call} was answered with HTTP status {status}: check WECHAT_API_URL and the proxies on the way")]
+    Status {
+        /// The path of the call.
+        call: &'static str,
+        /// The HTTP status.
+        status: u16,
+    },
+    /// No whole answer in time. The call may have had its effect.
+    #[error("WeChat did not answer {call} in time")]
+    Timeout {
+        /// The path of the call.
+        call: &'static str,
+    },
+    /// The answer is not what WeChat's documentation promises.
+    #[error("the answer to {call} cannot be read: {reason}")]
+    Decode {
+        /// The path of the call.
+        call: &'static str,
+        /// What is wrong with it, without its content.
+        reason: String,
+    },
+    /// The client cannot be set up with these settings.
+    #[error("the WeChat client cannot be set up: {reason}")]
+    Setup {
+        /// What is wrong.
+        reason: String,
+    },
+}
+
+/// What kind of failure it was: the place where policies (try again, back off, stop and call somebody) hang.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Class {
+    /// The access token is not, or no longer, the right one.
+    Token,
+    /// WeChat is busy or was asked too fast: trying again later helps.
+    Busy,
+    /// The day's quota of this call is used up.
+    Quota,
+    /// The account may not make this call.
+    Permission,
+    /// This machine's address is not on the account's allowlist, or still waits for its administrator.
+    IpNotAllowed,
+    /// The appid or the AppSecret is wrong or frozen: trying again does not help.
+    Credentials,
+    /// The network, or a proxy on the way.
+    Transport,
+    /// No answer in time.
+    Timeout,
+    /// Anything else, mostly a fault of ours.
+    Other,
+}
+
+impl Error {
+    /// The kind of this failure.
+    pub fn class(&self) -> Class {
+        match self {
+            Self::Api { code, call, .. } => class_of(call, *code),
+            Self::Transport { .. } | Self::Status { .. } => Class::Transport,
+            Self::Timeout { .. } => Class::Timeout,
+            Self::Decode { .. } | Self::Setup { .. } => Class::Other,
+        }
+    }
+
+    /// Takes over what reqwest reports, without the address: the access token travels in it.
+    pub(crate) fn from_reqwest(call: &'static str, error: reqwest::Error) -> Self {
+        if error.is_timeout() {
+            return Self::Timeout { call };
+        }
+        Self::Transport {
+            call,
+            reason: chain(error),
+        }
+    }
+}
+
+/// The whole chain of reasons in one line, since the first of them alone ("error sending request") explains nothing.
+pub(crate) fn chain(error: reqwest::Error) -> String {
+    let error = error.without_url();
+    let mut reason = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        reason.push_str(": ");
+        reason.push_str(&cause.to_string());
+        source = cause.source();
+    }
+    reason
+}
+
+/// WeChat's codes by kind (its "global return codes" and the pages of each call).
+fn class_of(call: &str, code: i64) -> Class {
+    match code {
+        // The token call carries no token, so there the same code means the secret.
+        40001 if call == crate::token::CALL => Class::Credentials,
+        40001 | 40014 | 42001 => Class::Token,
+        40013 | 40125 | 40243 => Class::Credentials,
+        -1 | 45011 => Class::Busy,
+        45009 => Class::Quota,
+        48001 | 48004 | 50004 | 50007 => Class::Permission,
+        40164 | 61004 | 89501 | 89503 | 89506 | 89507 => Class::IpNotAllowed,
+        _ => Class::Other,
+    }
+}
+
+/// What an operator can do about a refusal; empty where only we can.
+fn advice(call: &str, code: i64) -> &'static str {
+    match code {
+        40013 => {
+            ": WECHAT_APP_ID is not an official account's appid, or not at this API; copy it from the console again"
+        }
+        40125 => ": WECHAT_APP_SECRET is wrong or was reset; take the present one from the console",
+        40243 => ": the AppSecret is frozen; unfreeze it in the console",
+        40164 | 61004 => {
+            ": add the address it names, this machine's, to the account's IP allowlist in the console"
+        }
+        89501 | 89503 | 89506 | 89507 => {
+            ": WeChat has asked the account's administrator to confirm this machine's address; let them agree in WeChat"
+        }
+        45009 => ": the day's quota is used up until tomorrow; the console can reset it, ten times a month",
+        48001 => {
+            ": the account lacks this call; it needs a verified service account (服务号) or a test account"
+        }
+        48004 | 50004 | 50007 => {
+            ": WeChat has banned or frozen this; see the notices in the account's console"
+        }
+        _ if class_of(call, code) == Class::Credentials => {
+            ": WECHAT_APP_SECRET is not the one of WECHAT_APP_ID; take both from the console"
+        }
+        _ => "",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refusal(call: &'static str, code: i64, message: &str) -> Error {
+        Error::Api {
+            code,
+            message: message.to_owned(),
+            call,
+        }
+    }
+
+    #[test]
+    fn a_refused_address_is_named_together_with_the_cure() {
+        let text = refusal(
+            crate::token::CALL,
+            40164,
+            "invalid ip 203.0.113.7, not in whitelist rid: 1-2",
+        )
+        .to_string();
+        assert!(text.contains("203.0.113.7"), "{text}");
+        assert!(text.contains("IP allowlist"), "{text}");
+    }
+
+    #[test]
+    fn the_setting_to_look_at_is_named() {
+        for (code, word) in [
+            (40013, "WECHAT_APP_ID"),
+            (40125, "WECHAT_APP_SECRET"),
+            (48001, "服务号"),
+            (45009, "quota"),
+        ] {
+            let text = refusal("/cgi-bin/qrcode/create", code, "no").to_string();
+            assert!(text.contains(word), "{code}: {text}");
+        }
+    }
+
+    #[test]
+    fn one_code_means_the_secret_on_the_token_call_and_the_token_elsewhere() {
+        assert_eq!(refusal(crate::token::CALL, 40001, "").class(), Class::Credentials);
+        assert_eq!(refusal("/cgi-bin/user/info", 40001, "").class(), Class::Token);
+    }
+
+    #[test]
+    fn codes_fall_into_their_classes() {
+        for (code, class) in [
+            (-1, Class::Busy),
+            (45011, Class::Busy),
+            (45009, Class::Quota),
+            (48001, Class::Permission),
+            (40164, Class::IpNotAllowed),
+            (42001, Class::Token),
+            (40014, Class::Token),
+            (40003, Class::Other),
+        ] {
+            assert_eq!(refusal("/cgi-bin/user/info", code, "").class(), class, "{code}");
+        }
+    }
+}

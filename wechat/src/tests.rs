@@ -1,0 +1,485 @@
+//! The client against a WeChat of a few lines on a real socket: one token for many, one retry, limits kept, no
+//! secrets told.
+#![allow(clippy::unwrap_used)]
+
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::JoinSet;
+
+use crate::{Class, Client, Error, Settings};
+
+const SECRET: &str = "the-app-secret";
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// What the fake WeChat does with a request.
+enum Reply {
+    Json(String),
+    Status(u16),
+    Never,
+}
+
+fn json(text: &str) -> Reply {
+    Reply::Json(text.to_owned())
+}
+
+/// A request as it arrived: path with query, and body.
+#[derive(Clone, Debug)]
+struct Request {
+    target: String,
+    body: String,
+}
+
+impl Request {
+    fn is_token(&self) -> bool {
+        self.target.starts_with("/cgi-bin/stable_token")
+    }
+
+    fn token(&self) -> &str {
+        self.target
+            .split_once("access_token=")
+            .unwrap()
+            .1
+            .split('&')
+            .next()
+            .unwrap()
+    }
+}
+
+/// A server that answers by a function of the request and of how many token calls came before, and remembers all.
+struct Fake {
+    address: SocketAddr,
+    seen: Arc<Mutex<Vec<Request>>>,
+}
+
+impl Fake {
+    async fn start(answer: impl Fn(&Request, usize) -> Reply + Send + Sync + 'static) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let seen = Arc::new(Mutex::new(Vec::new()));
+        let (answer, log) = (Arc::new(answer), Arc::clone(&seen));
+        tokio::spawn(async move {
+            while let Ok((stream, _)) = listener.accept().await {
+                let (answer, log) = (Arc::clone(&answer), Arc::clone(&log));
+                tokio::spawn(async move {
+                    let mut stream = BufReader::new(stream);
+                    while let Some(request) = receive(&mut stream).await {
+                        let reply = {
+                            let mut log = log.lock().unwrap();
+                            let tokens_before = log.iter().filter(|r: &&Request| r.is_token()).count();
+                            let reply = answer(&request, tokens_before);
+                            log.push(request);
+                            reply
+                        };
+                        match reply {
+                            Reply::Json(text) => send(&mut stream, 200, &text).await,
+                            Reply::Status(status) => send(&mut stream, status, "<html>").await,
+                            Reply::Never => std::future::pending().await,
+                        }
+                    }
+                });
+            }
+        });
+        Self { address, seen }
+    }
+
+    fn client(&self, limit: Duration) -> Client {
+        let settings = Settings {
+            app_id: "wx0123456789abcdef".to_owned(),
+            app_secret: SECRET.into(),
+            api_url: format!("http://{}", self.address),
+        };
+        Client::with_limit(settings, limit).unwrap()
+    }
+
+    fn seen(&self) -> Vec<Request> {
+        self.seen.lock().unwrap().clone()
+    }
+
+    fn token_calls(&self) -> usize {
+        self.seen().iter().filter(|request| request.is_token()).count()
+    }
+}
+
+async fn receive(stream: &mut BufReader<TcpStream>) -> Option<Request> {
+    let mut first = String::new();
+    stream.read_line(&mut first).await.ok().filter(|&read| read > 0)?;
+    let mut length = 0;
+    loop {
+        let mut line = String::new();
+        stream.read_line(&mut line).await.ok().filter(|&read| read > 0)?;
+        if line == "\r\n" {
+            break;
+        }
+        if let Some(value) = line.to_ascii_lowercase().strip_prefix("content-length:") {
+            length = value.trim().parse().unwrap();
+        }
+    }
+    let mut body = vec![0; length];
+    stream.read_exact(&mut body).await.ok()?;
+    let target = first.split(' ').nth(1)?.to_owned();
+    Some(Request {
+        target,
+        body: String::from_utf8(body).unwrap(),
+    })
+}
+
+async fn send(stream: &mut BufReader<TcpStream>, status: u16, body: &str) {
+    // A type that is wrong on purpose, as WeChat's is not to be relied on, and bait for one who follows redirects.
+    let head = format!(
+        "HTTP/1.1 {status} X\r\nContent-Type: text/plain\r\nLocation: /elsewhere\r\nContent-Length: {}\r\n\r\n",
+        body.len()
+    );
+    let _ = stream.write_all(format!("{head}{body}").as_bytes()).await;
+}
+
+fn numbered_token(number: usize) -> Reply {
+    Reply::Json(format!(
+        r#"{{"access_token":"TOKEN-{number}","expires_in":7200}}"#
+    ))
+}
+
+const QR: &str = r#"{"ticket":"gQ-ticket","expire_seconds":300,"url":"http://weixin.qq.com/q/02x"}"#;
+const STALE: &str =
+    r#"{"errcode":40001,"errmsg":"invalid credential, access_token is invalid or not latest"}"#;
+
+async fn create(client: &Client) -> Result<crate::QrCode, Error> {
+    client.create_qr_code("L7fK2m-Qx", Duration::from_secs(300)).await
+}
+
+#[tokio::test]
+async fn a_qr_code_is_asked_for_in_the_documented_words() {
+    let fake = Fake::start(|r, n| if r.is_token() { numbered_token(n) } else { json(QR) }).await;
+    let code = create(&fake.client(PATIENCE)).await.unwrap();
+    assert_eq!(code.ticket, "gQ-ticket");
+    assert_eq!(code.url, "http://weixin.qq.com/q/02x");
+    assert_eq!(code.expire, Duration::from_secs(300));
+    let seen = fake.seen();
+    let read = |body: &str| serde_json::from_str::<serde_json::Value>(body).unwrap();
+    assert_eq!(
+        read(&seen[0].body),
+        serde_json::json!({
+            "grant_type": "client_credential", "appid": "wx0123456789abcdef", "secret": SECRET, "force_refresh": false
+        })
+    );
+    assert_eq!(seen[1].target, "/cgi-bin/qrcode/create?access_token=TOKEN-0");
+    assert_eq!(
+        read(&seen[1].body),
+        serde_json::json!({
+            "expire_seconds": 300, "action_name": "QR_STR_SCENE", "action_info": {"scene": {"scene_str": "L7fK2m-Qx"}}
+        })
+    );
+}
+
+#[tokio::test]
+async fn a_person_is_asked_for_and_an_absent_or_empty_name_is_none() {
+    let fake = Fake::start(|r, n| {
+        if r.is_token() {
+            numbered_token(n)
+        } else if r.target.contains("openid=named&") {
+            json(r#"{"subscribe":1,"openid":"named","nickname":"阿狸\u202e","unionid":"u1"}"#)
+        } else if r.target.contains("openid=empty&") {
+            json(r#"{"subscribe":1,"openid":"empty","nickname":"","unionid":""}"#)
+        } else {
+            json(r#"{"subscribe":0,"openid":"gone"}"#)
+        }
+    })
+    .await;
+    let client = fake.client(PATIENCE);
+    let named = client.user("named").await.unwrap();
+    assert_eq!(
+        (
+            named.nickname.as_deref(),
+            named.unionid.as_deref(),
+            named.subscribed
+        ),
+        (Some("阿狸"), Some("u1"), true)
+    );
+    let empty = client.user("empty").await.unwrap();
+    assert_eq!(
+        (empty.nickname, empty.unionid, empty.subscribed),
+        (None, None, true)
+    );
+    assert!(!client.user("gone").await.unwrap().subscribed);
+    assert_eq!(
+        fake.seen()[1].target,
+        "/cgi-bin/user/info?access_token=TOKEN-0&openid=named&lang=zh_CN"
+    );
+    client.user("a&b=c").await.unwrap();
+    assert!(fake.seen()[4].target.contains("openid=a%26b%3Dc"));
+}
+
+#[tokio::test]
+async fn a_hundred_calls_at_once_cost_one_token_call() {
+    let fake = Fake::start(|r, n| if r.is_token() { numbered_token(n) } else { json(QR) }).await;
+    let client = fake.client(PATIENCE);
+    let mut calls = JoinSet::new();
+    for _ in 0..100 {
+        let client = client.clone();
+        calls.spawn(async move { create(&client).await });
+    }
+    for outcome in calls.join_all().await {
+        outcome.unwrap();
+    }
+    assert_eq!(fake.token_calls(), 1);
+    assert_eq!(fake.seen().len(), 101);
+}
+
+#[tokio::test]
+async fn a_failed_token_fetch_answers_all_who_waited_and_the_next_call_asks_again() {
+    let fake = Fake::start(|_, n| {
+        if n == 0 {
+            json(r#"{"errcode":40125,"errmsg":"invalid appsecret rid: 1"}"#)
+        } else {
+            numbered_token(n)
+        }
+    })
+    .await;
+    let client = fake.client(PATIENCE);
+    let mut calls = JoinSet::new();
+    for _ in 0..10 {
+        let client = client.clone();
+        calls.spawn(async move { create(&client).await });
+    }
+    for outcome in calls.join_all().await {
+        assert_eq!(outcome.unwrap_err().class(), Class::Credentials);
+    }
+    assert_eq!(fake.token_calls(), 1);
+    let _ = create(&client).await;
+    assert_eq!(fake.token_calls(), 2);
+}
+
+#[tokio::test]
+async fn a_stale_token_is_replaced_once_and_the_call_repeated() {
+    for code in [40001, 40014, 42001] {
+        let fake = Fake::start(move |r, n| {
+            if r.is_token() {
+                numbered_token(n)
+            } else if r.token() == "TOKEN-0" {
+                Reply::Json(format!(r#"{{"errcode":{code},"errmsg":"no"}}"#))
+            } else {
+                json(QR)
+            }
+        })
+        .await;
+        let client = fake.client(PATIENCE);
+        create(&client).await.unwrap();
+        create(&client).await.unwrap();
+        let tokens: Vec<_> = fake
+            .seen()
+            .iter()
+            .filter(|r| !r.is_token())
+            .map(|r| r.token().to_owned())
+            .collect();
+        assert_eq!(tokens, ["TOKEN-0", "TOKEN-1", "TOKEN-1"], "{code}");
+        assert_eq!(fake.token_calls(), 2, "{code}");
+    }
+}
+
+#[tokio::test]
+async fn many_calls_that_fail_with_one_token_replace_it_once() {
+    let fake = Fake::start(|r, n| match r {
+        r if r.is_token() => numbered_token(n),
+        r if r.token() == "TOKEN-0" => json(STALE),
+        _ => json(QR),
+    })
+    .await;
+    let client = fake.client(PATIENCE);
+    let mut calls = JoinSet::new();
+    for _ in 0..50 {
+        let client = client.clone();
+        calls.spawn(async move { create(&client).await });
+    }
+    for outcome in calls.join_all().await {
+        outcome.unwrap();
+    }
+    assert_eq!(fake.token_calls(), 2);
+}
+
+#[tokio::test]
+async fn the_same_token_again_ends_it() {
+    let fake = Fake::start(|r, _| {
+        if r.is_token() {
+            numbered_token(7)
+        } else {
+            json(STALE)
+        }
+    })
+    .await;
+    let error = create(&fake.client(PATIENCE)).await.unwrap_err();
+    assert_eq!(error.class(), Class::Token);
+    assert_eq!(fake.seen().len(), 3, "a token, a call, a token");
+}
+
+#[tokio::test]
+async fn a_new_token_that_fails_too_ends_it() {
+    let fake = Fake::start(|r, n| {
+        if r.is_token() {
+            numbered_token(n)
+        } else {
+            json(STALE)
+        }
+    })
+    .await;
+    let error = create(&fake.client(PATIENCE)).await.unwrap_err();
+    assert_eq!(error.class(), Class::Token);
+    assert_eq!(fake.seen().len(), 4, "two tokens, two calls");
+}
+
+#[tokio::test]
+async fn a_slow_answer_is_a_timeout() {
+    const SHORT: Duration = Duration::from_millis(100);
+    let slow_call = Fake::start(|r, n| {
+        if r.is_token() {
+            numbered_token(n)
+        } else {
+            Reply::Never
+        }
+    })
+    .await;
+    let slow_token = Fake::start(|_, _| Reply::Never).await;
+    for fake in [slow_call, slow_token] {
+        let error = create(&fake.client(SHORT)).await.unwrap_err();
+        assert_eq!(error.class(), Class::Timeout, "{error}");
+    }
+}
+
+#[tokio::test]
+async fn a_caller_that_gives_up_does_not_lose_the_token_for_the_next() {
+    let (release, wait) = std::sync::mpsc::channel::<()>();
+    let wait = Mutex::new(wait);
+    // The server is on another thread so that it can hold the token back while the caller gives up.
+    let (told, address) = std::sync::mpsc::channel();
+    std::thread::spawn(move || {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .unwrap();
+        runtime.block_on(async {
+            let fake = Fake::start(move |r, n| {
+                if r.is_token() {
+                    wait.lock().unwrap().recv().unwrap();
+                    numbered_token(n)
+                } else {
+                    json(QR)
+                }
+            })
+            .await;
+            told.send((fake.address, Arc::clone(&fake.seen))).unwrap();
+            std::future::pending::<()>().await;
+        });
+    });
+    let (address, seen) = address.recv().unwrap();
+    let fake = Fake { address, seen };
+    let client = fake.client(PATIENCE);
+    let given_up = tokio::time::timeout(Duration::from_millis(50), create(&client)).await;
+    assert!(given_up.is_err());
+    release.send(()).unwrap();
+    create(&client).await.unwrap();
+    assert_eq!(fake.token_calls(), 1);
+}
+
+#[tokio::test]
+async fn an_http_failure_is_told_by_its_status() {
+    let fake = Fake::start(|_, _| Reply::Status(502)).await;
+    let error = create(&fake.client(PATIENCE)).await.unwrap_err();
+    assert!(matches!(error, Error::Status { status: 502, .. }), "{error}");
+    assert_eq!(error.class(), Class::Transport);
+}
+
+#[tokio::test]
+async fn a_redirect_is_not_followed() {
+    let fake = Fake::start(|_, _| Reply::Status(302)).await;
+    let error = create(&fake.client(PATIENCE)).await.unwrap_err();
+    assert!(matches!(error, Error::Status { status: 302, .. }), "{error}");
+    assert_eq!(fake.seen().len(), 1);
+}
+
+#[tokio::test]
+async fn an_endless_answer_is_cut_off() {
+    let fake =
+        Fake::start(|_, _| Reply::Json(format!(r#"{{"access_token":"{}"}}"#, "A".repeat(70_000)))).await;
+    let error = create(&fake.client(PATIENCE)).await.unwrap_err();
+    assert!(error.to_string().contains("longer than 65536 bytes"), "{error}");
+}
+
+#[tokio::test]
+async fn no_failure_and_no_debug_tells_a_secret() {
+    // Every way to fail, with a token in hand: refused, unreadable, wrong status, slow; and one that finds nobody.
+    const REFUSED: &str = r#"{"errcode":48001,"errmsg":"api unauthorized"}"#;
+    let replies: [fn() -> Reply; 4] = [
+        || json(REFUSED),
+        || json("TOKEN-0"),
+        || Reply::Status(500),
+        || Reply::Never,
+    ];
+    let mut told = Vec::new();
+    for reply in replies {
+        let fake = Fake::start(move |r, n| if r.is_token() { numbered_token(n) } else { reply() }).await;
+        let client = fake.client(Duration::from_secs(1));
+        let error = client.user("someone").await.unwrap_err();
+        told.push(format!("{error} {error:?} {client:?}"));
+    }
+    let gone = TcpListener::bind("127.0.0.1:0")
+        .await
+        .unwrap()
+        .local_addr()
+        .unwrap();
+    let fake = Fake {
+        address: gone,
+        seen: Arc::default(),
+    };
+    let error = create(&fake.client(PATIENCE)).await.unwrap_err();
+    assert_eq!(error.class(), Class::Transport);
+    told.push(format!("{error} {error:?}"));
+    let settings = Settings {
+        app_id: "wx1".to_owned(),
+        app_secret: SECRET.into(),
+        api_url: "http://localhost".to_owned(),
+    };
+    told.push(format!("{settings:?}"));
+    for text in told {
+        assert!(
+            !text.contains("TOKEN-0") && !text.contains(SECRET) && !text.contains("access_token="),
+            "{text}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_broken_connection_with_a_token_in_its_address_tells_neither() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            tokio::spawn(async move {
+                let mut stream = BufReader::new(stream);
+                while let Some(request) = receive(&mut stream).await {
+                    if !request.is_token() {
+                        return; // hangs up in the middle of the call
+                    }
+                    send(
+                        &mut stream,
+                        200,
+                        r#"{"access_token":"TOKEN-0","expires_in":7200}"#,
+                    )
+                    .await;
+                }
+            });
+        }
+    });
+    let fake = Fake {
+        address,
+        seen: Arc::default(),
+    };
+    let error = create(&fake.client(PATIENCE)).await.unwrap_err();
+    assert_eq!(error.class(), Class::Transport);
+    let text = format!("{error} {error:?}");
+    assert!(
+        !text.contains("TOKEN-0") && text.contains("/cgi-bin/qrcode/create"),
+        "{text}"
+    );
+}

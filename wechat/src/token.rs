@@ -1,0 +1,257 @@
+//! The access token: fetched when first needed, shared by all calls, renewed before it dies.
+//!
+//! It comes from `stable_token` in normal mode, which hands every process of an account the same token; the older
+//! `token` call would make the gateway and callback-service take each other's away. One fetch runs at a time, and all
+//! who waited for it share its outcome, a failure too, so that a wrong secret is not hammered with.
+
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use secrecy::{ExposeSecret, SecretString};
+use serde::{Deserialize, Serialize};
+use tokio::time::Instant;
+
+use crate::api::Api;
+use crate::error::Error;
+
+/// The path of the token call.
+pub(crate) const CALL: &str = "/cgi-bin/stable_token";
+
+/// WeChat hands out the next token during the last five minutes of the present one, and honours both meanwhile: asking
+/// earlier only returns the same one.
+const RENEWAL_WINDOW: Duration = Duration::from_secs(300);
+
+/// No token lives longer than this, whatever an answer says.
+const MAX_LIFE: Duration = Duration::from_secs(7200);
+
+/// A token that opens the whole account: `Debug` prints stars, and there is no `Display`.
+#[derive(Clone)]
+pub(crate) struct AccessToken {
+    text: SecretString,
+    /// The number of the fetch that brought it: it tells "the one that failed" from "one that came since", even when
+    /// WeChat hands out the same text again.
+    fetch: u64,
+}
+
+impl AccessToken {
+    /// For the `access_token` parameter of a call, and nothing else.
+    pub(crate) fn expose(&self) -> &str {
+        self.text.expose_secret()
+    }
+
+    pub(crate) fn is_same_text(&self, other: &Self) -> bool {
+        self.expose() == other.expose()
+    }
+}
+
+impl fmt::Debug for AccessToken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "AccessToken(***, fetch {})", self.fetch)
+    }
+}
+
+/// The one token of an account and the fetching of it.
+pub(crate) struct Tokens {
+    api: Arc<Api>,
+    app_id: String,
+    app_secret: SecretString,
+    limit: Duration,
+    state: Mutex<State>,
+    /// Held during a fetch.
+    fetching: tokio::sync::Mutex<()>,
+}
+
+#[derive(Default)]
+struct State {
+    token: Option<(AccessToken, Instant)>,
+    /// Fetches ended so far, well or badly.
+    fetches: u64,
+    /// The last fetch's failure, for those who waited for it.
+    failure: Option<Error>,
+}
+
+impl State {
+    fn fresh(&self, now: Instant) -> Option<AccessToken> {
+        self.token
+            .as_ref()
+            .filter(|(_, renew_at)| now < *renew_at)
+            .map(|(token, _)| token.clone())
+    }
+}
+
+impl Tokens {
+    pub(crate) fn new(api: Arc<Api>, app_id: String, app_secret: SecretString, limit: Duration) -> Self {
+        let (state, fetching) = (Mutex::default(), tokio::sync::Mutex::default());
+        Self {
+            api,
+            app_id,
+            app_secret,
+            limit,
+            state,
+            fetching,
+        }
+    }
+
+    /// The present token, fetched if need be.
+    pub(crate) async fn current(self: &Arc<Self>) -> Result<AccessToken, Error> {
+        let seen = {
+            let state = self.state();
+            if let Some(token) = state.fresh(Instant::now()) {
+                return Ok(token);
+            }
+            state.fetches
+        };
+        // A task of its own: a caller that gives up early must not throw away a fetch that is nearly done, or slow
+        // fetches and short patience would never meet.
+        let tokens = Arc::clone(self);
+        let renewal = tokio::spawn(async move { tokens.renew(seen).await });
+        renewal.await.unwrap_or_else(|_| {
+            Err(Error::Transport {
+                call: CALL,
+                reason: "the runtime is stopping".to_owned(),
+            })
+        })
+    }
+
+    /// Another token than the one that WeChat has just refused; the same text again if WeChat has no other.
+    pub(crate) async fn instead_of(self: &Arc<Self>, failed: &AccessToken) -> Result<AccessToken, Error> {
+        {
+            let mut state = self.state();
+            // Somebody may have replaced it already, and theirs may be good.
+            if state
+                .token
+                .as_ref()
+                .is_some_and(|(token, _)| token.fetch == failed.fetch)
+            {
+                state.token = None;
+            }
+        }
+        self.current().await
+    }
+
+    /// Fetches a token unless, while waiting for the turn, somebody else's fetch ended: then its outcome serves.
+    async fn renew(&self, seen: u64) -> Result<AccessToken, Error> {
+        let _turn = self.fetching.lock().await;
+        {
+            let state = self.state();
+            if let Some(token) = state.fresh(Instant::now()) {
+                return Ok(token);
+            }
+            if let Some(failure) = state.failure.as_ref().filter(|_| state.fetches != seen) {
+                return Err(failure.clone());
+            }
+        }
+        // Life is counted from before the question, so that a slow answer cannot stretch it.
+        let asked_at = Instant::now();
+        let answer = tokio::time::timeout(self.limit, self.fetch())
+            .await
+            .unwrap_or(Err(Error::Timeout { call: CALL }));
+        let mut state = self.state();
+        state.fetches += 1;
+        match answer {
+            Ok(answer) => {
+                let life = Duration::from_secs(answer.expires_in.into()).min(MAX_LIFE);
+                let token = AccessToken {
+                    text: answer.access_token.into(),
+                    fetch: state.fetches,
+                };
+                state.token = Some((token.clone(), asked_at + life - margin(life)));
+                state.failure = None;
+                tracing::debug!(life_s = life.as_secs(), "access token fetched");
+                Ok(token)
+            }
+            Err(error) => {
+                state.failure = Some(error.clone());
+                Err(error)
+            }
+        }
+    }
+
+    async fn fetch(&self) -> Result<Answer, Error> {
+        let question = Question {
+            grant_type: "client_credential",
+            appid: &self.app_id,
+            secret: self.app_secret.expose_secret(),
+            force_refresh: false,
+        };
+        let answer: Answer = self
+            .api
+            .exchange(CALL, self.api.post(CALL).json(&question))
+            .await?;
+        if answer.access_token.is_empty() {
+            return Err(Error::Decode {
+                call: CALL,
+                reason: "its access_token is empty".to_owned(),
+            });
+        }
+        Ok(answer)
+    }
+
+    /// No code that can panic runs under this lock, so a poisoned one is as good as new.
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// How long before its end a token is renewed: the window in which WeChat has a newer one, but at most half of the
+/// life it has left. A token can arrive with exactly 300 s to live; half of that keeps it usable and the margin
+/// positive.
+fn margin(life: Duration) -> Duration {
+    RENEWAL_WINDOW.min(life / 2)
+}
+
+#[derive(Serialize)]
+struct Question<'a> {
+    grant_type: &'static str,
+    appid: &'a str,
+    secret: &'a str,
+    force_refresh: bool,
+}
+
+#[derive(Deserialize)]
+struct Answer {
+    access_token: String,
+    expires_in: u32,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_margin_is_positive_and_leaves_the_token_usable_for_every_life() {
+        for seconds in [2, 299, 300, 301, 600, 7199, 7200] {
+            let life = Duration::from_secs(seconds);
+            assert!(margin(life) > Duration::ZERO && margin(life) < life, "{seconds}");
+        }
+        assert_eq!(margin(Duration::from_secs(7200)), RENEWAL_WINDOW);
+        assert_eq!(margin(Duration::from_secs(300)), Duration::from_secs(150));
+    }
+
+    #[test]
+    fn a_token_is_fresh_until_its_renewal_and_not_at_it() {
+        let now = Instant::now();
+        let token = AccessToken {
+            text: "T".into(),
+            fetch: 1,
+        };
+        let renew_at = now + Duration::from_secs(10);
+        let state = State {
+            token: Some((token, renew_at)),
+            ..State::default()
+        };
+        assert!(state.fresh(now).is_some());
+        assert!(state.fresh(renew_at).is_none());
+    }
+
+    #[test]
+    fn debug_prints_stars() {
+        let token = AccessToken {
+            text: "SECRET".into(),
+            fetch: 1,
+        };
+        let text = format!("{token:?}");
+        assert!(text.contains("***") && !text.contains("SECRET"), "{text}");
+    }
+}

@@ -1,0 +1,105 @@
+//! What WeChat still tells about a person: decoration for a login that works without it.
+//!
+//! `GET /cgi-bin/user/info`. Names and pictures stopped coming on 27 December 2021, but older accounts and simulators
+//! may send a name, typed by a stranger; [`clean`] makes it safe to put in front of other people.
+
+use serde::Deserialize;
+
+use crate::{Client, Error};
+
+/// The path of the call.
+const CALL: &str = "/cgi-bin/user/info";
+
+/// The longest nickname given out, in characters. WeChat's own limit is 30 or so; the rest is room for its changes.
+pub const MAX_NICKNAME: usize = 64;
+
+/// A person, as far as WeChat tells.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct User {
+    /// The name to show, one clean line of at most [`MAX_NICKNAME`] characters; mostly missing.
+    pub nickname: Option<String>,
+    /// The same person across the accounts of one Open Platform owner, when this account is bound to one.
+    pub unionid: Option<String>,
+    /// Whether the person follows the account; when not, WeChat tells nothing else.
+    pub subscribed: bool,
+}
+
+impl Client {
+    /// Asks who an openid of this account is.
+    ///
+    /// # Errors
+    /// Any [`Error`]; callers should do without the name then.
+    pub async fn user(&self, openid: &str) -> Result<User, Error> {
+        let answer: Answer = self
+            .call(CALL, |api, token| {
+                api.get(CALL).query(&[
+                    ("access_token", token.expose()),
+                    ("openid", openid),
+                    ("lang", "zh_CN"),
+                ])
+            })
+            .await?;
+        Ok(User {
+            nickname: answer.nickname.as_deref().and_then(clean),
+            unionid: answer.unionid.filter(|unionid| !unionid.is_empty()),
+            subscribed: answer.subscribe == 1,
+        })
+    }
+}
+
+#[derive(Deserialize)]
+struct Answer {
+    #[serde(default)]
+    subscribe: i64,
+    nickname: Option<String>,
+    unionid: Option<String>,
+}
+
+/// One line without control characters and without those that turn the direction of the text around it.
+fn clean(nickname: &str) -> Option<String> {
+    let visible: String = nickname
+        .chars()
+        .filter(|&c| !c.is_control() && !is_disruptive(c))
+        .collect();
+    let cut: String = visible.trim().chars().take(MAX_NICKNAME).collect();
+    let cut = cut.trim_end();
+    (!cut.is_empty()).then(|| cut.to_owned())
+}
+
+/// Bidirectional embeddings, overrides and isolates (Unicode annex 9), and the two line breaks that are no controls.
+fn is_disruptive(c: char) -> bool {
+    matches!(c, '\u{202A}'..='\u{202E}' | '\u{2066}'..='\u{2069}' | '\u{2028}' | '\u{2029}')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_kept_as_people_write_them() {
+        for name in ["阿🐼狸", "👩‍💻", "<b>\"x\"</b> ]]>", "O'Neil"] {
+            assert_eq!(clean(name).as_deref(), Some(name));
+        }
+    }
+
+    #[test]
+    fn what_disturbs_other_text_is_dropped() {
+        assert_eq!(
+            clean(" a\u{202E}b\u{2066}c\n\u{0}d\u{2028} ").as_deref(),
+            Some("abcd")
+        );
+    }
+
+    #[test]
+    fn a_name_of_nothing_is_none() {
+        for name in ["", "  ", "\u{202E}\n\u{7f}"] {
+            assert_eq!(clean(name), None, "{name:?}");
+        }
+    }
+
+    #[test]
+    fn long_names_are_cut_by_characters_and_stay_trimmed() {
+        assert_eq!(clean(&"狸".repeat(100)), Some("狸".repeat(MAX_NICKNAME)));
+        assert_eq!(clean(&format!("{} b", "a".repeat(63))), Some("a".repeat(63)));
+    }
+}

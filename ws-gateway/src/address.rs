@@ -1,0 +1,91 @@
+//! The browser's own address, behind however many proxies that we trust.
+
+use std::net::{IpAddr, SocketAddr};
+
+use ipnet::IpNet;
+
+/// The address that a request came from: the peer, or, when the peer is a trusted proxy, the right-most
+/// address of X-Forwarded-For that is not one. What an untrusted peer says there is ignored.
+///
+/// `forwarded` are the header's values in the order in which they came.
+#[must_use]
+pub fn client_address<'a>(
+    peer: SocketAddr,
+    forwarded: impl DoubleEndedIterator<Item = &'a str>,
+    trusted: &[IpNet],
+) -> IpAddr {
+    let is_trusted = |address: IpAddr| trusted.iter().any(|network| network.contains(&address));
+    let mut nearest = peer.ip().to_canonical();
+    for hop in forwarded.rev().flat_map(|line| line.rsplit(',')) {
+        if !is_trusted(nearest) {
+            break;
+        }
+        match parse(hop.trim()) {
+            Some(address) => nearest = address,
+            // What a trusted proxy passed on and we cannot read is no address of anybody's.
+            None => break,
+        }
+    }
+    nearest
+}
+
+/// Some proxies write the port too: `192.0.2.1:4711`, `[2001:db8::1]:4711`.
+fn parse(hop: &str) -> Option<IpAddr> {
+    let address = hop
+        .parse()
+        .or_else(|_| hop.parse::<SocketAddr>().map(|address| address.ip()));
+    let bracketed = || hop.strip_prefix('[')?.strip_suffix(']')?.parse().ok();
+    address
+        .ok()
+        .or_else(bracketed)
+        .map(|address: IpAddr| address.to_canonical())
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+
+    fn of(peer: &str, forwarded: &[&str], trusted: &[&str]) -> String {
+        let trusted: Vec<IpNet> = trusted.iter().map(|network| network.parse().unwrap()).collect();
+        client_address(peer.parse().unwrap(), forwarded.iter().copied(), &trusted).to_string()
+    }
+
+    #[test]
+    fn the_right_most_hop_that_is_not_trusted_counts() {
+        let proxies = ["10.0.0.0/8", "fd00::/8"];
+        assert_eq!(
+            of("198.51.100.7:1", &["1.2.3.4"], &proxies),
+            "198.51.100.7",
+            "ignored from others"
+        );
+        assert_eq!(
+            of("10.0.0.1:1", &["6.6.6.6, 203.0.113.9, 10.0.0.2"], &proxies),
+            "203.0.113.9"
+        );
+        assert_eq!(
+            of("10.0.0.1:1", &["6.6.6.6", "203.0.113.9"], &proxies),
+            "203.0.113.9",
+            "two headers"
+        );
+        assert_eq!(of("10.0.0.1:1", &["203.0.113.9:4711"], &proxies), "203.0.113.9");
+        assert_eq!(
+            of("[fd00::1]:1", &["[2001:db8::1]:4711"], &proxies),
+            "2001:db8::1"
+        );
+        assert_eq!(
+            of("[::ffff:10.0.0.1]:1", &["203.0.113.9"], &proxies),
+            "203.0.113.9",
+            "mapped IPv4"
+        );
+        assert_eq!(of("10.0.0.1:1", &["6.6.6.6, unknown"], &proxies), "10.0.0.1");
+        assert_eq!(of("10.0.0.1:1", &["10.0.0.3"], &proxies), "10.0.0.3");
+        assert_eq!(of("10.0.0.1:1", &[], &proxies), "10.0.0.1");
+        assert_eq!(
+            of("10.0.0.1:1", &["1.2.3.4"], &[]),
+            "10.0.0.1",
+            "nobody is trusted by default"
+        );
+    }
+}

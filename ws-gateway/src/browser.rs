@@ -1,0 +1,363 @@
+//! One page's connection, from its upgrade to its close: the journey of a browser.
+//!
+//! A task owns the socket. It shows a QR code, tells the page what becomes of its login, and takes a new
+//! login on the same socket when the page asks. Whatever it tells has been recorded before; it only ever
+//! reads the login's record, and it reads it again whenever it is woken or the time is over.
+
+mod socket;
+#[cfg(test)]
+mod tests;
+
+use std::future::pending;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use futures_util::future::BoxFuture;
+use protocol::Scene;
+use protocol::message::State;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::time::{Instant, sleep, sleep_until};
+use tokio_tungstenite::WebSocketStream;
+
+use self::socket::{Ended, PageSocket};
+use crate::Gateway;
+use crate::heartbeat::{Beat, Heartbeat};
+use crate::logins::{NewLogin, QrCode, ResumeKey, Snapshot, StoreError};
+use crate::message::{Close, FromPage, ToPage, milliseconds, seconds};
+use crate::opening::Opening;
+use crate::pace::Pace;
+use crate::pages::{Seat, Woken};
+use crate::qr::{self, NoQrCode};
+
+/// New codes that a page may ask for at once, and then one each five seconds: a person who clicks, not a
+/// script that spends WeChat's daily allowance.
+const REFRESHES: (u32, Duration) = (3, Duration::from_secs(5));
+
+/// How long a full store, or one that does not answer, is left alone.
+const STORE_RETRY: Duration = Duration::from_secs(2);
+
+/// Serves a page until one side ends the connection.
+pub(crate) async fn serve<S>(gateway: &Gateway, socket: WebSocketStream<S>, opening: Opening)
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send,
+{
+    let _counted = gateway.count_page();
+    let now = Instant::now();
+    let mut browser = Browser {
+        gateway,
+        heart: Heartbeat::new(opening.is_ours, now),
+        refreshes: Pace::new(REFRESHES.0, REFRESHES.1, now),
+        socket: PageSocket::new(socket, now),
+        stage: Stage::Over,
+        failures: 0,
+        opening,
+    };
+    let Err(ended) = browser.run().await;
+    tracing::debug!(?ended, "a page's connection ends");
+    browser.leave(ended).await;
+}
+
+struct Browser<'g, S> {
+    gateway: &'g Gateway,
+    socket: PageSocket<S>,
+    opening: Opening,
+    heart: Heartbeat,
+    refreshes: Pace,
+    stage: Stage,
+    /// QR codes in a row that could not be had.
+    failures: u32,
+}
+
+/// What the page is at.
+enum Stage {
+    /// Its QR code is being made, perhaps after a wait.
+    Making(BoxFuture<'static, (Scene, Result<QrCode, NoQrCode>)>),
+    /// It shows a login.
+    Showing(Shown),
+    /// Its login is over, and it may ask for another.
+    Over,
+}
+
+struct Shown {
+    scene: Scene,
+    /// The state that the page has been told.
+    state: State,
+    /// When to read the record again at the latest.
+    until: Instant,
+    seat: Seat,
+}
+
+/// What happened without the page's doing.
+enum Progress {
+    Made(Scene, Result<QrCode, NoQrCode>),
+    Look,
+    TakenOver,
+}
+
+impl Stage {
+    async fn progress(&mut self) -> Progress {
+        match self {
+            Self::Making(made) => {
+                let (scene, code) = made.await;
+                Progress::Made(scene, code)
+            }
+            Self::Showing(shown) => tokio::select! {
+                woken = shown.seat.woken() => match woken {
+                    Woken::Changed => Progress::Look,
+                    Woken::TakenOver => Progress::TakenOver,
+                },
+                () = sleep_until(shown.until) => Progress::Look,
+            },
+            Self::Over => pending().await,
+        }
+    }
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin + Send> Browser<'_, S> {
+    /// Waits for four things: a message from the page, the next beat of the heart, progress of the page's
+    /// login (a code made, a wake-up, the time over), and the moment at which this gateway lets go of it.
+    async fn run(&mut self) -> Result<std::convert::Infallible, Ended> {
+        match self.opening.resume.take() {
+            None => self.stage = self.make_after(Duration::ZERO),
+            Some(key) => self.resume(key).await?,
+        }
+        let gateway = self.gateway;
+        let mut leave = std::pin::pin!(gateway.time_to_leave());
+        loop {
+            tokio::select! {
+                message = self.socket.next() => {
+                    let said = message?;
+                    self.heart.heard();
+                    if said == Some(FromPage::Refresh) {
+                        self.refresh().await?;
+                    }
+                }
+                () = sleep_until(self.heart.due()) => match self.heart.beat(Instant::now()) {
+                    Beat::Message => self.socket.send(&ToPage::Heartbeat).await?,
+                    Beat::Ping => self.socket.ping().await?,
+                    Beat::Dead => return Err(Ended::Gone),
+                },
+                progress = self.stage.progress() => match progress {
+                    Progress::Made(scene, Ok(code)) => self.open(scene, code).await?,
+                    Progress::Made(_, Err(none)) => self.wait_for_code(&none).await?,
+                    Progress::Look => self.look().await?,
+                    Progress::TakenOver => return Err(Ended::Told(Close::TakenOver)),
+                },
+                () = &mut leave => return Err(Ended::Told(Close::GoingAway)),
+            }
+        }
+    }
+
+    /// The seat is left before the close handshake, so that what comes now is stored for a resume.
+    async fn leave(mut self, ended: Ended) {
+        self.stage = Stage::Over;
+        self.socket.end(ended).await;
+    }
+
+    fn make_after(&self, wait: Duration) -> Stage {
+        let qr = self.gateway.qr.clone();
+        Stage::Making(Box::pin(async move {
+            sleep(wait).await;
+            let scene = Scene::random();
+            let code = qr.make(scene).await;
+            (scene, code)
+        }))
+    }
+
+    /// There is no code just now: the page is told, and the gateway itself tries again.
+    async fn wait_for_code(&mut self, none: &NoQrCode) -> Result<(), Ended> {
+        self.failures += 1;
+        self.gateway.metrics.qr_failures.inc();
+        let retry_in = none.retry_in(self.failures);
+        if self.failures == 1 {
+            tracing::warn!("a page waits for its QR code: {none}");
+        }
+        self.stage = self.make_after(retry_in);
+        self.socket
+            .send(&none.tell(self.opening.language, retry_in))
+            .await
+    }
+
+    /// Records a new login and shows it. Its seat is taken and its record written before anybody can scan.
+    async fn open(&mut self, scene: Scene, code: QrCode) -> Result<(), Ended> {
+        let key = ResumeKey::new(scene);
+        let seat = self.gateway.pages.join(scene);
+        let mut context = self.opening.context.clone();
+        context.created_at = SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .map_or(0, |since| since.as_secs());
+        let new = NewLogin {
+            context,
+            qr: code.clone(),
+            secret: key.hash(),
+        };
+        let ttl = self.gateway.config.gateway_login_ttl;
+        let until = Instant::now() + ttl;
+        match self.gateway.logins.open(scene, new, ttl).await {
+            Ok(()) => {}
+            Err(StoreError::Full) => {
+                tracing::warn!("the store of logins is full; a page was told to wait");
+                self.socket.send(&self.busy()).await?;
+                return Err(Ended::Told(Close::Busy));
+            }
+        }
+        self.failures = 0;
+        self.gateway.metrics.logins.inc();
+        self.stage = Stage::Showing(Shown {
+            scene,
+            state: State::Waiting,
+            until,
+            seat,
+        });
+        self.show_code(&key, &code, ttl).await
+    }
+
+    fn busy(&self) -> ToPage {
+        let message = self
+            .opening
+            .language
+            .of("服务器繁忙，请稍候", "The server is busy, please wait");
+        ToPage::Error {
+            code: "busy",
+            message,
+            retry_in: Some(milliseconds(STORE_RETRY)),
+        }
+    }
+
+    async fn show_code(&mut self, key: &ResumeKey, code: &QrCode, left: Duration) -> Result<(), Ended> {
+        self.socket
+            .send(&ToPage::QrcodeUrl {
+                url: code.url.clone(),
+                content: code.content.clone(),
+                image: qr::draw(&code.content),
+                expires_in: seconds(left),
+                resume: key.reveal(),
+            })
+            .await
+    }
+
+    /// Takes a page back to its login. What the record says of site and Origin stands.
+    async fn resume(&mut self, key: Option<ResumeKey>) -> Result<(), Ended> {
+        let unknown = Err(Ended::Told(Close::Unknown));
+        let Some(key) = key else { return unknown };
+        let scene = key.scene();
+        match self.read(scene).await? {
+            Some(login) if login.secret.matches(&key) => {
+                if login.context.origin != self.opening.context.origin {
+                    return Err(Ended::Told(Close::Policy));
+                }
+            }
+            _ => return unknown,
+        }
+        // Only now may the page take the seat. Whatever happens from here on wakes it.
+        let seat = self.gateway.pages.join(scene);
+        let Some(login) = self.read(scene).await? else {
+            return unknown;
+        };
+        self.gateway.metrics.resumed.inc();
+        self.opening.context = login.context.clone();
+        self.stage = Stage::Showing(Shown {
+            scene,
+            state: State::Waiting,
+            until: Instant::now(),
+            seat,
+        });
+        self.show_code(&key, &login.qr, login.expires_in).await?;
+        self.tell(login).await
+    }
+
+    async fn read(&mut self, scene: Scene) -> Result<Option<Snapshot>, Ended> {
+        match self.gateway.logins.look(scene).await {
+            Ok(login) => Ok(login),
+            Err(error) => {
+                tracing::warn!(%scene, "a login cannot be read: {error}");
+                self.socket.send(&self.busy()).await?;
+                Err(Ended::Told(Close::Busy))
+            }
+        }
+    }
+
+    /// Reads the login's record and tells the page what is new.
+    async fn look(&mut self) -> Result<(), Ended> {
+        let Stage::Showing(Shown { scene, .. }) = self.stage else {
+            return Ok(());
+        };
+        match self.read(scene).await? {
+            Some(login) => self.tell(login).await,
+            None => Err(Ended::Told(Close::Unknown)),
+        }
+    }
+
+    async fn tell(&mut self, login: Snapshot) -> Result<(), Ended> {
+        let Stage::Showing(shown) = &mut self.stage else {
+            return Ok(());
+        };
+        shown.until = Instant::now() + login.expires_in;
+        let told = std::mem::replace(&mut shown.state, login.state);
+        match login.state {
+            State::Waiting => Ok(()),
+            state if state == told => Ok(()),
+            State::Scanned => {
+                let expires_in = seconds(login.expires_in);
+                self.socket
+                    .send(&ToPage::Scanned {
+                        expires_in,
+                        number: login.number,
+                    })
+                    .await
+            }
+            State::Granted => {
+                self.socket
+                    .send(&ToPage::ScanSuccess {
+                        user: login.user,
+                        code: login.code,
+                    })
+                    .await?;
+                Err(Ended::Told(Close::Done))
+            }
+            State::Denied => self.over(&ToPage::Denied).await,
+            State::Expired => self.over(&ToPage::Expired).await,
+        }
+    }
+
+    async fn over(&mut self, message: &ToPage) -> Result<(), Ended> {
+        self.stage = Stage::Over;
+        self.socket.send(message).await
+    }
+
+    /// The page wants a new code. A live login ends as expired; one that was granted in this very moment
+    /// is told instead.
+    async fn refresh(&mut self) -> Result<(), Ended> {
+        match &self.stage {
+            Stage::Making(_) => return Ok(()),
+            Stage::Over => {}
+            Stage::Showing(Shown { scene, .. }) => {
+                let scene = *scene;
+                if let Err(error) = self.gateway.logins.expire(scene).await {
+                    tracing::warn!(%scene, "a login cannot be ended: {error}");
+                }
+                if let Some(login) = self
+                    .read(scene)
+                    .await?
+                    .filter(|login| login.state == State::Granted)
+                {
+                    return self.tell(login).await;
+                }
+            }
+        }
+        let wait = self.refreshes.take(Instant::now()).err().unwrap_or_default();
+        self.stage = self.make_after(wait);
+        if wait.is_zero() {
+            return Ok(());
+        }
+        let message = self
+            .opening
+            .language
+            .of("刷新太频繁，请稍候", "Too many new codes, please wait");
+        let too_fast = ToPage::Error {
+            code: "too_fast",
+            message,
+            retry_in: Some(milliseconds(wait)),
+        };
+        self.socket.send(&too_fast).await
+    }
+}

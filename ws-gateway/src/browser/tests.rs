@@ -1,0 +1,488 @@
+//! A page's connection over in-memory streams with paused time: every message, time and limit.
+
+#![allow(clippy::unwrap_used)]
+
+use std::sync::Mutex;
+
+use bytes::Bytes;
+use futures_util::future::{FutureExt, ready};
+use futures_util::{SinkExt, StreamExt};
+use protocol::Notice;
+use protocol::message::{Context, Status};
+use secrecy::SecretString;
+use serde_json::Value;
+use std::sync::Arc;
+use tokio::io::{DuplexStream, duplex};
+use tokio_tungstenite::tungstenite::Message;
+use tokio_tungstenite::tungstenite::protocol::Role;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use super::*;
+use crate::clients::Rights;
+use crate::config::{Config, Secrets};
+use crate::language::Language;
+use crate::logins::{MemoryLogins, Sender};
+use crate::pages::Pages;
+use crate::qr::QrCodes;
+
+/// Gives codes, after as many failures as it is told.
+struct Codes {
+    failures: Mutex<u32>,
+}
+
+impl QrCodes for Codes {
+    fn make(&self, scene: Scene) -> BoxFuture<'_, Result<QrCode, NoQrCode>> {
+        let mut failures = self.failures.lock().unwrap();
+        if let Some(left) = failures.checked_sub(1) {
+            *failures = left;
+            return ready(Err(NoQrCode::Slow)).boxed();
+        }
+        let url = format!("http://pictures/{scene}");
+        ready(Ok(QrCode {
+            url,
+            content: format!("http://weixin.qq.com/q/{scene}"),
+        }))
+        .boxed()
+    }
+}
+
+fn gateway_with(failures: u32) -> Arc<Gateway> {
+    let secrets = Secrets {
+        notify_key: Some(SecretString::from("k".repeat(32))),
+        ..Secrets::default()
+    };
+    let config = Config::of(&["--wechat-app-id", "wx0123456789abcdef"], secrets).unwrap();
+    let pages = Arc::new(Pages::default());
+    Arc::new(Gateway {
+        clients: config.clients().unwrap(),
+        page: Bytes::new(),
+        logins: Arc::new(MemoryLogins::new(Arc::clone(&pages))),
+        pages,
+        qr: Arc::new(Codes {
+            failures: Mutex::new(failures),
+        }),
+        metrics: crate::metrics::Metrics::default(),
+        leaving: CancellationToken::new(),
+        tasks: TaskTracker::new(),
+        config,
+    })
+}
+
+fn gateway() -> Arc<Gateway> {
+    gateway_with(0)
+}
+
+fn opening() -> Opening {
+    Opening {
+        context: Context::default(),
+        resume: None,
+        is_ours: true,
+        language: Language::English,
+    }
+}
+
+/// The page's side of a connection.
+struct Page(WebSocketStream<DuplexStream>);
+
+impl Page {
+    async fn open(gateway: &Arc<Gateway>, opening: Opening) -> Self {
+        let (ours, theirs) = duplex(64 * 1024);
+        let gateway = Arc::clone(gateway);
+        tokio::spawn(async move {
+            let limits = Some(crate::routes::limits());
+            let socket = WebSocketStream::from_raw_socket(theirs, Role::Server, limits).await;
+            serve(&gateway, socket, opening).await;
+        });
+        Self(WebSocketStream::from_raw_socket(ours, Role::Client, None).await)
+    }
+
+    async fn resume(gateway: &Arc<Gateway>, key: &str) -> Self {
+        Self::open(
+            gateway,
+            Opening {
+                resume: Some(ResumeKey::parse(key)),
+                ..opening()
+            },
+        )
+        .await
+    }
+
+    /// The next message that is no heartbeat.
+    async fn hear(&mut self) -> Value {
+        loop {
+            match self.0.next().await.unwrap().unwrap() {
+                Message::Text(text) => {
+                    let said: Value = serde_json::from_str(&text).unwrap();
+                    if said["message_type"] != "heartbeat" {
+                        return said;
+                    }
+                }
+                Message::Ping(_) | Message::Pong(_) => {}
+                other => panic!("{other:?}"),
+            }
+        }
+    }
+
+    async fn hear_type(&mut self, kind: &str) -> Value {
+        let said = self.hear().await;
+        assert_eq!(said["message_type"], kind, "{said}");
+        said
+    }
+
+    /// The code of the close that comes next.
+    async fn closed(&mut self) -> u16 {
+        loop {
+            match self.0.next().await {
+                Some(Ok(Message::Close(Some(frame)))) => return frame.code.into(),
+                Some(Ok(_)) => {}
+                other => panic!("no close frame: {other:?}"),
+            }
+        }
+    }
+
+    async fn say(&mut self, text: &str) {
+        self.0.send(Message::text(text)).await.unwrap();
+    }
+
+    async fn refresh(&mut self) {
+        self.say(r#"{"message_type":"refresh"}"#).await;
+    }
+}
+
+/// A page's login, by the QR code that it shows.
+struct Code {
+    scene: Scene,
+    resume: String,
+}
+
+impl Code {
+    async fn shown_by(page: &mut Page) -> Self {
+        let shown = page.hear_type("qrcode_url").await;
+        let content = shown["content"].as_str().unwrap();
+        let scene = content.rsplit('/').next().unwrap().parse().unwrap();
+        assert!(
+            shown["image"]
+                .as_str()
+                .unwrap()
+                .starts_with("data:image/png;base64,")
+        );
+        let resume = shown["resume"].as_str().unwrap().to_owned();
+        assert!(
+            !content.contains(&resume[23..]),
+            "the secret is not in the QR code"
+        );
+        Self { scene, resume }
+    }
+
+    fn claim(&self, by: &str, number: Option<&str>) -> Notice {
+        Notice::Claim {
+            scene: self.scene,
+            by: by.to_owned(),
+            number: number.map(str::to_owned),
+        }
+    }
+
+    fn scan(&self, by: &str, nickname: &str) -> Notice {
+        let nickname = Some(nickname.to_owned());
+        Notice::Scan {
+            scene: self.scene,
+            nickname,
+            code: None,
+            by: Some(by.to_owned()),
+        }
+    }
+}
+
+async fn notify(gateway: &Gateway, notice: &Notice) -> Status {
+    let from = Sender {
+        client: "callback".to_owned(),
+        may: Rights::all(),
+        id: None,
+    };
+    gateway.logins.notify(notice, &from).await.status
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_scan_logs_the_page_in() {
+    let gateway = gateway();
+    let mut page = Page::open(&gateway, opening()).await;
+    let code = Code::shown_by(&mut page).await;
+    assert_eq!(
+        notify(&gateway, &code.claim("p", Some("42"))).await,
+        Status::Delivered
+    );
+    let scanned = page.hear_type("scanned").await;
+    assert_eq!(
+        (scanned["expires_in"].as_u64(), scanned["number"].as_str()),
+        (Some(120), Some("42"))
+    );
+    assert_eq!(
+        notify(&gateway, &code.scan("p", "阿狸 <b>")).await,
+        Status::Delivered
+    );
+    assert_eq!(page.hear_type("scan_success").await["user"], "阿狸 <b>");
+    assert_eq!(page.closed().await, 4010);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_code_expires_when_its_time_is_over_and_the_page_may_take_another() {
+    let gateway = gateway();
+    let mut page = Page::open(&gateway, opening()).await;
+    let first = Code::shown_by(&mut page).await;
+    let began = Instant::now();
+    page.hear_type("expired").await;
+    assert_eq!(began.elapsed().as_secs(), 120);
+    assert_eq!(notify(&gateway, &first.scan("p", "")).await, Status::Expired);
+    page.refresh().await;
+    let second = Code::shown_by(&mut page).await;
+    assert_ne!(first.scene, second.scene, "a scene is never reused");
+    assert_eq!(notify(&gateway, &second.scan("p", "")).await, Status::Delivered);
+    page.hear_type("scan_success").await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_refresh_ends_the_live_login() {
+    let gateway = gateway();
+    let mut page = Page::open(&gateway, opening()).await;
+    let first = Code::shown_by(&mut page).await;
+    page.refresh().await;
+    Code::shown_by(&mut page).await;
+    assert_eq!(notify(&gateway, &first.claim("p", None)).await, Status::Expired);
+}
+
+#[tokio::test(start_paused = true)]
+async fn refreshes_are_slowed_down_and_still_happen() {
+    let gateway = gateway();
+    let mut page = Page::open(&gateway, opening()).await;
+    Code::shown_by(&mut page).await;
+    for _ in 0..3 {
+        page.refresh().await;
+        Code::shown_by(&mut page).await;
+    }
+    let began = Instant::now();
+    page.refresh().await;
+    let error = page.hear_type("error").await;
+    assert_eq!(
+        (error["code"].as_str(), error["retry_in"].as_u64()),
+        (Some("too_fast"), Some(5000))
+    );
+    Code::shown_by(&mut page).await;
+    assert_eq!(began.elapsed().as_secs(), 5);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_page_that_was_away_gets_the_end_when_it_comes_back() {
+    let gateway = gateway();
+    let mut page = Page::open(&gateway, opening()).await;
+    let code = Code::shown_by(&mut page).await;
+    drop(page);
+    while gateway.pages.is_here(code.scene) {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(notify(&gateway, &code.claim("p", None)).await, Status::Stored);
+    assert_eq!(notify(&gateway, &code.scan("p", "阿狸")).await, Status::Stored);
+    sleep(Duration::from_secs(179)).await;
+    for _ in 0..2 {
+        let mut page = Page::resume(&gateway, &code.resume).await;
+        let shown = page.hear_type("qrcode_url").await;
+        assert_eq!(
+            (shown["resume"].as_str(), shown["expires_in"].as_u64()),
+            (Some(&*code.resume), Some(0))
+        );
+        assert_eq!(page.hear_type("scan_success").await["user"], "阿狸");
+        assert_eq!(page.closed().await, 4010);
+    }
+    sleep(Duration::from_secs(1)).await;
+    let mut late = Page::resume(&gateway, &code.resume).await;
+    assert_eq!(
+        late.closed().await,
+        4001,
+        "180 s after the end the login is unknown"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_resumed_page_has_the_time_left_and_hears_what_comes() {
+    let gateway = gateway();
+    let mut page = Page::open(&gateway, opening()).await;
+    let code = Code::shown_by(&mut page).await;
+    drop(page);
+    sleep(Duration::from_secs(50)).await;
+    let mut page = Page::resume(&gateway, &code.resume).await;
+    assert_eq!(
+        page.hear_type("qrcode_url").await["expires_in"].as_u64(),
+        Some(70)
+    );
+    assert_eq!(notify(&gateway, &code.claim("p", None)).await, Status::Delivered);
+    page.hear_type("scanned").await;
+    drop(page);
+    let mut page = Page::resume(&gateway, &code.resume).await;
+    page.hear_type("qrcode_url").await;
+    page.hear_type("scanned").await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_qr_code_alone_opens_nothing() {
+    let gateway = gateway();
+    let mut page = Page::open(&gateway, opening()).await;
+    let code = Code::shown_by(&mut page).await;
+    for key in [
+        format!("{}.{}", code.scene, code.scene),
+        code.scene.to_string(),
+        "rubbish".to_owned(),
+    ] {
+        let mut thief = Page::resume(&gateway, &key).await;
+        assert_eq!(thief.closed().await, 4001, "{key}");
+    }
+    let elsewhere = Context {
+        origin: Some("https://evil.example".to_owned()),
+        ..Context::default()
+    };
+    let resume = Some(ResumeKey::parse(&code.resume));
+    let mut foreign = Page::open(
+        &gateway,
+        Opening {
+            context: elsewhere,
+            resume,
+            ..opening()
+        },
+    )
+    .await;
+    assert_eq!(foreign.closed().await, 1008, "another Origin");
+    // And none of them has disturbed the page.
+    assert_eq!(notify(&gateway, &code.scan("p", "")).await, Status::Delivered);
+    page.hear_type("scan_success").await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_newer_socket_takes_over() {
+    let gateway = gateway();
+    let mut older = Page::open(&gateway, opening()).await;
+    let code = Code::shown_by(&mut older).await;
+    let mut newer = Page::resume(&gateway, &code.resume).await;
+    newer.hear_type("qrcode_url").await;
+    assert_eq!(older.closed().await, 4002);
+    drop(older);
+    assert_eq!(notify(&gateway, &code.scan("p", "")).await, Status::Delivered);
+    newer.hear_type("scan_success").await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_denial_is_told_and_the_page_may_try_again() {
+    let gateway = gateway();
+    let mut page = Page::open(&gateway, opening()).await;
+    let code = Code::shown_by(&mut page).await;
+    let deny = Notice::Deny {
+        scene: code.scene,
+        by: None,
+    };
+    assert_eq!(notify(&gateway, &deny).await, Status::Delivered);
+    page.hear_type("denied").await;
+    page.refresh().await;
+    Code::shown_by(&mut page).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn without_a_code_the_page_is_told_and_recovers_by_itself() {
+    let gateway = gateway_with(3);
+    let mut page = Page::open(&gateway, opening()).await;
+    let began = Instant::now();
+    for seconds in [2, 4, 8] {
+        let error = page.hear_type("error").await;
+        assert_eq!(error["retry_in"].as_u64(), Some(seconds * 1000), "{error}");
+    }
+    Code::shown_by(&mut page).await;
+    assert_eq!(began.elapsed().as_secs(), 14);
+}
+
+#[tokio::test(start_paused = true)]
+async fn our_pages_hear_a_heartbeat_and_others_a_ping() {
+    let gateway = gateway();
+    let mut ours = Page::open(&gateway, opening()).await;
+    Code::shown_by(&mut ours).await;
+    let began = Instant::now();
+    let beat = ours.0.next().await.unwrap().unwrap().into_text().unwrap();
+    assert_eq!(beat.as_str(), r#"{"message_type":"heartbeat"}"#);
+    assert_eq!(began.elapsed().as_secs(), 25);
+
+    let mut other = Page::open(
+        &gateway,
+        Opening {
+            is_ours: false,
+            ..opening()
+        },
+    )
+    .await;
+    Code::shown_by(&mut other).await;
+    assert!(matches!(other.0.next().await, Some(Ok(Message::Ping(_)))));
+    // From here on nobody polls the page's side, so no pong is sent.
+    while gateway.metrics.pages.get() == 2 {
+        sleep(Duration::from_secs(1)).await;
+    }
+    assert!(began.elapsed() < Duration::from_secs(80), "{:?}", began.elapsed());
+}
+
+#[tokio::test(start_paused = true)]
+async fn rubbish_is_ignored_and_a_flood_ends_the_socket() {
+    let gateway = gateway();
+    let mut page = Page::open(&gateway, opening()).await;
+    let code = Code::shown_by(&mut page).await;
+    for rubbish in [
+        "",
+        "{",
+        "[1]",
+        r#"{"message_type":"scan_success","user":"me"}"#,
+        "扫码",
+    ] {
+        page.say(rubbish).await;
+    }
+    page.0.send(Message::binary(vec![0xff; 100])).await.unwrap();
+    assert_eq!(notify(&gateway, &code.claim("p", None)).await, Status::Delivered);
+    page.hear_type("scanned").await;
+    for _ in 0..20 {
+        page.say("{}").await;
+    }
+    assert_eq!(page.closed().await, 4008);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_message_over_the_limit_is_told_so() {
+    let gateway = gateway();
+    let mut page = Page::open(&gateway, opening()).await;
+    Code::shown_by(&mut page).await;
+    page.say(&"x".repeat(4096)).await;
+    page.say(&"x".repeat(4097)).await;
+    assert_eq!(page.closed().await, 1009);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_page_that_does_not_read_is_let_go() {
+    let gateway = gateway();
+    let (ours, theirs) = duplex(64);
+    let socket = WebSocketStream::from_raw_socket(theirs, Role::Server, Some(crate::routes::limits())).await;
+    let began = Instant::now();
+    serve(&gateway, socket, opening()).await;
+    assert!(
+        began.elapsed() <= Duration::from_secs(11),
+        "{:?}",
+        began.elapsed()
+    );
+    drop(ours);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_gateway_that_leaves_sends_its_pages_elsewhere_within_the_drain_time() {
+    let gateway = gateway();
+    let mut page = Page::open(&gateway, opening()).await;
+    let code = Code::shown_by(&mut page).await;
+    gateway.leaving.cancel();
+    let began = Instant::now();
+    assert_eq!(page.closed().await, 1001);
+    assert!(began.elapsed() <= Duration::from_secs(6), "{:?}", began.elapsed());
+    assert_eq!(
+        notify(&gateway, &code.scan("p", "")).await,
+        Status::Stored,
+        "to be had by resume"
+    );
+}

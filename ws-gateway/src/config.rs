@@ -1,0 +1,317 @@
+//! The gateway's settings: environment variables and equal flags; secrets from the environment or a file.
+
+use std::ffi::OsString;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use clap::Parser;
+use ipnet::IpNet;
+use protocol::Key;
+use secrecy::SecretString;
+use service::logging::LogFormat;
+use service::settings::{self, NoSettings, SettingError};
+
+use crate::clients::{Client, Rights};
+use crate::origin::AllowedOrigins;
+
+/// The shortest and the longest time that a QR code may be shown. WeChat's own expiry is set to 1,800 s,
+/// and a code is only shown while it has its own time and a claim's 120 s left.
+const LOGIN_TTL: std::ops::RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_secs(1680);
+
+/// Holds the browsers' WebSockets, shows each a QR code, and takes notices on the internal port.
+#[derive(Debug, Clone, Parser)]
+#[command(name = "ws-gateway", version, after_help = SECRETS)]
+pub struct Config {
+    /// Where browsers connect.
+    #[arg(long, env, default_value = "0.0.0.0:1099")]
+    pub gateway_listen: SocketAddr,
+
+    /// Where back ends send notices.
+    #[arg(long, env, default_value = "127.0.0.1:9999")]
+    pub gateway_notify_listen: SocketAddr,
+
+    /// Let the internal port listen beyond loopback without TLS.
+    #[arg(long, env, default_value_t = false, action = clap::ArgAction::Set)]
+    pub gateway_notify_allow_plaintext: bool,
+
+    /// Where operators find /livez, /readyz and /metrics.
+    #[arg(long, env, default_value = "127.0.0.1:1098")]
+    pub gateway_admin_listen: SocketAddr,
+
+    /// Where logins are kept: memory: is this process.
+    #[arg(long, env, default_value = "memory:")]
+    pub gateway_store: Store,
+
+    /// How long a QR code is shown.
+    #[arg(long, env, default_value = "120s", value_parser = settings::duration)]
+    pub gateway_login_ttl: Duration,
+
+    /// Origins whose pages may connect, or * for all. Unset: the request's own host.
+    #[arg(long, env)]
+    pub gateway_allowed_origins: Option<AllowedOrigins>,
+
+    /// Networks of proxies whose X-Forwarded-For is believed.
+    #[arg(long, env, value_delimiter = ',')]
+    pub gateway_trusted_proxies: Vec<IpNet>,
+
+    /// From SIGTERM to exit; new connections are taken for its first quarter.
+    #[arg(long, env, default_value = "8s", value_parser = settings::duration)]
+    pub gateway_drain_time: Duration,
+
+    /// Pages connected at once. A process may usually open 20,000 files or more; the rest is for the
+    /// internal port, the admin port and WeChat's API.
+    #[arg(long, env, default_value_t = 15_000)]
+    pub gateway_max_pages: usize,
+
+    /// The heading of the login page.
+    #[arg(long, env, default_value = "扫码登录")]
+    pub gateway_title: String,
+
+    /// The URL of a picture above the heading of the login page.
+    #[arg(long, env)]
+    pub gateway_logo: Option<String>,
+
+    /// The official account's appid.
+    #[arg(long, env)]
+    pub wechat_app_id: String,
+
+    /// Where WeChat's API is.
+    #[arg(long, env, default_value = wechat::OFFICIAL_API_URL)]
+    pub wechat_api_url: String,
+
+    /// Where browsers fetch WeChat's pictures of QR codes. Unset: the official host, or the API's URL
+    /// when that is another than the official one.
+    #[arg(long, env)]
+    pub wechat_qr_url: Option<String>,
+
+    /// How log lines are written.
+    #[arg(long, env, default_value = "text")]
+    pub log_format: LogFormat,
+
+    /// The secrets, which have no flags.
+    #[arg(skip)]
+    pub secrets: Secrets,
+}
+
+const SECRETS: &str = "Secrets have no flag. Each is read from the environment, or from the file that its name with _FILE \
+names:\n  NOTIFY_KEY         the key of the client `callback`, at least 32 bytes\n  WECHAT_APP_SECRET  the official \
+account's AppSecret";
+
+/// What must never be shown.
+#[derive(Debug, Clone, Default)]
+pub struct Secrets {
+    /// `NOTIFY_KEY`: the key of the client `callback`.
+    pub notify_key: Option<SecretString>,
+    /// `WECHAT_APP_SECRET`.
+    pub wechat_app_secret: Option<SecretString>,
+}
+
+/// Where logins are kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Store {
+    /// In this process's memory.
+    Memory,
+}
+
+impl std::str::FromStr for Store {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        if text == "memory:" {
+            Ok(Self::Memory)
+        } else {
+            Err("the only store of this version is memory:")
+        }
+    }
+}
+
+impl Config {
+    /// Reads the process's own command line and environment.
+    ///
+    /// # Errors
+    /// When help or the version was asked for, or a setting is wrong or missing.
+    pub fn read() -> Result<Self, NoSettings> {
+        let mut config: Self = settings::parse(std::env::args_os())?;
+        config.secrets = Secrets {
+            notify_key: Some(settings::required_secret("NOTIFY_KEY")?),
+            wechat_app_secret: Some(settings::required_secret("WECHAT_APP_SECRET")?),
+        };
+        config.check()?;
+        Ok(config)
+    }
+
+    /// Takes flags and secrets from a program that runs the gateway inside itself.
+    ///
+    /// # Errors
+    /// As [`Config::read`].
+    pub fn of(flags: &[&str], secrets: Secrets) -> Result<Self, NoSettings> {
+        let words = std::iter::once("ws-gateway")
+            .chain(flags.iter().copied())
+            .map(OsString::from);
+        let config = Self {
+            secrets,
+            ..settings::parse(words)?
+        };
+        config.check()?;
+        Ok(config)
+    }
+
+    /// What no single setting can say of itself.
+    fn check(&self) -> Result<(), SettingError> {
+        let beyond_loopback = !self.gateway_notify_listen.ip().is_loopback();
+        if beyond_loopback && !self.gateway_notify_allow_plaintext {
+            return Err(SettingError::new(
+                "GATEWAY_NOTIFY_LISTEN",
+                format!(
+                    "{} is beyond loopback and the internal port has no TLS; listen on loopback, or set \
+                     GATEWAY_NOTIFY_ALLOW_PLAINTEXT=true where the network itself is private",
+                    self.gateway_notify_listen
+                ),
+            ));
+        }
+        if !LOGIN_TTL.contains(&self.gateway_login_ttl) {
+            return Err(SettingError::new(
+                "GATEWAY_LOGIN_TTL",
+                "must be between 1s and 28m",
+            ));
+        }
+        if self.gateway_max_pages == 0 {
+            return Err(SettingError::new("GATEWAY_MAX_PAGES", "must be at least 1"));
+        }
+        if let Some(logo) = &self.gateway_logo {
+            let is_url = ["https://", "http://", "data:image/"]
+                .iter()
+                .any(|start| logo.starts_with(start));
+            if !is_url {
+                return Err(SettingError::new(
+                    "GATEWAY_LOGO",
+                    "must be an http, https or data:image URL",
+                ));
+            }
+        }
+        self.clients().map(|_| ())
+    }
+
+    /// The back ends that may send notices.
+    ///
+    /// # Errors
+    /// When a key is missing or too short.
+    pub fn clients(&self) -> Result<Vec<Client>, SettingError> {
+        let missing = || SettingError::new("NOTIFY_KEY", "is not set; set it or NOTIFY_KEY_FILE");
+        let text = self.secrets.notify_key.as_ref().ok_or_else(missing)?;
+        let key = Key::new(text).map_err(|error| SettingError::new("NOTIFY_KEY", error))?;
+        Ok(vec![Client {
+            name: "callback".to_owned(),
+            key,
+            may: Rights::all(),
+        }])
+    }
+
+    /// Where browsers fetch WeChat's pictures.
+    #[must_use]
+    pub fn qr_url(&self) -> &str {
+        match &self.wechat_qr_url {
+            Some(url) => url,
+            None if self.wechat_api_url == wechat::OFFICIAL_API_URL => wechat::OFFICIAL_QR_URL,
+            None => &self.wechat_api_url,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+
+    fn of(flags: &[&str]) -> Result<Config, NoSettings> {
+        let secrets = Secrets {
+            notify_key: Some(SecretString::from("0123456789abcdef0123456789abcdef")),
+            wechat_app_secret: Some(SecretString::from("secret")),
+        };
+        Config::of(
+            &[&["--wechat-app-id", "wx0123456789abcdef"], flags].concat(),
+            secrets,
+        )
+    }
+
+    #[test]
+    fn every_wrong_setting_is_named_in_one_line() {
+        for (flags, name) in [
+            (vec!["--gateway-listen", "somewhere"], "GATEWAY_LISTEN"),
+            (
+                vec!["--gateway-notify-listen", "0.0.0.0:9999"],
+                "GATEWAY_NOTIFY_LISTEN",
+            ),
+            (
+                vec!["--gateway-notify-allow-plaintext", "maybe"],
+                "GATEWAY_NOTIFY_ALLOW_PLAINTEXT",
+            ),
+            (vec!["--gateway-admin-listen", ":1"], "GATEWAY_ADMIN_LISTEN"),
+            (vec!["--gateway-store", "mysql:"], "GATEWAY_STORE"),
+            (vec!["--gateway-login-ttl", "120"], "GATEWAY_LOGIN_TTL"),
+            (vec!["--gateway-login-ttl", "2h"], "GATEWAY_LOGIN_TTL"),
+            (
+                vec!["--gateway-allowed-origins", "example.com"],
+                "GATEWAY_ALLOWED_ORIGINS",
+            ),
+            (
+                vec!["--gateway-trusted-proxies", "10.0.0.0/8,proxy"],
+                "GATEWAY_TRUSTED_PROXIES",
+            ),
+            (vec!["--gateway-drain-time", "soon"], "GATEWAY_DRAIN_TIME"),
+            (vec!["--gateway-max-pages", "0"], "GATEWAY_MAX_PAGES"),
+            (vec!["--gateway-logo", "logo.png"], "GATEWAY_LOGO"),
+            (vec!["--log-format", "xml"], "LOG_FORMAT"),
+        ] {
+            let error = of(&flags).unwrap_err();
+            let text = error.text.to_uppercase().replace('-', "_");
+            assert!(text.contains(name), "{flags:?}: {}", error.text);
+            assert!(!error.text.contains('\n'), "{}", error.text);
+            assert_eq!(error.code, settings::EXIT_USAGE);
+        }
+    }
+
+    #[test]
+    fn beyond_loopback_only_by_a_name_that_says_so() {
+        let flags = [
+            "--gateway-notify-listen",
+            "[::]:9999",
+            "--gateway-notify-allow-plaintext",
+            "true",
+        ];
+        assert!(of(&flags).is_ok());
+        assert!(of(&["--gateway-notify-listen", "[::1]:9999"]).is_ok());
+    }
+
+    #[test]
+    fn a_short_key_is_refused_without_being_shown() {
+        let secrets = Secrets {
+            notify_key: Some(SecretString::from("short-key")),
+            ..Secrets::default()
+        };
+        let error = Config::of(&["--wechat-app-id", "wx0123456789abcdef"], secrets).unwrap_err();
+        assert!(
+            error.text.contains("NOTIFY_KEY") && !error.text.contains("short-key"),
+            "{}",
+            error.text
+        );
+    }
+
+    #[test]
+    fn pictures_come_from_where_the_api_is() {
+        assert_eq!(of(&[]).unwrap().qr_url(), wechat::OFFICIAL_QR_URL);
+        assert_eq!(
+            of(&["--wechat-api-url", "http://sim"]).unwrap().qr_url(),
+            "http://sim"
+        );
+        let both = of(&[
+            "--wechat-api-url",
+            "http://sim",
+            "--wechat-qr-url",
+            "http://pictures",
+        ])
+        .unwrap();
+        assert_eq!(both.qr_url(), "http://pictures");
+    }
+}

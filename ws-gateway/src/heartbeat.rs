@@ -1,0 +1,97 @@
+//! Keeping a page's connection alive and noticing that it is dead, as decisions without a socket.
+//!
+//! Our own pages get a `heartbeat` message, because scripts cannot see pings; every other client gets a
+//! ping and has until the next one is due to answer it with anything at all. A page of ours that has
+//! vanished is noticed by TCP, which gives up on an unacknowledged heartbeat after 30 s.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+/// Often enough for the 60 s after which proxies cut what is idle.
+pub const EVERY: Duration = Duration::from_secs(25);
+
+/// What to do now that a beat is due.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Beat {
+    /// Send the message.
+    Message,
+    /// Send a ping.
+    Ping,
+    /// The ping was not answered: let go.
+    Dead,
+}
+
+/// A connection's heartbeat.
+#[derive(Debug)]
+pub struct Heartbeat {
+    due: Instant,
+    waiting: Waiting,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Waiting {
+    ToSend,
+    ToPing,
+    ForPong,
+}
+
+impl Heartbeat {
+    /// A heartbeat that begins at `now`; `ours` for pages that know the message.
+    #[must_use]
+    pub fn new(ours: bool, now: Instant) -> Self {
+        Self {
+            due: now + EVERY,
+            waiting: if ours { Waiting::ToSend } else { Waiting::ToPing },
+        }
+    }
+
+    /// When the next beat is due.
+    #[must_use]
+    pub fn due(&self) -> Instant {
+        self.due
+    }
+
+    /// A beat is due.
+    pub fn beat(&mut self, now: Instant) -> Beat {
+        self.due = now + EVERY;
+        match self.waiting {
+            Waiting::ToSend => Beat::Message,
+            Waiting::ForPong => Beat::Dead,
+            Waiting::ToPing => {
+                self.waiting = Waiting::ForPong;
+                Beat::Ping
+            }
+        }
+    }
+
+    /// Something came from the other end, so it lives.
+    pub fn heard(&mut self) {
+        if self.waiting == Waiting::ForPong {
+            self.waiting = Waiting::ToPing;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_ping_that_nobody_answers_ends_the_connection_at_the_next_beat() {
+        let now = Instant::now();
+        let mut heart = Heartbeat::new(false, now);
+        assert_eq!(heart.beat(now), Beat::Ping);
+        heart.heard();
+        assert_eq!(heart.beat(now), Beat::Ping);
+        assert_eq!(heart.due(), now + EVERY);
+        assert_eq!(heart.beat(now), Beat::Dead);
+    }
+
+    #[test]
+    fn our_pages_get_the_message_and_owe_nothing() {
+        let now = Instant::now();
+        let mut heart = Heartbeat::new(true, now);
+        assert_eq!([heart.beat(now), heart.beat(now)], [Beat::Message, Beat::Message]);
+    }
+}

@@ -1,0 +1,100 @@
+//! The logins: one small trait, so that a gateway's memory and Redis can both hold them.
+//!
+//! The record is the truth, and a push to the page is only a wake-up: whoever holds a page reads the
+//! record when it is woken, when it comes back, and when the time is over. An end is recorded before
+//! anybody hears of it.
+
+mod memory;
+mod record;
+mod resume_key;
+
+use std::time::Duration;
+
+use futures_util::future::BoxFuture;
+use protocol::message::{Answer, Context, State};
+use protocol::{Notice, Scene};
+
+pub use self::memory::MemoryLogins;
+pub use self::record::{Record, Sender};
+pub use self::resume_key::{ResumeKey, SecretHash};
+use crate::clients::Right;
+
+/// How long an end can be had again, by resume or by a repeated notice; then the login is unknown.
+pub const KEPT_AFTER_END: Duration = Duration::from_secs(180);
+
+/// A claim leaves the person at least this long to finish.
+pub const AFTER_CLAIM: Duration = Duration::from_secs(120);
+
+/// What was shown for a login; enough to show it again when its page comes back.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct QrCode {
+    /// WeChat's own picture of it.
+    pub url: String,
+    /// The text that the picture encodes.
+    pub content: String,
+}
+
+/// A login as it is now, by the store's clock.
+#[derive(Debug, Clone)]
+pub struct Snapshot {
+    /// Where it stands.
+    pub state: State,
+    /// How long it still lives; nothing once it has ended.
+    pub expires_in: Duration,
+    /// The two digits that go with `scanned`.
+    pub number: Option<String>,
+    /// The display name that goes with `granted`; may be empty.
+    pub user: String,
+    /// The code that goes with `granted`.
+    pub code: Option<String>,
+    /// Who asked.
+    pub context: Context,
+    /// What was shown.
+    pub qr: QrCode,
+    /// What the resume key must match.
+    pub secret: SecretHash,
+}
+
+/// Why the store did not do what was asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum StoreError {
+    /// No room for another login.
+    #[error("the store of logins is full")]
+    Full,
+}
+
+/// A store of logins. Everything it does is atomic for one login, and decided by one clock.
+pub trait Logins: Send + Sync {
+    /// Records a new login that lives for `ttl` from now.
+    fn open(&self, scene: Scene, new: NewLogin, ttl: Duration) -> BoxFuture<'_, Result<(), StoreError>>;
+
+    /// Takes a notice and wakes the login's page if it changed something.
+    fn notify<'a>(&'a self, notice: &'a Notice, from: &'a Sender) -> BoxFuture<'a, Answer>;
+
+    /// Reads a login; `None` when it is unknown.
+    fn look(&self, scene: Scene) -> BoxFuture<'_, Result<Option<Snapshot>, StoreError>>;
+
+    /// Ends a live login as expired, because its page takes a new code.
+    fn expire(&self, scene: Scene) -> BoxFuture<'_, Result<(), StoreError>>;
+}
+
+/// What is known of a login when it is made.
+#[derive(Debug, Clone)]
+pub struct NewLogin {
+    /// Who asks.
+    pub context: Context,
+    /// What is shown.
+    pub qr: QrCode,
+    /// What the resume key must match.
+    pub secret: SecretHash,
+}
+
+/// The right that a notice needs.
+fn right_for(notice: &Notice) -> Right {
+    match notice {
+        Notice::Scan { .. } => Right::Scan,
+        Notice::Claim { .. } => Right::Claim,
+        Notice::Deny { .. } => Right::Deny,
+        Notice::Query { .. } => Right::Query,
+    }
+}

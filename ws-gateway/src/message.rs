@@ -1,0 +1,173 @@
+//! What the gateway says to a page, and how a page's connection ends.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use tokio_tungstenite::tungstenite::protocol::CloseFrame;
+use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
+
+/// Gateway → page, as JSON in a text message.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(tag = "message_type", rename_all = "snake_case")]
+pub enum ToPage {
+    /// A QR code to show.
+    QrcodeUrl {
+        /// WeChat's own picture: all that the PHP original's page knows.
+        url: String,
+        /// The text that the picture encodes.
+        content: String,
+        /// The picture, drawn by us, as a data URI.
+        image: String,
+        /// Seconds for which the code is good.
+        expires_in: u64,
+        /// What the page comes back with.
+        resume: String,
+    },
+    /// A person has scanned.
+    Scanned {
+        /// Seconds for which the login lives now.
+        expires_in: u64,
+        /// Two digits to show, large.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        number: Option<String>,
+    },
+    /// The login is granted.
+    ScanSuccess {
+        /// The display name; may be empty.
+        user: String,
+        /// What the site's back end redeems.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        code: Option<String>,
+    },
+    /// The person said no.
+    Denied,
+    /// The time was over.
+    Expired,
+    /// The connection lives; scripts cannot see pings.
+    Heartbeat,
+    /// Something does not work just now.
+    Error {
+        /// A short name for programs.
+        code: &'static str,
+        /// Words for people.
+        message: &'static str,
+        /// Milliseconds: without a close the gateway itself tries again then, after a close the page may.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        retry_in: Option<u64>,
+    },
+}
+
+/// Whole seconds, rounded up, so that a code that lives is never said to have 0 s left.
+#[must_use]
+pub fn seconds(time: Duration) -> u64 {
+    time.as_millis().div_ceil(1000).try_into().unwrap_or(u64::MAX)
+}
+
+/// Milliseconds.
+#[must_use]
+pub fn milliseconds(time: Duration) -> u64 {
+    time.as_millis().try_into().unwrap_or(u64::MAX)
+}
+
+/// Page → gateway. Anything else is ignored, within the limits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(tag = "message_type", rename_all = "snake_case")]
+pub enum FromPage {
+    /// Take a new code.
+    Refresh,
+}
+
+/// Every way in which the gateway closes a page's connection, and what the page does then.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Close {
+    /// 1001: this gateway goes away; resume, here or elsewhere.
+    GoingAway,
+    /// 1002: the page broke the WebSocket protocol; stop.
+    Protocol,
+    /// 1007: a text message was no UTF-8; stop.
+    NotUtf8,
+    /// 1008: against the rules, such as resuming from another Origin; stop.
+    Policy,
+    /// 1009: a message over the limit; stop.
+    TooBig,
+    /// 1013: too busy for another login; wait.
+    Busy,
+    /// 4001: the login is unknown; take a new code.
+    Unknown,
+    /// 4002: a newer socket has the login; stop.
+    TakenOver,
+    /// 4008: too many messages; wait.
+    TooFast,
+    /// 4010: all is said; stop.
+    Done,
+}
+
+impl Close {
+    /// The frame that says so.
+    #[must_use]
+    pub fn frame(self) -> CloseFrame {
+        let (code, reason) = match self {
+            Self::GoingAway => (1001, "going away, resume"),
+            Self::Protocol => (1002, "protocol error"),
+            Self::NotUtf8 => (1007, "not UTF-8"),
+            Self::Policy => (1008, "not allowed"),
+            Self::TooBig => (1009, "message too big"),
+            Self::Busy => (1013, "busy, wait"),
+            Self::Unknown => (4001, "login unknown, take a new code"),
+            Self::TakenOver => (4002, "taken over by a newer socket"),
+            Self::TooFast => (4008, "too fast, wait"),
+            Self::Done => (4010, "done"),
+        };
+        CloseFrame {
+            code: CloseCode::from(code),
+            reason: reason.into(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+
+    #[test]
+    fn messages_have_the_fields_that_pages_know() {
+        let text = |message: &ToPage| serde_json::to_string(message).unwrap();
+        let user = r#"<b>"阿狸"</b>]]>"#.to_owned();
+        assert_eq!(
+            text(&ToPage::ScanSuccess { user, code: None }),
+            r#"{"message_type":"scan_success","user":"<b>\"阿狸\"</b>]]>"}"#
+        );
+        assert_eq!(text(&ToPage::Expired), r#"{"message_type":"expired"}"#);
+        let shown = ToPage::QrcodeUrl {
+            url: "u".to_owned(),
+            content: "c".to_owned(),
+            image: "i".to_owned(),
+            expires_in: seconds(Duration::from_millis(119_001)),
+            resume: "r".to_owned(),
+        };
+        assert_eq!(
+            text(&shown),
+            r#"{"message_type":"qrcode_url","url":"u","content":"c","image":"i","expires_in":120,"resume":"r"}"#
+        );
+    }
+
+    #[test]
+    fn a_page_can_only_ask_for_a_refresh() {
+        let read = |text: &str| serde_json::from_str::<FromPage>(text).ok();
+        assert_eq!(
+            read(r#"{"message_type":"refresh","more":1}"#),
+            Some(FromPage::Refresh)
+        );
+        for rubbish in [
+            "",
+            "refresh",
+            "{}",
+            r#"{"message_type":"scan_success"}"#,
+            "[[[[[[",
+        ] {
+            assert_eq!(read(rubbish), None, "{rubbish}");
+        }
+    }
+}
