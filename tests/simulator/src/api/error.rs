@@ -1,0 +1,102 @@
+//! WeChat's error codes, with the words it has for them.
+
+use std::borrow::Cow;
+
+use http::Method;
+use serde_json::{Value, json};
+
+use crate::random;
+
+/// An error as the API tells it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct ApiError {
+    code: i64,
+    text: Cow<'static, str>,
+}
+
+impl ApiError {
+    pub(crate) const WRONG_SECRET_OF_TOKEN: Self =
+        Self::new(40001, "invalid credential, access_token is invalid or not latest");
+    pub(crate) const INVALID_TOKEN: Self = Self::WRONG_SECRET_OF_TOKEN;
+    pub(crate) const INVALID_GRANT_TYPE: Self = Self::new(40002, "invalid grant_type");
+    pub(crate) const INVALID_OPENID: Self = Self::new(40003, "invalid openid");
+    pub(crate) const INVALID_APP_ID: Self = Self::new(40013, "invalid appid");
+    pub(crate) const INVALID_ACTION: Self = Self::new(40052, "invalid action name");
+    pub(crate) const INVALID_ACTION_INFO: Self = Self::new(40053, "invalid action info");
+    pub(crate) const INVALID_URL: Self = Self::new(40066, "invalid url");
+    pub(crate) const INVALID_SECRET: Self = Self::new(40125, "invalid appsecret");
+    pub(crate) const NO_TOKEN: Self = Self::new(41001, "access_token missing");
+    pub(crate) const NO_APP_ID: Self = Self::new(41002, "appid missing");
+    pub(crate) const NO_SECRET: Self = Self::new(41004, "appsecret missing");
+    pub(crate) const NO_OPENID: Self = Self::new(41009, "missing openid");
+    pub(crate) const TOKEN_EXPIRED: Self = Self::new(42001, "access_token expired");
+    pub(crate) const QUOTA: Self = Self::new(45009, "reach max api daily quota limit");
+    pub(crate) const NOT_JSON: Self = Self::new(47001, "data format error");
+    pub(crate) const ARGUMENT: Self = Self::new(47003, "argument invalid");
+
+    /// Errors that only a switch brings about.
+    const SWITCHED: [Self; 7] = [
+        Self::new(-1, "system error"),
+        Self::new(40014, "invalid access_token"),
+        Self::new(
+            40164,
+            "invalid ip 203.0.113.7 ipv6 ::ffff:203.0.113.7, not in whitelist",
+        ),
+        Self::new(40243, "appsecret is frozen"),
+        Self::new(
+            45011,
+            "api minute-quota reach limit, must slower, retry next minute",
+        ),
+        Self::new(48001, "api unauthorized"),
+        Self::new(89503, "this ip needs the confirmation of an administrator"),
+    ];
+
+    /// Errors that the calls bring about by themselves.
+    const KNOWN: [Self; 15] = [
+        Self::INVALID_TOKEN,
+        Self::INVALID_GRANT_TYPE,
+        Self::INVALID_OPENID,
+        Self::INVALID_APP_ID,
+        Self::INVALID_ACTION,
+        Self::INVALID_ACTION_INFO,
+        Self::INVALID_SECRET,
+        Self::NO_TOKEN,
+        Self::NO_APP_ID,
+        Self::NO_SECRET,
+        Self::NO_OPENID,
+        Self::TOKEN_EXPIRED,
+        Self::QUOTA,
+        Self::NOT_JSON,
+        Self::ARGUMENT,
+    ];
+
+    const fn new(code: i64, text: &'static str) -> Self {
+        Self {
+            code,
+            text: Cow::Borrowed(text),
+        }
+    }
+
+    /// The error of a switch, with WeChat's words where they are known.
+    pub(crate) fn switched(code: i64) -> Self {
+        let mut known = Self::SWITCHED.into_iter().chain(Self::KNOWN);
+        known
+            .find(|error| error.code == code)
+            .unwrap_or(Self::new(code, "a switch asks for this error"))
+    }
+
+    /// The call wants another method.
+    pub(crate) fn method(wanted: &Method) -> Self {
+        if *wanted == Method::GET {
+            Self::new(43001, "require GET method")
+        } else {
+            Self::new(43002, "require POST method")
+        }
+    }
+
+    /// The answer's body.
+    pub(crate) fn json(&self) -> Value {
+        let text = format!("{} rid: {}", self.text, random::request_id());
+        json!({"errcode": self.code, "errmsg": text})
+    }
+}

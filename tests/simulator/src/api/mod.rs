@@ -1,0 +1,93 @@
+//! WeChat's API: which calls there are, what goes wrong on purpose, and who may call.
+//!
+//! Errors are what WeChat makes of them: HTTP 200 with `errcode` and `errmsg`.
+
+mod error;
+mod qrcode;
+mod token;
+mod user_info;
+
+use std::time::Duration;
+
+use http::{Method, StatusCode};
+use serde_json::Value;
+use service::http::{self as web, Answer};
+use tokio::time::{Instant, sleep};
+
+use crate::server::Asked;
+use crate::switches::Call;
+use crate::tokens::Worth;
+use crate::{Simulator, lock};
+use error::ApiError;
+
+/// What WeChat writes; the parameter is its own invention.
+const JSON: &str = "application/json; encoding=utf-8";
+
+/// Answers a call, with the faults that are switched on for it.
+pub(crate) async fn answer(simulator: &Simulator, asked: &Asked) -> Answer {
+    let (call, method) = match asked.path.as_str() {
+        "/cgi-bin/stable_token" => (Call::StableToken, Method::POST),
+        "/cgi-bin/token" => (Call::Token, Method::GET),
+        "/cgi-bin/qrcode/create" => (Call::QrcodeCreate, Method::POST),
+        "/cgi-bin/showqrcode" => (Call::Showqrcode, Method::GET),
+        "/cgi-bin/user/info" => (Call::UserInfo, Method::GET),
+        _ => return refusal(&ApiError::INVALID_URL),
+    };
+    count(simulator, call);
+    let fault = simulator.switches().take(call);
+    sleep(Duration::from_millis(fault.delay_ms)).await;
+    if let Some(status) = fault.http_status {
+        let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        return web::text(status, "a switch asks for this status\n");
+    }
+    if let Some(code) = fault.errcode {
+        return refusal(&ApiError::switched(code));
+    }
+    if asked.method != method {
+        return refusal(&ApiError::method(&method));
+    }
+    let result = match call {
+        Call::Showqrcode => return qrcode::picture(simulator, asked),
+        Call::StableToken => token::stable(simulator, asked),
+        Call::Token => token::classic(simulator, asked),
+        Call::QrcodeCreate => qrcode::create(simulator, asked),
+        Call::UserInfo => user_info::answer(simulator, asked),
+    };
+    match result {
+        Ok(value) => web::answer(StatusCode::OK, JSON, value.to_string()),
+        Err(error) => refusal(&error),
+    }
+}
+
+fn count(simulator: &Simulator, call: Call) {
+    let mut counters = lock(&simulator.state.counters);
+    *match call {
+        Call::StableToken => &mut counters.token_calls,
+        Call::Token => &mut counters.classic_token_calls,
+        Call::QrcodeCreate => &mut counters.qr_calls,
+        Call::Showqrcode => &mut counters.picture_calls,
+        Call::UserInfo => &mut counters.user_info_calls,
+    } += 1;
+}
+
+fn refusal(error: &ApiError) -> Answer {
+    web::answer(StatusCode::OK, JSON, error.json().to_string())
+}
+
+/// Checks the access token that every call but the token calls must bring.
+fn authorized(simulator: &Simulator, asked: &Asked) -> Result<(), ApiError> {
+    let token = asked.query("access_token").ok_or(ApiError::NO_TOKEN)?;
+    match lock(&simulator.state.tokens).worth(&token, Instant::now()) {
+        Worth::Valid => Ok(()),
+        Worth::Expired => Err(ApiError::TOKEN_EXPIRED),
+        Worth::Unknown => Err(ApiError::INVALID_TOKEN),
+    }
+}
+
+fn body(asked: &Asked) -> Result<Value, ApiError> {
+    let value = serde_json::from_slice(&asked.body).map_err(|_| ApiError::NOT_JSON)?;
+    match value {
+        Value::Object(_) => Ok(value),
+        _ => Err(ApiError::NOT_JSON),
+    }
+}

@@ -1,0 +1,177 @@
+//! The QR codes that were made, found again by their ticket or by what a phone reads in them.
+
+use std::collections::{HashMap, VecDeque};
+use std::fmt;
+use std::time::Duration;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use tokio::time::Instant;
+
+use crate::random;
+
+/// Codes kept at once: as many as a real account may make in a day. Beyond it the oldest expired ones
+/// go; without any, no more are made.
+const MAX_CODES: usize = 100_000;
+
+/// What stands before a code's id in the text of its picture.
+const PATH: &str = "/q/";
+
+/// The scene that a code carries, and pushes give back as text.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Scene {
+    Number(u32),
+    Text(String),
+}
+
+impl fmt::Display for Scene {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Number(number) => number.fmt(formatter),
+            Self::Text(text) => text.fmt(formatter),
+        }
+    }
+}
+
+/// A parametric QR code.
+#[derive(Debug, Clone)]
+pub(crate) struct Code {
+    pub(crate) id: String,
+    pub(crate) ticket: String,
+    /// What the picture says: a URL that leads to the phone page.
+    pub(crate) url: String,
+    pub(crate) scene: Scene,
+    /// `None` for a permanent code.
+    expires: Option<Instant>,
+}
+
+impl Code {
+    pub(crate) fn is_expired(&self, now: Instant) -> bool {
+        self.expires.is_some_and(|at| at <= now)
+    }
+
+    /// Time left; `None` for a permanent code.
+    pub(crate) fn left(&self, now: Instant) -> Option<Duration> {
+        self.expires.map(|at| at.saturating_duration_since(now))
+    }
+}
+
+/// The codes, oldest first.
+#[derive(Default)]
+pub(crate) struct Codes {
+    by_id: HashMap<String, Code>,
+    id_of_ticket: HashMap<String, String>,
+    order: VecDeque<String>,
+}
+
+/// No code can be made: every place is taken by one that is still good.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Full;
+
+impl Codes {
+    /// Makes a code whose text begins with `base`; `life` is in seconds, `None` is for ever.
+    pub(crate) fn make(
+        &mut self,
+        base: &str,
+        scene: Scene,
+        life: Option<u32>,
+        (now, unix): (Instant, u64),
+    ) -> Result<Code, Full> {
+        if self.order.len() >= MAX_CODES {
+            self.drop_expired(now);
+        }
+        if self.order.len() >= MAX_CODES {
+            return Err(Full);
+        }
+        // Real ones begin with 02 too.
+        let id = format!("02{}", random::name::<16>());
+        let url = format!("{base}{PATH}{id}");
+        let code = Code {
+            ticket: ticket(&url, unix, life.unwrap_or_default()),
+            expires: life.map(|seconds| now + Duration::from_secs(seconds.into())),
+            id: id.clone(),
+            url,
+            scene,
+        };
+        self.id_of_ticket.insert(code.ticket.clone(), id.clone());
+        self.by_id.insert(id.clone(), code.clone());
+        self.order.push_back(id);
+        Ok(code)
+    }
+
+    pub(crate) fn by_ticket(&self, ticket: &str) -> Option<&Code> {
+        self.by_id.get(self.id_of_ticket.get(ticket)?)
+    }
+
+    /// Finds the code that a phone has read: by the end of the text, so that the codes stay good
+    /// when the simulator moves to another address.
+    pub(crate) fn by_text(&self, text: &str) -> Option<&Code> {
+        let (_, id) = text.trim().rsplit_once(PATH)?;
+        self.by_id.get(id)
+    }
+
+    /// The codes that are still good, newest first.
+    pub(crate) fn recent(&self, now: Instant) -> impl Iterator<Item = &Code> {
+        let newest_first = self.order.iter().rev().filter_map(|id| self.by_id.get(id));
+        newest_first.filter(move |code| !code.is_expired(now))
+    }
+
+    fn drop_expired(&mut self, now: Instant) {
+        self.by_id.retain(|_, code| !code.is_expired(now));
+        self.order.retain(|id| self.by_id.contains_key(id));
+        self.id_of_ticket.retain(|_, id| self.by_id.contains_key(id));
+    }
+}
+
+/// Builds a ticket as real ones are found to be built: the text, the time and the life in the clear,
+/// so that nobody takes it for a secret.
+fn ticket(url: &str, unix: u64, life: u32) -> String {
+    let [first, second] = random::bytes();
+    let mut bytes = vec![0x81, 0x01, first, second, 0x3c, 0, 0, 0, 0, 0, 0, 0, 0x01];
+    bytes.push(u8::try_from(url.len()).unwrap_or(u8::MAX));
+    bytes.extend_from_slice(url.as_bytes());
+    bytes.extend_from_slice(&[0, 2, 4]);
+    // A ticket has four bytes for the time, as WeChat's have; enough until 2106.
+    bytes.extend_from_slice(&u32::try_from(unix).unwrap_or(u32::MAX).to_le_bytes());
+    bytes.extend_from_slice(&[3, 4]);
+    bytes.extend_from_slice(&life.to_le_bytes());
+    URL_SAFE_NO_PAD.encode(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+
+    const BASE: &str = "http://127.0.0.1:8090";
+
+    #[test]
+    fn a_code_is_found_by_its_text_and_ticket_until_it_is_needed_no_more() {
+        let (mut codes, now) = (Codes::default(), Instant::now());
+        let code = codes
+            .make(BASE, Scene::Text("abc".to_owned()), Some(60), (now, 1))
+            .unwrap();
+        assert_eq!(codes.by_text(&format!(" {}\n", code.url)).unwrap().id, code.id);
+        assert_eq!(codes.by_ticket(&code.ticket).unwrap().id, code.id);
+        assert!(codes.by_text("http://example.com/q/nothing").is_none());
+        assert!(!code.is_expired(now + Duration::from_secs(59)));
+        assert!(code.is_expired(now + Duration::from_secs(60)));
+    }
+
+    #[test]
+    fn a_full_table_drops_expired_codes_and_then_refuses() {
+        let (mut codes, now) = (Codes::default(), Instant::now());
+        let at = (now, 1);
+        codes.make(BASE, Scene::Number(1), Some(1), at).unwrap();
+        for _ in 1..MAX_CODES {
+            codes.make(BASE, Scene::Number(2), None, at).unwrap();
+        }
+        assert_eq!(codes.make(BASE, Scene::Number(3), None, at).unwrap_err(), Full);
+        let later = (now + Duration::from_secs(1), 2);
+        codes.make(BASE, Scene::Number(4), None, later).unwrap();
+        assert_eq!(codes.order.len(), MAX_CODES);
+        assert_eq!(codes.id_of_ticket.len(), MAX_CODES);
+        assert_eq!(codes.make(BASE, Scene::Number(5), None, later).unwrap_err(), Full);
+    }
+}

@@ -1,0 +1,24 @@
+//! What has been asked of the simulator, and what it has sent: for tests that must count.
+
+use serde::Serialize;
+
+/// Counts since the start.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+pub struct Counters {
+    /// Calls of stable_token.
+    pub token_calls: u64,
+    /// Calls of the classic token.
+    pub classic_token_calls: u64,
+    /// Calls of qrcode/create.
+    pub qr_calls: u64,
+    /// Pictures asked for.
+    pub picture_calls: u64,
+    /// Calls of user/info.
+    pub user_info_calls: u64,
+    /// Requests sent as pushes: every try and every copy.
+    pub pushes: u64,
+    /// Tries after the first.
+    pub retries: u64,
+    /// Pushes that failed in every try.
+    pub failed: u64,
+}

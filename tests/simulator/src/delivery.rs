@@ -1,0 +1,201 @@
+//! Bringing a push to the software under test: up to three tries, each with WeChat's time limit.
+
+use std::time::Duration;
+
+use futures_util::future::join_all;
+use serde::{Serialize, Serializer};
+use tokio::time::{Instant, sleep, sleep_until, timeout_at};
+
+use crate::envelope::Envelope;
+use crate::people::Writer;
+use crate::signature::sign;
+use crate::{Simulator, lock, random, reply, unix_millis, unix_now};
+
+/// How often a push is tried in all.
+pub const TRIES: u8 = 3;
+
+/// What the person sees when the account did not answer as it should.
+pub const OUT_OF_ORDER: &str = "该公众号提供的服务出现故障";
+
+/// Bytes of an answer that are read; a text reply has at most a few thousand.
+const MAX_ANSWER: usize = 64 * 1024;
+
+/// How a push went.
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct Delivery {
+    /// Every try, in order; all but the last failed.
+    pub attempts: Vec<Attempt>,
+    /// What the duplicates were answered, when a switch asks for duplicates.
+    pub copies: Vec<Attempt>,
+    /// The text that the account replied; `None` for no reply or a failed push.
+    pub reply: Option<String>,
+    /// The last answer's body as it came.
+    pub raw_reply: Option<String>,
+}
+
+/// One request to the push URL.
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct Attempt {
+    /// The answer's HTTP status, when one came.
+    pub status: Option<u16>,
+    /// The time from the connection's opening to the answer's end, in JSON as milliseconds.
+    #[serde(rename = "took_ms", serialize_with = "millis")]
+    pub took: Duration,
+    /// Why WeChat does not take it for an answer; `None` when it does.
+    pub error: Option<String>,
+    /// The text replied, even when the answer then was lost.
+    pub reply: Option<String>,
+    /// The answer's body as it came.
+    pub body: Option<String>,
+}
+
+impl Delivery {
+    /// Whether a try was answered as WeChat wants it.
+    #[must_use]
+    pub fn is_ok(&self) -> bool {
+        self.attempts.last().is_some_and(|last| last.error.is_none())
+    }
+}
+
+impl Simulator {
+    /// Pushes `xml` as it is, signed and encrypted as the mode asks, with WeChat's tries; the chat of
+    /// `openid` shows the reply, or that there was none.
+    ///
+    /// Dropping the future ends the delivery where it is.
+    pub async fn deliver(&self, xml: String, openid: &str) -> Delivery {
+        let delivery = self.bring(&xml, openid).await;
+        let mut people = lock(&self.state.people);
+        match &delivery.reply {
+            Some(text) => people.write(openid, Writer::Account, text, unix_millis()),
+            None if delivery.is_ok() => {}
+            None => people.write(openid, Writer::WeChat, OUT_OF_ORDER, unix_millis()),
+        }
+        delivery
+    }
+
+    /// As [`Simulator::deliver`], with no chat to write the reply in.
+    pub(crate) async fn bring(&self, xml: &str, openid: &str) -> Delivery {
+        // The semaphore is never closed.
+        let _place = self.state.pushing.acquire().await.ok();
+        let faults = self.state.switches.push();
+        sleep(Duration::from_millis(faults.delay_ms)).await;
+        let mut delivery = Delivery::default();
+        for number in 1..=TRIES {
+            let next = Instant::now() + self.state.settings.answer_within;
+            let tries = join_all((0..faults.duplicate.max(1)).map(|_| async {
+                let envelope = self.seal(xml, openid);
+                self.send(&envelope, openid).await
+            }));
+            let mut tried = tries.await.into_iter();
+            let mut attempt = tried.next().unwrap_or_default();
+            delivery.copies.extend(tried);
+            if number <= faults.lose_answers {
+                attempt.error = Some("the answer was lost, as a switch asks".to_owned());
+            }
+            if let Some(error) = &attempt.error {
+                tracing::warn!(number, ?error, "a push failed");
+            } else {
+                delivery.reply.clone_from(&attempt.reply);
+            }
+            delivery.raw_reply.clone_from(&attempt.body);
+            delivery.attempts.push(attempt);
+            if delivery.is_ok() {
+                return delivery;
+            }
+            if number < TRIES {
+                // A fast failure is not repeated faster than a slow one would be.
+                sleep_until(next).await;
+                lock(&self.state.counters).retries += 1;
+            }
+        }
+        lock(&self.state.counters).failed += 1;
+        delivery
+    }
+
+    /// Sends one request, once, and judges the answer as a reply to `openid`.
+    pub async fn send(&self, envelope: &Envelope, openid: &str) -> Attempt {
+        lock(&self.state.counters).pushes += 1;
+        let began = Instant::now();
+        let mut attempt = Attempt::default();
+        let limit = began + self.state.settings.answer_within;
+        let answered = timeout_at(limit, self.exchange(envelope, &mut attempt)).await;
+        attempt.took = began.elapsed();
+        match answered {
+            Err(_) => {
+                let limit = self.state.settings.answer_within;
+                attempt.error = Some(format!("no answer within {limit:?}"));
+            }
+            Ok(Err(error)) => attempt.error = Some(format!("{error:#}")),
+            Ok(Ok(body)) => {
+                attempt.body = Some(String::from_utf8_lossy(&body).into_owned());
+                match reply::read(&body, openid, &self.state.settings, &self.state.key) {
+                    _ if attempt.status != Some(200) => {
+                        attempt.error = Some("the answer's status is not 200".to_owned());
+                    }
+                    Ok(reply) => attempt.reply = reply,
+                    Err(error) => attempt.error = Some(error.to_string()),
+                }
+            }
+        }
+        attempt
+    }
+
+    async fn exchange(&self, envelope: &Envelope, attempt: &mut Attempt) -> anyhow::Result<Vec<u8>> {
+        let url = self.required_push_url()?;
+        let request = self.state.http.post(url).query(&envelope.query);
+        let request = request
+            .header(http::header::CONTENT_TYPE, "text/xml")
+            .body(envelope.body.clone());
+        let response = request.send().await.map_err(reqwest::Error::without_url)?;
+        attempt.status = Some(response.status().as_u16());
+        body_of(response).await
+    }
+
+    /// Sends the GET with which WeChat checks the push URL when its settings are saved.
+    ///
+    /// # Errors
+    /// When the answer is not the `echostr` alone, with status 200, in time.
+    pub async fn verify_url(&self) -> anyhow::Result<()> {
+        let url = self.required_push_url()?;
+        let (timestamp, nonce) = (unix_now().to_string(), random::nonce());
+        let echo = u64::from_be_bytes(random::bytes()).to_string();
+        let query = [
+            (
+                "signature",
+                sign([&self.state.settings.token, &timestamp, &nonce]),
+            ),
+            ("timestamp", timestamp),
+            ("nonce", nonce),
+            ("echostr", echo.clone()),
+        ];
+        let exchange = async {
+            let response = self.state.http.get(url).query(&query).send().await;
+            let response = response.map_err(reqwest::Error::without_url)?;
+            let status = response.status();
+            anyhow::ensure!(status == http::StatusCode::OK, "the answer's status is {status}");
+            body_of(response).await
+        };
+        let limit = Instant::now() + self.state.settings.answer_within;
+        let body = timeout_at(limit, exchange).await??;
+        anyhow::ensure!(body == echo.as_bytes(), "the answer is not the echostr alone");
+        Ok(())
+    }
+
+    fn required_push_url(&self) -> anyhow::Result<String> {
+        let url = lock(&self.state.push_url).clone();
+        url.ok_or_else(|| anyhow::anyhow!("no push URL is set: nobody knows where pushes go"))
+    }
+}
+
+async fn body_of(mut response: reqwest::Response) -> anyhow::Result<Vec<u8>> {
+    let mut body = Vec::new();
+    while let Some(chunk) = response.chunk().await.map_err(reqwest::Error::without_url)? {
+        body.extend_from_slice(&chunk);
+        anyhow::ensure!(body.len() <= MAX_ANSWER, "the answer is longer than 64 KiB");
+    }
+    Ok(body)
+}
+
+fn millis<S: Serializer>(time: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_u128(time.as_millis())
+}

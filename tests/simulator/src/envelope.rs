@@ -1,0 +1,52 @@
+//! What travels: a push, encrypted as the mode asks and signed, with its query.
+
+use crate::Simulator;
+use crate::account::Mode;
+use crate::event::element;
+use crate::signature::sign;
+use crate::{random, unix_now};
+
+/// One signed request to the push URL. Tests that must send a wrong one change it first.
+#[derive(Debug, Clone)]
+pub struct Envelope {
+    /// The query parameters, in order.
+    pub query: Vec<(&'static str, String)>,
+    /// The body.
+    pub body: String,
+}
+
+impl Simulator {
+    /// Signs `xml`, and encrypts it as the account's mode asks, with a timestamp and nonce of its
+    /// own. `openid` goes into the query, which nothing signs.
+    #[must_use]
+    pub fn seal(&self, xml: &str, openid: &str) -> Envelope {
+        let account = &self.state.settings;
+        let (timestamp, nonce) = (unix_now().to_string(), random::nonce());
+        let signature = sign([&account.token, &timestamp, &nonce]);
+        let mut query = vec![
+            ("signature", signature),
+            ("timestamp", timestamp.clone()),
+            ("nonce", nonce.clone()),
+            ("openid", openid.to_owned()),
+        ];
+        if account.mode == Mode::Plaintext {
+            let body = xml.to_owned();
+            return Envelope { query, body };
+        }
+        let sealed = self.state.key.encrypt(xml, &account.app_id);
+        query.push(("encrypt_type", "aes".to_owned()));
+        query.push((
+            "msg_signature",
+            sign([&account.token, &timestamp, &nonce, &sealed]),
+        ));
+        let sealed = element("Encrypt", &sealed);
+        let body = match xml.trim_end().strip_suffix("</xml>") {
+            Some(open) if account.mode == Mode::Compatible => format!("{open}{sealed}</xml>"),
+            _ => format!(
+                "<xml>{}{sealed}</xml>",
+                element("ToUserName", &account.original_id)
+            ),
+        };
+        Envelope { query, body }
+    }
+}

@@ -1,0 +1,187 @@
+//! An offline WeChat: one official account, its API, its followers' phones, and its pushes.
+//!
+//! In the order of a login: software under test asks the `api` for a token and a QR code, which
+//! `codes` keeps and `picture` draws. Somebody's `phone` scans it; `event` writes the push,
+//! `envelope` encrypts and signs it, `delivery` brings it with WeChat's three tries, and
+//! `reply` judges the answer before the person sees it. `server` offers all of it over HTTP, with
+//! a phone to look at on `/` and the `switches` on `/control`.
+//!
+//! Its signing and encryption are its own code, so that it checks that of others.
+
+mod account;
+mod api;
+mod cipher;
+mod codes;
+mod control;
+mod counters;
+mod delivery;
+mod envelope;
+mod event;
+mod page;
+mod people;
+mod phone;
+mod phone_api;
+mod picture;
+mod random;
+mod reply;
+mod server;
+mod signature;
+mod switches;
+mod tokens;
+
+use std::fmt;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use anyhow::Context;
+use tokio::sync::Semaphore;
+use tokio::time::Instant;
+
+pub use account::{ANSWER_WITHIN, Mode, Settings, SettingsError};
+pub use counters::Counters;
+pub use delivery::{Attempt, Delivery, OUT_OF_ORDER, TRIES};
+pub use envelope::Envelope;
+pub use people::{Bubble, Person};
+pub use phone::ScanError;
+pub use switches::{Call, Fault, Faults, PushFaults, Switches};
+
+use cipher::Key;
+use codes::Codes;
+use people::People;
+use tokens::Tokens;
+
+/// Pushes under way at once; the others wait for their turn. Each holds a connection.
+const MAX_PUSHING: usize = 512;
+
+/// An idle connection is dropped before most servers would drop it, so that a push does not fail
+/// because both sides disagreed.
+const IDLE: Duration = Duration::from_secs(2);
+
+/// A simulated WeChat with one official account. Clones are the same one.
+#[derive(Clone)]
+pub struct Simulator {
+    state: Arc<State>,
+}
+
+/// What all clones share.
+struct State {
+    settings: Settings,
+    key: Key,
+    push_url: Mutex<Option<String>>,
+    public_url: Mutex<Option<String>>,
+    tokens: Mutex<Tokens>,
+    codes: Mutex<Codes>,
+    people: Mutex<People>,
+    counters: Mutex<Counters>,
+    switches: Switches,
+    message_id: AtomicU64,
+    pushing: Semaphore,
+    http: reqwest::Client,
+}
+
+impl fmt::Debug for Simulator {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.state.settings.fmt(formatter)
+    }
+}
+
+impl Simulator {
+    /// Makes an account with no followers, codes or tokens yet.
+    ///
+    /// # Errors
+    /// [`SettingsError`] when WeChat would not take a setting; another one when the machine's root
+    /// certificates cannot be read.
+    pub fn new(settings: Settings) -> anyhow::Result<Self> {
+        let key = settings.check()?;
+        // Straight to the software under test, as it stands: no proxy, no redirects.
+        let http = reqwest::Client::builder()
+            .no_proxy()
+            .redirect(reqwest::redirect::Policy::none())
+            .pool_idle_timeout(IDLE)
+            .build()
+            .context("cannot set up the HTTP client")?;
+        let state = State {
+            key,
+            push_url: Mutex::new(settings.push_url.clone()),
+            public_url: Mutex::new(settings.public_url.clone()),
+            settings,
+            tokens: Mutex::default(),
+            codes: Mutex::default(),
+            people: Mutex::default(),
+            counters: Mutex::default(),
+            switches: Switches::default(),
+            // Seventeen digits, as real ones have, and none twice after a restart.
+            message_id: AtomicU64::new(unix_now() * 10_000_000),
+            pushing: Semaphore::new(MAX_PUSHING),
+            http,
+        };
+        Ok(Self {
+            state: Arc::new(state),
+        })
+    }
+
+    /// The account's settings.
+    #[must_use]
+    pub fn settings(&self) -> &Settings {
+        &self.state.settings
+    }
+
+    /// Says where pushes go from now on.
+    pub fn set_push_url(&self, url: String) {
+        *lock(&self.state.push_url) = Some(url);
+    }
+
+    /// Says what the text of QR codes made from now on begins with.
+    pub fn set_public_url(&self, url: String) {
+        *lock(&self.state.public_url) = Some(url);
+    }
+
+    /// What QR codes' text begins with; empty before the simulator is served.
+    #[must_use]
+    pub fn public_url(&self) -> String {
+        let url = lock(&self.state.public_url);
+        url.as_deref()
+            .unwrap_or_default()
+            .trim_end_matches('/')
+            .to_owned()
+    }
+
+    /// The live faults.
+    #[must_use]
+    pub fn switches(&self) -> &Switches {
+        &self.state.switches
+    }
+
+    /// Lets every access token expire now, as 42001 says.
+    pub fn expire_tokens(&self) {
+        lock(&self.state.tokens).expire(Instant::now());
+    }
+
+    /// The counts so far.
+    #[must_use]
+    pub fn counters(&self) -> Counters {
+        *lock(&self.state.counters)
+    }
+
+    fn next_message_id(&self) -> u64 {
+        self.state.message_id.fetch_add(1, Ordering::Relaxed)
+    }
+}
+
+/// Takes a lock. Nothing done under one can stop half-way, so a panic elsewhere spoils nothing.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn since_1970() -> Duration {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
+}
+
+fn unix_now() -> u64 {
+    since_1970().as_secs()
+}
+
+fn unix_millis() -> u64 {
+    u64::try_from(since_1970().as_millis()).unwrap_or(u64::MAX)
+}

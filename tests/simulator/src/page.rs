@@ -1,0 +1,36 @@
+//! The phone page: four files that are part of the program.
+
+use http::StatusCode;
+use http::header::{CONTENT_SECURITY_POLICY, HeaderValue, REFERRER_POLICY};
+use service::http::{self as web, Answer};
+
+/// Nothing but the page's own files; pictures that somebody chooses are looked at in memory.
+const POLICY: HeaderValue = HeaderValue::from_static(
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob: data:; \
+     connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+);
+
+const HTML: &str = "text/html; charset=utf-8";
+const CSS: &str = "text/css; charset=utf-8";
+const SCRIPT: &str = "text/javascript; charset=utf-8";
+
+/// Answers a path of the page; the text of every QR code (`/q/...`) leads to it too.
+pub(crate) fn answer(path: &str) -> Answer {
+    let (kind, file) = match path {
+        "/page/phone.css" => (CSS, include_str!("../page/phone.css")),
+        "/page/phone.js" => (SCRIPT, include_str!("../page/phone.js")),
+        "/page/words.js" => (SCRIPT, include_str!("../page/words.js")),
+        _ if path == "/" || path.starts_with("/q/") => (HTML, include_str!("../page/index.html")),
+        _ => {
+            return web::text(
+                StatusCode::NOT_FOUND,
+                "the phone is on /, the switches on /control\n",
+            );
+        }
+    };
+    let mut answer = web::answer(StatusCode::OK, kind, file);
+    let headers = answer.headers_mut();
+    headers.insert(CONTENT_SECURITY_POLICY, POLICY);
+    headers.insert(REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
+    answer
+}

@@ -1,0 +1,146 @@
+//! What people do with their phones: scan, follow, unfollow, write. Each becomes a push.
+
+use tokio::time::Instant;
+
+use crate::delivery::Delivery;
+use crate::event::Head;
+use crate::people::{Bubble, Follow, Person, Writer};
+use crate::{Simulator, lock, unix_millis, unix_now};
+
+/// Why a phone could not do it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum ScanError {
+    /// The openid belongs to nobody here.
+    #[error("there is nobody with this openid; add the person first")]
+    NoSuchPerson,
+    /// The text is not that of a code made here.
+    #[error("this is not the text of a QR code that was made here")]
+    UnknownCode,
+    /// WeChat tells the person that the code has expired, and the account nothing.
+    #[error("the QR code has expired")]
+    ExpiredCode,
+    /// Only followers have a chat with the account.
+    #[error("the person does not follow the account")]
+    NotFollowing,
+    /// There is no Follow button to press.
+    #[error("the person follows the account already")]
+    Following,
+}
+
+impl Simulator {
+    /// Adds somebody, or changes who they are. An empty openid or nickname is invented.
+    pub fn add_person(&self, person: Person) -> Person {
+        lock(&self.state.people).add(person, unix_now())
+    }
+
+    /// Invents somebody with a random openid.
+    pub fn invent_person(&self, nickname: &str, follower: bool) -> Person {
+        self.add_person(Person {
+            openid: String::new(),
+            nickname: nickname.to_owned(),
+            follower,
+        })
+    }
+
+    /// Who has this openid.
+    #[must_use]
+    pub fn person(&self, openid: &str) -> Option<Person> {
+        lock(&self.state.people).get(openid)
+    }
+
+    /// The chat of somebody with the account, oldest bubble first.
+    #[must_use]
+    pub fn chat(&self, openid: &str) -> Vec<Bubble> {
+        lock(&self.state.people).chat(openid, 0)
+    }
+
+    /// Scans a QR code, given what a reader finds in its picture.
+    ///
+    /// A follower's scan is pushed as `SCAN`. Somebody else presses Follow, which is pushed as
+    /// `subscribe` with `qrscene_` before the scene, and is a follower from then on.
+    ///
+    /// # Errors
+    /// When there is no such person, or the code is unknown or expired.
+    pub async fn scan(&self, openid: &str, qr_text: &str) -> Result<Delivery, ScanError> {
+        let code = lock(&self.state.codes).by_text(qr_text).cloned();
+        let code = code.ok_or(ScanError::UnknownCode)?;
+        if code.is_expired(Instant::now()) {
+            return Err(ScanError::ExpiredCode);
+        }
+        let key = code.scene.to_string();
+        let follow = Follow {
+            at: unix_now(),
+            scene: Some(code.scene),
+        };
+        let was = lock(&self.state.people).follow(openid, follow);
+        let xml = if was.ok_or(ScanError::NoSuchPerson)? {
+            self.head(openid).event("SCAN", &key, Some(&code.ticket))
+        } else {
+            let key = format!("qrscene_{key}");
+            self.head(openid).event("subscribe", &key, Some(&code.ticket))
+        };
+        Ok(self.deliver(xml, openid).await)
+    }
+
+    /// Follows the account without a QR code: found by search, or by a friend's card.
+    ///
+    /// # Errors
+    /// When there is no such person, or they follow already.
+    pub async fn follow(&self, openid: &str) -> Result<Delivery, ScanError> {
+        let follow = Follow {
+            at: unix_now(),
+            scene: None,
+        };
+        match lock(&self.state.people).follow(openid, follow) {
+            None => return Err(ScanError::NoSuchPerson),
+            Some(true) => return Err(ScanError::Following),
+            Some(false) => {}
+        }
+        Ok(self.push_event(openid, "subscribe", "").await)
+    }
+
+    /// Unfollows the account. No reply can reach the person any more.
+    ///
+    /// # Errors
+    /// When there is no such person, or they do not follow.
+    pub async fn unfollow(&self, openid: &str) -> Result<Delivery, ScanError> {
+        match lock(&self.state.people).unfollow(openid) {
+            None => return Err(ScanError::NoSuchPerson),
+            Some(false) => return Err(ScanError::NotFollowing),
+            Some(true) => {}
+        }
+        let xml = self.head(openid).event("unsubscribe", "", None);
+        Ok(self.bring(&xml, openid).await)
+    }
+
+    /// Writes a text message to the account.
+    ///
+    /// # Errors
+    /// When there is no such person, or they do not follow.
+    pub async fn say(&self, openid: &str, text: &str) -> Result<Delivery, ScanError> {
+        {
+            let mut people = lock(&self.state.people);
+            let person = people.get(openid).ok_or(ScanError::NoSuchPerson)?;
+            if !person.follower {
+                return Err(ScanError::NotFollowing);
+            }
+            people.write(openid, Writer::Person, text, unix_millis());
+        }
+        let xml = self.head(openid).text(text, self.next_message_id());
+        Ok(self.deliver(xml, openid).await)
+    }
+
+    /// Pushes any event, whether or not the person is known.
+    pub async fn push_event(&self, openid: &str, event: &str, event_key: &str) -> Delivery {
+        let xml = self.head(openid).event(event, event_key, None);
+        self.deliver(xml, openid).await
+    }
+
+    fn head<'a>(&'a self, openid: &'a str) -> Head<'a> {
+        Head {
+            to: &self.state.settings.original_id,
+            from: openid,
+            at: unix_now(),
+        }
+    }
+}

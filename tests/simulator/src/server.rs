@@ -1,0 +1,130 @@
+//! The one port: WeChat's API, the phone and the controls, told apart by path.
+
+use std::borrow::Cow;
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::time::Duration;
+
+use http::{Method, Request, StatusCode};
+use hyper::body::Incoming;
+use service::http::{self as web, Answer};
+use service::listen;
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::{Simulator, api, control, lock, page, phone_api};
+
+/// Connections at once; a load test with two hundred pages and its phones needs fewer.
+const MAX_CONNECTIONS: usize = 2048;
+
+/// Bytes of a request body; the longest are a few hundred.
+const MAX_BODY: usize = 64 * 1024;
+
+/// How long a body may take to come.
+const BODY_WITHIN: Duration = Duration::from_secs(5);
+
+/// A request, read to its end.
+pub(crate) struct Asked {
+    pub(crate) method: Method,
+    pub(crate) path: String,
+    query: String,
+    pub(crate) body: Vec<u8>,
+}
+
+impl Asked {
+    /// A query parameter that is there and not empty.
+    pub(crate) fn query(&self, name: &str) -> Option<Cow<'_, str>> {
+        let mut pairs = form_urlencoded::parse(self.query.as_bytes());
+        let (_, value) = pairs.find(|(key, value)| key == name && !value.is_empty())?;
+        Some(value)
+    }
+}
+
+/// What an answer may need besides the simulator: a delivery outlives the request that began it.
+#[derive(Clone)]
+pub(crate) struct Running {
+    pub(crate) stop: CancellationToken,
+    pub(crate) tasks: TaskTracker,
+}
+
+impl Simulator {
+    /// Serves the API, the phone page and the controls until `stop`; connections and deliveries run
+    /// on `tasks`. Without a public URL the listener's own address becomes it.
+    ///
+    /// # Errors
+    /// When the listening socket itself fails.
+    pub async fn serve(
+        self,
+        listener: TcpListener,
+        stop: CancellationToken,
+        tasks: TaskTracker,
+    ) -> anyhow::Result<()> {
+        self.default_public_url(listener.local_addr()?);
+        let running = Running {
+            stop: stop.clone(),
+            tasks: tasks.clone(),
+        };
+        listen::accept(listener, MAX_CONNECTIONS, stop, tasks, move |accepted| {
+            let (simulator, running) = (self.clone(), running.clone());
+            async move {
+                let listen::Accepted {
+                    stream,
+                    permit: Some(_permit),
+                    ..
+                } = accepted
+                else {
+                    return;
+                };
+                web::serve(stream, &running.stop, |request| {
+                    answer(simulator.clone(), running.clone(), request)
+                })
+                .await;
+            }
+        })
+        .await
+    }
+
+    fn default_public_url(&self, mut bound: SocketAddr) {
+        if bound.ip().is_unspecified() {
+            // Nothing can be opened at 0.0.0.0; this machine can be opened at its own loopback.
+            bound.set_ip(match bound {
+                SocketAddr::V4(_) => Ipv4Addr::LOCALHOST.into(),
+                SocketAddr::V6(_) => Ipv6Addr::LOCALHOST.into(),
+            });
+        }
+        lock(&self.state.public_url).get_or_insert_with(|| format!("http://{bound}"));
+    }
+}
+
+async fn answer(simulator: Simulator, running: Running, request: Request<Incoming>) -> Answer {
+    let (head, body) = request.into_parts();
+    let body = match web::read_body(body, MAX_BODY, BODY_WITHIN).await {
+        Ok(body) => body,
+        Err(error) => return web::text(error.status(), format!("{error}\n")),
+    };
+    let asked = Asked {
+        method: head.method,
+        path: head.uri.path().to_owned(),
+        query: head.uri.query().unwrap_or_default().to_owned(),
+        body,
+    };
+    if asked.path.starts_with("/cgi-bin/") {
+        return api::answer(&simulator, &asked).await;
+    }
+    if let Some(action) = asked.path.strip_prefix("/phone/") {
+        return phone_api::answer(simulator, running, &asked, action).await;
+    }
+    match (&asked.method, asked.path.as_str()) {
+        (_, "/control") => control::answer(&simulator, &asked),
+        (&Method::GET | &Method::HEAD, path) => page::answer(path),
+        _ => web::text(StatusCode::METHOD_NOT_ALLOWED, "GET only\n"),
+    }
+}
+
+/// An answer in JSON.
+pub(crate) fn json(status: StatusCode, value: &impl serde::Serialize) -> Answer {
+    match serde_json::to_vec(value) {
+        Ok(body) => web::answer(status, "application/json", body),
+        Err(error) => web::text(StatusCode::INTERNAL_SERVER_ERROR, format!("{error}\n")),
+    }
+}

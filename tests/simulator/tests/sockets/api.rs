@@ -1,0 +1,176 @@
+//! WeChat's API over real sockets, as software under test sees it.
+
+use std::io::Cursor;
+use std::time::{Duration, Instant};
+
+use crate::support::{Served, receive, serve};
+use serde_json::{Value, json};
+use simulator::{Call, Fault, Settings};
+
+fn read_picture(file: &[u8]) -> String {
+    let mut reader = png::Decoder::new(Cursor::new(file)).read_info().unwrap();
+    let mut pixels = vec![0; reader.output_buffer_size().unwrap()];
+    let info = reader.next_frame(&mut pixels).unwrap();
+    let (width, height) = (info.width as usize, info.height as usize);
+    let mut picture =
+        rqrr::PreparedImage::prepare_from_greyscale(width, height, |x, y| pixels[y * width + x]);
+    picture.detect_grids()[0].decode().unwrap().1
+}
+
+#[tokio::test]
+async fn a_code_from_the_token_to_the_picture() {
+    let served = serve(Settings::default()).await;
+    let code = served.code("L7fK2m-Qx", 300).await;
+    assert_eq!(code["expire_seconds"], 300);
+    let url = code["url"].as_str().unwrap();
+    assert!(url.starts_with(&format!("{}/q/", served.url)), "{url}");
+
+    let picture = |ticket: &str| {
+        let url = format!("{}/cgi-bin/showqrcode", served.url);
+        served.http.get(url).query(&[("ticket", ticket)]).send()
+    };
+    let shown = picture(code["ticket"].as_str().unwrap()).await.unwrap();
+    assert_eq!(shown.headers()["content-type"], "image/png");
+    assert_eq!(read_picture(&shown.bytes().await.unwrap()), url);
+    assert_eq!(picture("gQinvented").await.unwrap().status(), 404);
+}
+
+#[tokio::test]
+async fn permanent_codes_and_defaults() {
+    let served = serve(Settings::default()).await;
+    let path = format!(
+        "/cgi-bin/qrcode/create?access_token={}",
+        served.stable_token().await
+    );
+    let permanent = json!({"action_name": "QR_LIMIT_SCENE", "action_info": {"scene": {"scene_id": 5}}});
+    let permanent = served.post(&path, &permanent).await;
+    assert!(permanent["expire_seconds"].is_null() && permanent["ticket"].is_string());
+    let bare = served.post(&path, &json!({"action_name": "QR_SCENE"})).await;
+    assert_eq!(bare["expire_seconds"], 60);
+}
+
+async fn errcode(served: &Served, path: &str, body: Option<Value>) -> i64 {
+    let url = format!("{}{path}", served.url);
+    let request = match body {
+        Some(body) => served.http.post(url).json(&body),
+        None => served.http.get(url),
+    };
+    let answer = request.send().await.unwrap();
+    assert_eq!(answer.status(), 200, "{path}");
+    let answer: Value = answer.json().await.unwrap();
+    let text = answer["errmsg"].as_str().unwrap();
+    assert!(text.contains(" rid: "), "{text}");
+    answer["errcode"].as_i64().unwrap()
+}
+
+#[tokio::test]
+async fn wrong_calls_have_wechats_codes() {
+    let served = serve(Settings::default()).await;
+    let token = served.stable_token().await;
+    let (id, secret) = ("wx0123456789abcdef", "0123456789abcdef0123456789abcdef");
+    let stable = |grant: &str, id: &str, secret: &str| {
+        let body = json!({"grant_type": grant, "appid": id, "secret": secret});
+        errcode(&served, "/cgi-bin/stable_token", Some(body))
+    };
+    assert_eq!(stable("password", id, secret).await, 40002);
+    assert_eq!(stable("client_credential", "", secret).await, 41002);
+    assert_eq!(stable("client_credential", "wx1", secret).await, 40013);
+    assert_eq!(stable("client_credential", id, "").await, 41004);
+    assert_eq!(stable("client_credential", id, "wrong").await, 40125);
+
+    let get = async |path: String| errcode(&served, &path, None).await;
+    let classic = "/cgi-bin/token?grant_type=client_credential&appid=wx0123456789abcdef&secret=wrong";
+    assert_eq!(get(classic.to_owned()).await, 40001);
+    assert_eq!(get("/cgi-bin/stable_token".to_owned()).await, 43002);
+    assert_eq!(get("/cgi-bin/nothing".to_owned()).await, 40066);
+    assert_eq!(get("/cgi-bin/user/info?openid=o1".to_owned()).await, 41001);
+    assert_eq!(
+        get("/cgi-bin/user/info?openid=o1&access_token=x".to_owned()).await,
+        40001
+    );
+    assert_eq!(
+        get(format!("/cgi-bin/user/info?access_token={token}")).await,
+        41009
+    );
+    assert_eq!(
+        get(format!("/cgi-bin/user/info?access_token={token}&openid=o1")).await,
+        40003
+    );
+
+    let path = format!("/cgi-bin/qrcode/create?access_token={token}");
+    let create = |body: Value| errcode(&served, &path, Some(body));
+    assert_eq!(create(json!("no object")).await, 47001);
+    assert_eq!(create(json!({"action_name": "QR"})).await, 40052);
+    let long =
+        json!({"action_name": "QR_STR_SCENE", "action_info": {"scene": {"scene_str": "x".repeat(65)}}});
+    assert_eq!(create(long).await, 40053);
+    let months = json!({"action_name": "QR_SCENE", "expire_seconds": 2_592_001});
+    assert_eq!(create(months).await, 47003);
+}
+
+#[tokio::test]
+async fn user_info_has_todays_fields() {
+    let told = async |nicknames| {
+        let served = serve(Settings {
+            nicknames,
+            ..Settings::default()
+        })
+        .await;
+        receive(&served.simulator, |_, _| crate::support::ok(""));
+        let stranger = served.simulator.invent_person("小明 <b>", false).openid;
+        let token = served.stable_token().await;
+        let path = format!("/cgi-bin/user/info?access_token={token}&openid={stranger}&lang=zh_CN");
+        assert_eq!(
+            served.get(&path).await,
+            json!({"subscribe": 0, "openid": stranger})
+        );
+        let code = served.code("abc", 60).await;
+        let scanned = served
+            .simulator
+            .scan(&stranger, code["url"].as_str().unwrap())
+            .await;
+        scanned.unwrap();
+        served.get(&path).await
+    };
+    let today = told(false).await;
+    assert_eq!(today["subscribe"], 1);
+    assert_eq!(today["subscribe_scene"], "ADD_SCENE_QR_CODE");
+    assert_eq!(today["qr_scene_str"], "abc");
+    assert_eq!(today["tagid_list"], json!([]));
+    assert!(today.get("nickname").is_none() && today.get("language").is_none());
+    assert_eq!(told(true).await["nickname"], "小明 <b>");
+}
+
+#[tokio::test]
+async fn faults_come_and_heal() {
+    let served = serve(Settings::default()).await;
+    let switches = served.simulator.switches();
+    switches.fail(Call::QrcodeCreate, Fault::errcode(45009).times(1));
+    assert_eq!(served.code("a", 60).await["errcode"], 45009);
+    assert!(served.code("a", 60).await["ticket"].is_string());
+
+    let late = Duration::from_millis(50);
+    switches.fail(Call::QrcodeCreate, Fault::delay(late));
+    let began = Instant::now();
+    assert!(served.code("a", 60).await["ticket"].is_string());
+    assert!(began.elapsed() >= late);
+
+    let change = json!({"api": {"qrcode_create": null, "stable_token": {"http_status": 502}}});
+    let state = served.post("/control", &change).await;
+    assert_eq!(state["api"]["stable_token"]["http_status"], 502);
+    assert!(state["api"].get("qrcode_create").is_none());
+    let url = format!("{}/cgi-bin/stable_token", served.url);
+    assert_eq!(served.http.post(url).send().await.unwrap().status(), 502);
+
+    served.post("/control", &json!({"heal_all": true})).await;
+    let old = served.stable_token().await;
+    served.post("/control", &json!({"expire_tokens": true})).await;
+    let path = format!("/cgi-bin/user/info?openid=o1&access_token={old}");
+    assert_eq!(errcode(&served, &path, None).await, 42001);
+    assert_ne!(served.stable_token().await, old);
+    assert_eq!(served.simulator.counters().qr_calls, 3);
+
+    let typing_error = served.http.post(format!("{}/control", served.url));
+    let refused = typing_error.body(r#"{"pusch": {}}"#).send().await.unwrap();
+    assert_eq!(refused.status(), 400);
+}
