@@ -1,0 +1,359 @@
+//! The service's settings: environment variables and equal flags; secrets from the environment or a file.
+
+use std::ffi::OsString;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::str::FromStr;
+use std::time::Duration;
+
+use clap::Parser;
+use protocol::Key;
+use secrecy::SecretString;
+use service::logging::LogFormat;
+use service::settings::{self, NoSettings, SettingError};
+
+use crate::push::{self, Account, Mode};
+use crate::texts::Texts;
+
+/// Takes WeChat's pushes, decides, tells the gateway, and answers the phone.
+#[derive(Debug, Clone, Parser)]
+#[command(name = "callback-service", version, after_help = SECRETS)]
+pub struct Config {
+    /// Where WeChat's pushes come, at the path /wechat.
+    #[arg(long, env, default_value = "0.0.0.0:8080")]
+    pub callback_listen: SocketAddr,
+
+    /// Where operators find /livez, /readyz and /metrics.
+    #[arg(long, env, default_value = "127.0.0.1:8081")]
+    pub callback_admin_listen: SocketAddr,
+
+    /// The gateway's internal port, as host:port.
+    #[arg(long, env, default_value = "127.0.0.1:9999", value_delimiter = ',')]
+    pub callback_gateway: Vec<GatewayAddress>,
+
+    /// Where counts and recent answers are kept: sqlite: and a file, or sqlite::memory:.
+    #[arg(long, env, default_value = "sqlite:callback.db")]
+    pub callback_store: Store,
+
+    /// From SIGTERM to exit; pushes in hand are finished.
+    #[arg(long, env, default_value = "8s", value_parser = settings::duration)]
+    pub callback_drain_time: Duration,
+
+    /// How long WeChat is asked for a nickname, which it rarely gives since 2021; 0s does not ask.
+    #[arg(long, env, default_value = "1500ms", value_parser = settings::duration)]
+    pub callback_user_info_within: Duration,
+
+    /// How pushes travel: safe, compatible or plaintext, as in WeChat's message push settings.
+    #[arg(long, env, default_value = "safe")]
+    pub wechat_mode: Mode,
+
+    /// The gh_ name that pushes must be addressed to.
+    #[arg(long, env)]
+    pub wechat_original_id: Option<String>,
+
+    /// How far a push's timestamp may be from now; off is for replaying recorded pushes only.
+    #[arg(long, env, default_value = "300s")]
+    pub wechat_push_max_age: MaxAge,
+
+    /// The official account's appid.
+    #[arg(long, env)]
+    pub wechat_app_id: String,
+
+    /// Where WeChat's API is.
+    #[arg(long, env, default_value = wechat::OFFICIAL_API_URL)]
+    pub wechat_api_url: String,
+
+    /// How log lines are written.
+    #[arg(long, env, default_value = "text")]
+    pub log_format: LogFormat,
+
+    /// What the phone is told.
+    #[command(flatten)]
+    pub texts: Texts,
+
+    /// The secrets, which have no flags.
+    #[arg(skip)]
+    pub secrets: Secrets,
+}
+
+const SECRETS: &str = "Secrets have no flag. Each is read from the environment, or from the file that its name with _FILE \
+names:\n  NOTIFY_KEY               the key of the client `callback` at the gateway, at least 32 bytes\n  \
+WECHAT_APP_SECRET        the official account's AppSecret\n  \
+WECHAT_TOKEN             the token of WeChat's message push settings\n  \
+WECHAT_AES_KEY           the EncodingAESKey of the same, unless the mode is plaintext\n  \
+WECHAT_TOKEN_PREVIOUS    the token before, while it is being changed\n  \
+WECHAT_AES_KEY_PREVIOUS  the EncodingAESKey before, while it is being changed";
+
+/// What must never be shown.
+#[derive(Debug, Clone, Default)]
+pub struct Secrets {
+    /// `NOTIFY_KEY`.
+    pub notify_key: Option<SecretString>,
+    /// `WECHAT_APP_SECRET`.
+    pub wechat_app_secret: Option<SecretString>,
+    /// `WECHAT_TOKEN`.
+    pub wechat_token: Option<SecretString>,
+    /// `WECHAT_AES_KEY`.
+    pub wechat_aes_key: Option<SecretString>,
+    /// `WECHAT_TOKEN_PREVIOUS`.
+    pub wechat_token_previous: Option<SecretString>,
+    /// `WECHAT_AES_KEY_PREVIOUS`.
+    pub wechat_aes_key_previous: Option<SecretString>,
+}
+
+/// A gateway's internal port: `host:port`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct GatewayAddress(pub String);
+
+impl FromStr for GatewayAddress {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text.rsplit_once(':') {
+            Some((host, port)) if !host.is_empty() && port.parse::<u16>().is_ok_and(|port| port > 0) => {
+                Ok(Self(text.to_owned()))
+            }
+            _ => Err("write host:port, for example gateway.internal:9999".to_owned()),
+        }
+    }
+}
+
+/// Where counts and recent answers are kept.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Store {
+    /// In a SQLite file; the path `:memory:` is this process.
+    Sqlite(PathBuf),
+}
+
+impl FromStr for Store {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text.strip_prefix("sqlite:") {
+            Some(path) if !path.is_empty() => Ok(Self::Sqlite(PathBuf::from(path))),
+            _ => Err("write sqlite: and a file, for example sqlite:callback.db"),
+        }
+    }
+}
+
+/// How old a push may be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct MaxAge(pub Option<Duration>);
+
+impl FromStr for MaxAge {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        if text == "off" {
+            Ok(Self(None))
+        } else {
+            settings::duration(text).map(|age| Self(Some(age)))
+        }
+    }
+}
+
+impl Config {
+    /// Reads the process's own command line and environment.
+    ///
+    /// # Errors
+    /// When help or the version was asked for, or a setting is wrong or missing.
+    pub fn read() -> Result<Self, NoSettings> {
+        let mut config: Self = settings::parse(std::env::args_os())?;
+        config.secrets = Secrets {
+            notify_key: settings::secret("NOTIFY_KEY")?,
+            wechat_app_secret: settings::secret("WECHAT_APP_SECRET")?,
+            wechat_token: settings::secret("WECHAT_TOKEN")?,
+            wechat_aes_key: settings::secret("WECHAT_AES_KEY")?,
+            wechat_token_previous: settings::secret("WECHAT_TOKEN_PREVIOUS")?,
+            wechat_aes_key_previous: settings::secret("WECHAT_AES_KEY_PREVIOUS")?,
+        };
+        config.check()?;
+        Ok(config)
+    }
+
+    /// Takes flags and secrets from a program that runs the service inside itself.
+    ///
+    /// # Errors
+    /// As [`Config::read`].
+    pub fn of(flags: &[&str], secrets: Secrets) -> Result<Self, NoSettings> {
+        let words = std::iter::once("callback-service")
+            .chain(flags.iter().copied())
+            .map(OsString::from);
+        let config = Self {
+            secrets,
+            ..settings::parse(words)?
+        };
+        config.check()?;
+        Ok(config)
+    }
+
+    fn check(&self) -> Result<(), SettingError> {
+        if self.callback_gateway.len() > 1 {
+            let problem =
+                "more than one gateway needs gateways that share their logins, which this version has not";
+            return Err(SettingError::new("CALLBACK_GATEWAY", problem));
+        }
+        self.account()?;
+        self.wechat()?;
+        self.notify_key().map(|_| ())
+    }
+
+    /// The account whose pushes are believed.
+    ///
+    /// # Errors
+    /// When the token or the key is missing or has another form.
+    pub fn account(&self) -> Result<Account, SettingError> {
+        let settings = push::Settings {
+            mode: self.wechat_mode,
+            app_id: self.wechat_app_id.clone(),
+            token: needed("WECHAT_TOKEN", self.secrets.wechat_token.as_ref())?,
+            previous_token: self.secrets.wechat_token_previous.clone(),
+            aes_key: self.secrets.wechat_aes_key.clone(),
+            previous_aes_key: self.secrets.wechat_aes_key_previous.clone(),
+            original_id: self.wechat_original_id.clone(),
+            max_age: self.wechat_push_max_age.0,
+        };
+        Account::new(settings).map_err(|error| SettingError::new("WeChat's message push settings", error))
+    }
+
+    /// How WeChat's API is called.
+    ///
+    /// # Errors
+    /// When the AppSecret is missing.
+    pub fn wechat(&self) -> Result<wechat::Settings, SettingError> {
+        Ok(wechat::Settings {
+            app_id: self.wechat_app_id.clone(),
+            app_secret: needed("WECHAT_APP_SECRET", self.secrets.wechat_app_secret.as_ref())?,
+            api_url: self.wechat_api_url.clone(),
+        })
+    }
+
+    /// The key that proves this service to the gateway.
+    ///
+    /// # Errors
+    /// When it is missing or too short.
+    pub fn notify_key(&self) -> Result<Key, SettingError> {
+        let text = needed("NOTIFY_KEY", self.secrets.notify_key.as_ref())?;
+        Key::new(&text).map_err(|error| SettingError::new("NOTIFY_KEY", error))
+    }
+}
+
+fn needed(name: &str, secret: Option<&SecretString>) -> Result<SecretString, SettingError> {
+    secret
+        .cloned()
+        .ok_or_else(|| SettingError::new(name, format!("is not set; set it or {name}_FILE")))
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+
+    fn secrets() -> Secrets {
+        Secrets {
+            notify_key: Some(SecretString::from("0123456789abcdef0123456789abcdef")),
+            wechat_app_secret: Some(SecretString::from("secret")),
+            wechat_token: Some(SecretString::from("token")),
+            wechat_aes_key: Some(SecretString::from("abcdefghijklmnopqrstuvwxyz0123456789ABCDEFG")),
+            ..Secrets::default()
+        }
+    }
+
+    fn of(flags: &[&str], secrets: Secrets) -> Result<Config, NoSettings> {
+        Config::of(
+            &[&["--wechat-app-id", "wx0123456789abcdef"], flags].concat(),
+            secrets,
+        )
+    }
+
+    #[test]
+    fn the_defaults_are_good() {
+        let config = of(&[], secrets()).unwrap();
+        assert_eq!(config.wechat_mode, Mode::Safe);
+        assert_eq!(config.wechat_push_max_age, MaxAge(Some(Duration::from_secs(300))));
+    }
+
+    #[test]
+    fn every_wrong_setting_is_named_in_one_line() {
+        let without = |take: fn(&mut Secrets)| {
+            let mut secrets = secrets();
+            take(&mut secrets);
+            secrets
+        };
+        for (flags, secrets, name) in [
+            (vec!["--callback-listen", "8080"], secrets(), "CALLBACK_LISTEN"),
+            (
+                vec!["--callback-gateway", "gateway"],
+                secrets(),
+                "CALLBACK_GATEWAY",
+            ),
+            (
+                vec!["--callback-gateway", "a:1,b:2"],
+                secrets(),
+                "CALLBACK_GATEWAY",
+            ),
+            (
+                vec!["--callback-store", "callback.db"],
+                secrets(),
+                "CALLBACK_STORE",
+            ),
+            (
+                vec!["--callback-drain-time", "8"],
+                secrets(),
+                "CALLBACK_DRAIN_TIME",
+            ),
+            (vec!["--wechat-mode", "Plain"], secrets(), "WECHAT_MODE"),
+            (
+                vec!["--wechat-push-max-age", "never"],
+                secrets(),
+                "WECHAT_PUSH_MAX_AGE",
+            ),
+            (
+                vec!["--callback-text-greeting", ""],
+                secrets(),
+                "CALLBACK_TEXT_GREETING",
+            ),
+            (vec![], without(|secrets| secrets.notify_key = None), "NOTIFY_KEY"),
+            (
+                vec![],
+                without(|secrets| secrets.notify_key = Some("short".into())),
+                "NOTIFY_KEY",
+            ),
+            (
+                vec![],
+                without(|secrets| secrets.wechat_token = None),
+                "WECHAT_TOKEN",
+            ),
+            (
+                vec![],
+                without(|secrets| secrets.wechat_token = Some("x!".into())),
+                "WECHAT_TOKEN",
+            ),
+            (
+                vec![],
+                without(|secrets| secrets.wechat_aes_key = None),
+                "WECHAT_AES_KEY",
+            ),
+            (
+                vec![],
+                without(|secrets| secrets.wechat_aes_key = Some("short".into())),
+                "WECHAT_AES_KEY",
+            ),
+            (
+                vec![],
+                without(|secrets| secrets.wechat_app_secret = None),
+                "WECHAT_APP_SECRET",
+            ),
+        ] {
+            let error = of(&flags, secrets).unwrap_err();
+            assert!(
+                error.text.to_uppercase().replace('-', "_").contains(name),
+                "{flags:?}: {}",
+                error.text
+            );
+            assert!(!error.text.contains('\n'), "{}", error.text);
+            assert_eq!(error.code, settings::EXIT_USAGE);
+        }
+    }
+}

@@ -1,0 +1,41 @@
+//! Asking the gateway until it is clear: `busy` and `unsure` are repeated, which the wire makes safe.
+
+use std::time::Duration;
+
+use protocol::message::Status;
+use protocol::{Answer, Client, NoAnswer, Notice};
+use tokio::time::{Instant, sleep};
+
+/// The wait before the same notice is sent again, where the gateway names none.
+const AGAIN: Duration = Duration::from_millis(100);
+
+/// Sends `notice` until an answer is neither `busy` nor `unsure`, at the latest until `deadline`.
+///
+/// # Errors
+/// [`NoAnswer::NotSent`] when no attempt can have recorded anything, [`NoAnswer::Unknown`] when one may
+/// have. Dropping the future stops asking.
+pub async fn ask(client: &Client, notice: &Notice, deadline: Instant) -> Result<Answer, NoAnswer> {
+    let mut perhaps = false;
+    loop {
+        let wait = match client.send(notice.clone(), deadline).await {
+            Ok(answer) if answer.status == Status::Busy => {
+                answer.retry_in.map_or(AGAIN, Duration::from_millis).max(AGAIN)
+            }
+            Ok(answer) if answer.status == Status::Unsure => {
+                perhaps = true;
+                AGAIN
+            }
+            Ok(answer) => return Ok(answer),
+            Err(NoAnswer::NotSent) if !perhaps => return Err(NoAnswer::NotSent),
+            Err(_) => return Err(NoAnswer::Unknown),
+        };
+        if Instant::now() + wait >= deadline {
+            return Err(if perhaps {
+                NoAnswer::Unknown
+            } else {
+                NoAnswer::NotSent
+            });
+        }
+        sleep(wait).await;
+    }
+}

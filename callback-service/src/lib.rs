@@ -1,0 +1,218 @@
+//! The callback service: takes WeChat's pushes, decides, tells the gateway, and answers the phone.
+//!
+//! A scan's journey is a straight line: [`routes`] (size, time) → [`push`] (signature, mode, freshness, XML:
+//! what is believed) → [`login`] (claim, scan, count), which asks the gateway through [`gateway`] and
+//! remembers in [`store`] → [`texts`] (the words) → [`push`] again (the sealed reply). [`one_body`] is
+//! plaintext mode's own rule.
+
+pub mod config;
+pub mod gateway;
+pub mod login;
+pub mod metrics;
+pub mod one_body;
+pub mod push;
+pub mod routes;
+pub mod store;
+pub mod texts;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use anyhow::Context;
+use http::StatusCode;
+use protocol::Client;
+use service::http::{self as web, Answer};
+use service::listen::{self, Accepted};
+use service::{admin, stop};
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use self::config::{Config, Store};
+use self::login::Logins;
+use self::metrics::Metrics;
+use self::one_body::OneBody;
+use self::push::{Account, Mode, Refusal};
+use self::store::SqliteStore;
+use self::texts::Texts;
+
+/// Connections at once. WeChat opens one a push and we answer within 4 s, so this is hundreds of scans a
+/// second.
+const MAX_CONNECTIONS: usize = 2048;
+
+/// What every request of this service shares.
+pub(crate) struct Callback {
+    account: Account,
+    one_body: Option<OneBody>,
+    logins: Arc<Logins>,
+    texts: Texts,
+    metrics: Metrics,
+}
+
+impl Callback {
+    /// Refuses a push: undifferentiated outwards, by its stage in the log.
+    fn refuse(&self, refusal: Refusal, peer: SocketAddr) -> Answer {
+        self.metrics
+            .refused
+            .get_or_create(&[("stage", refusal.stage())])
+            .inc();
+        tracing::warn!(%peer, stage = refusal.stage(), "a push was refused: {refusal}");
+        web::text(
+            StatusCode::from_u16(refusal.status()).unwrap_or(StatusCode::FORBIDDEN),
+            "",
+        )
+    }
+}
+
+/// A service whose ports are bound.
+pub struct Server {
+    config: Config,
+    account: Account,
+    store: SqliteStore,
+    wechat: wechat::Client,
+    pushes: TcpListener,
+    admin: TcpListener,
+}
+
+/// Where a service listens, with the ports that were really bound.
+#[derive(Debug, Clone, Copy)]
+pub struct Addresses {
+    /// `CALLBACK_LISTEN`.
+    pub pushes: SocketAddr,
+    /// `CALLBACK_ADMIN_LISTEN`.
+    pub admin: SocketAddr,
+}
+
+impl Server {
+    /// Opens the store and binds all ports.
+    ///
+    /// # Errors
+    /// When the store cannot be used, a port cannot be bound, or the WeChat client cannot be set up.
+    pub fn bind(config: Config) -> anyhow::Result<Self> {
+        let Store::Sqlite(path) = &config.callback_store;
+        Ok(Self {
+            account: config.account()?,
+            store: SqliteStore::open(path)?,
+            wechat: wechat::Client::new(config.wechat()?).context("WECHAT_API_URL")?,
+            pushes: listen::bind("CALLBACK_LISTEN", config.callback_listen)?,
+            admin: listen::bind("CALLBACK_ADMIN_LISTEN", config.callback_admin_listen)?,
+            config,
+        })
+    }
+
+    /// Where the service listens.
+    ///
+    /// # Errors
+    /// When the operating system does not say.
+    pub fn addresses(&self) -> anyhow::Result<Addresses> {
+        Ok(Addresses {
+            pushes: self.pushes.local_addr()?,
+            admin: self.admin.local_addr()?,
+        })
+    }
+
+    /// Serves until `stopped`, then finishes the pushes in hand; says whether they ended within the drain
+    /// time.
+    ///
+    /// # Errors
+    /// When a listening socket itself fails.
+    pub async fn run(self, stopped: impl Future<Output = ()>) -> anyhow::Result<bool> {
+        let Self {
+            config,
+            account,
+            store,
+            wechat,
+            pushes,
+            admin,
+        } = self;
+        if config.wechat_mode == Mode::Plaintext {
+            tracing::warn!(
+                "plaintext mode: WeChat's signature does not cover what a push says; use safe mode outside of tests"
+            );
+        }
+        let gateway = Client::start(protocol::client::Settings {
+            name: "callback".to_owned(),
+            key: config.notify_key()?,
+            addresses: config
+                .callback_gateway
+                .iter()
+                .map(|address| address.0.clone())
+                .collect(),
+        });
+        let (tasks, stop, ended) = (
+            TaskTracker::new(),
+            CancellationToken::new(),
+            CancellationToken::new(),
+        );
+        let _end = ended.clone().drop_guard();
+        let within = config.callback_user_info_within;
+        let logins = Logins::new(gateway.clone(), wechat, Arc::new(store), within, tasks.clone());
+        let one_body = match (config.wechat_mode, config.wechat_push_max_age.0) {
+            (Mode::Plaintext, Some(max_age)) => Some(OneBody::new(max_age)),
+            _ => None,
+        };
+        let (texts, metrics) = (config.texts.clone(), Metrics::default());
+        let callback = Arc::new(Callback {
+            account,
+            one_body,
+            logins,
+            texts,
+            metrics,
+        });
+
+        let stopping = stop.clone();
+        let ready: admin::Readiness = Arc::new(move || match () {
+            () if stopping.is_cancelled() => Err("draining".to_owned()),
+            () if !gateway.is_connected() => Err("no connection to the gateway".to_owned()),
+            () => Ok(()),
+        });
+        let registry = callback.metrics.registry();
+        let operators = tokio::spawn(admin::serve(
+            admin,
+            registry,
+            ready,
+            ended.clone(),
+            TaskTracker::new(),
+        ));
+
+        let accepting = accept_pushes(&callback, pushes, &stop, &tasks);
+        tokio::select! {
+            failed = accepting => failed?,
+            () = stopped => {}
+        }
+        let clean = stop::drain(&stop, &tasks, config.callback_drain_time).await;
+        operators.abort();
+        Ok(clean)
+    }
+}
+
+async fn accept_pushes(
+    callback: &Arc<Callback>,
+    listener: TcpListener,
+    stop: &CancellationToken,
+    tasks: &TaskTracker,
+) -> anyhow::Result<()> {
+    listen::accept(
+        listener,
+        MAX_CONNECTIONS,
+        stop.clone(),
+        tasks.clone(),
+        |accepted| {
+            let (callback, stop) = (Arc::clone(callback), stop.clone());
+            async move {
+                // Too many at once: WeChat gets no answer to this try and makes another.
+                let Accepted {
+                    stream,
+                    peer,
+                    permit: Some(_place),
+                } = accepted
+                else {
+                    return;
+                };
+                web::serve(stream, &stop, |request| routes::route(&callback, request, peer)).await;
+            }
+        },
+    )
+    .await
+    .context("CALLBACK_LISTEN")
+}

@@ -1,0 +1,295 @@
+//! A scan's way to its words: claim, then scan, then count, then what the phone is told.
+//!
+//! The work runs in a task of its own, which WeChat's hanging up does not stop, and of which there is one
+//! for each scene and person: a repeated push waits for the first one's outcome. The phone is told "logged
+//! in" only when the gateway has recorded it, and "try again" only when no attempt, of this process or an
+//! earlier one, can have recorded an end.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use protocol::message::{Context, State, Status};
+use protocol::{Answer, Client, NoAnswer, Notice, Scene};
+use tokio::sync::watch;
+use tokio::time::{Instant, timeout, timeout_at};
+use tokio_util::task::TaskTracker;
+
+use crate::gateway;
+use crate::store::{Memory, Recorded, Scan, Store};
+use crate::texts::Outcome;
+
+/// The words are ready this long after the push came. WeChat waits 5 s and our promise is 4 s; the rest is
+/// for reading, sealing and the way back.
+const WORDS_WITHIN: Duration = Duration::from_millis(3700);
+
+/// The claim must be clear by then, so that there is time for the scan.
+const CLAIM_WITHIN: Duration = Duration::from_millis(2200);
+
+/// A scan that has not been sent by then is not sent any more.
+const SCAN_WITHIN: Duration = Duration::from_millis(3300);
+
+/// A scan that was sent and not answered is repeated for this long, so that it is known and counted.
+const CLEAR_WITHIN: Duration = Duration::from_secs(60);
+
+/// Scans that may be worked on at once; the next one is told to try again.
+const MAX_RUNNING: usize = 10_000;
+
+/// Everything that a scan needs on its way.
+pub struct Logins {
+    gateway: Client,
+    wechat: wechat::Client,
+    store: Arc<dyn Store>,
+    nickname_within: Duration,
+    running: Mutex<HashMap<Key, watch::Receiver<Option<Outcome>>>>,
+    tasks: TaskTracker,
+}
+
+type Key = (Scene, String);
+
+impl Logins {
+    /// The tasks run on `tasks`; WeChat is asked for a nickname for `nickname_within`, zero for not at all.
+    #[must_use]
+    pub fn new(
+        gateway: Client,
+        wechat: wechat::Client,
+        store: Arc<dyn Store>,
+        nickname_within: Duration,
+        tasks: TaskTracker,
+    ) -> Arc<Self> {
+        Arc::new(Self {
+            gateway,
+            wechat,
+            store,
+            nickname_within,
+            running: Mutex::default(),
+            tasks,
+        })
+    }
+
+    /// Logs a person in, or waits for the task that already does, and gives what the phone is told.
+    ///
+    /// Dropping the future does not stop the task.
+    pub async fn log_in(self: &Arc<Self>, scan: Scan) -> Outcome {
+        let arrived = Instant::now();
+        let Some(mut outcome) = self.join(scan, arrived) else {
+            return Outcome::TryAgain;
+        };
+        match timeout_at(arrived + WORDS_WITHIN, outcome.wait_for(Option::is_some)).await {
+            Ok(Ok(known)) => known.clone().unwrap_or(Outcome::Look),
+            // Not clear yet; or the task is gone, which only a panic can do.
+            _ => Outcome::Look,
+        }
+    }
+
+    /// Forgets a person who has unfollowed.
+    pub async fn forget(&self, openid: &str, at: i64) {
+        if let Err(error) = self.store.forget(openid, at).await {
+            tracing::error!("a person who has unfollowed is not forgotten: {error}");
+        }
+    }
+
+    fn join(self: &Arc<Self>, scan: Scan, arrived: Instant) -> Option<watch::Receiver<Option<Outcome>>> {
+        let key = (scan.scene, scan.openid.clone());
+        let mut running = self.lock();
+        if let Some(outcome) = running.get(&key) {
+            return Some(outcome.clone());
+        }
+        if running.len() >= MAX_RUNNING {
+            tracing::warn!("too many scans at once; a person was told to try again");
+            return None;
+        }
+        let (tell, outcome) = watch::channel(None);
+        running.insert(key.clone(), outcome.clone());
+        drop(running);
+        let logins = Arc::clone(self);
+        self.tasks.spawn(async move {
+            let _left = Left { logins: &logins, key };
+            let known = logins.run(&scan, arrived).await;
+            tracing::info!(scene = %scan.scene, outcome = known.name(), "a scan was answered");
+            tell.send_replace(Some(known));
+        });
+        Some(outcome)
+    }
+
+    async fn run(&self, scan: &Scan, arrived: Instant) -> Outcome {
+        let before = self.store.recall(scan).await;
+        let attempted = match before {
+            Ok(Memory::Recorded(recorded)) => return logged_in(recorded),
+            Ok(Memory::Attempted) => true,
+            Ok(Memory::Nothing) => false,
+            Err(error) => {
+                tracing::error!("{error}");
+                true
+            }
+        };
+        // As far as the phone may be told when it is clear that this attempt has recorded nothing.
+        let nothing = if attempted {
+            Outcome::Look
+        } else {
+            Outcome::TryAgain
+        };
+
+        let nickname = self.ask_nickname(&scan.openid);
+        let claim = Notice::Claim {
+            scene: scan.scene,
+            by: scan.openid.clone(),
+            number: None,
+        };
+        match gateway::ask(&self.gateway, &claim, arrived + CLAIM_WITHIN).await {
+            // A claim is no end: whether it was recorded or not, nobody is logged in by it.
+            Err(_) => return nothing,
+            Ok(answer) => match self.after_claim(scan, answer, arrived).await {
+                Some(Outcome::TryAgain) => return nothing,
+                Some(outcome) => return outcome,
+                None => {}
+            },
+        }
+        let nickname = nickname.await.unwrap_or_default();
+
+        // A later process must know that an end may have been recorded. Without that, it may only say
+        // "look at the page", and so may this one.
+        let noted = self.store.attempt(scan).await;
+        let nothing = if noted.is_ok() { nothing } else { Outcome::Look };
+        match self.scan(scan, nickname.clone(), arrived).await {
+            Ok(answer) => match answer.status {
+                Status::Delivered | Status::Stored => self.count(scan, nickname).await,
+                Status::Unknown | Status::Expired => Outcome::Expired,
+                Status::Taken if answer.state == Some(State::Denied) => Outcome::Denied,
+                Status::Taken => Outcome::Taken,
+                _ => misunderstood(&answer, nothing),
+            },
+            Err(NoAnswer::NotSent) => nothing,
+            Err(NoAnswer::Unknown) => Outcome::Look,
+        }
+    }
+
+    /// What a claim's answer decides by itself; nothing when the scan may go on.
+    async fn after_claim(&self, scan: &Scan, answer: Answer, arrived: Instant) -> Option<Outcome> {
+        match (answer.status, answer.state) {
+            (Status::Delivered | Status::Stored, Some(State::Denied)) => Some(Outcome::Denied),
+            (Status::Delivered | Status::Stored, Some(State::Expired)) => Some(Outcome::Expired),
+            (Status::Delivered | Status::Stored, _) => {
+                let Context { site, request, .. } = *answer.context.unwrap_or_default();
+                if site.is_none() && request.is_none() {
+                    return None;
+                }
+                // This service knows no sites yet, so every site is an unknown one.
+                let deny = Notice::Deny {
+                    scene: scan.scene,
+                    by: Some(scan.openid.clone()),
+                };
+                let denied = gateway::ask(&self.gateway, &deny, arrived + SCAN_WITHIN).await;
+                Some(if denied.is_ok() {
+                    Outcome::UnknownSite
+                } else {
+                    Outcome::Look
+                })
+            }
+            (Status::Unknown | Status::Expired, _) => Some(Outcome::Expired),
+            (Status::Taken, _) => Some(Outcome::Taken),
+            _ => Some(misunderstood(&answer, Outcome::TryAgain)),
+        }
+    }
+
+    /// Asks for the end. Once it may have been recorded it is repeated until that is clear, although the
+    /// phone has long been told to look at the page: a recorded login is counted.
+    async fn scan(
+        &self,
+        scan: &Scan,
+        nickname: Option<String>,
+        arrived: Instant,
+    ) -> Result<Answer, NoAnswer> {
+        let by = Some(scan.openid.clone());
+        let notice = Notice::Scan {
+            scene: scan.scene,
+            nickname,
+            code: None,
+            by,
+        };
+        match gateway::ask(&self.gateway, &notice, arrived + SCAN_WITHIN).await {
+            Err(NoAnswer::Unknown) => gateway::ask(&self.gateway, &notice, arrived + CLEAR_WITHIN)
+                .await
+                .map_err(|_| NoAnswer::Unknown),
+            clear => clear,
+        }
+    }
+
+    async fn count(&self, scan: &Scan, nickname: Option<String>) -> Outcome {
+        match self.store.record(scan, nickname.as_deref()).await {
+            Ok(recorded) => logged_in(recorded),
+            Err(error) => {
+                tracing::error!("a login is recorded but not counted: {error}");
+                Outcome::LoggedIn {
+                    first: scan.first,
+                    nickname,
+                    count: None,
+                }
+            }
+        }
+    }
+
+    /// Asks WeChat for the nickname beside everything else. It is decoration: nobody waits for it longer
+    /// than the setting says, and its failure changes nothing.
+    fn ask_nickname(&self, openid: &str) -> impl Future<Output = Option<Option<String>>> + use<> {
+        let asked = (!self.nickname_within.is_zero()).then(|| {
+            let (wechat, openid, within) = (self.wechat.clone(), openid.to_owned(), self.nickname_within);
+            self.tasks.spawn(async move {
+                match timeout(within, wechat.user(&openid)).await {
+                    Ok(Ok(user)) => user.nickname,
+                    Ok(Err(error)) => {
+                        tracing::warn!("no nickname: {error}");
+                        None
+                    }
+                    Err(_) => {
+                        tracing::debug!("no nickname in time");
+                        None
+                    }
+                }
+            })
+        });
+        async { asked?.await.ok() }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<Key, watch::Receiver<Option<Outcome>>>> {
+        self.running.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn logged_in(recorded: Recorded) -> Outcome {
+    let Recorded {
+        first,
+        nickname,
+        count,
+    } = recorded;
+    Outcome::LoggedIn {
+        first,
+        nickname,
+        count: Some(count),
+    }
+}
+
+/// `forbidden` and `bad` are faults of the settings or of ours. They record nothing.
+fn misunderstood(answer: &Answer, nothing: Outcome) -> Outcome {
+    let (status, message) = (
+        answer.status.as_str(),
+        answer.message.as_deref().unwrap_or_default(),
+    );
+    tracing::error!(
+        status,
+        "the gateway did not take a notice: {message:?}; check the client's rights"
+    );
+    nothing
+}
+
+/// Takes a scan off the list however its task ends.
+struct Left<'l> {
+    logins: &'l Logins,
+    key: Key,
+}
+
+impl Drop for Left<'_> {
+    fn drop(&mut self) {
+        self.logins.lock().remove(&self.key);
+    }
+}

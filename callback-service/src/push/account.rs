@@ -1,0 +1,501 @@
+//! The official account that pushes are believed from: its secrets, its mode, and the order of the checks.
+//!
+//! Token and key may each have a predecessor that is accepted too, because the settings here and at WeChat cannot be
+//! changed in the same instant. A push remembers which of them it came with ([`Seal`]), and its answer uses the same.
+
+use std::time::Duration;
+
+use secrecy::{ExposeSecret, SecretString};
+
+use super::cipher::AesKey;
+use super::settings::{Mode, Settings, SettingsError, checked_token};
+use super::xml::Fields;
+use super::{MAX_BODY, Push, Query, Refusal, Salt, reply, signature};
+
+/// An official account, ready to tell its pushes from forgeries.
+#[derive(Debug)]
+pub struct Account {
+    mode: Mode,
+    app_id: String,
+    tokens: Rotating<SecretString>,
+    keys: Option<Rotating<AesKey>>,
+    original_id: Option<String>,
+    max_age: Option<Duration>,
+}
+
+impl Account {
+    /// Checks the settings.
+    ///
+    /// # Errors
+    /// The first [`SettingsError`] found.
+    pub fn new(settings: Settings) -> Result<Self, SettingsError> {
+        let Settings {
+            mode,
+            app_id,
+            original_id,
+            max_age,
+            ..
+        } = settings;
+        if app_id.is_empty() {
+            return Err(SettingsError::AppId);
+        }
+        let tokens = Rotating {
+            current: checked_token(settings.token, "WECHAT_TOKEN")?,
+            previous: settings
+                .previous_token
+                .map(|token| checked_token(token, "WECHAT_TOKEN_PREVIOUS"))
+                .transpose()?,
+        };
+        let decode = |key: Option<SecretString>, name| {
+            key.map(|key| AesKey::decode(&key).ok_or(SettingsError::AesKey(name)))
+                .transpose()
+        };
+        let previous = decode(settings.previous_aes_key, "WECHAT_AES_KEY_PREVIOUS")?;
+        let keys = decode(settings.aes_key, "WECHAT_AES_KEY")?.map(|current| Rotating { current, previous });
+        if mode != Mode::Plaintext && keys.is_none() {
+            return Err(SettingsError::NoAesKey(mode));
+        }
+        Ok(Self {
+            mode,
+            app_id,
+            tokens,
+            keys,
+            original_id,
+            max_age,
+        })
+    }
+
+    /// How this account's pushes travel.
+    pub fn mode(&self) -> Mode {
+        self.mode
+    }
+
+    /// Checks the GET by which WeChat verifies our address, at `now` in Unix seconds, and gives back what to echo: as
+    /// plain text, byte for byte, for whoever signed it wrote it, too.
+    ///
+    /// # Errors
+    /// A [`Refusal`] of the first failed check.
+    pub fn verify_url(&self, query: &Query, now: u64) -> Result<String, Refusal> {
+        self.authenticate(query, now)?;
+        query
+            .echostr
+            .clone()
+            .filter(|echo| !echo.is_empty())
+            .ok_or(Refusal::NoEcho)
+    }
+
+    /// Takes a pushed POST apart, at `now` in Unix seconds.
+    ///
+    /// Cheap and authenticating checks come first: size, signature, freshness, mode, envelope, `msg_signature`, and only
+    /// then the cipher text and what is in it.
+    ///
+    /// # Errors
+    /// A [`Refusal`] of the first failed check.
+    pub fn open(&self, query: &Query, body: &[u8], now: u64) -> Result<Push, Refusal> {
+        if body.len() > MAX_BODY {
+            return Err(Refusal::TooLarge);
+        }
+        let token = self.authenticate(query, now)?;
+        let push = match (self.mode, &self.keys, query.encrypt_type.as_deref()) {
+            (Mode::Plaintext, _, None | Some("" | "raw")) => Push::read(&Fields::parse(body)?, None)?,
+            (Mode::Plaintext, ..) => return Err(Refusal::Encrypted),
+            (Mode::Safe | Mode::Compatible, Some(keys), Some("aes")) => {
+                self.unseal(query, body, token, keys)?
+            }
+            (Mode::Safe | Mode::Compatible, ..) => return Err(Refusal::NotEncrypted),
+        };
+        match &self.original_id {
+            Some(ours) if *ours != push.to => Err(Refusal::Recipient),
+            _ => Ok(push),
+        }
+    }
+
+    /// The body that answers `push` with a reply's XML, at `now` in Unix seconds: sealed if the push was.
+    ///
+    /// An empty answer is not a reply; it goes out empty in every mode.
+    pub fn answer(&self, push: &Push, xml: &str, now: u64) -> String {
+        match push.sealed {
+            Some(seal) => self.seal(seal, xml, &Salt::fresh(now)),
+            None => xml.to_owned(),
+        }
+    }
+
+    /// Encrypts and signs a reply's XML. In plaintext mode there is nothing to seal with, and it stays as it is.
+    pub fn seal(&self, seal: Seal, xml: &str, salt: &Salt) -> String {
+        let Some(keys) = &self.keys else {
+            return xml.to_owned();
+        };
+        let encrypt = keys.get(seal.key).seal(xml, &self.app_id, salt.random);
+        let token = self.tokens.get(seal.token).expose_secret();
+        let signature = signature::sign([token, &salt.timestamp.to_string(), &salt.nonce, &encrypt]);
+        reply::envelope(&encrypt, &signature, salt)
+    }
+
+    /// Signature and freshness, which GET and POST have in common. Gives back which token signed.
+    fn authenticate(&self, query: &Query, now: u64) -> Result<Which, Refusal> {
+        let (timestamp, nonce) = signed_parts(query)?;
+        let signed = |token: &SecretString| {
+            signature::is_signed(query.signature(), [token.expose_secret(), timestamp, nonce])
+        };
+        let (which, _) = self
+            .tokens
+            .iter()
+            .find(|(_, token)| signed(token))
+            .ok_or(Refusal::Signature)?;
+        // Parts are joined without separators: a digit moved from the nonce to the timestamp keeps the signature, so
+        // the timestamp's length has to be fixed, even where its age is of no interest.
+        if timestamp.len() != 10 || !timestamp.bytes().all(|byte| byte.is_ascii_digit()) {
+            return Err(Refusal::Timestamp);
+        }
+        let timestamp: u64 = timestamp.parse().map_err(|_| Refusal::Timestamp)?;
+        let seconds = now.abs_diff(timestamp);
+        match self.max_age {
+            Some(max_age) if seconds > max_age.as_secs() => Err(Refusal::Stale {
+                seconds,
+                ahead: timestamp > now,
+            }),
+            _ => Ok(which),
+        }
+    }
+
+    /// Opens an encrypted push; plain fields beside its `Encrypt` are not even looked at.
+    fn unseal(
+        &self,
+        query: &Query,
+        body: &[u8],
+        token: Which,
+        keys: &Rotating<AesKey>,
+    ) -> Result<Push, Refusal> {
+        let envelope = Fields::parse(body)?;
+        let encrypt = envelope.get("Encrypt")?.ok_or(Refusal::NotEncrypted)?;
+        let (timestamp, nonce) = signed_parts(query)?;
+        let given = query.msg_signature.as_deref().unwrap_or_default();
+        let parts = [self.tokens.get(token).expose_secret(), timestamp, nonce, &encrypt];
+        if !signature::is_signed(given, parts) {
+            return Err(Refusal::MsgSignature);
+        }
+        let mut first_refusal = None;
+        for (key, aes_key) in keys.iter() {
+            match aes_key.open(&encrypt, &self.app_id) {
+                Ok(message) => {
+                    return Push::read(&Fields::parse(message.as_bytes())?, Some(Seal { token, key }));
+                }
+                Err(refusal) => _ = first_refusal.get_or_insert(refusal),
+            }
+        }
+        Err(first_refusal.unwrap_or(Refusal::Padding))
+    }
+}
+
+/// The timestamp and nonce of a request, which must both be there to be signed.
+fn signed_parts(query: &Query) -> Result<(&str, &str), Refusal> {
+    match (query.timestamp.as_deref(), query.nonce.as_deref()) {
+        (Some(timestamp), Some(nonce)) if !nonce.is_empty() => Ok((timestamp, nonce)),
+        _ => Err(Refusal::Signature),
+    }
+}
+
+/// What a push was signed and encrypted with. The default is what is current.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Seal {
+    /// Which token.
+    pub token: Which,
+    /// Which key.
+    pub key: Which,
+}
+
+/// One of the two that are accepted while a secret is being changed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Which {
+    /// The one in force.
+    #[default]
+    Current,
+    /// The one before it.
+    Previous,
+}
+
+/// A secret and the one before it.
+#[derive(Debug)]
+struct Rotating<T> {
+    current: T,
+    previous: Option<T>,
+}
+
+impl<T> Rotating<T> {
+    fn iter(&self) -> impl Iterator<Item = (Which, &T)> {
+        let previous = self.previous.iter().map(|secret| (Which::Previous, secret));
+        std::iter::once((Which::Current, &self.current)).chain(previous)
+    }
+
+    fn get(&self, which: Which) -> &T {
+        match which {
+            Which::Current => &self.current,
+            Which::Previous => self.previous.as_ref().unwrap_or(&self.current),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+    use crate::push::Kind;
+
+    const KEY: &str = "abcdefghijklmnopqrstuvwxyz0123456789ABCDEFG";
+    const OLD_KEY: &str = "LNI5FNkUtoLdrKI0WPiOLOy6invc41A9huSmO4x49Ni";
+    const NOW: u64 = 1_770_000_000;
+
+    fn settings(mode: Mode) -> Settings {
+        Settings {
+            mode,
+            app_id: "wx1".to_owned(),
+            token: "tokenA".into(),
+            previous_token: Some("tokenB".into()),
+            aes_key: Some(KEY.into()),
+            previous_aes_key: Some(OLD_KEY.into()),
+            original_id: Some("gh_1".to_owned()),
+            max_age: Some(Duration::from_secs(300)),
+        }
+    }
+
+    fn account(mode: Mode) -> Account {
+        Account::new(settings(mode)).unwrap()
+    }
+
+    fn message(from: &str) -> String {
+        format!(
+            "<xml><ToUserName>gh_1</ToUserName><FromUserName>{from}</FromUserName><CreateTime>7</CreateTime>\
+             <MsgType>event</MsgType><Event>SCAN</Event><EventKey>k</EventKey></xml>"
+        )
+    }
+
+    /// A query as WeChat signs it with the given token, for the given cipher text.
+    fn query(token: &str, timestamp: u64, encrypt: Option<&str>) -> Query {
+        let timestamp = timestamp.to_string();
+        let signed = signature::sign([token, &timestamp, "12"]);
+        let sealed = encrypt.map(|text| signature::sign([token, &timestamp, "12", text]));
+        Query {
+            signature: Some(signed),
+            nonce: Some("12".to_owned()),
+            echostr: None,
+            encrypt_type: sealed.as_ref().map(|_| "aes".to_owned()),
+            msg_signature: sealed,
+            timestamp: Some(timestamp),
+        }
+    }
+
+    fn encrypt(key: &str, message: &str) -> String {
+        AesKey::decode(&key.into()).unwrap().seal(message, "wx1", [3; 16])
+    }
+
+    #[test]
+    fn a_copy_in_the_clear_is_never_looked_at() {
+        let sealed = encrypt(KEY, &message("real"));
+        let forged = message("forged").replace("</xml>", &format!("<Encrypt>{sealed}</Encrypt></xml>"));
+        for mode in [Mode::Safe, Mode::Compatible] {
+            let push = account(mode)
+                .open(&query("tokenA", NOW, Some(&sealed)), forged.as_bytes(), NOW)
+                .unwrap();
+            assert_eq!(push.from, "real");
+        }
+    }
+
+    #[test]
+    fn a_half_encrypted_push_is_refused_as_not_encrypted() {
+        let sealed = encrypt(KEY, &message("o"));
+        let with_cipher = format!("<xml><Encrypt>{sealed}</Encrypt></xml>");
+        let says_aes = query("tokenA", NOW, Some(&sealed));
+        let says_nothing = query("tokenA", NOW, None);
+        let says_raw = Query {
+            encrypt_type: Some("raw".to_owned()),
+            ..says_aes.clone()
+        };
+        for mode in [Mode::Safe, Mode::Compatible] {
+            for (query, body) in [
+                (&says_aes, &message("o")),
+                (&says_nothing, &with_cipher),
+                (&says_raw, &with_cipher),
+                (&says_nothing, &message("o")),
+            ] {
+                assert_eq!(
+                    account(mode).open(query, body.as_bytes(), NOW),
+                    Err(Refusal::NotEncrypted),
+                    "{mode}"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn plaintext_mode_takes_no_encrypted_push() {
+        let refused =
+            account(Mode::Plaintext).open(&query("tokenA", NOW, Some("x")), message("o").as_bytes(), NOW);
+        assert_eq!(refused, Err(Refusal::Encrypted));
+    }
+
+    #[test]
+    fn the_previous_secrets_work_and_the_answer_uses_them() {
+        let account = account(Mode::Safe);
+        for (token, key, which_token, which_key) in [
+            ("tokenA", KEY, Which::Current, Which::Current),
+            ("tokenB", KEY, Which::Previous, Which::Current),
+            ("tokenA", OLD_KEY, Which::Current, Which::Previous),
+            ("tokenB", OLD_KEY, Which::Previous, Which::Previous),
+        ] {
+            let sealed = encrypt(key, &message("o"));
+            let body = format!("<xml><Encrypt>{sealed}</Encrypt></xml>");
+            let push = account
+                .open(&query(token, NOW, Some(&sealed)), body.as_bytes(), NOW)
+                .unwrap();
+            assert_eq!(
+                push.sealed,
+                Some(Seal {
+                    token: which_token,
+                    key: which_key
+                })
+            );
+            let answer = account.answer(&push, "<xml>hi</xml>", NOW);
+            let fields = Fields::parse(answer.as_bytes()).unwrap();
+            let get = |name| fields.get(name).unwrap().unwrap();
+            let encrypted = get("Encrypt");
+            assert!(signature::is_signed(
+                &get("MsgSignature"),
+                [token, &get("TimeStamp"), &get("Nonce"), &encrypted]
+            ));
+            assert_eq!(
+                AesKey::decode(&key.into())
+                    .unwrap()
+                    .open(&encrypted, "wx1")
+                    .unwrap(),
+                "<xml>hi</xml>"
+            );
+        }
+    }
+
+    #[test]
+    fn one_token_must_have_made_both_signatures() {
+        let sealed = encrypt(KEY, &message("o"));
+        let body = format!("<xml><Encrypt>{sealed}</Encrypt></xml>");
+        let mixed = Query {
+            msg_signature: query("tokenB", NOW, Some(&sealed)).msg_signature,
+            ..query("tokenA", NOW, Some(&sealed))
+        };
+        assert_eq!(
+            account(Mode::Safe).open(&mixed, body.as_bytes(), NOW),
+            Err(Refusal::MsgSignature)
+        );
+    }
+
+    #[test]
+    fn freshness_is_a_window_around_now() {
+        let account = account(Mode::Plaintext);
+        let at = |timestamp| account.open(&query("tokenA", timestamp, None), message("o").as_bytes(), NOW);
+        assert!(at(NOW - 300).is_ok() && at(NOW + 300).is_ok());
+        assert_eq!(
+            at(NOW - 301),
+            Err(Refusal::Stale {
+                seconds: 301,
+                ahead: false
+            })
+        );
+        assert_eq!(
+            at(NOW + 301),
+            Err(Refusal::Stale {
+                seconds: 301,
+                ahead: true
+            })
+        );
+        let verification = Query {
+            echostr: Some("1".to_owned()),
+            ..query("tokenA", NOW - 301, None)
+        };
+        assert_eq!(account.verify_url(&verification, NOW).unwrap_err().status(), 403);
+    }
+
+    #[test]
+    fn without_a_window_a_timestamp_still_has_ten_digits() {
+        let account = Account::new(Settings {
+            max_age: None,
+            ..settings(Mode::Plaintext)
+        })
+        .unwrap();
+        let open = |timestamp| account.open(&query("tokenA", timestamp, None), message("o").as_bytes(), NOW);
+        assert!(matches!(open(1_000_000_000).unwrap().kind, Kind::Scan { .. }));
+        for other in [999_999_999, 10_000_000_000] {
+            assert_eq!(open(other), Err(Refusal::Timestamp));
+        }
+    }
+
+    #[test]
+    fn a_push_to_another_account_is_refused_when_ours_is_known() {
+        let body = message("o").replace("gh_1", "gh_2");
+        let query = query("tokenA", NOW, None);
+        assert_eq!(
+            account(Mode::Plaintext).open(&query, body.as_bytes(), NOW),
+            Err(Refusal::Recipient)
+        );
+        let any = Account::new(Settings {
+            original_id: None,
+            ..settings(Mode::Plaintext)
+        })
+        .unwrap();
+        assert_eq!(any.open(&query, body.as_bytes(), NOW).unwrap().to, "gh_2");
+    }
+
+    #[test]
+    fn size_is_looked_at_before_everything_else() {
+        let refused = account(Mode::Safe).open(&Query::default(), &[0; MAX_BODY + 1], NOW);
+        assert_eq!(refused, Err(Refusal::TooLarge));
+        assert_eq!(
+            account(Mode::Safe).open(&Query::default(), &[0; MAX_BODY], NOW),
+            Err(Refusal::Signature)
+        );
+    }
+
+    #[test]
+    fn wrong_settings_are_named() {
+        let wrong = |change: fn(&mut Settings)| {
+            let mut settings = settings(Mode::Safe);
+            change(&mut settings);
+            Account::new(settings).unwrap_err()
+        };
+        assert_eq!(
+            wrong(|s| s.token = "ab".into()),
+            SettingsError::Token("WECHAT_TOKEN")
+        );
+        assert_eq!(
+            wrong(|s| s.token = "a".repeat(33).into()),
+            SettingsError::Token("WECHAT_TOKEN")
+        );
+        assert_eq!(
+            wrong(|s| s.previous_token = Some("a b c".into())),
+            SettingsError::Token("WECHAT_TOKEN_PREVIOUS")
+        );
+        assert_eq!(
+            wrong(|s| s.aes_key = Some("short".into())),
+            SettingsError::AesKey("WECHAT_AES_KEY")
+        );
+        assert_eq!(
+            wrong(|s| s.previous_aes_key = Some("short".into())),
+            SettingsError::AesKey("WECHAT_AES_KEY_PREVIOUS")
+        );
+        assert_eq!(wrong(|s| s.aes_key = None), SettingsError::NoAesKey(Mode::Safe));
+        assert_eq!(wrong(|s| s.app_id.clear()), SettingsError::AppId);
+        let plaintext = Settings {
+            aes_key: None,
+            previous_aes_key: None,
+            ..settings(Mode::Plaintext)
+        };
+        assert!(Account::new(plaintext).is_ok());
+    }
+
+    #[test]
+    fn debug_shows_no_secret() {
+        let (settings, account) = (settings(Mode::Safe), account(Mode::Safe));
+        let shown = format!("{settings:?} {account:?}");
+        for secret in ["tokenA", "tokenB", KEY, OLD_KEY] {
+            assert!(!shown.contains(secret), "{shown}");
+        }
+    }
+}

@@ -1,0 +1,150 @@
+//! The words that go back to the phone, in WeChat's XML (page "Passive user reply message").
+//!
+//! The content may hold what a stranger typed, a nickname for one, so everything goes through CDATA whose end cannot
+//! be forged, and characters that XML does not know are dropped: WeChat would refuse the whole answer for one of them.
+
+use super::cipher::RANDOM;
+
+/// The longest content of a text reply, in bytes; WeChat names no limit, and 2,048 has always been taken.
+pub const MAX_CONTENT: usize = 2048;
+
+/// A text reply from the account to the person who caused it.
+///
+/// `to` is the person's openid, `from` the account's original id: a push's, swapped. Content beyond [`MAX_CONTENT`]
+/// bytes is cut off between two characters.
+pub fn text(to: &str, from: &str, created_at: i64, content: &str) -> String {
+    let mut content: String = content.chars().filter(|&c| is_xml(c)).collect();
+    let fits = content
+        .char_indices()
+        .map(|(at, c)| at + c.len_utf8())
+        .take_while(|&end| end <= MAX_CONTENT)
+        .last();
+    content.truncate(fits.unwrap_or_default());
+    format!(
+        "<xml><ToUserName>{}</ToUserName><FromUserName>{}</FromUserName><CreateTime>{created_at}</CreateTime>\
+         <MsgType><![CDATA[text]]></MsgType><Content>{}</Content></xml>",
+        cdata(to),
+        cdata(from),
+        cdata(&content)
+    )
+}
+
+/// What makes two sealings of the same reply different.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Salt {
+    /// The beginning of the encrypted frame.
+    pub random: [u8; RANDOM],
+    /// Unix seconds.
+    pub timestamp: u64,
+    /// Decimal digits.
+    pub nonce: String,
+}
+
+impl Salt {
+    /// Fresh randomness for a reply sealed at `now`, in Unix seconds.
+    ///
+    /// # Panics
+    /// When the system has no randomness to give, without which nothing here is safe to go on.
+    pub fn fresh(now: u64) -> Self {
+        let (mut random, mut nonce) = ([0; RANDOM], [0; 4]);
+        for bytes in [&mut random[..], &mut nonce] {
+            aws_lc_rs::rand::fill(bytes).expect("the system gives random bytes");
+        }
+        Self {
+            random,
+            timestamp: now,
+            nonce: u32::from_be_bytes(nonce).to_string(),
+        }
+    }
+}
+
+/// The envelope around an encrypted reply.
+pub(super) fn envelope(encrypt: &str, signature: &str, salt: &Salt) -> String {
+    let Salt { timestamp, nonce, .. } = salt;
+    format!(
+        "<xml>\n<Encrypt><![CDATA[{encrypt}]]></Encrypt>\n<MsgSignature><![CDATA[{signature}]]></MsgSignature>\n\
+         <TimeStamp>{timestamp}</TimeStamp>\n<Nonce><![CDATA[{nonce}]]></Nonce>\n</xml>"
+    )
+}
+
+/// Text in CDATA; an end mark inside it is divided over two sections.
+fn cdata(text: &str) -> String {
+    format!("<![CDATA[{}]]>", text.replace("]]>", "]]]]><![CDATA[>"))
+}
+
+/// XML 1.0, production 2 ("Char"); surrogates are no `char`s anyway.
+fn is_xml(c: char) -> bool {
+    matches!(c, '\t' | '\n' | '\r' | ' '..='\u{FFFD}' | '\u{10000}'..)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+    use crate::push::xml::Fields;
+
+    fn content_of(reply: &str) -> String {
+        Fields::parse(reply.as_bytes())
+            .unwrap()
+            .get("Content")
+            .unwrap()
+            .unwrap()
+    }
+
+    #[test]
+    fn hostile_words_arrive_as_words() {
+        for words in [
+            "]]>",
+            "a]]]]>>b",
+            "<a href=\"x\">&amp;'",
+            "阿🐼狸\n]]",
+            "<![CDATA[x",
+        ] {
+            let reply = text("o]]>1", "gh_1", 7, words);
+            assert_eq!(content_of(&reply), words);
+            assert_eq!(
+                Fields::parse(reply.as_bytes())
+                    .unwrap()
+                    .get("ToUserName")
+                    .unwrap()
+                    .unwrap(),
+                "o]]>1"
+            );
+        }
+    }
+
+    #[test]
+    fn what_xml_does_not_know_is_dropped() {
+        assert_eq!(
+            content_of(&text("o", "g", 7, "a\0b\u{1b}c\u{FFFE}d\te\n")),
+            "abcd\te\n"
+        );
+    }
+
+    #[test]
+    fn dropping_cannot_forge_an_end_mark() {
+        assert_eq!(content_of(&text("o", "g", 7, "x]]\0>y")), "x]]>y");
+    }
+
+    #[test]
+    fn long_words_are_cut_between_characters() {
+        let content = content_of(&text("o", "g", 7, &"狸".repeat(1000)));
+        assert_eq!(content, "狸".repeat(MAX_CONTENT / 3));
+        assert_eq!(
+            content_of(&text("o", "g", 7, &"]]>".repeat(1000))).len(),
+            MAX_CONTENT
+        );
+    }
+
+    #[test]
+    fn two_salts_differ_and_the_nonce_is_digits() {
+        let (one, two) = (Salt::fresh(7), Salt::fresh(7));
+        assert_ne!(one.random, two.random);
+        assert!(
+            one.nonce.bytes().all(|byte| byte.is_ascii_digit()),
+            "{}",
+            one.nonce
+        );
+    }
+}

@@ -1,0 +1,200 @@
+//! XML as strictly as WeChat's pushes allow: one flat `xml` element whose children are fields.
+//!
+//! Both the envelope and what was sealed in it come through here. Depth is measured before the parser runs, so that no
+//! parser's recursion is put to the test, and everything WeChat never sends (DTDs, comments inside fields, the same
+//! field twice) is refused: where two readers could understand a push differently, nobody should log in.
+
+use roxmltree::{Document, Node, ParsingOptions};
+
+use super::Refusal;
+
+/// The deepest nesting taken; WeChat's deepest known event has five levels.
+const MAX_DEPTH: usize = 8;
+
+/// The most elements and texts taken: far above a push of any kind, far below what 64 KiB can hold.
+const MAX_NODES: u32 = 1024;
+
+/// The fields of one document.
+pub(super) struct Fields<'a>(Document<'a>);
+
+impl<'a> Fields<'a> {
+    /// Parses a document whose root is `xml`.
+    pub(super) fn parse(bytes: &'a [u8]) -> Result<Self, Refusal> {
+        let text = str::from_utf8(bytes).map_err(|_| Refusal::Xml("it is not UTF-8"))?;
+        check_structure(text)?;
+        let options = ParsingOptions {
+            allow_dtd: false,
+            nodes_limit: MAX_NODES,
+            ..ParsingOptions::default()
+        };
+        // The parser's own words may quote the message.
+        let document = Document::parse_with_options(text, options).map_err(|error| match error {
+            roxmltree::Error::NodesLimitReached => Refusal::Xml("it has too many elements"),
+            _ => Refusal::Xml("it is not well-formed"),
+        })?;
+        if !is_named(document.root_element(), "xml") {
+            return Err(Refusal::Xml("its root is not xml"));
+        }
+        Ok(Self(document))
+    }
+
+    /// The text of a direct child of the root, adjacent CDATA sections joined; `None` when there is no such child.
+    pub(super) fn get(&self, name: &'static str) -> Result<Option<String>, Refusal> {
+        let mut found = self
+            .0
+            .root_element()
+            .children()
+            .filter(|&child| is_named(child, name));
+        let Some(field) = found.next() else {
+            return Ok(None);
+        };
+        if found.next().is_some() || !field.children().all(|child| child.is_text()) {
+            return Err(Refusal::Field(name));
+        }
+        Ok(Some(field.children().filter_map(|child| child.text()).collect()))
+    }
+}
+
+/// A name without a namespace: `<x:FromUserName>` is somebody else's field.
+fn is_named(node: Node<'_, '_>, name: &str) -> bool {
+    node.is_element() && node.tag_name().name() == name && node.tag_name().namespace().is_none()
+}
+
+/// Refuses DTDs and deep nesting in one pass over the markup. It need not find other faults; the parser does.
+fn check_structure(text: &str) -> Result<(), Refusal> {
+    const CUT: Refusal = Refusal::Xml("it is cut off");
+    let after = |rest: &str, end: &str| rest.find(end).map(|at| at + end.len()).ok_or(CUT);
+    let mut depth = 0_usize;
+    let mut rest = text;
+    while let Some(at) = rest.find('<') {
+        rest = &rest[at..];
+        let length = if rest.starts_with("<![CDATA[") {
+            after(rest, "]]>")?
+        } else if rest.starts_with("<!--") {
+            after(rest, "-->")?
+        } else if rest.starts_with("<?") {
+            after(rest, "?>")?
+        } else if rest.starts_with("<!") {
+            return Err(Refusal::Xml("it has a document type"));
+        } else {
+            let end = tag_end(rest).ok_or(CUT)?;
+            if rest.starts_with("</") {
+                depth = depth.saturating_sub(1);
+            } else if !rest[..end].ends_with("/>") {
+                depth += 1;
+            }
+            end
+        };
+        if depth > MAX_DEPTH {
+            return Err(Refusal::Xml("it is nested too deeply"));
+        }
+        rest = &rest[length..];
+    }
+    Ok(())
+}
+
+/// The length of the tag that `rest` begins with; a `>` inside an attribute's quotes does not end it.
+fn tag_end(rest: &str) -> Option<usize> {
+    let mut quote = None;
+    for (at, byte) in rest.bytes().enumerate() {
+        match (quote, byte) {
+            (None, b'>') => return Some(at + 1),
+            (None, b'"' | b'\'') => quote = Some(byte),
+            (Some(open), _) if open == byte => quote = None,
+            _ => {}
+        }
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+
+    fn refusal(text: &str) -> Refusal {
+        Fields::parse(text.as_bytes()).err().unwrap()
+    }
+
+    #[test]
+    fn texts_of_one_field_are_joined_and_other_levels_not_looked_at() {
+        let fields =
+            Fields::parse(b"<xml><A>x<![CDATA[]]]]><![CDATA[>]]>&amp;</A><N><B>1</B></N><C/></xml>").unwrap();
+        assert_eq!(fields.get("A").unwrap().unwrap(), "x]]>&");
+        assert_eq!(fields.get("B").unwrap(), None);
+        assert_eq!(fields.get("C").unwrap().unwrap(), "");
+    }
+
+    #[test]
+    fn ambiguous_fields_are_refused_when_asked_for() {
+        for text in [
+            "<xml><A>1</A><A>1</A></xml>",
+            "<xml><A>1<b/></A></xml>",
+            "<xml><A>1<!--x-->2</A></xml>",
+        ] {
+            let fields = Fields::parse(text.as_bytes()).unwrap();
+            assert_eq!(fields.get("A"), Err(Refusal::Field("A")), "{text}");
+            assert_eq!(fields.get("Z"), Ok(None), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_field_of_another_namespace_is_no_field() {
+        let fields = Fields::parse(br#"<xml xmlns:x="u"><x:A>1</x:A><A xmlns="u">2</A></xml>"#).unwrap();
+        assert_eq!(fields.get("A"), Ok(None));
+    }
+
+    #[test]
+    fn document_types_are_refused_before_the_parser_sees_them() {
+        for text in [
+            "<!DOCTYPE xml><xml/>",
+            "<!DOCTYPE xml [<!ENTITY a 'b'>]><xml>&a;</xml>",
+            "<xml><!ENTITY a 'b'></xml>",
+        ] {
+            assert_eq!(refusal(text), Refusal::Xml("it has a document type"), "{text}");
+        }
+        assert!(Fields::parse(b"<xml><A><![CDATA[<!DOCTYPE a>]]></A></xml>").is_ok());
+    }
+
+    #[test]
+    fn depth_is_counted_by_open_elements_only() {
+        let nested = |levels: usize| format!("<xml>{}{}</xml>", "<a>".repeat(levels), "</a>".repeat(levels));
+        assert!(Fields::parse(nested(MAX_DEPTH - 1).as_bytes()).is_ok());
+        assert_eq!(
+            refusal(&nested(MAX_DEPTH)),
+            Refusal::Xml("it is nested too deeply")
+        );
+        let flat = format!(
+            "<xml>{}{}</xml>",
+            "<a></a>".repeat(50),
+            r#"<b c="/>" d='>'/>"#.repeat(50)
+        );
+        assert!(Fields::parse(flat.as_bytes()).is_ok());
+        let hidden = format!("<xml>{}</xml>", r#"<b c='/>'>"#.repeat(50));
+        assert_eq!(refusal(&hidden), Refusal::Xml("it is nested too deeply"));
+    }
+
+    #[test]
+    fn many_elements_are_refused() {
+        let text = format!("<xml>{}</xml>", "<a/>".repeat(2000));
+        assert_eq!(refusal(&text), Refusal::Xml("it has too many elements"));
+    }
+
+    #[test]
+    fn other_roots_and_broken_text_are_refused() {
+        for text in [
+            "",
+            "xml",
+            "<XML/>",
+            "<xml>",
+            "<xml",
+            "<xml/><xml/>",
+            "<xml>&nope;</xml>",
+            "{}",
+            "<xml>\0</xml>",
+        ] {
+            assert!(matches!(refusal(text), Refusal::Xml(_)), "{text}");
+        }
+    }
+}

@@ -1,0 +1,119 @@
+//! WeChat's door: `/wechat`, GET for the verification of the address and POST for pushes.
+//!
+//! Early and cheap refusals come first, each with a log line without secrets and no effect. What has been
+//! believed is always answered 200: with words, or empty for what we do not use.
+
+use std::net::SocketAddr;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use http::{Method, Request, StatusCode};
+use hyper::body::Incoming;
+use protocol::Scene;
+use service::http::{self as web, Answer};
+
+use crate::Callback;
+use crate::push::{self, Kind, MAX_BODY, Push, Query, Refusal};
+use crate::store::Scan;
+
+/// A push's body must have come within this; WeChat gives up after 5 s in all.
+const BODY_WITHIN: Duration = Duration::from_secs(3);
+
+/// Answers one request.
+pub(crate) async fn route(callback: &Callback, request: Request<Incoming>, peer: SocketAddr) -> Answer {
+    if request.uri().path() != "/wechat" {
+        return web::text(StatusCode::NOT_FOUND, "WeChat's pushes come to /wechat\n");
+    }
+    let raw = request.uri().query().unwrap_or_default().to_owned();
+    match *request.method() {
+        Method::GET => match verify(callback, &raw) {
+            Ok(echo) => web::text(StatusCode::OK, echo),
+            Err(refusal) => callback.refuse(refusal, peer),
+        },
+        Method::POST => match web::read_body(request.into_body(), MAX_BODY, BODY_WITHIN).await {
+            Err(web::BodyError::TooLarge) => callback.refuse(Refusal::TooLarge, peer),
+            Err(error) => {
+                tracing::warn!(%peer, "a push was not read: {error}");
+                web::text(error.status(), "")
+            }
+            Ok(body) => match believe(callback, &raw, &body) {
+                Ok(push) => answer(callback, push).await,
+                Err(refusal) => callback.refuse(refusal, peer),
+            },
+        },
+        _ => web::text(StatusCode::METHOD_NOT_ALLOWED, "GET and POST only\n"),
+    }
+}
+
+fn verify(callback: &Callback, raw: &str) -> Result<String, Refusal> {
+    let echo = callback.account.verify_url(&Query::parse(raw)?, now())?;
+    tracing::info!("WeChat has verified the address");
+    Ok(echo)
+}
+
+fn believe(callback: &Callback, raw: &str, body: &[u8]) -> Result<Push, Refusal> {
+    let query = Query::parse(raw)?;
+    let push = callback.account.open(&query, body, now())?;
+    match &callback.one_body {
+        Some(rule) if push.sealed.is_none() && !rule.admits(query.signature(), body) => {
+            Err(Refusal::Signature)
+        }
+        _ => Ok(push),
+    }
+}
+
+/// What a believed push does, and the words that go back.
+async fn answer(callback: &Callback, push: Push) -> Answer {
+    let words = match &push.kind {
+        Kind::Subscribe { key: Some(key) } => scanned(callback, &push, key, true).await,
+        Kind::Scan { key } => scanned(callback, &push, key, false).await,
+        Kind::Unsubscribe => {
+            callback.logins.forget(&push.from, push.created_at).await;
+            None
+        }
+        Kind::Message { .. } => Some(callback.texts.greeting.clone()),
+        Kind::Subscribe { key: None } => None,
+        Kind::OtherEvent { name } => {
+            tracing::debug!(event = ?name, "an event that is not used");
+            None
+        }
+    };
+    match words {
+        None => web::text(StatusCode::OK, ""),
+        Some(words) => {
+            let now = now();
+            let created_at = i64::try_from(now).unwrap_or(i64::MAX);
+            let xml = push::text(&push.from, &push.to, created_at, &words);
+            let body = callback.account.answer(&push, &xml, now);
+            web::answer(StatusCode::OK, "text/xml; charset=utf-8", body)
+        }
+    }
+}
+
+/// A scan whose key has not a scene's form belongs to somebody else's QR code.
+async fn scanned(callback: &Callback, push: &Push, key: &str, first: bool) -> Option<String> {
+    let Ok(scene) = key.parse::<Scene>() else {
+        if key == "0" {
+            tracing::warn!("a scan of scene 0: some program makes QR codes without the inner scene object");
+        }
+        return None;
+    };
+    let scan = Scan {
+        scene,
+        openid: push.from.clone(),
+        first,
+        created_at: push.created_at,
+    };
+    let outcome = callback.logins.log_in(scan).await;
+    callback
+        .metrics
+        .scans
+        .get_or_create(&[("told", outcome.name())])
+        .inc();
+    Some(callback.texts.words(&outcome))
+}
+
+fn now() -> u64 {
+    SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .map_or(0, |since| since.as_secs())
+}

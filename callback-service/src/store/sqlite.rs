@@ -1,0 +1,350 @@
+//! The store in one SQLite file, with a thread of its own: SQLite blocks, and what comes together is
+//! written in one transaction.
+
+use std::path::Path;
+use std::sync::mpsc as blocking;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use anyhow::{Context, bail};
+use futures_util::future::{BoxFuture, FutureExt};
+use rusqlite::{Connection, OptionalExtension, Transaction, params};
+use tokio::sync::oneshot;
+
+use super::{Memory, Recorded, Scan, Store, StoreError};
+
+/// The version of the tables, kept in the file's `user_version`.
+const SCHEMA: i64 = 1;
+
+/// Requests that may wait for the thread; the next one is refused. A transaction takes about a
+/// millisecond and holds a batch.
+const QUEUE: usize = 4096;
+
+/// Requests in one transaction.
+const BATCH: usize = 256;
+
+/// How long what became of a scan is remembered: far longer than a login and WeChat's repeats live.
+const REMEMBERED: Duration = Duration::from_secs(3600);
+
+/// How often forgotten scans are taken out.
+const SWEEP_EVERY: Duration = Duration::from_secs(60);
+
+type Work = Box<dyn FnOnce(&Transaction<'_>) -> Done + Send>;
+/// Tells the caller, once the transaction stands or has failed.
+type Done = Box<dyn FnOnce(Result<(), StoreError>) + Send>;
+
+/// The store `sqlite:`.
+#[derive(Debug)]
+pub struct SqliteStore {
+    work: blocking::SyncSender<Work>,
+}
+
+impl SqliteStore {
+    /// Opens or makes the file, and starts the thread.
+    ///
+    /// # Errors
+    /// When the file cannot be opened, or was written by a newer version.
+    pub fn open(path: &Path) -> anyhow::Result<Self> {
+        let connection = connect(path)
+            .with_context(|| format!("CALLBACK_STORE: cannot use the SQLite file {}", path.display()))?;
+        let (work, queue) = blocking::sync_channel(QUEUE);
+        std::thread::Builder::new()
+            .name("sqlite".to_owned())
+            .spawn(move || run(connection, &queue))?;
+        Ok(Self { work })
+    }
+
+    fn ask<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Transaction<'_>) -> rusqlite::Result<T> + Send + 'static,
+    ) -> BoxFuture<'static, Result<T, StoreError>> {
+        let (reply, answer) = oneshot::channel();
+        let work: Work = Box::new(move |transaction| {
+            let result = work(transaction);
+            Box::new(move |committed| {
+                let result = result.map_err(|error| StoreError(error.to_string()));
+                // The caller may have given up.
+                let _ = reply.send(committed.and(result));
+            })
+        });
+        let queued = self
+            .work
+            .try_send(work)
+            .map_err(|error| StoreError(error.to_string()));
+        async move {
+            queued?;
+            answer
+                .await
+                .unwrap_or_else(|_| Err(StoreError("its thread has ended".to_owned())))
+        }
+        .boxed()
+    }
+}
+
+impl Store for SqliteStore {
+    fn recall<'a>(&'a self, scan: &'a Scan) -> BoxFuture<'a, Result<Memory, StoreError>> {
+        let scan = scan.clone();
+        self.ask(move |transaction| recall(transaction, &scan))
+    }
+
+    fn attempt<'a>(&'a self, scan: &'a Scan) -> BoxFuture<'a, Result<(), StoreError>> {
+        let scan = scan.clone();
+        self.ask(move |transaction| {
+            transaction
+                .prepare_cached(
+                    "INSERT OR IGNORE INTO scans (scene, openid, first, created_at, noted_at)
+                     VALUES (?1, ?2, ?3, ?4, ?5)",
+                )?
+                .execute(params![
+                    scan.scene.as_str(),
+                    scan.openid,
+                    scan.first,
+                    scan.created_at,
+                    now()
+                ])
+                .map(|_| ())
+        })
+    }
+
+    fn record<'a>(
+        &'a self,
+        scan: &'a Scan,
+        nickname: Option<&'a str>,
+    ) -> BoxFuture<'a, Result<Recorded, StoreError>> {
+        let (scan, nickname) = (scan.clone(), nickname.map(str::to_owned));
+        self.ask(move |transaction| record(transaction, &scan, nickname))
+    }
+
+    fn forget<'a>(&'a self, openid: &'a str, at: i64) -> BoxFuture<'a, Result<(), StoreError>> {
+        let openid = openid.to_owned();
+        self.ask(move |transaction| {
+            transaction
+                .prepare_cached("DELETE FROM people WHERE openid = ?1 AND last_login_at <= ?2")?
+                .execute(params![openid, at])?;
+            transaction
+                .prepare_cached("DELETE FROM scans WHERE openid = ?1 AND created_at <= ?2")?
+                .execute(params![openid, at])?;
+            Ok(())
+        })
+    }
+}
+
+fn connect(path: &Path) -> anyhow::Result<Connection> {
+    let connection = Connection::open(path)?;
+    connection.busy_timeout(Duration::from_secs(1))?;
+    // A commit survives the process's death; the last ones may be lost with the machine's power, which
+    // costs a number in a greeting.
+    connection.pragma_update(None, "journal_mode", "WAL")?;
+    connection.pragma_update(None, "synchronous", "NORMAL")?;
+    match connection.query_row("PRAGMA user_version", [], |row| row.get::<_, i64>(0))? {
+        0 => connection.execute_batch(&format!(
+            "BEGIN;
+             CREATE TABLE people (
+                 openid TEXT PRIMARY KEY, logins INTEGER NOT NULL, last_login_at INTEGER NOT NULL
+             ) WITHOUT ROWID;
+             CREATE TABLE scans (
+                 scene TEXT NOT NULL, openid TEXT NOT NULL, first INTEGER NOT NULL,
+                 created_at INTEGER NOT NULL, noted_at INTEGER NOT NULL, count INTEGER, nickname TEXT,
+                 PRIMARY KEY (scene, openid)
+             ) WITHOUT ROWID;
+             CREATE INDEX scans_by_age ON scans (noted_at);
+             CREATE INDEX scans_by_person ON scans (openid);
+             PRAGMA user_version = {SCHEMA};
+             COMMIT;"
+        ))?,
+        SCHEMA => {}
+        newer => bail!("it was written by a newer version (schema {newer}; this one knows {SCHEMA})"),
+    }
+    Ok(connection)
+}
+
+/// Works until the store is dropped.
+fn run(mut connection: Connection, queue: &blocking::Receiver<Work>) {
+    let mut swept = Instant::now();
+    while let Ok(first) = queue.recv() {
+        let batch: Vec<Work> = std::iter::once(first)
+            .chain(queue.try_iter().take(BATCH - 1))
+            .collect();
+        let sweep = swept.elapsed() >= SWEEP_EVERY;
+        if sweep {
+            swept = Instant::now();
+        }
+        let mut done = Vec::with_capacity(batch.len());
+        let committed = transact(&mut connection, batch, &mut done, sweep);
+        if let Err(error) = &committed {
+            tracing::error!("{error}");
+        }
+        for tell in done {
+            tell(committed.clone());
+        }
+    }
+}
+
+fn transact(
+    connection: &mut Connection,
+    batch: Vec<Work>,
+    done: &mut Vec<Done>,
+    sweep: bool,
+) -> Result<(), StoreError> {
+    let failed = |error: rusqlite::Error| StoreError(error.to_string());
+    let transaction = connection.transaction().map_err(failed)?;
+    if sweep {
+        let before = now() - i64::try_from(REMEMBERED.as_secs()).unwrap_or(i64::MAX);
+        transaction
+            .execute("DELETE FROM scans WHERE noted_at < ?1", [before])
+            .map_err(failed)?;
+    }
+    done.extend(batch.into_iter().map(|work| work(&transaction)));
+    transaction.commit().map_err(failed)
+}
+
+fn now() -> i64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_secs()).unwrap_or(i64::MAX)
+}
+
+fn recall(transaction: &Transaction<'_>, scan: &Scan) -> rusqlite::Result<Memory> {
+    let found = transaction
+        .prepare_cached("SELECT first, count, nickname FROM scans WHERE scene = ?1 AND openid = ?2")?
+        .query_row(params![scan.scene.as_str(), scan.openid], |row| {
+            let (first, count, nickname) = (row.get(0)?, row.get::<_, Option<u32>>(1)?, row.get(2)?);
+            Ok(match count {
+                Some(count) => Memory::Recorded(Recorded {
+                    first,
+                    nickname,
+                    count,
+                }),
+                None => Memory::Attempted,
+            })
+        })
+        .optional()?;
+    Ok(found.unwrap_or(Memory::Nothing))
+}
+
+fn record(
+    transaction: &Transaction<'_>,
+    scan: &Scan,
+    nickname: Option<String>,
+) -> rusqlite::Result<Recorded> {
+    if let Memory::Recorded(before) = recall(transaction, scan)? {
+        return Ok(before);
+    }
+    let count: u32 = transaction
+        .prepare_cached(
+            "INSERT INTO people (openid, logins, last_login_at) VALUES (?1, 1, ?2)
+             ON CONFLICT (openid) DO UPDATE
+             SET logins = logins + 1, last_login_at = max(last_login_at, excluded.last_login_at)
+             RETURNING logins",
+        )?
+        .query_row(params![scan.openid, scan.created_at], |row| row.get(0))?;
+    transaction
+        .prepare_cached(
+            "INSERT OR REPLACE INTO scans (scene, openid, first, created_at, noted_at, count, nickname)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+        )?
+        .execute(params![
+            scan.scene.as_str(),
+            scan.openid,
+            scan.first,
+            scan.created_at,
+            now(),
+            count,
+            nickname
+        ])?;
+    Ok(Recorded {
+        first: scan.first,
+        nickname,
+        count,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use protocol::Scene;
+
+    use super::*;
+
+    fn scan(openid: &str, created_at: i64) -> Scan {
+        Scan {
+            scene: Scene::random(),
+            openid: openid.to_owned(),
+            first: true,
+            created_at,
+        }
+    }
+
+    #[tokio::test]
+    async fn a_scene_is_counted_once_and_its_words_stay() {
+        let store = SqliteStore::open(Path::new(":memory:")).unwrap();
+        let one = scan("a", 100);
+        assert_eq!(store.recall(&one).await.unwrap(), Memory::Nothing);
+        store.attempt(&one).await.unwrap();
+        assert_eq!(store.recall(&one).await.unwrap(), Memory::Attempted);
+        let first = store.record(&one, Some("阿狸")).await.unwrap();
+        assert_eq!(
+            first,
+            Recorded {
+                first: true,
+                nickname: Some("阿狸".to_owned()),
+                count: 1
+            }
+        );
+        assert_eq!(store.record(&one, None).await.unwrap(), first, "a repeat");
+        store.attempt(&one).await.unwrap();
+        assert_eq!(store.recall(&one).await.unwrap(), Memory::Recorded(first));
+        assert_eq!(store.record(&scan("a", 101), None).await.unwrap().count, 2);
+        assert_eq!(
+            store.record(&scan("b", 101), None).await.unwrap().count,
+            1,
+            "another person"
+        );
+    }
+
+    #[tokio::test]
+    async fn who_unfollows_is_forgotten_but_not_by_a_late_repeat() {
+        let store = SqliteStore::open(Path::new(":memory:")).unwrap();
+        let (before, after) = (scan("a", 100), scan("a", 300));
+        store.record(&before, None).await.unwrap();
+        store.forget("a", 200).await.unwrap();
+        assert_eq!(store.recall(&before).await.unwrap(), Memory::Nothing);
+        assert_eq!(store.record(&after, None).await.unwrap().count, 1, "counted anew");
+        store.forget("a", 200).await.unwrap();
+        assert_eq!(
+            store.record(&scan("a", 301), None).await.unwrap().count,
+            2,
+            "the unfollow was old"
+        );
+    }
+
+    #[tokio::test]
+    async fn what_was_counted_survives_and_a_newer_file_is_left_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("callback.db");
+        let one = scan("a", 100);
+        let kept = SqliteStore::open(&path)
+            .unwrap()
+            .record(&one, None)
+            .await
+            .unwrap();
+        assert_eq!(
+            SqliteStore::open(&path).unwrap().recall(&one).await.unwrap(),
+            Memory::Recorded(kept)
+        );
+
+        Connection::open(&path)
+            .unwrap()
+            .pragma_update(None, "user_version", SCHEMA + 1)
+            .unwrap();
+        let error = format!("{:#}", SqliteStore::open(&path).unwrap_err());
+        assert!(
+            error.contains("CALLBACK_STORE") && error.contains("newer"),
+            "{error}"
+        );
+        let nowhere = SqliteStore::open(Path::new("/nowhere/callback.db")).unwrap_err();
+        assert!(
+            format!("{nowhere:#}").contains("/nowhere/callback.db"),
+            "{nowhere:#}"
+        );
+    }
+}

@@ -1,0 +1,233 @@
+//! What the phone is told. Each text is a setting; by default only a recorded login's words contain
+//! 登录成功 or 欢迎回来.
+
+use clap::Args;
+
+/// The texts. `{name}` stands for the nickname and `{count}` for the person's number of logins; `\n` may
+/// be written for a line break. Without a nickname its place and the comma after it fall away; without a
+/// count, the line that would hold it.
+#[derive(Debug, Clone, Args)]
+pub struct Texts {
+    /// Logged in by following the account.
+    #[arg(long = "callback-text-first", env = "CALLBACK_TEXT_FIRST", value_parser = text,
+          default_value = "{name}，登录成功！\n这是你第{count}次登录，玩的开心！")]
+    first: String,
+
+    /// Logged in as a follower.
+    #[arg(long = "callback-text-follower", env = "CALLBACK_TEXT_FOLLOWER", value_parser = text,
+          default_value = "{name}，欢迎回来！\n这是你第{count}次登录，玩的开心！")]
+    follower: String,
+
+    /// The answer to any message.
+    #[arg(long = "callback-text-greeting", env = "CALLBACK_TEXT_GREETING", value_parser = text,
+          default_value = "您好！打开网站的登录页，用微信扫一扫页面上的二维码即可登录。")]
+    pub(crate) greeting: String,
+
+    /// The QR code is too old.
+    #[arg(long = "callback-text-expired", env = "CALLBACK_TEXT_EXPIRED", value_parser = text,
+          default_value = "这个二维码已过期，请刷新网页后重新扫码。")]
+    expired: String,
+
+    /// Somebody else has used the QR code.
+    #[arg(long = "callback-text-taken", env = "CALLBACK_TEXT_TAKEN", value_parser = text,
+          default_value = "这个二维码已经被使用过，请刷新网页后重新扫码。")]
+    taken: String,
+
+    /// The login was denied.
+    #[arg(long = "callback-text-denied", env = "CALLBACK_TEXT_DENIED", value_parser = text,
+          default_value = "这次登录已取消。")]
+    denied: String,
+
+    /// The login names a site that is not registered.
+    #[arg(long = "callback-text-unknown-site", env = "CALLBACK_TEXT_UNKNOWN_SITE", value_parser = text,
+          default_value = "这个网站没有登记，登录已取消。")]
+    unknown_site: String,
+
+    /// Certainly nothing was recorded.
+    #[arg(long = "callback-text-try-again", env = "CALLBACK_TEXT_TRY_AGAIN", value_parser = text,
+          default_value = "系统繁忙，没有登录，请稍后再扫一次。")]
+    try_again: String,
+
+    /// Perhaps it was recorded: the page knows.
+    #[arg(long = "callback-text-look", env = "CALLBACK_TEXT_LOOK", value_parser = text,
+          default_value = "请看一下网页：结果以网页显示为准；如果网页没有反应，请刷新后重新扫码。")]
+    look: String,
+}
+
+/// What became of a scan, as far as the phone is concerned.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Outcome {
+    /// The gateway has recorded it.
+    LoggedIn {
+        /// The person came by following the account.
+        first: bool,
+        /// The nickname, when WeChat gave one.
+        nickname: Option<String>,
+        /// The person's how-manieth login it was, when the store could say.
+        count: Option<u32>,
+    },
+    /// The code is too old.
+    Expired,
+    /// Somebody else has used the code.
+    Taken,
+    /// The login was denied.
+    Denied,
+    /// The login names a site that is not registered.
+    UnknownSite,
+    /// Certainly nothing was recorded.
+    TryAgain,
+    /// Perhaps it was recorded.
+    Look,
+}
+
+impl Outcome {
+    /// A short name for logs and metrics.
+    #[must_use]
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::LoggedIn { .. } => "logged_in",
+            Self::Expired => "expired",
+            Self::Taken => "taken",
+            Self::Denied => "denied",
+            Self::UnknownSite => "unknown_site",
+            Self::TryAgain => "try_again",
+            Self::Look => "look",
+        }
+    }
+}
+
+impl Texts {
+    /// The words for an outcome.
+    #[must_use]
+    pub fn words(&self, outcome: &Outcome) -> String {
+        match outcome {
+            Outcome::LoggedIn {
+                first,
+                nickname,
+                count,
+            } => fill(
+                if *first { &self.first } else { &self.follower },
+                nickname.as_deref(),
+                *count,
+            ),
+            Outcome::Expired => self.expired.clone(),
+            Outcome::Taken => self.taken.clone(),
+            Outcome::Denied => self.denied.clone(),
+            Outcome::UnknownSite => self.unknown_site.clone(),
+            Outcome::TryAgain => self.try_again.clone(),
+            Outcome::Look => self.look.clone(),
+        }
+    }
+}
+
+fn fill(template: &str, nickname: Option<&str>, count: Option<u32>) -> String {
+    let lines = template
+        .lines()
+        .filter(|line| count.is_some() || !line.contains("{count}"));
+    // The count first, so that a nickname that says {count} stays what it is.
+    let count = count.map(|count| count.to_string()).unwrap_or_default();
+    let text = lines
+        .map(|line| line.replace("{count}", &count))
+        .collect::<Vec<_>>()
+        .join("\n");
+    match nickname {
+        Some(name) => text.replace("{name}", name),
+        None => ["{name}，", "{name}, ", "{name},", "{name} ", "{name}"]
+            .iter()
+            .fold(text, |text, place| text.replace(place, "")),
+    }
+}
+
+/// An environment file has no line breaks.
+fn text(setting: &str) -> Result<String, &'static str> {
+    if setting.trim().is_empty() {
+        Err("must not be empty")
+    } else {
+        Ok(setting.replace("\\n", "\n"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Debug, Parser)]
+    struct Flags {
+        #[command(flatten)]
+        texts: Texts,
+    }
+
+    fn texts(flags: &[&str]) -> Texts {
+        Flags::parse_from([&["x"], flags].concat()).texts
+    }
+
+    fn logged_in(first: bool, nickname: Option<&str>, count: Option<u32>) -> Outcome {
+        Outcome::LoggedIn {
+            first,
+            nickname: nickname.map(str::to_owned),
+            count,
+        }
+    }
+
+    #[test]
+    fn the_originals_words_with_and_without_a_nickname() {
+        let texts = texts(&[]);
+        let words = |first, nickname, count| texts.words(&logged_in(first, nickname, count));
+        assert_eq!(
+            words(true, Some("阿狸"), Some(1)),
+            "阿狸，登录成功！\n这是你第1次登录，玩的开心！"
+        );
+        assert_eq!(
+            words(false, Some("阿狸"), Some(12)),
+            "阿狸，欢迎回来！\n这是你第12次登录，玩的开心！"
+        );
+        assert_eq!(
+            words(true, None, Some(1)),
+            "登录成功！\n这是你第1次登录，玩的开心！"
+        );
+        assert_eq!(
+            words(false, None, Some(2)),
+            "欢迎回来！\n这是你第2次登录，玩的开心！"
+        );
+        assert_eq!(words(true, Some("阿狸"), None), "阿狸，登录成功！");
+        let tricky = words(true, Some("{count}{name}"), Some(3));
+        assert_eq!(tricky, "{count}{name}，登录成功！\n这是你第3次登录，玩的开心！");
+    }
+
+    #[test]
+    fn only_a_recorded_login_is_told_as_one() {
+        let texts = texts(&[]);
+        let others = [
+            Outcome::Expired,
+            Outcome::Taken,
+            Outcome::Denied,
+            Outcome::UnknownSite,
+            Outcome::TryAgain,
+            Outcome::Look,
+        ];
+        let words = others
+            .iter()
+            .map(|outcome| texts.words(outcome))
+            .chain([texts.greeting.clone()]);
+        for words in words {
+            assert!(
+                !words.contains("登录成功") && !words.contains("欢迎回来"),
+                "{words}"
+            );
+        }
+    }
+
+    #[test]
+    fn texts_are_settings() {
+        let texts = texts(&["--callback-text-first", "Hi {name},\\nlogin {count}"]);
+        assert_eq!(
+            texts.words(&logged_in(true, Some("Li"), Some(7))),
+            "Hi Li,\nlogin 7"
+        );
+        assert_eq!(texts.words(&logged_in(true, None, Some(7))), "Hi \nlogin 7");
+    }
+}
