@@ -14,18 +14,18 @@ pub enum LogFormat {
     Json,
 }
 
-/// Starts logging for the whole process, filtered by `RUST_LOG` (default `info`).
+/// Starts logging for the whole process, filtered by `RUST_LOG`, or by `default` where that is not set.
 ///
 /// Values written with `?` are escaped, so that text from outside cannot forge a line.
 ///
 /// # Errors
 /// When `RUST_LOG` cannot be understood. A second call in one process changes nothing.
-pub fn start(format: LogFormat) -> Result<(), SettingError> {
+pub fn start(format: LogFormat, default: &str) -> Result<(), SettingError> {
     let filter = match std::env::var("RUST_LOG") {
         Ok(text) if !text.is_empty() => {
             EnvFilter::try_new(&text).map_err(|error| SettingError::new("RUST_LOG", error))?
         }
-        _ => EnvFilter::new("info"),
+        _ => EnvFilter::new(default),
     };
     let builder = tracing_subscriber::fmt()
         .with_env_filter(filter)

@@ -22,7 +22,7 @@ where
         Ok(config) => config,
         Err(nothing) => return nothing.report(program),
     };
-    if let Err(error) = logging::start(log_format(&config)) {
+    if let Err(error) = logging::start(log_format(&config), "info") {
         return NoSettings::from(error).report(program);
     }
     let served = tokio::runtime::Builder::new_multi_thread()

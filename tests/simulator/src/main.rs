@@ -20,7 +20,7 @@ const DRAIN: Duration = Duration::from_secs(3);
 
 fn main() -> ExitCode {
     let started = settings::parse::<Options>(std::env::args_os()).and_then(|options| {
-        logging::start(options.log_format)?;
+        logging::start(options.log_format, "info")?;
         let (listen, (settings, shown)) = (options.simulator_listen, account(options)?);
         let simulator = Simulator::new(settings).map_err(|error| NoSettings {
             text: format!("{error:#}"),

@@ -1,0 +1,238 @@
+//! The whole system in one process: the real gateway, the real callback service, and an offline WeChat.
+//!
+//! `cargo demo` shows it to people, and the end-to-end tests use the same assembly. Between the parts are
+//! real sockets: the gateway's internal port, WeChat's pushes over HTTP, and WeChat's API.
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
+use std::time::Duration;
+
+use anyhow::Context;
+use secrecy::SecretString;
+use service::listen;
+use service::settings::NoSettings;
+use simulator::Simulator;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+/// The key of the internal port. It never leaves the process and its loopback.
+const NOTIFY_KEY: &str = "the demo's own key, on loopback only";
+
+/// How long the parts may take to end.
+const DRAIN: Duration = Duration::from_secs(2);
+
+/// Where the parts listen on loopback; 0 takes a free port.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Ports {
+    /// The gateway's public port.
+    pub gateway: u16,
+    /// The gateway's internal port.
+    pub notices: u16,
+    /// The gateway's admin port.
+    pub gateway_admin: u16,
+    /// The callback service's port.
+    pub callback: u16,
+    /// The callback service's admin port.
+    pub callback_admin: u16,
+    /// The simulated WeChat, with its phone.
+    pub wechat: u16,
+}
+
+impl Ports {
+    /// The programs' own default ports, and 8090 for WeChat.
+    #[must_use]
+    pub fn fixed() -> Self {
+        Self {
+            gateway: 1099,
+            notices: 9999,
+            gateway_admin: 1098,
+            callback: 8080,
+            callback_admin: 8081,
+            wechat: 8090,
+        }
+    }
+}
+
+/// How the system is put together.
+#[derive(Debug, Clone, Default)]
+pub struct Options {
+    /// Where the parts listen.
+    pub ports: Ports,
+    /// Put this address into the QR codes, and let phones on the network reach the simulated WeChat.
+    pub lan: Option<IpAddr>,
+    /// The simulated account.
+    pub wechat: simulator::Settings,
+    /// More flags for the gateway.
+    pub gateway: Vec<String>,
+    /// More flags for the callback service.
+    pub callback: Vec<String>,
+}
+
+/// The system at work. Dropping it lets go of its parts at once.
+pub struct Stack {
+    /// The simulated WeChat.
+    pub wechat: Simulator,
+    /// Where the simulated WeChat listens.
+    pub wechat_address: SocketAddr,
+    /// Where the gateway listens.
+    pub gateway: ws_gateway::Addresses,
+    /// Where the callback service listens.
+    pub callback: callback_service::Addresses,
+    stop: CancellationToken,
+    parts: JoinSet<anyhow::Result<()>>,
+}
+
+impl Stack {
+    /// Binds every port and starts every part.
+    ///
+    /// # Errors
+    /// When a port is taken or a flag is wrong; the text names it.
+    pub async fn start(options: Options) -> anyhow::Result<Self> {
+        let loopback = |port| SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+        let Ports {
+            gateway,
+            notices,
+            gateway_admin,
+            callback,
+            callback_admin,
+            wechat,
+        } = options.ports;
+        let stop = CancellationToken::new();
+        let mut parts = JoinSet::new();
+
+        let account = options.wechat;
+        let simulator = Simulator::new(account.clone())?;
+        let listen_at = match options.lan {
+            Some(_) => SocketAddr::from((Ipv4Addr::UNSPECIFIED, wechat)),
+            None => loopback(wechat),
+        };
+        let listener = listen::bind("the simulated WeChat", listen_at)?;
+        let wechat_address = loopback(listener.local_addr()?.port());
+        let public = options
+            .lan
+            .map_or(wechat_address, |lan| (lan, wechat_address.port()).into());
+        simulator.set_public_url(format!("http://{public}"));
+        let served = simulator
+            .clone()
+            .serve(listener, stop.clone(), TaskTracker::new());
+        parts.spawn(served);
+
+        let mut flags = vec![
+            format!("--gateway-listen={}", loopback(gateway)),
+            format!("--gateway-notify-listen={}", loopback(notices)),
+            format!("--gateway-admin-listen={}", loopback(gateway_admin)),
+            format!("--gateway-drain-time={}s", DRAIN.as_secs()),
+            format!("--wechat-app-id={}", account.app_id),
+            format!("--wechat-api-url=http://{wechat_address}"),
+            format!("--wechat-qr-url=http://{public}"),
+        ];
+        flags.extend(options.gateway);
+        let secrets = ws_gateway::config::Secrets {
+            notify_key: Some(SecretString::from(NOTIFY_KEY)),
+            wechat_app_secret: Some(SecretString::from(account.app_secret.clone())),
+        };
+        let config = ws_gateway::config::Config::of(&as_strs(&flags), secrets).map_err(said)?;
+        let gateway = ws_gateway::Server::bind(config)?;
+        let at_gateway = gateway.addresses()?;
+        let stopped = stop.clone().cancelled_owned();
+        parts.spawn(async { gateway.run(stopped).await.map(|_| ()) });
+
+        let mut flags = vec![
+            format!("--callback-listen={}", loopback(callback)),
+            format!("--callback-admin-listen={}", loopback(callback_admin)),
+            format!("--callback-gateway={}", at_gateway.notices),
+            format!("--callback-drain-time={}s", DRAIN.as_secs()),
+            "--callback-store=sqlite::memory:".to_owned(),
+            format!("--wechat-mode={}", mode_name(account.mode)),
+            format!("--wechat-original-id={}", account.original_id),
+            format!("--wechat-app-id={}", account.app_id),
+            format!("--wechat-api-url=http://{wechat_address}"),
+        ];
+        flags.extend(options.callback);
+        let secrets = callback_service::config::Secrets {
+            notify_key: Some(SecretString::from(NOTIFY_KEY)),
+            wechat_app_secret: Some(SecretString::from(account.app_secret)),
+            wechat_token: Some(SecretString::from(account.token)),
+            wechat_aes_key: Some(SecretString::from(account.aes_key)),
+            ..callback_service::config::Secrets::default()
+        };
+        let config = callback_service::config::Config::of(&as_strs(&flags), secrets).map_err(said)?;
+        let callback = callback_service::Server::bind(config)?;
+        let at_callback = callback.addresses()?;
+        simulator.set_push_url(format!("http://{}/wechat", at_callback.pushes));
+        let stopped = stop.clone().cancelled_owned();
+        parts.spawn(async { callback.run(stopped).await.map(|_| ()) });
+
+        Ok(Self {
+            wechat: simulator,
+            wechat_address,
+            gateway: at_gateway,
+            callback: at_callback,
+            stop,
+            parts,
+        })
+    }
+
+    /// Runs until `stopped` or until a part fails, and lets every part end by itself.
+    ///
+    /// # Errors
+    /// The failure of a part.
+    pub async fn run(mut self, stopped: impl Future<Output = ()>) -> anyhow::Result<()> {
+        tokio::select! {
+            failure = first_failure(&mut self.parts) => return Err(failure),
+            () = stopped => {}
+        }
+        self.stop.cancel();
+        let ended = async {
+            while let Some(part) = self.parts.join_next().await {
+                part??;
+            }
+            Ok(())
+        };
+        tokio::time::timeout(DRAIN + Duration::from_secs(1), ended)
+            .await
+            .unwrap_or(Ok(()))
+    }
+}
+
+/// Waits for a part to fail; parts that end well are let go.
+async fn first_failure(parts: &mut JoinSet<anyhow::Result<()>>) -> anyhow::Error {
+    while let Some(part) = parts.join_next().await {
+        match part {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => return error,
+            Err(error) => return error.into(),
+        }
+    }
+    std::future::pending().await
+}
+
+fn as_strs(flags: &[String]) -> Vec<&str> {
+    flags.iter().map(String::as_str).collect()
+}
+
+fn said(nothing: NoSettings) -> anyhow::Error {
+    anyhow::Error::msg(nothing.text)
+}
+
+fn mode_name(mode: simulator::Mode) -> &'static str {
+    match mode {
+        simulator::Mode::Safe => "safe",
+        simulator::Mode::Compatible => "compatible",
+        simulator::Mode::Plaintext => "plaintext",
+    }
+}
+
+/// This machine's address in its local network, as the way to the outside shows it. Nothing is sent.
+///
+/// # Errors
+/// When the machine has no network.
+pub fn lan_address() -> anyhow::Result<IpAddr> {
+    let ask = || -> std::io::Result<IpAddr> {
+        let socket = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0))?;
+        // An address for documentation (RFC 5737): connecting a UDP socket only chooses the way there.
+        socket.connect((Ipv4Addr::new(192, 0, 2, 1), 9))?;
+        Ok(socket.local_addr()?.ip())
+    };
+    ask().context("this machine has no address that a phone could reach; is it in a network?")
+}

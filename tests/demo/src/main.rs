@@ -1,0 +1,96 @@
+//! `cargo demo`: everything in one process, and one block of text that says what to open.
+
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+use clap::Parser;
+use demo::{Options, Ports, Stack, lan_address};
+use service::logging::{self, LogFormat};
+use service::{process, settings};
+
+/// The gateway, the callback service and an offline WeChat, to try the whole login without an account.
+#[derive(Debug, Parser)]
+#[command(name = "demo", version)]
+struct Flags {
+    /// Put this machine's address in its network into the QR code, so that a real phone can scan it.
+    #[arg(long)]
+    lan: bool,
+
+    /// Take free ports instead of 1099, 9999, 1098, 8080, 8081 and 8090.
+    #[arg(long)]
+    free_ports: bool,
+}
+
+fn main() -> ExitCode {
+    let flags: Flags = match settings::parse(std::env::args_os().collect::<Vec<OsString>>()) {
+        Ok(flags) => flags,
+        Err(nothing) => return nothing.report("cargo demo"),
+    };
+    // The block of text should stand alone; RUST_LOG=info shows what happens.
+    if let Err(error) = logging::start(LogFormat::Text, "warn") {
+        return settings::NoSettings::from(error).report("cargo demo");
+    }
+    match run(&flags) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("cargo demo: {error:#}");
+            if !flags.free_ports {
+                eprintln!("cargo demo: where a port is taken, try: cargo demo -- --free-ports");
+            }
+            ExitCode::FAILURE
+        }
+    }
+}
+
+#[tokio::main]
+async fn run(flags: &Flags) -> anyhow::Result<()> {
+    let lan = if flags.lan { Some(lan_address()?) } else { None };
+    let ports = if flags.free_ports {
+        Ports::default()
+    } else {
+        Ports::fixed()
+    };
+    // WeChat gives no nicknames since the end of 2021. Here it does, so that the page can say who it was.
+    let wechat = simulator::Settings {
+        nicknames: true,
+        ..simulator::Settings::default()
+    };
+    let stack = Stack::start(Options {
+        ports,
+        lan,
+        wechat,
+        ..Options::default()
+    })
+    .await?;
+    show(&stack, flags.lan);
+    stack.run(process::signalled()).await
+}
+
+#[expect(clippy::print_stdout, reason = "this text is what the program is for")]
+fn show(stack: &Stack, lan: bool) {
+    let phone = stack.wechat.public_url();
+    let scan = if lan {
+        "scan the code with a phone's camera in the same network, or open the phone page anywhere"
+    } else {
+        "on the phone page, press Scan at the newest code"
+    };
+    println!(
+        "
+  Saoma demo · 扫码登录演示
+  the real gateway and callback service, with an offline WeChat in safe mode
+
+    1  open the login page   打开登录页     http://{browsers}/
+    2  open the phone        打开模拟手机   {phone}/
+       {scan}
+
+    also here: internal port {notices}, WeChat's pushes http://{pushes}/wechat,
+               metrics http://{gateway_admin}/metrics and http://{callback_admin}/metrics
+    Ctrl+C ends it. RUST_LOG=info shows what happens.
+",
+        browsers = stack.gateway.browsers,
+        notices = stack.gateway.notices,
+        pushes = stack.callback.pushes,
+        gateway_admin = stack.gateway.admin,
+        callback_admin = stack.callback.admin,
+    );
+}
