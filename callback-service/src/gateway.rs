@@ -10,12 +10,17 @@ use tokio::time::{Instant, sleep};
 const AGAIN: Duration = Duration::from_millis(100);
 
 /// Sends `notice` until an answer is neither `busy` nor `unsure`, at the latest until `deadline`.
+/// `perhaps` says that an earlier sending may have been recorded.
 ///
 /// # Errors
 /// [`NoAnswer::NotSent`] when no attempt can have recorded anything, [`NoAnswer::Unknown`] when one may
 /// have. Dropping the future stops asking.
-pub async fn ask(client: &Client, notice: &Notice, deadline: Instant) -> Result<Answer, NoAnswer> {
-    let mut perhaps = false;
+pub async fn ask(
+    client: &Client,
+    notice: &Notice,
+    deadline: Instant,
+    mut perhaps: bool,
+) -> Result<Answer, NoAnswer> {
     loop {
         let wait = match client.send(notice.clone(), deadline).await {
             Ok(answer) if answer.status == Status::Busy => {
@@ -24,6 +29,10 @@ pub async fn ask(client: &Client, notice: &Notice, deadline: Instant) -> Result<
             Ok(answer) if answer.status == Status::Unsure => {
                 perhaps = true;
                 AGAIN
+            }
+            // Of an earlier sending these say nothing.
+            Ok(answer) if perhaps && matches!(answer.status, Status::Forbidden | Status::Bad) => {
+                return Err(NoAnswer::Unknown);
             }
             Ok(answer) => return Ok(answer),
             Err(NoAnswer::NotSent) if !perhaps => return Err(NoAnswer::NotSent),

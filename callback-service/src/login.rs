@@ -5,6 +5,8 @@
 //! in" only when the gateway has recorded it, and "try again" only when no attempt, of this process or an
 //! earlier one, can have recorded an end.
 
+mod times;
+
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -15,24 +17,12 @@ use tokio::sync::watch;
 use tokio::time::{Instant, timeout, timeout_at};
 use tokio_util::task::TaskTracker;
 
+use self::times::{TIMES, Times};
 use crate::gateway;
-use crate::store::{Memory, Recorded, Scan, Store};
+use crate::store::{Memory, Recorded, Scan, Store, StoreError};
 use crate::texts::Outcome;
 
-/// The words are ready this long after the push came. WeChat waits 5 s and our promise is 4 s; the rest is
-/// for reading, sealing and the way back.
-const WORDS_WITHIN: Duration = Duration::from_millis(3700);
-
-/// The claim must be clear by then, so that there is time for the scan.
-const CLAIM_WITHIN: Duration = Duration::from_millis(2200);
-
-/// A scan that has not been sent by then is not sent any more.
-const SCAN_WITHIN: Duration = Duration::from_millis(3300);
-
-/// A scan that was sent and not answered is repeated for this long, so that it is known and counted.
-const CLEAR_WITHIN: Duration = Duration::from_secs(60);
-
-/// Scans that may be worked on at once; the next one is told to try again.
+/// Scans that may be worked on at once; the next one is told to look at the page.
 const MAX_RUNNING: usize = 10_000;
 
 /// Everything that a scan needs on its way.
@@ -43,6 +33,7 @@ pub struct Logins {
     nickname_within: Duration,
     running: Mutex<HashMap<Key, watch::Receiver<Option<Outcome>>>>,
     tasks: TaskTracker,
+    times: Times,
 }
 
 type Key = (Scene, String);
@@ -64,6 +55,7 @@ impl Logins {
             nickname_within,
             running: Mutex::default(),
             tasks,
+            times: TIMES,
         })
     }
 
@@ -73,9 +65,10 @@ impl Logins {
     pub async fn log_in(self: &Arc<Self>, scan: Scan) -> Outcome {
         let arrived = Instant::now();
         let Some(mut outcome) = self.join(scan, arrived) else {
-            return Outcome::TryAgain;
+            // An earlier push of the same scan may have recorded an end.
+            return Outcome::Look;
         };
-        match timeout_at(arrived + WORDS_WITHIN, outcome.wait_for(Option::is_some)).await {
+        match timeout_at(arrived + self.times.words, outcome.wait_for(Option::is_some)).await {
             Ok(Ok(known)) => known.clone().unwrap_or(Outcome::Look),
             // Not clear yet; or the task is gone, which only a panic can do.
             _ => Outcome::Look,
@@ -84,7 +77,7 @@ impl Logins {
 
     /// Forgets a person who has unfollowed.
     pub async fn forget(&self, openid: &str, at: i64) {
-        if let Err(error) = self.store.forget(openid, at).await {
+        if let Err(error) = self.in_time(self.store.forget(openid, at)).await {
             tracing::error!("a person who has unfollowed is not forgotten: {error}");
         }
     }
@@ -96,7 +89,7 @@ impl Logins {
             return Some(outcome.clone());
         }
         if running.len() >= MAX_RUNNING {
-            tracing::warn!("too many scans at once; a person was told to try again");
+            tracing::warn!("too many scans at once; a person was told to look at the page");
             return None;
         }
         let (tell, outcome) = watch::channel(None);
@@ -113,7 +106,7 @@ impl Logins {
     }
 
     async fn run(&self, scan: &Scan, arrived: Instant) -> Outcome {
-        let before = self.store.recall(scan).await;
+        let before = self.in_time(self.store.recall(scan)).await;
         let attempted = match before {
             Ok(Memory::Recorded(recorded)) => return logged_in(recorded),
             Ok(Memory::Attempted) => true,
@@ -136,7 +129,7 @@ impl Logins {
             by: scan.openid.clone(),
             number: None,
         };
-        match gateway::ask(&self.gateway, &claim, arrived + CLAIM_WITHIN).await {
+        match gateway::ask(&self.gateway, &claim, arrived + self.times.claim, false).await {
             // A claim is no end: whether it was recorded or not, nobody is logged in by it.
             Err(_) => return nothing,
             Ok(answer) => match self.after_claim(scan, answer, arrived).await {
@@ -149,7 +142,7 @@ impl Logins {
 
         // A later process must know that an end may have been recorded. Without that, it may only say
         // "look at the page", and so may this one.
-        let noted = self.store.attempt(scan).await;
+        let noted = self.in_time(self.store.attempt(scan)).await;
         let nothing = if noted.is_ok() { nothing } else { Outcome::Look };
         match self.scan(scan, nickname.clone(), arrived).await {
             Ok(answer) => match answer.status {
@@ -166,29 +159,33 @@ impl Logins {
 
     /// What a claim's answer decides by itself; nothing when the scan may go on.
     async fn after_claim(&self, scan: &Scan, answer: Answer, arrived: Instant) -> Option<Outcome> {
-        match (answer.status, answer.state) {
-            (Status::Delivered | Status::Stored, Some(State::Denied)) => Some(Outcome::Denied),
-            (Status::Delivered | Status::Stored, Some(State::Expired)) => Some(Outcome::Expired),
-            (Status::Delivered | Status::Stored, _) => {
-                let Context { site, request, .. } = *answer.context.unwrap_or_default();
-                if site.is_none() && request.is_none() {
-                    return None;
-                }
-                // This service knows no sites yet, so every site is an unknown one.
-                let deny = Notice::Deny {
-                    scene: scan.scene,
-                    by: Some(scan.openid.clone()),
-                };
-                let denied = gateway::ask(&self.gateway, &deny, arrived + SCAN_WITHIN).await;
-                Some(if denied.is_ok() {
-                    Outcome::UnknownSite
-                } else {
-                    Outcome::Look
-                })
-            }
-            (Status::Unknown | Status::Expired, _) => Some(Outcome::Expired),
-            (Status::Taken, _) => Some(Outcome::Taken),
-            _ => Some(misunderstood(&answer, Outcome::TryAgain)),
+        match answer.status {
+            Status::Delivered | Status::Stored => {}
+            Status::Unknown | Status::Expired => return Some(Outcome::Expired),
+            Status::Taken => return Some(Outcome::Taken),
+            _ => return Some(misunderstood(&answer, Outcome::TryAgain)),
+        }
+        let Context { site, request, .. } = *answer.context.unwrap_or_default();
+        match answer.state {
+            Some(State::Expired) => Some(Outcome::Expired),
+            // This service knows no sites yet, so every site is an unknown one. A repeated push finds the
+            // login denied already, denies it again and says the same.
+            _ if site.is_some() || request.is_some() => Some(self.deny(scan, arrived).await),
+            Some(State::Denied) => Some(Outcome::Denied),
+            _ => None,
+        }
+    }
+
+    async fn deny(&self, scan: &Scan, arrived: Instant) -> Outcome {
+        let deny = Notice::Deny {
+            scene: scan.scene,
+            by: Some(scan.openid.clone()),
+        };
+        match gateway::ask(&self.gateway, &deny, arrived + self.times.scan, false).await {
+            Ok(answer) if answer.status.is_recorded() => Outcome::UnknownSite,
+            Ok(answer) if matches!(answer.status, Status::Unknown | Status::Expired) => Outcome::Expired,
+            Ok(answer) => misunderstood(&answer, Outcome::Look),
+            Err(_) => Outcome::Look,
         }
     }
 
@@ -207,16 +204,16 @@ impl Logins {
             code: None,
             by,
         };
-        match gateway::ask(&self.gateway, &notice, arrived + SCAN_WITHIN).await {
-            Err(NoAnswer::Unknown) => gateway::ask(&self.gateway, &notice, arrived + CLEAR_WITHIN)
-                .await
-                .map_err(|_| NoAnswer::Unknown),
+        match gateway::ask(&self.gateway, &notice, arrived + self.times.scan, false).await {
+            Err(NoAnswer::Unknown) => {
+                gateway::ask(&self.gateway, &notice, arrived + self.times.clear, true).await
+            }
             clear => clear,
         }
     }
 
     async fn count(&self, scan: &Scan, nickname: Option<String>) -> Outcome {
-        match self.store.record(scan, nickname.as_deref()).await {
+        match self.in_time(self.store.record(scan, nickname.as_deref())).await {
             Ok(recorded) => logged_in(recorded),
             Err(error) => {
                 tracing::error!("a login is recorded but not counted: {error}");
@@ -230,10 +227,11 @@ impl Logins {
     }
 
     /// Asks WeChat for the nickname beside everything else. It is decoration: nobody waits for it longer
-    /// than the setting says, and its failure changes nothing.
+    /// than the setting says or than a claim may take, and its failure changes nothing.
     fn ask_nickname(&self, openid: &str) -> impl Future<Output = Option<Option<String>>> + use<> {
         let asked = (!self.nickname_within.is_zero()).then(|| {
-            let (wechat, openid, within) = (self.wechat.clone(), openid.to_owned(), self.nickname_within);
+            let (wechat, openid) = (self.wechat.clone(), openid.to_owned());
+            let within = self.nickname_within.min(self.times.claim);
             self.tasks.spawn(async move {
                 match timeout(within, wechat.user(&openid)).await {
                     Ok(Ok(user)) => user.nickname,
@@ -249,6 +247,13 @@ impl Logins {
             })
         });
         async { asked?.await.ok() }
+    }
+
+    /// Waits for the store, which goes on with a call that nobody waits for any more.
+    async fn in_time<T>(&self, call: impl Future<Output = Result<T, StoreError>>) -> Result<T, StoreError> {
+        timeout(self.times.store, call)
+            .await
+            .unwrap_or_else(|_| Err(StoreError(format!("not within {:?}", self.times.store))))
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<Key, watch::Receiver<Option<Outcome>>>> {
@@ -293,3 +298,6 @@ impl Drop for Left<'_> {
         self.logins.lock().remove(&self.key);
     }
 }
+
+#[cfg(test)]
+mod tests;

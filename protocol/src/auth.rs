@@ -89,6 +89,19 @@ mod tests {
     }
 
     #[test]
+    fn the_documents_example_is_true() {
+        let document = include_str!("../PROTOCOL.md");
+        let value = |name: &str| {
+            let mut lines = document.lines().filter_map(|line| line.strip_prefix(name));
+            lines.next().unwrap().trim()
+        };
+        let proof = key(value("key  ")).proof(value("challenge  "));
+        assert_eq!(proof, value("proof  "));
+        // In the greeting's own section and in the whole login, in both beside the same challenge.
+        assert_eq!(document.matches(&format!(r#""proof":"{proof}"}}"#)).count(), 2);
+    }
+
+    #[test]
     fn nothing_else_is_believed() {
         let one = key("0123456789abcdef0123456789abcdef");
         let proof = one.proof("challenge");

@@ -97,6 +97,7 @@ impl Client {
             notice,
             fate: fate.clone(),
             reply,
+            sent_before: false,
         };
         let answered = async {
             self.calls.send(call).await.ok()?;

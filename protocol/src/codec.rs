@@ -174,6 +174,24 @@ mod tests {
     }
 
     #[test]
+    fn the_documents_example_is_true() {
+        let document = include_str!("../PROTOCOL.md");
+        let start = document.find("00 00 00 1b").unwrap();
+        let hex = document[start..].split("```").next().unwrap();
+        let bytes: Vec<u8> = hex
+            .split_whitespace()
+            .map(|byte| u8::from_str_radix(byte, 16).unwrap())
+            .collect();
+        // Not by way of `Value`, which would sort the fields.
+        let text = r#"{"type":"ping","id":"扫1"}"#;
+        assert!(document.contains(text));
+        assert_eq!(bytes[..4], u32::try_from(text.len()).unwrap().to_be_bytes());
+        assert_eq!(&bytes[4..], text.as_bytes());
+        let ping = Codec::<Raw>::default().decode(&mut BytesMut::from(&bytes[..]));
+        assert_eq!(ping.unwrap(), Some(Raw(serde_json::from_str(text).unwrap())));
+    }
+
+    #[test]
     fn the_limits_are_exact() {
         let decode = |length: u32, fill: usize| {
             let mut bytes = BytesMut::from(&length.to_be_bytes()[..]);

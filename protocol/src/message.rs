@@ -139,14 +139,15 @@ struct Fields {
 
 impl FromFrame for ClientMessage {
     fn from_frame(json: &[u8]) -> Result<Self, FrameError> {
-        // serde would read a struct from an array as well.
-        if json.trim_ascii_start().first() != Some(&b'{') {
+        // serde_json would not look into unknown fields, nor would serde refuse an array for a struct.
+        let json = str::from_utf8(json).map_err(|error| FrameError::NotAnObject(error.to_string()))?;
+        if !json.trim_ascii_start().starts_with('{') {
             return Err(FrameError::NotAnObject("it does not begin with {".to_owned()));
         }
-        match serde_json::from_slice::<Fields>(json) {
+        match serde_json::from_str::<Fields>(json) {
             Ok(fields) => Ok(Self::from_fields(fields)),
             // Either no JSON object, or an object with a field of the wrong type.
-            Err(fault) => match serde_json::from_slice::<Value>(json) {
+            Err(fault) => match serde_json::from_str::<Value>(json) {
                 Ok(Value::Object(object)) => {
                     let id = object
                         .get("id")
@@ -201,6 +202,9 @@ impl Fields {
         let by = at_most("by", self.by, MAX_BY)?;
         if by.as_deref() == Some("") {
             return Err("by is empty; leave it out or name the person".to_owned());
+        }
+        if self.code.as_deref() == Some("") {
+            return Err("code is empty; leave it out where nobody redeems one".to_owned());
         }
         match kind.as_str() {
             "scan" => Ok(Notice::Scan {
@@ -556,6 +560,68 @@ mod tests {
     }
 
     #[test]
+    fn every_frame_in_the_document_is_what_it_says() {
+        let document = include_str!("../PROTOCOL.md");
+        let (mut from_clients, mut from_gateways) = (0, 0);
+        for line in document.lines() {
+            let (json, read) = if let Some(json) = line.strip_prefix("C: ") {
+                from_clients += 1;
+                (json, serde_json::to_value(read(json)).unwrap())
+            } else if let Some(json) = line.strip_prefix("G: ") {
+                from_gateways += 1;
+                let message = ServerMessage::from_frame(json.as_bytes()).unwrap();
+                (json, serde_json::to_value(message).unwrap())
+            } else {
+                continue;
+            };
+            let written: Value = serde_json::from_str(json).unwrap();
+            // The one frame that is wrong on purpose.
+            if written["type"] != "shout" {
+                assert_eq!(read, written, "no field is lost or invented");
+            }
+        }
+        assert!(
+            from_clients > 5 && from_gateways > 5,
+            "{from_clients} {from_gateways}"
+        );
+        assert!(matches!(
+            read(document.lines().find(|line| line.contains("fd\":")).unwrap()),
+            ClientMessage::Notice { .. }
+        ));
+    }
+
+    #[test]
+    fn the_documents_limits_are_these() {
+        let document = include_str!("../PROTOCOL.md");
+        for (field, limit) in [
+            ("id", format!("at most {MAX_ID} characters")),
+            ("by", format!("1 to {MAX_BY} characters")),
+            ("nickname", format!("at most {MAX_NICKNAME} characters")),
+            ("code", format!("1 to {MAX_CODE} characters")),
+        ] {
+            let row = format!("| `{field}` | text, {limit} |");
+            assert!(document.contains(&row), "{row}");
+        }
+        for status in [
+            Status::Ok,
+            Status::Delivered,
+            Status::Stored,
+            Status::Unknown,
+            Status::Expired,
+            Status::Taken,
+            Status::Forbidden,
+            Status::Busy,
+            Status::Unsure,
+            Status::Bad,
+        ] {
+            assert!(
+                document.contains(&format!("\n| `{}` | ", status.as_str())),
+                "{status:?}"
+            );
+        }
+    }
+
+    #[test]
     fn what_is_not_one_object_is_an_error() {
         for json in [
             "",
@@ -572,6 +638,10 @@ mod tests {
         assert!(
             ClientMessage::from_frame(b"{\"type\":\"\xff\"}").is_err(),
             "UTF-8 only"
+        );
+        assert!(
+            ClientMessage::from_frame(b"{\"type\":\"ping\",\"later\":\"\xff\"}").is_err(),
+            "in fields that nobody reads too"
         );
     }
 

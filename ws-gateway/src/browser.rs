@@ -18,6 +18,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::{Instant, sleep, sleep_until};
 use tokio_tungstenite::WebSocketStream;
 
+pub(crate) use self::socket::CLOSE_WITHIN;
 use self::socket::{Ended, PageSocket};
 use crate::Gateway;
 use crate::heartbeat::{Beat, Heartbeat};
@@ -278,13 +279,25 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Browser<'_, S> {
 
     /// Reads the login's record and tells the page what is new.
     async fn look(&mut self) -> Result<(), Ended> {
-        let Stage::Showing(Shown { scene, .. }) = self.stage else {
+        let Stage::Showing(Shown {
+            scene, state: told, ..
+        }) = self.stage
+        else {
             return Ok(());
         };
-        match self.read(scene).await? {
-            Some(login) => self.tell(login).await,
-            None => Err(Ended::Told(Close::Unknown)),
+        let Some(login) = self.read(scene).await? else {
+            return Err(Ended::Told(Close::Unknown));
+        };
+        // Claim and end may come faster than this task runs; the page still hears of both, in order.
+        if told == State::Waiting && login.is_claimed && matches!(login.state, State::Granted | State::Denied)
+        {
+            let claimed = Snapshot {
+                state: State::Scanned,
+                ..login.clone()
+            };
+            self.tell(claimed).await?;
         }
+        self.tell(login).await
     }
 
     async fn tell(&mut self, login: Snapshot) -> Result<(), Ended> {

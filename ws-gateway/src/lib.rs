@@ -23,6 +23,8 @@ pub mod page;
 pub mod pages;
 pub mod qr;
 pub mod routes;
+#[cfg(test)]
+mod test_gateway;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -80,7 +82,11 @@ impl Gateway {
         // Without randomness all leave at once, which still works.
         let _ = aws_lc_rs::rand::fill(&mut random);
         let share = f64::from(u16::from_be_bytes(random)) / f64::from(u16::MAX);
-        tokio::time::sleep(self.config.gateway_drain_time.mul_f64(share * 0.7)).await;
+        let spread = self
+            .config
+            .gateway_drain_time
+            .saturating_sub(browser::CLOSE_WITHIN + MARGIN);
+        tokio::time::sleep(spread.mul_f64(share)).await;
     }
 }
 

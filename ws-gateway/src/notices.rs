@@ -79,13 +79,20 @@ where
     S: AsyncRead + AsyncWrite + Unpin,
 {
     let mut frames = Framed::new(stream, Codec::default());
-    let end = match introduce(gateway, &mut frames).await {
+    let introduced = tokio::select! {
+        introduced = introduce(gateway, &mut frames) => introduced,
+        () = stop.cancelled() => Err(End::Drained),
+    };
+    let end = match introduced {
         Ok(client) => {
             tracing::info!(%peer, client = client.name, "a client has connected");
             converse(gateway, &mut frames, client, stop).await
         }
         Err(end) => {
-            gateway.metrics.unauthorized.inc();
+            // Whoever leaves by itself, such as a load balancer's health check, has not been refused.
+            if end.frame().is_some() {
+                gateway.metrics.unauthorized.inc();
+            }
             end
         }
     };
@@ -208,7 +215,15 @@ where
         }
         let answer = match message {
             None => continue,
-            Some(None) => return End::Left,
+            Some(None) => {
+                // Perhaps it has only stopped writing, and waits for what it asked.
+                while let Some(answer) = working.next().await {
+                    if let Err(end) = write(frames, [ServerMessage::Answer(answer)]).await {
+                        return end;
+                    }
+                }
+                return End::Left;
+            }
             Some(Some(Err(error))) => return error.into(),
             Some(Some(Ok(message))) => {
                 heard = Instant::now();
@@ -280,3 +295,6 @@ where
         .map_err(|_| End::NotReading)?
         .map_err(End::from)
 }
+
+#[cfg(test)]
+mod tests;

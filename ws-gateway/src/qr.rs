@@ -169,22 +169,23 @@ pub fn draw(content: &str) -> String {
 /// One bit a pixel: half a kilobyte where an SVG of the same code has four.
 fn paint(code: &qrcode::QrCode) -> Result<Vec<u8>, png::EncodingError> {
     let modules = code.width();
-    let side = (modules + 2 * QUIET_ZONE) * MODULE;
+    let across = modules + 2 * QUIET_ZONE;
+    let side = across * MODULE;
     let is_dark = |x: usize, y: usize| {
-        let module = |pixel: usize| {
-            (pixel / MODULE)
-                .checked_sub(QUIET_ZONE)
-                .filter(|at| *at < modules)
-        };
+        let module = |at: usize| at.checked_sub(QUIET_ZONE).filter(|at| *at < modules);
         matches!((module(x), module(y)), (Some(x), Some(y)) if code[(x, y)] == qrcode::Color::Dark)
     };
     let mut rows = Vec::with_capacity(side * side.div_ceil(8));
-    for y in 0..side {
-        let mut row = vec![0_u8; side.div_ceil(8)];
-        for x in (0..side).filter(|x| !is_dark(*x, y)) {
-            row[x / 8] |= 0x80 >> (x % 8);
+    for y in 0..across {
+        let mut row = vec![0xff_u8; side.div_ceil(8)];
+        for x in (0..across).filter(|x| is_dark(*x, y)) {
+            for pixel in x * MODULE..(x + 1) * MODULE {
+                row[pixel / 8] &= !(0x80 >> (pixel % 8));
+            }
         }
-        rows.extend(row);
+        for _ in 0..MODULE {
+            rows.extend_from_slice(&row);
+        }
     }
     let mut picture = Vec::new();
     let side = u32::try_from(side).unwrap_or(u32::MAX);

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU8, Ordering};
 use tokio::sync::oneshot;
 
 use super::NoAnswer;
-use crate::message::{Answer, ClientMessage, Notice};
+use crate::message::{Answer, ClientMessage, Notice, Status};
 
 /// A notice, and where its answer goes.
 #[derive(Debug)]
@@ -15,9 +15,22 @@ pub(super) struct Call {
     pub(super) notice: Notice,
     pub(super) fate: Fate,
     pub(super) reply: oneshot::Sender<Answer>,
+    /// An earlier connection has carried it and broke before the answer came.
+    pub(super) sent_before: bool,
 }
 
 impl Call {
+    /// Hands the answer to the caller, if there still is one.
+    ///
+    /// `busy`, `forbidden` and `bad` say that nothing was recorded, but only of the sending that they
+    /// answer: where an earlier one may have been recorded, they become `unsure`.
+    pub(super) fn answer(self, mut answer: Answer) {
+        if self.sent_before && matches!(answer.status, Status::Busy | Status::Forbidden | Status::Bad) {
+            answer.status = Status::Unsure;
+        }
+        let _ = self.reply.send(answer);
+    }
+
     /// The frame to send, unless the caller has given up. From here on the notice counts as sent.
     pub(super) fn to_send(&self) -> Option<ClientMessage> {
         if self.reply.is_closed() || !self.fate.send() {

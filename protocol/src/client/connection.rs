@@ -117,7 +117,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             Ok(()) => self.converse(queue, link).await,
             Err(end) => end,
         };
-        unanswered.extend(self.pending.into_values());
+        unanswered.extend(self.pending.into_values().map(|call| Call {
+            sent_before: true,
+            ..call
+        }));
         end
     }
 
@@ -135,44 +138,43 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             let ping_at = self.last_sent + self.heartbeat;
             let room = IN_FLIGHT.saturating_sub(self.pending.len());
             tokio::select! {
-                message = self.frames.next() => match message {
-                    None => return End::Closed,
-                    Some(Err(error)) => return error.into(),
-                    Some(Ok(message)) => {
-                        self.waiting_since = Instant::now();
-                        match message {
-                            ServerMessage::Answer(answer) => {
-                                let id = answer.id.as_deref().unwrap_or_default();
-                                if let Some(call) = self.pending.remove(id) {
-                                    // The caller may have given up in the meantime.
-                                    let _ = call.reply.send(answer);
+                            message = self.frames.next() => match message {
+                                None => return End::Closed,
+                                Some(Err(error)) => return error.into(),
+                                Some(Ok(message)) => {
+                                    self.waiting_since = Instant::now();
+                                    match message {
+                                        ServerMessage::Answer(answer) => {
+                                            let id = answer.id.as_deref().unwrap_or_default();
+                                            if let Some(call) = self.pending.remove(id) {
+             call.answer(answer);
+            }
+                                        }
+                                        ServerMessage::Pong { .. } => {
+                                            self.pings = self.pings.saturating_sub(1);
+                                            link.send_replace(true);
+                                        }
+                                        ServerMessage::Bye => bye = true,
+                                        ServerMessage::Error { code, message } => return End::Refused { code, message },
+                                        ServerMessage::Hello(_) | ServerMessage::Unknown => {}
+                                    }
+                                }
+                            },
+                            () = sleep_until(silent_at), if is_waiting => return End::Silent,
+                            () = sleep_until(ping_at) => {
+                                self.start_waiting();
+                                self.pings += 1;
+                                if let Err(end) = self.write([ClientMessage::Ping { id: None }]).await {
+                                    return end;
                                 }
                             }
-                            ServerMessage::Pong { .. } => {
-                                self.pings = self.pings.saturating_sub(1);
-                                link.send_replace(true);
+                            calls = receive(queue, room), if open && !bye && room > 0 => {
+                                open = !calls.is_empty();
+                                if let Err(end) = self.send_all(calls).await {
+                                    return end;
+                                }
                             }
-                            ServerMessage::Bye => bye = true,
-                            ServerMessage::Error { code, message } => return End::Refused { code, message },
-                            ServerMessage::Hello(_) | ServerMessage::Unknown => {}
                         }
-                    }
-                },
-                () = sleep_until(silent_at), if is_waiting => return End::Silent,
-                () = sleep_until(ping_at) => {
-                    self.start_waiting();
-                    self.pings += 1;
-                    if let Err(end) = self.write([ClientMessage::Ping { id: None }]).await {
-                        return end;
-                    }
-                }
-                calls = receive(queue, room), if open && !bye && room > 0 => {
-                    open = !calls.is_empty();
-                    if let Err(end) = self.send_all(calls).await {
-                        return end;
-                    }
-                }
-            }
         }
     }
 

@@ -23,6 +23,7 @@ const LONGEST_WAIT: Duration = Duration::from_secs(2);
 pub(super) async fn run(settings: Settings, mut queue: mpsc::Receiver<Call>, link: watch::Sender<bool>) {
     let mut unanswered = Vec::new();
     let mut wait = FIRST_WAIT;
+    let mut told = false;
     for address in settings.addresses.iter().cycle() {
         let end = match connect(address, &settings).await {
             Ok(connection) => connection.run(&mut queue, &mut unanswered, &link).await,
@@ -31,9 +32,13 @@ pub(super) async fn run(settings: Settings, mut queue: mpsc::Receiver<Call>, lin
         let was_in = link.send_replace(false);
         match end {
             End::Unused => return,
+            End::Bye => tracing::info!(address, "{end}; connecting anew"),
+            // One line when it breaks, not one for every try until it is back.
+            _ if told && !was_in => tracing::debug!(address, "still no connection to the gateway: {end}"),
             End::Refused { .. } | End::Version(_) => tracing::error!(address, "{end}"),
             _ => tracing::warn!(address, "no connection to the gateway: {end}"),
         }
+        told = true;
         unanswered.retain(|call| !call.reply.is_closed());
         if queue.is_closed() && queue.is_empty() && unanswered.is_empty() {
             return;

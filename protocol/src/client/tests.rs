@@ -130,6 +130,43 @@ async fn what_lost_its_connection_is_sent_again_under_the_same_id() {
 }
 
 #[tokio::test]
+async fn a_no_to_the_second_sending_says_nothing_of_the_first() {
+    for no in [Status::Busy, Status::Forbidden, Status::Bad] {
+        let (gateway, client) = Gateway::start().await;
+        let twice = async {
+            let mut frames = gateway.accept().await;
+            next_id(&mut frames).await;
+            drop(frames);
+            let mut frames = gateway.accept().await;
+            let id = Some(next_id(&mut frames).await);
+            frames
+                .send(ServerMessage::Answer(Answer {
+                    id,
+                    ..Answer::new(no)
+                }))
+                .await
+                .unwrap();
+            let id = Some(next_id(&mut frames).await);
+            frames
+                .send(ServerMessage::Answer(Answer {
+                    id,
+                    ..Answer::new(no)
+                }))
+                .await
+                .unwrap();
+            frames
+        };
+        let calls = async {
+            let first = client.send(claim(), soon()).await;
+            (first, client.send(claim(), soon()).await)
+        };
+        let ((first, next), _frames) = tokio::join!(calls, twice);
+        assert_eq!(first.unwrap().status, Status::Unsure, "{no:?}");
+        assert_eq!(next.unwrap().status, no, "which was sent once");
+    }
+}
+
+#[tokio::test]
 async fn an_answer_that_did_not_come_is_no_no() {
     let (gateway, client) = Gateway::start().await;
     let mut frames = gateway.accept().await;

@@ -16,7 +16,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 /// The key of the internal port. It never leaves the process and its loopback.
-const NOTIFY_KEY: &str = "the demo's own key, on loopback only";
+pub const NOTIFY_KEY: &str = "the demo's own key, on loopback only";
 
 /// How long the parts may take to end.
 const DRAIN: Duration = Duration::from_secs(2);

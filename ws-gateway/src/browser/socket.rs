@@ -20,7 +20,7 @@ const MESSAGES: (u32, Duration) = (20, Duration::from_millis(100));
 const WRITE_WITHIN: Duration = Duration::from_secs(10);
 
 /// The close handshake is a courtesy.
-const CLOSE_WITHIN: Duration = Duration::from_secs(2);
+pub(crate) const CLOSE_WITHIN: Duration = Duration::from_secs(1);
 
 /// How a page's connection ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -2,71 +2,22 @@
 
 #![allow(clippy::unwrap_used)]
 
-use std::sync::Mutex;
-
-use bytes::Bytes;
-use futures_util::future::{FutureExt, ready};
-use futures_util::{SinkExt, StreamExt};
+use futures_util::{FutureExt, SinkExt, StreamExt};
 use protocol::Notice;
 use protocol::message::{Context, Status};
-use secrecy::SecretString;
 use serde_json::Value;
 use std::sync::Arc;
 use tokio::io::{DuplexStream, duplex};
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::protocol::Role;
-use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
 
 use super::*;
 use crate::clients::Rights;
-use crate::config::{Config, Secrets};
 use crate::language::Language;
-use crate::logins::{MemoryLogins, Sender};
-use crate::pages::Pages;
-use crate::qr::QrCodes;
-
-/// Gives codes, after as many failures as it is told.
-struct Codes {
-    failures: Mutex<u32>,
-}
-
-impl QrCodes for Codes {
-    fn make(&self, scene: Scene) -> BoxFuture<'_, Result<QrCode, NoQrCode>> {
-        let mut failures = self.failures.lock().unwrap();
-        if let Some(left) = failures.checked_sub(1) {
-            *failures = left;
-            return ready(Err(NoQrCode::Slow)).boxed();
-        }
-        let url = format!("http://pictures/{scene}");
-        ready(Ok(QrCode {
-            url,
-            content: format!("http://weixin.qq.com/q/{scene}"),
-        }))
-        .boxed()
-    }
-}
+use crate::logins::Sender;
 
 fn gateway_with(failures: u32) -> Arc<Gateway> {
-    let secrets = Secrets {
-        notify_key: Some(SecretString::from("k".repeat(32))),
-        ..Secrets::default()
-    };
-    let config = Config::of(&["--wechat-app-id", "wx0123456789abcdef"], secrets).unwrap();
-    let pages = Arc::new(Pages::default());
-    Arc::new(Gateway {
-        clients: config.clients().unwrap(),
-        page: Bytes::new(),
-        logins: Arc::new(MemoryLogins::new(Arc::clone(&pages))),
-        pages,
-        qr: Arc::new(Codes {
-            failures: Mutex::new(failures),
-        }),
-        metrics: crate::metrics::Metrics::default(),
-        leaving: CancellationToken::new(),
-        tasks: TaskTracker::new(),
-        config,
-    })
+    Arc::new(crate::test_gateway::gateway_with(failures))
 }
 
 fn gateway() -> Arc<Gateway> {
@@ -223,6 +174,25 @@ async fn a_scan_logs_the_page_in() {
     );
     assert_eq!(page.hear_type("scan_success").await["user"], "阿狸 <b>");
     assert_eq!(page.closed().await, 4010);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_claim_and_an_end_in_one_breath_are_both_told_in_order() {
+    let gateway = gateway();
+    let mut page = Page::open(&gateway, opening()).await;
+    let code = Code::shown_by(&mut page).await;
+    // No await that could let the page's task run in between.
+    let from = Sender {
+        client: "callback".to_owned(),
+        may: Rights::all(),
+        id: None,
+    };
+    for notice in [code.claim("p", Some("07")), code.scan("p", "")] {
+        let answer = gateway.logins.notify(&notice, &from).now_or_never().unwrap();
+        assert_eq!(answer.status, Status::Delivered);
+    }
+    assert_eq!(page.hear_type("scanned").await["number"], "07");
+    page.hear_type("scan_success").await;
 }
 
 #[tokio::test(start_paused = true)]

@@ -41,6 +41,8 @@ pub struct Snapshot {
     pub state: State,
     /// How long it still lives; nothing once it has ended.
     pub expires_in: Duration,
+    /// A person has scanned it, whatever came of it since.
+    pub is_claimed: bool,
     /// The two digits that go with `scanned`.
     pub number: Option<String>,
     /// The display name that goes with `granted`; may be empty.

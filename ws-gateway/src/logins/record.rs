@@ -115,6 +115,7 @@ impl Record {
             } else {
                 Duration::ZERO
             },
+            is_claimed: self.claim.is_some(),
             number: self.claim.as_ref().and_then(|claim| claim.number.clone()),
             user,
             code,

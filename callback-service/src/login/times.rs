@@ -1,0 +1,30 @@
+//! A scan's time: how the 4 s of the promise to WeChat are shared out among its steps, and how long the
+//! work goes on after them.
+
+use std::time::Duration;
+
+/// When what must be clear. The first four count from the push's coming.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Times {
+    /// The words are ready. WeChat waits 5 s and our promise is 4 s; the rest is for reading, sealing and
+    /// the way back.
+    pub(super) words: Duration,
+    /// The claim is clear, so that there is time for the scan.
+    pub(super) claim: Duration,
+    /// A scan that has not been sent by then is not sent any more.
+    pub(super) scan: Duration,
+    /// Until then a scan that was sent and not answered is repeated, so that it is known and counted.
+    pub(super) clear: Duration,
+    /// A call of the store that takes longer has failed. A login makes three, and its words may still be
+    /// in time.
+    pub(super) store: Duration,
+}
+
+/// The times of every day.
+pub(super) const TIMES: Times = Times {
+    words: Duration::from_millis(3700),
+    claim: Duration::from_millis(2200),
+    scan: Duration::from_millis(3300),
+    clear: Duration::from_secs(60),
+    store: Duration::from_secs(1),
+};

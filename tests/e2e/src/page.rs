@@ -1,0 +1,145 @@
+//! A page that speaks the browser's wire over a real socket.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use futures_util::{SinkExt, StreamExt};
+use serde_json::Value;
+use tokio::net::TcpStream;
+use tokio_tungstenite::WebSocketStream;
+use tokio_tungstenite::tungstenite::client::IntoClientRequest;
+use tokio_tungstenite::tungstenite::http::HeaderValue;
+use tokio_tungstenite::tungstenite::{Error, Message};
+
+/// Nothing that a test waits for takes this long.
+pub const PATIENCE: Duration = Duration::from_secs(30);
+
+/// A page's connection.
+pub struct Page(WebSocketStream<TcpStream>);
+
+/// What a page hears.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Heard {
+    /// A message.
+    Message(Value),
+    /// The gateway's close code; 1006 where there was none.
+    Closed(u16),
+}
+
+/// A QR code as a page is shown it.
+#[derive(Debug, Clone)]
+pub struct Code {
+    /// The text of the QR code.
+    pub content: String,
+    /// What the page comes back with.
+    pub resume: String,
+}
+
+impl Code {
+    /// The login's scene.
+    #[must_use]
+    pub fn scene(&self) -> String {
+        self.resume.split('.').next().unwrap_or_default().to_owned()
+    }
+}
+
+impl Page {
+    /// Opens a page as our own script does.
+    pub async fn open(gateway: SocketAddr) -> Self {
+        Self::offer(gateway, "/ws", &["saoma.v1"])
+            .await
+            .expect("the gateway takes the page")
+    }
+
+    /// Comes back with a resume key.
+    pub async fn resume(gateway: SocketAddr, key: &str) -> Self {
+        let offered = format!("resume.{key}");
+        Self::offer(gateway, "/ws", &["saoma.v1", &offered])
+            .await
+            .expect("the gateway takes the page")
+    }
+
+    /// Opens `path`, offering `subprotocols`.
+    ///
+    /// # Errors
+    /// When the gateway refuses the handshake.
+    pub async fn offer(gateway: SocketAddr, path: &str, subprotocols: &[&str]) -> Result<Self, Error> {
+        let mut request = format!("ws://{gateway}{path}").into_client_request()?;
+        if !subprotocols.is_empty() {
+            let offered = HeaderValue::from_str(&subprotocols.join(", "))?;
+            request.headers_mut().insert("sec-websocket-protocol", offered);
+        }
+        let stream = TcpStream::connect(gateway).await?;
+        let (socket, answer) = tokio_tungstenite::client_async(request, stream).await?;
+        let chosen = answer
+            .headers()
+            .get("sec-websocket-protocol")
+            .map(HeaderValue::as_bytes);
+        let expected = subprotocols.contains(&"saoma.v1").then_some(&b"saoma.v1"[..]);
+        assert_eq!(chosen, expected, "the gateway selects saoma.v1 and nothing else");
+        Ok(Self(socket))
+    }
+
+    /// The next thing that is no heartbeat.
+    pub async fn hear(&mut self) -> Heard {
+        let heard = async {
+            loop {
+                match self.0.next().await {
+                    Some(Ok(Message::Text(text))) => {
+                        let said: Value = serde_json::from_str(&text).expect("the gateway speaks JSON");
+                        if said["message_type"] != "heartbeat" {
+                            return Heard::Message(said);
+                        }
+                    }
+                    Some(Ok(Message::Close(frame))) => {
+                        return Heard::Closed(frame.map_or(1005, |frame| frame.code.into()));
+                    }
+                    Some(Ok(_)) => {}
+                    Some(Err(_)) | None => return Heard::Closed(1006),
+                }
+            }
+        };
+        tokio::time::timeout(PATIENCE, heard)
+            .await
+            .expect("the gateway says something")
+    }
+
+    /// The next message, which must be of this type.
+    pub async fn expect(&mut self, message_type: &str) -> Value {
+        match self.hear().await {
+            Heard::Message(said) if said["message_type"] == message_type => said,
+            other => panic!("waited for {message_type}, heard {other:?}"),
+        }
+    }
+
+    /// The QR code that comes next.
+    pub async fn code(&mut self) -> Code {
+        let said = self.expect("qrcode_url").await;
+        let text = |field: &str| said[field].as_str().unwrap_or_default().to_owned();
+        Code {
+            content: text("content"),
+            resume: text("resume"),
+        }
+    }
+
+    /// The close that comes next.
+    pub async fn closed(&mut self) -> u16 {
+        match self.hear().await {
+            Heard::Closed(code) => code,
+            Heard::Message(said) => panic!("waited for a close, heard {said}"),
+        }
+    }
+
+    /// Says something.
+    pub async fn say(&mut self, text: &str) {
+        self.send(Message::text(text)).await.expect("the gateway listens");
+    }
+
+    /// Sends a message of any kind.
+    ///
+    /// # Errors
+    /// When the connection is closed.
+    pub async fn send(&mut self, message: Message) -> Result<(), Error> {
+        self.0.send(message).await
+    }
+}

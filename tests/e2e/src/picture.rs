@@ -1,0 +1,142 @@
+//! The phone's camera: it finds the text of a QR code in a picture of the screen, as a person's phone does
+//! between the page and the scan.
+
+use std::io::Cursor;
+
+use png::{ColorType, Decoder, Transformations};
+use rqrr::PreparedImage;
+
+/// Reads the QR code in a PNG file of any colour type; `None` where there is no legible one.
+///
+/// What is transparent is taken for white, as on paper.
+///
+/// # Panics
+/// When `png` is no PNG file.
+#[must_use]
+pub fn scan(png: &[u8]) -> Option<String> {
+    let (width, grey) = greyscale(png);
+    let mut picture =
+        PreparedImage::prepare_from_greyscale(width, grey.len() / width, |x, y| grey[y * width + x]);
+    let grids = picture.detect_grids();
+    grids
+        .iter()
+        .find_map(|grid| grid.decode().ok())
+        .map(|(_, text)| text)
+}
+
+/// The picture's width, and its pixels from black (0) to white, row by row.
+fn greyscale(png: &[u8]) -> (usize, Vec<u8>) {
+    let mut decoder = Decoder::new(Cursor::new(png));
+    decoder.set_transformations(Transformations::normalize_to_color8());
+    let mut reader = decoder.read_info().unwrap();
+    let mut samples = vec![0; reader.output_buffer_size().unwrap()];
+    let frame = reader.next_frame(&mut samples).unwrap();
+    let pixels = samples[..frame.buffer_size()].chunks_exact(frame.color_type.samples());
+    let grey = match frame.color_type {
+        ColorType::Grayscale | ColorType::Indexed => pixels.map(|it| it[0]).collect(),
+        ColorType::GrayscaleAlpha => pixels.map(|it| on_white(it[0], it[1])).collect(),
+        ColorType::Rgb => pixels.map(luminance).collect(),
+        ColorType::Rgba => pixels.map(|it| on_white(luminance(it), it[3])).collect(),
+    };
+    (frame.width as usize, grey)
+}
+
+/// How bright a colour looks, by the weights of ITU-R BT.601 in 256ths.
+fn luminance(pixel: &[u8]) -> u8 {
+    let weighted: u32 = [77, 150, 29]
+        .iter()
+        .zip(pixel)
+        .map(|(weight, &part)| weight * u32::from(part))
+        .sum();
+    u8::try_from(weighted / 256).unwrap_or(u8::MAX)
+}
+
+fn on_white(grey: u8, alpha: u8) -> u8 {
+    let dark = u16::from(u8::MAX - grey) * u16::from(alpha) / u16::from(u8::MAX);
+    u8::MAX - u8::try_from(dark).unwrap_or(u8::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use png::{BitDepth, Encoder};
+
+    use super::*;
+
+    /// The text "saoma" as a QR code of version 1, without its margin.
+    const SAOMA: [&str; 21] = [
+        "#######....#..#######",
+        "#.....#..#....#.....#",
+        "#.###.#.###.#.#.###.#",
+        "#.###.#.#.###.#.###.#",
+        "#.###.#.#...#.#.###.#",
+        "#.....#.####..#.....#",
+        "#######.#.#.#.#######",
+        "........##...........",
+        "#.#####..#.#..#####..",
+        "#.#..#.##.#####...#.#",
+        "##.##.#.###.#.##.###.",
+        "..##......#####..####",
+        ".#.#.###....#..#.....",
+        "........###.#..#.#.##",
+        "#######...##.#..##.#.",
+        "#.....#.##.....#####.",
+        "#.###.#.#..#.#..#..#.",
+        "#.###.#.##.#####.#...",
+        "#.###.#.#.#.#.##.##..",
+        "#.....#..######..##..",
+        "#######.###.#..#...#.",
+    ];
+
+    const MODULE: usize = 5;
+    const MARGIN: usize = 4;
+    const SIDE: usize = MODULE * (21 + 2 * MARGIN);
+
+    fn is_dark(x: usize, y: usize) -> bool {
+        let module = |at: usize| (at / MODULE).checked_sub(MARGIN);
+        let row = module(y).and_then(|y| SAOMA.get(y));
+        row.zip(module(x))
+            .is_some_and(|(row, x)| row.as_bytes().get(x) == Some(&b'#'))
+    }
+
+    fn draw(color: ColorType, depth: BitDepth, ink: &[u8], paper: &[u8]) -> Vec<u8> {
+        let mut file = Vec::new();
+        let side = u32::try_from(SIDE).unwrap();
+        let mut encoder = Encoder::new(&mut file, side, side);
+        encoder.set_color(color);
+        encoder.set_depth(depth);
+        if color == ColorType::Indexed {
+            encoder.set_palette(vec![0, 0, 0, 255, 255, 255]);
+        }
+        let pixels = (0..SIDE * SIDE).flat_map(|at| if is_dark(at % SIDE, at / SIDE) { ink } else { paper });
+        let pixels: Vec<u8> = pixels.copied().collect();
+        let mut writer = encoder.write_header().unwrap();
+        writer.write_image_data(&pixels).unwrap();
+        writer.finish().unwrap();
+        file
+    }
+
+    #[test]
+    fn a_code_is_read_in_every_colour_type() {
+        use BitDepth::{Eight, Sixteen};
+        use ColorType::{Grayscale, GrayscaleAlpha, Indexed, Rgb, Rgba};
+        let pictures: [(_, _, &[u8], &[u8]); 7] = [
+            (Grayscale, Eight, &[0], &[255]),
+            (Grayscale, Sixteen, &[0, 0], &[255, 255]),
+            (GrayscaleAlpha, Eight, &[0, 255], &[0, 0]),
+            (Indexed, Eight, &[0], &[1]),
+            (Rgb, Eight, &[7, 60, 20], &[255, 250, 240]),
+            (Rgba, Eight, &[0, 0, 90, 255], &[0, 0, 0, 0]),
+            (Rgba, Sixteen, &[0, 0, 0, 0, 0, 0, 255, 255], &[255; 8]),
+        ];
+        for (color, depth, ink, paper) in pictures {
+            let read = scan(&draw(color, depth, ink, paper));
+            assert_eq!(read.as_deref(), Some("saoma"), "{color:?} {depth:?}");
+        }
+    }
+
+    #[test]
+    fn nothing_is_read_where_nothing_is() {
+        let blank = draw(ColorType::Grayscale, BitDepth::Eight, &[255], &[255]);
+        assert_eq!(scan(&blank), None);
+    }
+}

@@ -1,0 +1,150 @@
+//! The real programs as processes, started with settings as an operator would, and killed as a machine
+//! would.
+
+use std::collections::HashMap;
+use std::io::{BufRead, BufReader, Read};
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::{Child, Command, ExitStatus, Output, Stdio};
+use std::sync::OnceLock;
+use std::sync::mpsc::{Receiver, channel};
+
+use serde_json::Value;
+
+use crate::page::PATIENCE;
+
+/// The path of one of our programs, which is built first.
+#[must_use]
+pub fn program(name: &str) -> PathBuf {
+    static BUILT: OnceLock<PathBuf> = OnceLock::new();
+    let folder = BUILT.get_or_init(|| {
+        let mut folder = std::env::current_exe().unwrap();
+        while !folder.ends_with("debug") && !folder.ends_with("release") {
+            assert!(folder.pop(), "tests run from cargo's target folder");
+        }
+        let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+        let mut build = Command::new(cargo);
+        build.args([
+            "build",
+            "--quiet",
+            "-p",
+            "ws-gateway",
+            "-p",
+            "callback-service",
+            "-p",
+            "simulator",
+        ]);
+        if folder.ends_with("release") {
+            build.arg("--release");
+        }
+        assert!(build.status().unwrap().success(), "the programs build");
+        folder
+    });
+    folder.join(name)
+}
+
+/// A command of one of our programs, with these settings and nothing else in its environment.
+#[must_use]
+pub fn command(name: &str, settings: &HashMap<&str, String>) -> Command {
+    let mut command = Command::new(program(name));
+    command.env_clear().envs(settings).stdin(Stdio::null());
+    command
+}
+
+/// Runs a program to its end.
+#[must_use]
+pub fn output(name: &str, settings: &HashMap<&str, String>, flags: &[&str]) -> Output {
+    command(name, settings).args(flags).output().unwrap()
+}
+
+/// A running program. Dropping it kills it.
+pub struct Program {
+    child: Child,
+    /// The fields of its line "listening": what it bound.
+    listening: Value,
+    log: Receiver<String>,
+}
+
+impl Program {
+    /// Starts a program and waits until it listens.
+    #[must_use]
+    pub fn start(name: &str, settings: &HashMap<&str, String>) -> Self {
+        let (write, log) = channel();
+        let mut command = command(name, settings);
+        command
+            .env("LOG_FORMAT", "json")
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped());
+        let mut program = Self {
+            child: command.spawn().unwrap(),
+            listening: Value::Null,
+            log,
+        };
+        let lines = BufReader::new(program.child.stderr.take().unwrap()).lines();
+        std::thread::spawn(move || {
+            for line in lines.map_while(Result::ok) {
+                // Nobody may be left to read.
+                let _ = write.send(line);
+            }
+        });
+        while program.listening.is_null() {
+            let line = program
+                .log
+                .recv_timeout(PATIENCE)
+                .unwrap_or_else(|_| panic!("{name} does not listen"));
+            let said: Value = serde_json::from_str(&line).unwrap_or_default();
+            if said["message"] == "listening" {
+                program.listening = said;
+            }
+        }
+        program
+    }
+
+    /// What it bound for `purpose`, as its log names it.
+    #[must_use]
+    pub fn address(&self, purpose: &str) -> SocketAddr {
+        self.listening[purpose].as_str().unwrap().parse().unwrap()
+    }
+
+    /// Kills it, as `kill -9` does.
+    pub fn kill(&mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+
+    /// Asks it to end, as `kill` does, and waits.
+    pub fn terminate(&mut self) -> ExitStatus {
+        let id = self.child.id().to_string();
+        assert!(
+            Command::new("kill")
+                .args(["-TERM", &id])
+                .status()
+                .unwrap()
+                .success()
+        );
+        self.child.wait().unwrap()
+    }
+
+    /// What it has logged until now.
+    #[must_use]
+    pub fn log(&self) -> String {
+        self.log.try_iter().collect::<Vec<_>>().join("\n")
+    }
+}
+
+impl Drop for Program {
+    fn drop(&mut self) {
+        // It may have ended already.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Text that a program wrote.
+#[must_use]
+pub fn text(bytes: &[u8]) -> String {
+    let mut text = String::new();
+    let mut bytes = bytes;
+    bytes.read_to_string(&mut text).unwrap();
+    text
+}
