@@ -20,7 +20,7 @@ use crate::picture;
 
 /// How long a page may take to show what it should: a login takes well under a second, and a busy machine
 /// is many times slower than an idle one.
-const PATIENCE: Duration = Duration::from_secs(20);
+pub const PATIENCE: Duration = Duration::from_secs(20);
 
 /// How often a page is looked at meanwhile.
 const GLANCE: Duration = Duration::from_millis(50);

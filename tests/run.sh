@@ -1,0 +1,62 @@
+#!/usr/bin/env bash
+# Everything there is to check, from a clean checkout: format, lints, documentation, every test.
+# On Debian it installs what is missing; elsewhere it says what to install.
+# The last line is "N passed, N failed"; the exit code is 0 only if everything passed.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+section() { printf '\n== %s (%s s so far)\n' "$1" "$SECONDS"; }
+
+# What the tests need beside Rust: a C compiler for SQLite and the TLS library, and a real browser.
+packages=(gcc libc6-dev chromium chromium-driver fonts-noto-cjk)
+
+section 'tools'
+if ! command -v cargo >/dev/null; then
+    echo 'Rust is missing: install it with rustup, with the components rustfmt and clippy' >&2
+    exit 1
+fi
+cargo fmt --version && cargo clippy --version
+if command -v dpkg-query >/dev/null; then
+    missing=()
+    for package in "${packages[@]}"; do
+        dpkg-query -W -f '${Status}' "$package" 2>/dev/null | grep -q 'ok installed' || missing+=("$package")
+    done
+    if [ ${#missing[@]} -gt 0 ]; then
+        as_root=()
+        [ "$(id -u)" -eq 0 ] || as_root=(sudo)
+        echo "installing: ${missing[*]}"
+        "${as_root[@]}" apt-get update -qq
+        DEBIAN_FRONTEND=noninteractive "${as_root[@]}" apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
+    fi
+else
+    for tool in cc chromium chromedriver; do
+        command -v "$tool" >/dev/null && continue
+        echo "$tool is missing; on Debian it comes with: ${packages[*]}" >&2
+        exit 1
+    done
+fi
+
+section 'format'
+cargo fmt --all --check
+
+section 'lints'
+cargo clippy --locked --workspace --all-targets -- -D warnings
+
+section 'documentation'
+RUSTDOCFLAGS='-D warnings' cargo doc --locked --workspace --no-deps --quiet
+
+section 'tests'
+log=$(mktemp)
+trap 'rm -f "$log"' EXIT
+status=0
+cargo test --locked --workspace --no-fail-fast 2>&1 | tee "$log" || status=$?
+
+section 'result'
+awk -v status="$status" '
+    /^test result:/ { passed += $4; failed += $6 }
+    END {
+        # A test program that did not build or died has no result line of its own.
+        if (status != 0 && failed == 0) failed = 1
+        printf "%d passed, %d failed\n", passed, failed
+    }' "$log"
+exit "$status"
