@@ -39,6 +39,11 @@ pub struct Config {
     #[arg(long, env, default_value = "8s", value_parser = settings::duration)]
     pub callback_drain_time: Duration,
 
+    /// Connections at once. WeChat opens one a push and is answered within 4 s, so the default is hundreds
+    /// of scans a second.
+    #[arg(long, env, default_value_t = 2048)]
+    pub callback_max_connections: usize,
+
     /// How long WeChat is asked for a nickname, which it rarely gives since 2021; 0s does not ask.
     #[arg(long, env, default_value = "1500ms", value_parser = settings::duration)]
     pub callback_user_info_within: Duration,
@@ -193,6 +198,12 @@ impl Config {
                 "more than one gateway needs gateways that share their logins, which this version has not";
             return Err(SettingError::new("CALLBACK_GATEWAY", problem));
         }
+        if !service::listen::PLACES.contains(&self.callback_max_connections) {
+            return Err(SettingError::new(
+                "CALLBACK_MAX_CONNECTIONS",
+                "must be between 1 and 1000000",
+            ));
+        }
         self.account()?;
         self.wechat()?;
         self.notify_key().map(|_| ())
@@ -302,6 +313,11 @@ mod tests {
                 vec!["--callback-drain-time", "8"],
                 secrets(),
                 "CALLBACK_DRAIN_TIME",
+            ),
+            (
+                vec!["--callback-max-connections", "0"],
+                secrets(),
+                "CALLBACK_MAX_CONNECTIONS",
             ),
             (vec!["--wechat-mode", "Plain"], secrets(), "WECHAT_MODE"),
             (

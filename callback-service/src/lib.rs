@@ -36,10 +36,6 @@ use self::push::{Account, Mode, Refusal};
 use self::store::SqliteStore;
 use self::texts::Texts;
 
-/// Connections at once. WeChat opens one a push and we answer within 4 s, so this is hundreds of scans a
-/// second.
-const MAX_CONNECTIONS: usize = 2048;
-
 /// What every request of this service shares.
 pub(crate) struct Callback {
     account: Account,
@@ -175,7 +171,7 @@ impl Server {
             TaskTracker::new(),
         ));
 
-        let accepting = accept_pushes(&callback, pushes, &stop, &tasks);
+        let accepting = accept_pushes(&callback, pushes, config.callback_max_connections, &stop, &tasks);
         tokio::select! {
             failed = accepting => failed?,
             () = stopped => {}
@@ -189,30 +185,25 @@ impl Server {
 async fn accept_pushes(
     callback: &Arc<Callback>,
     listener: TcpListener,
+    most: usize,
     stop: &CancellationToken,
     tasks: &TaskTracker,
 ) -> anyhow::Result<()> {
-    listen::accept(
-        listener,
-        MAX_CONNECTIONS,
-        stop.clone(),
-        tasks.clone(),
-        |accepted| {
-            let (callback, stop) = (Arc::clone(callback), stop.clone());
-            async move {
-                // Too many at once: WeChat gets no answer to this try and makes another.
-                let Accepted {
-                    stream,
-                    peer,
-                    permit: Some(_place),
-                } = accepted
-                else {
-                    return;
-                };
-                web::serve(stream, &stop, |request| routes::route(&callback, request, peer)).await;
-            }
-        },
-    )
+    listen::accept(listener, most, stop.clone(), tasks.clone(), |accepted| {
+        let (callback, stop) = (Arc::clone(callback), stop.clone());
+        async move {
+            // Too many at once: WeChat gets no answer to this try and makes another.
+            let Accepted {
+                stream,
+                peer,
+                permit: Some(_place),
+            } = accepted
+            else {
+                return;
+            };
+            web::serve(stream, &stop, |request| routes::route(&callback, request, peer)).await;
+        }
+    })
     .await
     .context("CALLBACK_LISTEN")
 }

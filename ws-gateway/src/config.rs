@@ -63,6 +63,15 @@ pub struct Config {
     #[arg(long, env, default_value_t = 15_000)]
     pub gateway_max_pages: usize,
 
+    /// Logins in memory at once. One is about a kilobyte, and lives for its time and three minutes: the
+    /// default is more than WeChat's allowance of codes a day, and less than would hurt a small machine.
+    #[arg(long, env, default_value_t = 200_000)]
+    pub gateway_max_logins: usize,
+
+    /// Connections to the internal port at once; a back end should need one.
+    #[arg(long, env, default_value_t = 256)]
+    pub gateway_max_clients: usize,
+
     /// The heading of the login page.
     #[arg(long, env, default_value = "扫码登录")]
     pub gateway_title: String,
@@ -175,8 +184,14 @@ impl Config {
                 "must be between 1s and 28m",
             ));
         }
-        if self.gateway_max_pages == 0 {
-            return Err(SettingError::new("GATEWAY_MAX_PAGES", "must be at least 1"));
+        for (name, limit) in [
+            ("GATEWAY_MAX_PAGES", self.gateway_max_pages),
+            ("GATEWAY_MAX_LOGINS", self.gateway_max_logins),
+            ("GATEWAY_MAX_CLIENTS", self.gateway_max_clients),
+        ] {
+            if !service::listen::PLACES.contains(&limit) {
+                return Err(SettingError::new(name, "must be between 1 and 1000000"));
+            }
         }
         if let Some(logo) = &self.gateway_logo {
             let is_url = ["https://", "http://", "data:image/"]
@@ -261,6 +276,11 @@ mod tests {
             ),
             (vec!["--gateway-drain-time", "soon"], "GATEWAY_DRAIN_TIME"),
             (vec!["--gateway-max-pages", "0"], "GATEWAY_MAX_PAGES"),
+            (vec!["--gateway-max-logins", "many"], "GATEWAY_MAX_LOGINS"),
+            (
+                vec!["--gateway-max-clients", "99999999999"],
+                "GATEWAY_MAX_CLIENTS",
+            ),
             (vec!["--gateway-logo", "logo.png"], "GATEWAY_LOGO"),
             (vec!["--log-format", "xml"], "LOG_FORMAT"),
         ] {

@@ -124,7 +124,7 @@ impl Server {
         })
         .context("WECHAT_API_URL")?;
         let pages = Arc::new(Pages::default());
-        let memory = Arc::new(MemoryLogins::new(Arc::clone(&pages)));
+        let memory = Arc::new(MemoryLogins::new(Arc::clone(&pages), config.gateway_max_logins));
         let gateway = Gateway {
             clients: config.clients()?,
             page: Bytes::from(page::render(
@@ -247,7 +247,7 @@ async fn accept_clients(
     let tasks = gateway.tasks.clone();
     listen::accept(
         listener,
-        notices::MAX_CONNECTIONS,
+        gateway.config.gateway_max_clients,
         accepting.clone(),
         tasks,
         |accepted| {

@@ -31,9 +31,6 @@ const WRITE_WITHIN: Duration = Duration::from_secs(5);
 /// Notices of one connection that are being worked on; then the gateway stops reading from it.
 const IN_FLIGHT: usize = 64;
 
-/// Connections to the internal port at once.
-pub const MAX_CONNECTIONS: usize = 256;
-
 /// Why the gateway ends a connection.
 #[derive(Debug, thiserror::Error)]
 enum End {

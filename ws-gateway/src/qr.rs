@@ -166,7 +166,7 @@ pub fn draw(content: &str) -> String {
     }
 }
 
-/// One bit a pixel: half a kilobyte where an SVG of the same code has four.
+/// One bit a pixel: a kilobyte, where the same code as SVG has ten.
 fn paint(code: &qrcode::QrCode) -> Result<Vec<u8>, png::EncodingError> {
     let modules = code.width();
     let across = modules + 2 * QUIET_ZONE;

@@ -53,7 +53,7 @@ pub(crate) fn gateway_with(failures: u32) -> Gateway {
     Gateway {
         clients: config.clients().unwrap(),
         page: Bytes::new(),
-        logins: Arc::new(MemoryLogins::new(Arc::clone(&pages))),
+        logins: Arc::new(MemoryLogins::new(Arc::clone(&pages), config.gateway_max_logins)),
         pages,
         qr: Arc::new(Codes {
             failures: Mutex::new(failures),

@@ -20,6 +20,10 @@ use tokio_util::task::TaskTracker;
 /// to overflow when as many browsers came at once, and each one dropped waits a second.
 pub const BACKLOG: u32 = 4096;
 
+/// How many places a limit may give: none would refuse everybody, and more than a million is a slip of
+/// the finger.
+pub const PLACES: std::ops::RangeInclusive<usize> = 1..=1_000_000;
+
 /// How long the loop waits when the process is out of descriptors or memory.
 const EXHAUSTED_PAUSE: Duration = Duration::from_millis(100);
 

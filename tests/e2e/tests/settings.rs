@@ -100,3 +100,26 @@ fn a_wrong_setting_ends_the_start_with_one_line_that_names_it() {
         }
     }
 }
+
+#[test]
+fn the_readme_names_every_setting() {
+    let readme = include_str!("../../../README.md");
+    for program in ["ws-gateway", "callback-service"] {
+        let help = text(&output(program, &HashMap::new(), &["--help"]).stdout);
+        // clap writes them as [env: GATEWAY_LISTEN=].
+        let names: Vec<&str> = help
+            .split("[env: ")
+            .skip(1)
+            .filter_map(|rest| rest.split('=').next())
+            .collect();
+        assert!(names.len() > 10, "{names:?}");
+        for name in names {
+            // Texts are listed by their endings.
+            let ending = name.strip_prefix("CALLBACK_TEXT").unwrap_or(name);
+            assert!(
+                readme.contains(&format!("{ending}`")),
+                "README.md does not name {name}"
+            );
+        }
+    }
+}

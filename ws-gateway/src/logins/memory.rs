@@ -12,10 +12,6 @@ use tokio::time::Instant;
 use super::{Logins, NewLogin, Record, Sender, Snapshot, StoreError, right_for};
 use crate::pages::Pages;
 
-/// Logins in memory at once. One is about a kilobyte, and lives for its time and three minutes: this is
-/// more than WeChat's allowance of codes a day, and less than what would hurt a small machine.
-const MAX_LOGINS: usize = 200_000;
-
 /// How often forgotten logins are taken out.
 const SWEEP_EVERY: Duration = Duration::from_secs(10);
 
@@ -25,15 +21,17 @@ pub struct MemoryLogins {
     /// Never held across an await.
     logins: Mutex<HashMap<Scene, Record>>,
     pages: Arc<Pages>,
+    most: usize,
 }
 
 impl MemoryLogins {
-    /// An empty store that wakes `pages`.
+    /// An empty store of at most `most` logins that wakes `pages`.
     #[must_use]
-    pub fn new(pages: Arc<Pages>) -> Self {
+    pub fn new(pages: Arc<Pages>, most: usize) -> Self {
         Self {
             logins: Mutex::default(),
             pages,
+            most,
         }
     }
 
@@ -76,7 +74,7 @@ impl MemoryLogins {
 impl Logins for MemoryLogins {
     fn open(&self, scene: Scene, new: NewLogin, ttl: Duration) -> BoxFuture<'_, Result<(), StoreError>> {
         let mut logins = self.lock();
-        if logins.len() >= MAX_LOGINS {
+        if logins.len() >= self.most {
             return ready(Err(StoreError::Full)).boxed();
         }
         logins.insert(scene, Record::new(new, Instant::now(), ttl));
