@@ -1,6 +1,5 @@
 //! The service's settings: environment variables and equal flags; secrets from the environment or a file.
 
-use std::ffi::OsString;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::str::FromStr;
@@ -141,6 +140,9 @@ impl FromStr for Store {
     }
 }
 
+/// Beyond this a push is no news, and what is remembered of it would only cost memory.
+const LONGEST_AGE: Duration = Duration::from_secs(24 * 3600);
+
 /// How old a push may be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct MaxAge(pub Option<Duration>);
@@ -149,10 +151,12 @@ impl FromStr for MaxAge {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        if text == "off" {
-            Ok(Self(None))
-        } else {
-            settings::duration(text).map(|age| Self(Some(age)))
+        match text {
+            "off" => Ok(Self(None)),
+            _ => match settings::duration(text)? {
+                age if age <= LONGEST_AGE => Ok(Self(Some(age))),
+                _ => Err("at most 1day; off is for replaying recorded pushes".to_owned()),
+            },
         }
     }
 }
@@ -181,13 +185,7 @@ impl Config {
     /// # Errors
     /// As [`Config::read`].
     pub fn of(flags: &[&str], secrets: Secrets) -> Result<Self, NoSettings> {
-        let words = std::iter::once("callback-service")
-            .chain(flags.iter().copied())
-            .map(OsString::from);
-        let config = Self {
-            secrets,
-            ..settings::parse(words)?
-        };
+        let config = Self { secrets, ..settings::parse_flags("callback-service", flags)? };
         config.check()?;
         Ok(config)
     }
@@ -199,10 +197,7 @@ impl Config {
             return Err(SettingError::new("CALLBACK_GATEWAY", problem));
         }
         if !service::listen::PLACES.contains(&self.callback_max_connections) {
-            return Err(SettingError::new(
-                "CALLBACK_MAX_CONNECTIONS",
-                "must be between 1 and 1000000",
-            ));
+            return Err(SettingError::new("CALLBACK_MAX_CONNECTIONS", "must be between 1 and 1000000"));
         }
         self.account()?;
         self.wechat()?;
@@ -227,16 +222,17 @@ impl Config {
         Account::new(settings).map_err(|error| SettingError::new("WeChat's message push settings", error))
     }
 
-    /// How WeChat's API is called.
+    /// A client of WeChat's API.
     ///
     /// # Errors
-    /// When the AppSecret is missing.
-    pub fn wechat(&self) -> Result<wechat::Settings, SettingError> {
-        Ok(wechat::Settings {
+    /// When the AppSecret is missing, or the API's URL is none.
+    pub fn wechat(&self) -> Result<wechat::Client, SettingError> {
+        let settings = wechat::Settings {
             app_id: self.wechat_app_id.clone(),
             app_secret: needed("WECHAT_APP_SECRET", self.secrets.wechat_app_secret.as_ref())?,
             api_url: self.wechat_api_url.clone(),
-        })
+        };
+        wechat::Client::new(settings).map_err(|error| SettingError::new("WECHAT_API_URL", error))
     }
 
     /// The key that proves this service to the gateway.
@@ -250,9 +246,7 @@ impl Config {
 }
 
 fn needed(name: &str, secret: Option<&SecretString>) -> Result<SecretString, SettingError> {
-    secret
-        .cloned()
-        .ok_or_else(|| SettingError::new(name, format!("is not set; set it or {name}_FILE")))
+    secret.cloned().ok_or_else(|| SettingError::new(name, format!("is not set; set it or {name}_FILE")))
 }
 
 #[cfg(test)]
@@ -272,10 +266,7 @@ mod tests {
     }
 
     fn of(flags: &[&str], secrets: Secrets) -> Result<Config, NoSettings> {
-        Config::of(
-            &[&["--wechat-app-id", "wx0123456789abcdef"], flags].concat(),
-            secrets,
-        )
+        Config::of(&[&["--wechat-app-id", "wx0123456789abcdef"], flags].concat(), secrets)
     }
 
     #[test]
@@ -294,80 +285,24 @@ mod tests {
         };
         for (flags, secrets, name) in [
             (vec!["--callback-listen", "8080"], secrets(), "CALLBACK_LISTEN"),
-            (
-                vec!["--callback-gateway", "gateway"],
-                secrets(),
-                "CALLBACK_GATEWAY",
-            ),
-            (
-                vec!["--callback-gateway", "a:1,b:2"],
-                secrets(),
-                "CALLBACK_GATEWAY",
-            ),
-            (
-                vec!["--callback-store", "callback.db"],
-                secrets(),
-                "CALLBACK_STORE",
-            ),
-            (
-                vec!["--callback-drain-time", "8"],
-                secrets(),
-                "CALLBACK_DRAIN_TIME",
-            ),
-            (
-                vec!["--callback-max-connections", "0"],
-                secrets(),
-                "CALLBACK_MAX_CONNECTIONS",
-            ),
+            (vec!["--callback-gateway", "gateway"], secrets(), "CALLBACK_GATEWAY"),
+            (vec!["--callback-gateway", "a:1,b:2"], secrets(), "CALLBACK_GATEWAY"),
+            (vec!["--callback-store", "callback.db"], secrets(), "CALLBACK_STORE"),
+            (vec!["--callback-drain-time", "8"], secrets(), "CALLBACK_DRAIN_TIME"),
+            (vec!["--callback-max-connections", "0"], secrets(), "CALLBACK_MAX_CONNECTIONS"),
             (vec!["--wechat-mode", "Plain"], secrets(), "WECHAT_MODE"),
-            (
-                vec!["--wechat-push-max-age", "never"],
-                secrets(),
-                "WECHAT_PUSH_MAX_AGE",
-            ),
-            (
-                vec!["--callback-text-greeting", ""],
-                secrets(),
-                "CALLBACK_TEXT_GREETING",
-            ),
+            (vec!["--wechat-push-max-age", "never"], secrets(), "WECHAT_PUSH_MAX_AGE"),
+            (vec!["--callback-text-greeting", ""], secrets(), "CALLBACK_TEXT_GREETING"),
             (vec![], without(|secrets| secrets.notify_key = None), "NOTIFY_KEY"),
-            (
-                vec![],
-                without(|secrets| secrets.notify_key = Some("short".into())),
-                "NOTIFY_KEY",
-            ),
-            (
-                vec![],
-                without(|secrets| secrets.wechat_token = None),
-                "WECHAT_TOKEN",
-            ),
-            (
-                vec![],
-                without(|secrets| secrets.wechat_token = Some("x!".into())),
-                "WECHAT_TOKEN",
-            ),
-            (
-                vec![],
-                without(|secrets| secrets.wechat_aes_key = None),
-                "WECHAT_AES_KEY",
-            ),
-            (
-                vec![],
-                without(|secrets| secrets.wechat_aes_key = Some("short".into())),
-                "WECHAT_AES_KEY",
-            ),
-            (
-                vec![],
-                without(|secrets| secrets.wechat_app_secret = None),
-                "WECHAT_APP_SECRET",
-            ),
+            (vec![], without(|secrets| secrets.notify_key = Some("short".into())), "NOTIFY_KEY"),
+            (vec![], without(|secrets| secrets.wechat_token = None), "WECHAT_TOKEN"),
+            (vec![], without(|secrets| secrets.wechat_token = Some("x!".into())), "WECHAT_TOKEN"),
+            (vec![], without(|secrets| secrets.wechat_aes_key = None), "WECHAT_AES_KEY"),
+            (vec![], without(|secrets| secrets.wechat_aes_key = Some("short".into())), "WECHAT_AES_KEY"),
+            (vec![], without(|secrets| secrets.wechat_app_secret = None), "WECHAT_APP_SECRET"),
         ] {
             let error = of(&flags, secrets).unwrap_err();
-            assert!(
-                error.text.to_uppercase().replace('-', "_").contains(name),
-                "{flags:?}: {}",
-                error.text
-            );
+            assert!(error.text.to_uppercase().replace('-', "_").contains(name), "{flags:?}: {}", error.text);
             assert!(!error.text.contains('\n'), "{}", error.text);
             assert_eq!(error.code, settings::EXIT_USAGE);
         }

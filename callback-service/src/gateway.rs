@@ -30,8 +30,10 @@ pub async fn ask(
                 perhaps = true;
                 AGAIN
             }
-            // Of an earlier sending these say nothing.
-            Ok(answer) if perhaps && matches!(answer.status, Status::Forbidden | Status::Bad) => {
+            // Of an earlier sending these say nothing; a gateway that has lost its memory knows no login.
+            Ok(answer)
+                if perhaps && matches!(answer.status, Status::Forbidden | Status::Bad | Status::Unknown) =>
+            {
                 return Err(NoAnswer::Unknown);
             }
             Ok(answer) => return Ok(answer),
@@ -39,11 +41,7 @@ pub async fn ask(
             Err(_) => return Err(NoAnswer::Unknown),
         };
         if Instant::now() + wait >= deadline {
-            return Err(if perhaps {
-                NoAnswer::Unknown
-            } else {
-                NoAnswer::NotSent
-            });
+            return Err(if perhaps { NoAnswer::Unknown } else { NoAnswer::NotSent });
         }
         sleep(wait).await;
     }

@@ -21,9 +21,10 @@ use std::sync::Arc;
 use anyhow::Context;
 use http::StatusCode;
 use protocol::Client;
+use service::admin;
 use service::http::{self as web, Answer};
 use service::listen::{self, Accepted};
-use service::{admin, stop};
+use service::stop::Drain;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -48,15 +49,9 @@ pub(crate) struct Callback {
 impl Callback {
     /// Refuses a push: undifferentiated outwards, by its stage in the log.
     fn refuse(&self, refusal: Refusal, peer: SocketAddr) -> Answer {
-        self.metrics
-            .refused
-            .get_or_create(&[("stage", refusal.stage())])
-            .inc();
+        self.metrics.refused.get_or_create(&[("stage", refusal.stage())]).inc();
         tracing::warn!(%peer, stage = refusal.stage(), "a push was refused: {refusal}");
-        web::text(
-            StatusCode::from_u16(refusal.status()).unwrap_or(StatusCode::FORBIDDEN),
-            "",
-        )
+        web::text(StatusCode::from_u16(refusal.status()).unwrap_or(StatusCode::FORBIDDEN), "")
     }
 }
 
@@ -89,7 +84,7 @@ impl Server {
         Ok(Self {
             account: config.account()?,
             store: SqliteStore::open(path)?,
-            wechat: wechat::Client::new(config.wechat()?).context("WECHAT_API_URL")?,
+            wechat: config.wechat()?,
             pushes: listen::bind("CALLBACK_LISTEN", config.callback_listen)?,
             admin: listen::bind("CALLBACK_ADMIN_LISTEN", config.callback_admin_listen)?,
             config,
@@ -101,10 +96,7 @@ impl Server {
     /// # Errors
     /// When the operating system does not say.
     pub fn addresses(&self) -> anyhow::Result<Addresses> {
-        Ok(Addresses {
-            pushes: self.pushes.local_addr()?,
-            admin: self.admin.local_addr()?,
-        })
+        Ok(Addresses { pushes: self.pushes.local_addr()?, admin: self.admin.local_addr()? })
     }
 
     /// Serves until `stopped`, then finishes the pushes in hand; says whether they ended within the drain
@@ -113,14 +105,7 @@ impl Server {
     /// # Errors
     /// When a listening socket itself fails.
     pub async fn run(self, stopped: impl Future<Output = ()>) -> anyhow::Result<bool> {
-        let Self {
-            config,
-            account,
-            store,
-            wechat,
-            pushes,
-            admin,
-        } = self;
+        let Self { config, account, store, wechat, pushes, admin } = self;
         if config.wechat_mode == Mode::Plaintext {
             tracing::warn!(
                 "plaintext mode: WeChat's signature does not cover what a push says; use safe mode outside of tests"
@@ -129,56 +114,42 @@ impl Server {
         let gateway = Client::start(protocol::client::Settings {
             name: "callback".to_owned(),
             key: config.notify_key()?,
-            addresses: config
-                .callback_gateway
-                .iter()
-                .map(|address| address.0.clone())
-                .collect(),
+            addresses: config.callback_gateway.iter().map(|address| address.0.clone()).collect(),
         });
-        let (tasks, stop, ended) = (
-            TaskTracker::new(),
-            CancellationToken::new(),
-            CancellationToken::new(),
-        );
+        let drain = Drain::new(config.callback_drain_time);
+        // The admin port answers until the very end.
+        let ended = CancellationToken::new();
         let _end = ended.clone().drop_guard();
         let within = config.callback_user_info_within;
-        let logins = Logins::new(gateway.clone(), wechat, Arc::new(store), within, tasks.clone());
+        let logins = Logins::new(gateway.clone(), wechat, Arc::new(store), within, drain.tasks().clone());
         let one_body = match (config.wechat_mode, config.wechat_push_max_age.0) {
             (Mode::Plaintext, Some(max_age)) => Some(OneBody::new(max_age)),
             _ => None,
         };
         let (texts, metrics) = (config.texts.clone(), Metrics::default());
-        let callback = Arc::new(Callback {
-            account,
-            one_body,
-            logins,
-            texts,
-            metrics,
-        });
+        let callback = Arc::new(Callback { account, one_body, logins, texts, metrics });
 
-        let stopping = stop.clone();
+        let leaving = drain.leaving().clone();
         let ready: admin::Readiness = Arc::new(move || match () {
-            () if stopping.is_cancelled() => Err("draining".to_owned()),
+            () if leaving.is_cancelled() => Err("draining".to_owned()),
             () if !gateway.is_connected() => Err("no connection to the gateway".to_owned()),
             () => Ok(()),
         });
         let registry = callback.metrics.registry();
-        let operators = tokio::spawn(admin::serve(
-            admin,
-            registry,
-            ready,
-            ended.clone(),
-            TaskTracker::new(),
-        ));
-
-        let accepting = accept_pushes(&callback, pushes, config.callback_max_connections, &stop, &tasks);
+        let operators = admin::serve(admin, registry, ready, ended.clone(), TaskTracker::new());
+        let serving = async {
+            let pushes = accept_pushes(&callback, pushes, config.callback_max_connections, &drain);
+            let draining = async {
+                drain.begin_when(stopped).await;
+                Ok(())
+            };
+            tokio::try_join!(pushes, draining)?;
+            Ok(drain.finish().await)
+        };
         tokio::select! {
-            failed = accepting => failed?,
-            () = stopped => {}
+            served = serving => served,
+            failed = operators => failed.context("CALLBACK_ADMIN_LISTEN").map(|()| false),
         }
-        let clean = stop::drain(&stop, &tasks, config.callback_drain_time).await;
-        operators.abort();
-        Ok(clean)
     }
 }
 
@@ -186,22 +157,19 @@ async fn accept_pushes(
     callback: &Arc<Callback>,
     listener: TcpListener,
     most: usize,
-    stop: &CancellationToken,
-    tasks: &TaskTracker,
+    drain: &Drain,
 ) -> anyhow::Result<()> {
-    listen::accept(listener, most, stop.clone(), tasks.clone(), |accepted| {
-        let (callback, stop) = (Arc::clone(callback), stop.clone());
+    listen::accept(listener, most, drain.closed().clone(), drain.tasks().clone(), |accepted| {
+        let (callback, stop) = (Arc::clone(callback), drain.closed().clone());
         async move {
-            // Too many at once: WeChat gets no answer to this try and makes another.
-            let Accepted {
-                stream,
-                peer,
-                permit: Some(_place),
-            } = accepted
-            else {
-                return;
-            };
-            web::serve(stream, &stop, |request| routes::route(&callback, request, peer)).await;
+            let Accepted { stream, peer, permit } = accepted;
+            match permit {
+                Some(_place) => {
+                    web::serve(stream, &stop, |request| routes::route(&callback, request, peer)).await;
+                }
+                // WeChat makes another try.
+                None => web::refuse(stream, &stop).await,
+            }
         }
     })
     .await

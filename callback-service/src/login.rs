@@ -59,11 +59,11 @@ impl Logins {
         })
     }
 
-    /// Logs a person in, or waits for the task that already does, and gives what the phone is told.
+    /// Logs a person in, or waits for the task that already does, and gives what the phone is told, in
+    /// time after the push has `arrived`.
     ///
     /// Dropping the future does not stop the task.
-    pub async fn log_in(self: &Arc<Self>, scan: Scan) -> Outcome {
-        let arrived = Instant::now();
+    pub async fn log_in(self: &Arc<Self>, scan: Scan, arrived: Instant) -> Outcome {
         let Some(mut outcome) = self.join(scan, arrived) else {
             // An earlier push of the same scan may have recorded an end.
             return Outcome::Look;
@@ -107,31 +107,25 @@ impl Logins {
 
     async fn run(&self, scan: &Scan, arrived: Instant) -> Outcome {
         let before = self.in_time(self.store.recall(scan)).await;
-        let attempted = match before {
+        // What the phone may be told when this attempt has recorded nothing, and when the gateway does not
+        // know the login: it may have recorded an earlier attempt and forgotten it since.
+        let (nothing, unknown) = match before {
             Ok(Memory::Recorded(recorded)) => return logged_in(recorded),
-            Ok(Memory::Attempted) => true,
-            Ok(Memory::Nothing) => false,
+            Ok(Memory::Nothing) => (Outcome::TryAgain, Outcome::Expired),
+            Ok(Memory::LongAgo) => (Outcome::Look, Outcome::Expired),
+            Ok(Memory::Attempted) => (Outcome::Look, Outcome::Look),
             Err(error) => {
                 tracing::error!("{error}");
-                true
+                (Outcome::Look, Outcome::Look)
             }
-        };
-        // As far as the phone may be told when it is clear that this attempt has recorded nothing.
-        let nothing = if attempted {
-            Outcome::Look
-        } else {
-            Outcome::TryAgain
         };
 
         let nickname = self.ask_nickname(&scan.openid);
-        let claim = Notice::Claim {
-            scene: scan.scene,
-            by: scan.openid.clone(),
-            number: None,
-        };
+        let claim = Notice::Claim { scene: scan.scene, by: scan.openid.clone(), number: None };
         match gateway::ask(&self.gateway, &claim, arrived + self.times.claim, false).await {
             // A claim is no end: whether it was recorded or not, nobody is logged in by it.
             Err(_) => return nothing,
+            Ok(answer) if answer.status == Status::Unknown => return unknown,
             Ok(answer) => match self.after_claim(scan, answer, arrived).await {
                 Some(Outcome::TryAgain) => return nothing,
                 Some(outcome) => return outcome,
@@ -147,7 +141,8 @@ impl Logins {
         match self.scan(scan, nickname.clone(), arrived).await {
             Ok(answer) => match answer.status {
                 Status::Delivered | Status::Stored => self.count(scan, nickname).await,
-                Status::Unknown | Status::Expired => Outcome::Expired,
+                Status::Unknown => unknown,
+                Status::Expired => Outcome::Expired,
                 Status::Taken if answer.state == Some(State::Denied) => Outcome::Denied,
                 Status::Taken => Outcome::Taken,
                 _ => misunderstood(&answer, nothing),
@@ -161,7 +156,7 @@ impl Logins {
     async fn after_claim(&self, scan: &Scan, answer: Answer, arrived: Instant) -> Option<Outcome> {
         match answer.status {
             Status::Delivered | Status::Stored => {}
-            Status::Unknown | Status::Expired => return Some(Outcome::Expired),
+            Status::Expired => return Some(Outcome::Expired),
             Status::Taken => return Some(Outcome::Taken),
             _ => return Some(misunderstood(&answer, Outcome::TryAgain)),
         }
@@ -177,10 +172,7 @@ impl Logins {
     }
 
     async fn deny(&self, scan: &Scan, arrived: Instant) -> Outcome {
-        let deny = Notice::Deny {
-            scene: scan.scene,
-            by: Some(scan.openid.clone()),
-        };
+        let deny = Notice::Deny { scene: scan.scene, by: Some(scan.openid.clone()) };
         match gateway::ask(&self.gateway, &deny, arrived + self.times.scan, false).await {
             Ok(answer) if answer.status.is_recorded() => Outcome::UnknownSite,
             Ok(answer) if matches!(answer.status, Status::Unknown | Status::Expired) => Outcome::Expired,
@@ -198,12 +190,7 @@ impl Logins {
         arrived: Instant,
     ) -> Result<Answer, NoAnswer> {
         let by = Some(scan.openid.clone());
-        let notice = Notice::Scan {
-            scene: scan.scene,
-            nickname,
-            code: None,
-            by,
-        };
+        let notice = Notice::Scan { scene: scan.scene, nickname, code: None, by };
         match gateway::ask(&self.gateway, &notice, arrived + self.times.scan, false).await {
             Err(NoAnswer::Unknown) => {
                 gateway::ask(&self.gateway, &notice, arrived + self.times.clear, true).await
@@ -217,11 +204,7 @@ impl Logins {
             Ok(recorded) => logged_in(recorded),
             Err(error) => {
                 tracing::error!("a login is recorded but not counted: {error}");
-                Outcome::LoggedIn {
-                    first: scan.first,
-                    nickname,
-                    count: None,
-                }
+                Outcome::LoggedIn { first: scan.first, nickname, count: None }
             }
         }
     }
@@ -262,28 +245,14 @@ impl Logins {
 }
 
 fn logged_in(recorded: Recorded) -> Outcome {
-    let Recorded {
-        first,
-        nickname,
-        count,
-    } = recorded;
-    Outcome::LoggedIn {
-        first,
-        nickname,
-        count: Some(count),
-    }
+    let Recorded { first, nickname, count } = recorded;
+    Outcome::LoggedIn { first, nickname, count: Some(count) }
 }
 
 /// `forbidden` and `bad` are faults of the settings or of ours. They record nothing.
 fn misunderstood(answer: &Answer, nothing: Outcome) -> Outcome {
-    let (status, message) = (
-        answer.status.as_str(),
-        answer.message.as_deref().unwrap_or_default(),
-    );
-    tracing::error!(
-        status,
-        "the gateway did not take a notice: {message:?}; check the client's rights"
-    );
+    let (status, message) = (answer.status.as_str(), answer.message.as_deref().unwrap_or_default());
+    tracing::error!(status, "the gateway did not take a notice: {message:?}; check the client's rights");
     nothing
 }
 

@@ -7,12 +7,7 @@ use callback_service::config::Config;
 use service::process;
 
 fn main() -> ExitCode {
-    process::run(
-        "callback-service",
-        Config::read(),
-        |config| config.log_format,
-        serve,
-    )
+    process::run("callback-service", Config::read(), |config| config.log_format, serve)
 }
 
 async fn serve(config: Config) -> anyhow::Result<bool> {

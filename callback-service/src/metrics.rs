@@ -22,11 +22,7 @@ impl Metrics {
     pub fn registry(&self) -> Registry {
         let mut registry = Registry::with_prefix("callback");
         registry.register("scans", "Scans by what the phone was told", self.scans.clone());
-        registry.register(
-            "refused",
-            "Refused pushes by the check that failed",
-            self.refused.clone(),
-        );
+        registry.register("refused", "Refused pushes by the check that failed", self.refused.clone());
         registry
     }
 }

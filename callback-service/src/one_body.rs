@@ -31,10 +31,7 @@ impl OneBody {
     /// `max_age` is how far a push's timestamp may be from now; a signature lives for twice that.
     #[must_use]
     pub fn new(max_age: Duration) -> Self {
-        Self {
-            seen: Mutex::default(),
-            kept: max_age * 2,
-        }
+        Self { seen: Mutex::default(), kept: max_age * 2 }
     }
 
     /// Whether `signature` may come with `body`: it is new, or it came with the same body before. When no
@@ -66,10 +63,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_signature_comes_with_one_body_for_as_long_as_it_could_be_fresh() {
         let rule = OneBody::new(Duration::from_secs(300));
-        assert!(
-            rule.admits("s", b"one") && rule.admits("s", b"one"),
-            "a repeat is a repeat"
-        );
+        assert!(rule.admits("s", b"one") && rule.admits("s", b"one"), "a repeat is a repeat");
         assert!(!rule.admits("s", b"two"));
         assert!(rule.admits("t", b"two"));
         tokio::time::advance(Duration::from_secs(599)).await;

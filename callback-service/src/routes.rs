@@ -4,22 +4,25 @@
 //! believed is always answered 200: with words, or empty for what we do not use.
 
 use std::net::SocketAddr;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use http::{Method, Request, StatusCode};
 use hyper::body::Incoming;
 use protocol::Scene;
+use service::clock;
 use service::http::{self as web, Answer};
+use tokio::time::Instant;
 
 use crate::Callback;
 use crate::push::{self, Kind, MAX_BODY, Push, Query, Refusal};
 use crate::store::Scan;
 
 /// A push's body must have come within this; WeChat gives up after 5 s in all.
-const BODY_WITHIN: Duration = Duration::from_secs(3);
+const BODY_WITHIN: Duration = Duration::from_millis(1500);
 
 /// Answers one request.
 pub(crate) async fn route(callback: &Callback, request: Request<Incoming>, peer: SocketAddr) -> Answer {
+    let arrived = Instant::now();
     if request.uri().path() != "/wechat" {
         return web::text(StatusCode::NOT_FOUND, "WeChat's pushes come to /wechat\n");
     }
@@ -32,27 +35,28 @@ pub(crate) async fn route(callback: &Callback, request: Request<Incoming>, peer:
         Method::POST => match web::read_body(request.into_body(), MAX_BODY, BODY_WITHIN).await {
             Err(web::BodyError::TooLarge) => callback.refuse(Refusal::TooLarge, peer),
             Err(error) => {
-                tracing::warn!(%peer, "a push was not read: {error}");
+                callback.metrics.refused.get_or_create(&[("stage", "body")]).inc();
+                tracing::warn!(%peer, stage = "body", "a push was not read: {error}");
                 web::text(error.status(), "")
             }
             Ok(body) => match believe(callback, &raw, &body) {
-                Ok(push) => answer(callback, push).await,
+                Ok(push) => answer(callback, push, arrived).await,
                 Err(refusal) => callback.refuse(refusal, peer),
             },
         },
-        _ => web::text(StatusCode::METHOD_NOT_ALLOWED, "GET and POST only\n"),
+        _ => web::method_not_allowed("GET, POST"),
     }
 }
 
 fn verify(callback: &Callback, raw: &str) -> Result<String, Refusal> {
-    let echo = callback.account.verify_url(&Query::parse(raw)?, now())?;
+    let echo = callback.account.verify_url(&Query::parse(raw)?, clock::unix_now())?;
     tracing::info!("WeChat has verified the address");
     Ok(echo)
 }
 
 fn believe(callback: &Callback, raw: &str, body: &[u8]) -> Result<Push, Refusal> {
     let query = Query::parse(raw)?;
-    let push = callback.account.open(&query, body, now())?;
+    let push = callback.account.open(&query, body, clock::unix_now())?;
     match &callback.one_body {
         Some(rule) if push.sealed.is_none() && !rule.admits(query.signature(), body) => {
             Err(Refusal::Signature)
@@ -62,10 +66,10 @@ fn believe(callback: &Callback, raw: &str, body: &[u8]) -> Result<Push, Refusal>
 }
 
 /// What a believed push does, and the words that go back.
-async fn answer(callback: &Callback, push: Push) -> Answer {
+async fn answer(callback: &Callback, push: Push, arrived: Instant) -> Answer {
     let words = match &push.kind {
-        Kind::Subscribe { key: Some(key) } => scanned(callback, &push, key, true).await,
-        Kind::Scan { key } => scanned(callback, &push, key, false).await,
+        Kind::Subscribe { key: Some(key) } => scanned(callback, &push, key, true, arrived).await,
+        Kind::Scan { key } => scanned(callback, &push, key, false, arrived).await,
         Kind::Unsubscribe => {
             callback.logins.forget(&push.from, push.created_at).await;
             None
@@ -80,7 +84,7 @@ async fn answer(callback: &Callback, push: Push) -> Answer {
     match words {
         None => web::text(StatusCode::OK, ""),
         Some(words) => {
-            let now = now();
+            let now = clock::unix_now();
             let created_at = i64::try_from(now).unwrap_or(i64::MAX);
             let xml = push::text(&push.from, &push.to, created_at, &words);
             let body = callback.account.answer(&push, &xml, now);
@@ -90,30 +94,21 @@ async fn answer(callback: &Callback, push: Push) -> Answer {
 }
 
 /// A scan whose key has not a scene's form belongs to somebody else's QR code.
-async fn scanned(callback: &Callback, push: &Push, key: &str, first: bool) -> Option<String> {
+async fn scanned(
+    callback: &Callback,
+    push: &Push,
+    key: &str,
+    first: bool,
+    arrived: Instant,
+) -> Option<String> {
     let Ok(scene) = key.parse::<Scene>() else {
         if key == "0" {
             tracing::warn!("a scan of scene 0: some program makes QR codes without the inner scene object");
         }
         return None;
     };
-    let scan = Scan {
-        scene,
-        openid: push.from.clone(),
-        first,
-        created_at: push.created_at,
-    };
-    let outcome = callback.logins.log_in(scan).await;
-    callback
-        .metrics
-        .scans
-        .get_or_create(&[("told", outcome.name())])
-        .inc();
+    let scan = Scan { scene, openid: push.from.clone(), first, created_at: push.created_at };
+    let outcome = callback.logins.log_in(scan, arrived).await;
+    callback.metrics.scans.get_or_create(&[("told", outcome.name())]).inc();
     Some(callback.texts.words(&outcome))
-}
-
-fn now() -> u64 {
-    SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .map_or(0, |since| since.as_secs())
 }

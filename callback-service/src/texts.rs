@@ -101,15 +101,9 @@ impl Texts {
     #[must_use]
     pub fn words(&self, outcome: &Outcome) -> String {
         match outcome {
-            Outcome::LoggedIn {
-                first,
-                nickname,
-                count,
-            } => fill(
-                if *first { &self.first } else { &self.follower },
-                nickname.as_deref(),
-                *count,
-            ),
+            Outcome::LoggedIn { first, nickname, count } => {
+                fill(if *first { &self.first } else { &self.follower }, nickname.as_deref(), *count)
+            }
             Outcome::Expired => self.expired.clone(),
             Outcome::Taken => self.taken.clone(),
             Outcome::Denied => self.denied.clone(),
@@ -121,15 +115,13 @@ impl Texts {
 }
 
 fn fill(template: &str, nickname: Option<&str>, count: Option<u32>) -> String {
-    let lines = template
-        .lines()
-        .filter(|line| count.is_some() || !line.contains("{count}"));
+    let needs_count = |line: &str| line.contains("{count}");
+    // A text of which nothing would be left keeps its words and loses the number alone.
+    let keep_all = count.is_some() || template.lines().all(needs_count);
+    let lines = template.lines().filter(|line| keep_all || !needs_count(line));
     // The count first, so that a nickname that says {count} stays what it is.
     let count = count.map(|count| count.to_string()).unwrap_or_default();
-    let text = lines
-        .map(|line| line.replace("{count}", &count))
-        .collect::<Vec<_>>()
-        .join("\n");
+    let text = lines.map(|line| line.replace("{count}", &count)).collect::<Vec<_>>().join("\n");
     match nickname {
         Some(name) => text.replace("{name}", name),
         None => ["{name}，", "{name}, ", "{name},", "{name} ", "{name}"]
@@ -140,11 +132,7 @@ fn fill(template: &str, nickname: Option<&str>, count: Option<u32>) -> String {
 
 /// An environment file has no line breaks.
 fn text(setting: &str) -> Result<String, &'static str> {
-    if setting.trim().is_empty() {
-        Err("must not be empty")
-    } else {
-        Ok(setting.replace("\\n", "\n"))
-    }
+    if setting.trim().is_empty() { Err("must not be empty") } else { Ok(setting.replace("\\n", "\n")) }
 }
 
 #[cfg(test)]
@@ -166,33 +154,17 @@ mod tests {
     }
 
     fn logged_in(first: bool, nickname: Option<&str>, count: Option<u32>) -> Outcome {
-        Outcome::LoggedIn {
-            first,
-            nickname: nickname.map(str::to_owned),
-            count,
-        }
+        Outcome::LoggedIn { first, nickname: nickname.map(str::to_owned), count }
     }
 
     #[test]
     fn the_originals_words_with_and_without_a_nickname() {
         let texts = texts(&[]);
         let words = |first, nickname, count| texts.words(&logged_in(first, nickname, count));
-        assert_eq!(
-            words(true, Some("阿狸"), Some(1)),
-            "阿狸，登录成功！\n这是你第1次登录，玩的开心！"
-        );
-        assert_eq!(
-            words(false, Some("阿狸"), Some(12)),
-            "阿狸，欢迎回来！\n这是你第12次登录，玩的开心！"
-        );
-        assert_eq!(
-            words(true, None, Some(1)),
-            "登录成功！\n这是你第1次登录，玩的开心！"
-        );
-        assert_eq!(
-            words(false, None, Some(2)),
-            "欢迎回来！\n这是你第2次登录，玩的开心！"
-        );
+        assert_eq!(words(true, Some("阿狸"), Some(1)), "阿狸，登录成功！\n这是你第1次登录，玩的开心！");
+        assert_eq!(words(false, Some("阿狸"), Some(12)), "阿狸，欢迎回来！\n这是你第12次登录，玩的开心！");
+        assert_eq!(words(true, None, Some(1)), "登录成功！\n这是你第1次登录，玩的开心！");
+        assert_eq!(words(false, None, Some(2)), "欢迎回来！\n这是你第2次登录，玩的开心！");
         assert_eq!(words(true, Some("阿狸"), None), "阿狸，登录成功！");
         let tricky = words(true, Some("{count}{name}"), Some(3));
         assert_eq!(tricky, "{count}{name}，登录成功！\n这是你第3次登录，玩的开心！");
@@ -209,25 +181,18 @@ mod tests {
             Outcome::TryAgain,
             Outcome::Look,
         ];
-        let words = others
-            .iter()
-            .map(|outcome| texts.words(outcome))
-            .chain([texts.greeting.clone()]);
+        let words = others.iter().map(|outcome| texts.words(outcome)).chain([texts.greeting.clone()]);
         for words in words {
-            assert!(
-                !words.contains("登录成功") && !words.contains("欢迎回来"),
-                "{words}"
-            );
+            assert!(!words.contains("登录成功") && !words.contains("欢迎回来"), "{words}");
         }
     }
 
     #[test]
     fn texts_are_settings() {
         let texts = texts(&["--callback-text-first", "Hi {name},\\nlogin {count}"]);
-        assert_eq!(
-            texts.words(&logged_in(true, Some("Li"), Some(7))),
-            "Hi Li,\nlogin 7"
-        );
+        assert_eq!(texts.words(&logged_in(true, Some("Li"), Some(7))), "Hi Li,\nlogin 7");
         assert_eq!(texts.words(&logged_in(true, None, Some(7))), "Hi \nlogin 7");
+        let one_line = self::texts(&["--callback-text-first", "login {count}"]);
+        assert_eq!(one_line.words(&logged_in(true, None, None)), "login ", "never an empty reply");
     }
 }

@@ -22,9 +22,7 @@ fn group<'a>(vectors: &'a Value, name: &str) -> &'a [Value] {
 }
 
 fn string<'a>(value: &'a Value, name: &str) -> &'a str {
-    value[name]
-        .as_str()
-        .unwrap_or_else(|| panic!("{name} in {value}"))
+    value[name].as_str().unwrap_or_else(|| panic!("{name} in {value}"))
 }
 
 fn optional(value: &Value, name: &str) -> Option<String> {
@@ -34,10 +32,7 @@ fn optional(value: &Value, name: &str) -> Option<String> {
 /// The account of a vector, with its original id checked and the freshness window on.
 fn account(vectors: &Value, vector: &Value) -> Account {
     let id = string(vector, "account");
-    let account = group(vectors, "accounts")
-        .iter()
-        .find(|account| string(account, "id") == id)
-        .unwrap();
+    let account = group(vectors, "accounts").iter().find(|account| string(account, "id") == id).unwrap();
     Account::new(Settings {
         mode: string(account, "mode").parse().unwrap(),
         app_id: string(account, "appid").to_owned(),
@@ -72,12 +67,7 @@ fn body(vector: &Value) -> Vec<u8> {
             .repeat(recipe[count].as_u64().unwrap_or_default().try_into().unwrap())
     };
     let middle = recipe["middle"].as_str().unwrap_or_default();
-    let parts = [
-        string(recipe, "prefix"),
-        &times("repeat", "count"),
-        middle,
-        &times("repeat2", "count2"),
-    ];
+    let parts = [string(recipe, "prefix"), &times("repeat", "count"), middle, &times("repeat2", "count2")];
     (parts.concat() + string(recipe, "suffix")).into_bytes()
 }
 
@@ -96,16 +86,10 @@ fn expected_kind(parsed: &Value) -> Kind {
         };
     }
     match string(parsed, "event") {
-        "subscribe" => Kind::Subscribe {
-            key: optional(parsed, "scene"),
-        },
-        "SCAN" => Kind::Scan {
-            key: optional(parsed, "scene").unwrap(),
-        },
+        "subscribe" => Kind::Subscribe { key: optional(parsed, "scene") },
+        "SCAN" => Kind::Scan { key: optional(parsed, "scene").unwrap() },
         "unsubscribe" => Kind::Unsubscribe,
-        other => Kind::OtherEvent {
-            name: other.to_owned(),
-        },
+        other => Kind::OtherEvent { name: other.to_owned() },
     }
 }
 
@@ -159,12 +143,8 @@ fn encrypted_replies_are_the_same_byte_for_byte() {
     let group = group(&vectors, "encrypted_replies");
     let contents = ["登录成功 ✅\nd0Hix", "x]]>y"];
     for (vector, content) in group.iter().zip(contents) {
-        let plain = text(
-            "o9PJdoEsCLEG-eCMbo0IkN6RVwJ0",
-            original_id(&vectors, vector),
-            1_767_974_171,
-            content,
-        );
+        let plain =
+            text("o9PJdoEsCLEG-eCMbo0IkN6RVwJ0", original_id(&vectors, vector), 1_767_974_171, content);
         assert_eq!(plain, string(vector, "plaintext"));
         let salt = Salt {
             random: decode_hex(string(vector, "random_hex")).try_into().unwrap(),
@@ -179,18 +159,12 @@ fn encrypted_replies_are_the_same_byte_for_byte() {
 
 fn original_id<'a>(vectors: &'a Value, vector: &Value) -> &'a str {
     let id = string(vector, "account");
-    let account = group(vectors, "accounts")
-        .iter()
-        .find(|account| string(account, "id") == id)
-        .unwrap();
+    let account = group(vectors, "accounts").iter().find(|account| string(account, "id") == id).unwrap();
     string(account, "original_id")
 }
 
 fn decode_hex(text: &str) -> Vec<u8> {
-    (0..text.len())
-        .step_by(2)
-        .map(|at| u8::from_str_radix(&text[at..at + 2], 16).unwrap())
-        .collect()
+    (0..text.len()).step_by(2).map(|at| u8::from_str_radix(&text[at..at + 2], 16).unwrap()).collect()
 }
 
 /// What we decided where the vectors leave it open, or where our order of checks differs from theirs:
@@ -201,35 +175,19 @@ const DECISIONS: [(&str, u16, &str); 10] = [
         403,
         "a body without Encrypt is not encrypted: the mode is wrong, whatever the query says",
     ),
-    (
-        "neg-deep-nesting",
-        413,
-        "its 140 KB are refused by size before anybody looks for elements",
-    ),
+    ("neg-deep-nesting", 413, "its 140 KB are refused by size before anybody looks for elements"),
     ("neg-many-elements", 413, "its 200 KB as well"),
     ("neg-xml-json", 400, "accounts push XML; JSON is not offered"),
     ("neg-xml-wrong-account", 400, "the original id is configured here"),
-    (
-        "neg-openid-query-mismatch",
-        200,
-        "the query's openid is unsigned and ignored; the body says who it is",
-    ),
-    (
-        "neg-scan-lowercase",
-        200,
-        "event names are compared exactly: another event, not a scan",
-    ),
+    ("neg-openid-query-mismatch", 200, "the query's openid is unsigned and ignored; the body says who it is"),
+    ("neg-scan-lowercase", 200, "event names are compared exactly: another event, not a scan"),
     ("neg-timestamp-not-integer", 403, "a timestamp is ten digits"),
     (
         "neg-resplit-timestamp-nonce",
         403,
         "a timestamp is ten digits, so a signature cannot be split elsewhere",
     ),
-    (
-        "neg-stale-timestamp",
-        403,
-        "the freshness window is on, and neg-future-timestamp likewise",
-    ),
+    ("neg-stale-timestamp", 403, "the freshness window is on, and neg-future-timestamp likewise"),
 ];
 
 /// The status that design and vector demand.
@@ -257,9 +215,7 @@ fn hostile_requests_are_refused_with_their_status() {
         let id = string(vector, "id");
         let outcome = if string(vector, "method") == "GET" {
             let verify = |query: Query| account(&vectors, vector).verify_url(&query, now(vector));
-            Query::parse(string(vector, "query_string"))
-                .and_then(verify)
-                .map(|_| None)
+            Query::parse(string(vector, "query_string")).and_then(verify).map(|_| None)
         } else {
             open(&vectors, vector).map(Some)
         };
@@ -270,12 +226,7 @@ fn hostile_requests_are_refused_with_their_status() {
                 assert!(!string(vector, "query_string").contains(&push.from));
             }
             ("neg-scan-lowercase", Ok(Some(push))) => {
-                assert_eq!(
-                    push.kind,
-                    Kind::OtherEvent {
-                        name: "scan".to_owned()
-                    }
-                );
+                assert_eq!(push.kind, Kind::OtherEvent { name: "scan".to_owned() });
             }
             (_, Err(refusal)) => {
                 refused += 1;
@@ -302,11 +253,8 @@ fn assert_refused_for_its_reason(vector: &Value, refusal: Refusal) {
 #[test]
 fn deep_nesting_within_the_size_is_refused_as_such() {
     let vectors = vectors();
-    let mut vector = group(&vectors, "negative")
-        .iter()
-        .find(|v| string(v, "id") == "neg-deep-nesting")
-        .unwrap()
-        .clone();
+    let mut vector =
+        group(&vectors, "negative").iter().find(|v| string(v, "id") == "neg-deep-nesting").unwrap().clone();
     vector["body_gen"]["count"] = 9000.into();
     vector["body_gen"]["count2"] = 9000.into();
     assert_eq!(open(&vectors, &vector).unwrap_err().stage(), "xml");
@@ -315,12 +263,8 @@ fn deep_nesting_within_the_size_is_refused_as_such() {
 #[test]
 fn without_a_window_old_pushes_are_taken_again() {
     let vectors = vectors();
-    let find = |id: &str| {
-        group(&vectors, "negative")
-            .iter()
-            .find(|vector| string(vector, "id") == id)
-            .unwrap()
-    };
+    let find =
+        |id: &str| group(&vectors, "negative").iter().find(|vector| string(vector, "id") == id).unwrap();
     for (id, taken) in [
         ("neg-stale-timestamp", true),
         ("neg-future-timestamp", true),
@@ -328,10 +272,8 @@ fn without_a_window_old_pushes_are_taken_again() {
         ("neg-resplit-timestamp-nonce", false),
     ] {
         let vector = find(id);
-        let plain = group(&vectors, "accounts")
-            .iter()
-            .find(|account| string(account, "id") == "acct-plain")
-            .unwrap();
+        let plain =
+            group(&vectors, "accounts").iter().find(|account| string(account, "id") == "acct-plain").unwrap();
         let account = Account::new(Settings {
             mode: Mode::Plaintext,
             app_id: string(plain, "appid").to_owned(),
@@ -344,11 +286,7 @@ fn without_a_window_old_pushes_are_taken_again() {
         })
         .unwrap();
         let query = Query::parse(string(vector, "query_string")).unwrap();
-        assert_eq!(
-            account.open(&query, &body(vector), now(vector)).is_ok(),
-            taken,
-            "{id}"
-        );
+        assert_eq!(account.open(&query, &body(vector), now(vector)).is_ok(), taken, "{id}");
     }
 }
 

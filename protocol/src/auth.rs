@@ -32,11 +32,7 @@ impl Key {
     /// When it has less than [`MIN_KEY_BYTES`].
     pub fn new(text: &SecretString) -> Result<Self, KeyTooShort> {
         let bytes = text.expose_secret().trim_end_matches(['\r', '\n']);
-        if bytes.len() < MIN_KEY_BYTES {
-            Err(KeyTooShort)
-        } else {
-            Ok(Self(SecretString::from(bytes)))
-        }
+        if bytes.len() < MIN_KEY_BYTES { Err(KeyTooShort) } else { Ok(Self(SecretString::from(bytes))) }
     }
 
     /// The proof for `challenge`: lower-case hexadecimal of HMAC-SHA256 over its bytes.
@@ -114,10 +110,7 @@ mod tests {
 
     #[test]
     fn a_short_key_is_refused_and_a_key_does_not_print() {
-        assert_eq!(
-            Key::new(&SecretString::from("x".repeat(31))).unwrap_err(),
-            KeyTooShort
-        );
+        assert_eq!(Key::new(&SecretString::from("x".repeat(31))).unwrap_err(), KeyTooShort);
         assert!(!format!("{:?}", key(&"k3y".repeat(11))).contains("k3y"));
     }
 }

@@ -63,11 +63,7 @@ impl Client {
         let (calls, queue) = mpsc::channel(QUEUE);
         let (link, connected) = watch::channel(false);
         tokio::spawn(reconnect::run(settings, queue, link));
-        Self {
-            calls,
-            connected,
-            ids: Arc::new(Ids::new()),
-        }
+        Self { calls, connected, ids: Arc::new(Ids::new()) }
     }
 
     /// Whether a gateway has accepted this client and the connection stands.
@@ -92,13 +88,7 @@ impl Client {
     pub async fn send(&self, notice: Notice, deadline: Instant) -> Result<Answer, NoAnswer> {
         let fate = Fate::waiting();
         let (reply, answer) = oneshot::channel();
-        let call = Call {
-            id: self.ids.next(),
-            notice,
-            fate: fate.clone(),
-            reply,
-            sent_before: false,
-        };
+        let call = Call { id: self.ids.next(), notice, fate: fate.clone(), reply, sent_before: false };
         let answered = async {
             self.calls.send(call).await.ok()?;
             answer.await.ok()
@@ -120,15 +110,8 @@ struct Ids {
 
 impl Ids {
     fn new() -> Self {
-        let process = random_name()
-            .iter()
-            .take(10)
-            .map(|byte| char::from(*byte))
-            .collect();
-        Self {
-            process,
-            next: AtomicU64::new(1),
-        }
+        let process = random_name().iter().take(10).map(|byte| char::from(*byte)).collect();
+        Self { process, next: AtomicU64::new(1) }
     }
 
     fn next(&self) -> String {

@@ -71,11 +71,7 @@ impl<In> Default for Codec<In> {
             .length_field_type::<u32>()
             .max_frame_length(MAX_FRAME)
             .new_codec();
-        Self {
-            frames,
-            inside_a_frame: false,
-            incoming: PhantomData,
-        }
+        Self { frames, inside_a_frame: false, incoming: PhantomData }
     }
 }
 
@@ -92,11 +88,7 @@ impl<In: FromFrame> Decoder for Codec<In> {
             }
             Some(frame) => {
                 self.inside_a_frame = false;
-                if frame.is_empty() {
-                    Err(FrameError::Empty)
-                } else {
-                    In::from_frame(&frame).map(Some)
-                }
+                if frame.is_empty() { Err(FrameError::Empty) } else { In::from_frame(&frame).map(Some) }
             }
         }
     }
@@ -114,18 +106,13 @@ impl<In, Out: Serialize> Encoder<Out> for Codec<In> {
 
     fn encode(&mut self, message: Out, bytes: &mut BytesMut) -> Result<(), FrameError> {
         let json = serde_json::to_vec(&message).map_err(io::Error::from)?;
-        self.frames
-            .encode(Bytes::from(json), bytes)
-            .map_err(too_long_or_io)
+        self.frames.encode(Bytes::from(json), bytes).map_err(too_long_or_io)
     }
 }
 
 /// tokio-util wraps its "too long" in an `io::Error`.
 fn too_long_or_io(error: io::Error) -> FrameError {
-    match error
-        .get_ref()
-        .and_then(|inner| inner.downcast_ref::<LengthDelimitedCodecError>())
-    {
+    match error.get_ref().and_then(|inner| inner.downcast_ref::<LengthDelimitedCodecError>()) {
         Some(_) => FrameError::TooLong,
         None => FrameError::Io(error),
     }
@@ -142,9 +129,7 @@ mod tests {
 
     impl FromFrame for Raw {
         fn from_frame(json: &[u8]) -> Result<Self, FrameError> {
-            serde_json::from_slice(json)
-                .map(Self)
-                .map_err(|error| FrameError::NotAnObject(error.to_string()))
+            serde_json::from_slice(json).map(Self).map_err(|error| FrameError::NotAnObject(error.to_string()))
         }
     }
 
@@ -165,11 +150,7 @@ mod tests {
             let end = codec.decode_eof(&mut bytes.clone());
             assert_eq!(cut == 0, matches!(end, Ok(None)), "end at {cut}: {end:?}");
             bytes.extend_from_slice(&whole[cut..]);
-            assert_eq!(
-                codec.decode(&mut bytes).unwrap(),
-                Some(Raw(json.clone())),
-                "cut at {cut}"
-            );
+            assert_eq!(codec.decode(&mut bytes).unwrap(), Some(Raw(json.clone())), "cut at {cut}");
         }
     }
 
@@ -178,10 +159,8 @@ mod tests {
         let document = include_str!("../PROTOCOL.md");
         let start = document.find("00 00 00 1b").unwrap();
         let hex = document[start..].split("```").next().unwrap();
-        let bytes: Vec<u8> = hex
-            .split_whitespace()
-            .map(|byte| u8::from_str_radix(byte, 16).unwrap())
-            .collect();
+        let bytes: Vec<u8> =
+            hex.split_whitespace().map(|byte| u8::from_str_radix(byte, 16).unwrap()).collect();
         // Not by way of `Value`, which would sort the fields.
         let text = r#"{"type":"ping","id":"扫1"}"#;
         assert!(document.contains(text));
@@ -199,19 +178,10 @@ mod tests {
             Codec::<Raw>::default().decode(&mut bytes)
         };
         assert!(matches!(decode(0, 0), Err(FrameError::Empty)));
-        assert!(
-            matches!(decode(65_536, 0), Ok(None)),
-            "the largest frame is waited for"
-        );
+        assert!(matches!(decode(65_536, 0), Ok(None)), "the largest frame is waited for");
         assert!(matches!(decode(65_537, 0), Err(FrameError::TooLong)));
-        assert!(matches!(
-            decode(u32::from_be_bytes(*b"GET "), 0),
-            Err(FrameError::TooLong)
-        ));
-        assert!(
-            matches!(decode(4, 2), Err(FrameError::NotAnObject(_))),
-            "two objects are not one"
-        );
+        assert!(matches!(decode(u32::from_be_bytes(*b"GET "), 0), Err(FrameError::TooLong)));
+        assert!(matches!(decode(4, 2), Err(FrameError::NotAnObject(_))), "two objects are not one");
         let long = serde_json::json!({"type": "x".repeat(MAX_FRAME)});
         let refused = Codec::<Raw>::default().encode(&long, &mut BytesMut::new());
         assert!(matches!(refused, Err(FrameError::TooLong)), "nor do we send one");

@@ -31,7 +31,7 @@ pub enum Notice {
         /// The display name for the page; decoration only.
         nickname: Option<String>,
         /// What the site's back end redeems; only from clients with `grant`.
-        code: Option<String>,
+        code: Option<Code>,
         /// An opaque name of the person.
         by: Option<String>,
     },
@@ -79,6 +79,17 @@ impl Notice {
             Self::Deny { .. } => "deny",
             Self::Query { .. } => "query",
         }
+    }
+}
+
+/// What a site's back end redeems, once, for the identity. It does not print.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Code(pub String);
+
+impl fmt::Debug for Code {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("***")
     }
 }
 
@@ -149,14 +160,8 @@ impl FromFrame for ClientMessage {
             // Either no JSON object, or an object with a field of the wrong type.
             Err(fault) => match serde_json::from_str::<Value>(json) {
                 Ok(Value::Object(object)) => {
-                    let id = object
-                        .get("id")
-                        .and_then(Value::as_str)
-                        .filter(|id| fits(id, MAX_ID));
-                    Ok(Self::Bad {
-                        id: id.map(str::to_owned),
-                        message: fault.to_string(),
-                    })
+                    let id = object.get("id").and_then(Value::as_str).filter(|id| fits(id, MAX_ID));
+                    Ok(Self::Bad { id: id.map(str::to_owned), message: fault.to_string() })
                 }
                 Ok(_) => Err(FrameError::NotAnObject("it is another JSON value".to_owned())),
                 Err(error) => Err(FrameError::NotAnObject(error.to_string())),
@@ -169,19 +174,13 @@ impl ClientMessage {
     fn from_fields(mut fields: Fields) -> Self {
         let id = fields.id.take();
         if id.as_deref().is_some_and(|id| !fits(id, MAX_ID)) {
-            return Self::Bad {
-                id: None,
-                message: format!("id has more than {MAX_ID} characters"),
-            };
+            return Self::Bad { id: None, message: format!("id has more than {MAX_ID} characters") };
         }
         match fields.kind.as_deref() {
             Some("ping") => Self::Ping { id },
             Some("auth") => match (fields.client, fields.proof) {
                 (Some(client), Some(proof)) => Self::Auth { client, proof },
-                _ => Self::Bad {
-                    id,
-                    message: "auth needs client and proof".to_owned(),
-                },
+                _ => Self::Bad { id, message: "auth needs client and proof".to_owned() },
             },
             _ => match fields.notice() {
                 Ok(notice) => Self::Notice { id, notice },
@@ -210,7 +209,7 @@ impl Fields {
             "scan" => Ok(Notice::Scan {
                 scene,
                 nickname: at_most("nickname", self.nickname, MAX_NICKNAME)?,
-                code: at_most("code", self.code, MAX_CODE)?,
+                code: at_most("code", self.code, MAX_CODE)?.map(Code),
                 by,
             }),
             "claim" => {
@@ -220,11 +219,7 @@ impl Fields {
                 if self.number.as_ref().is_some_and(|number| !two_digits(number)) {
                     return Err("number is a text of two digits".to_owned());
                 }
-                Ok(Notice::Claim {
-                    scene,
-                    by,
-                    number: self.number,
-                })
+                Ok(Notice::Claim { scene, by, number: self.number })
             }
             "deny" => Ok(Notice::Deny { scene, by }),
             _ => Ok(Notice::Query { scene }),
@@ -247,43 +242,19 @@ impl Serialize for ClientMessage {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let of = |kind: &str| Some(kind.to_owned());
         let fields = match self.clone() {
-            Self::Auth { client, proof } => Fields {
-                kind: of("auth"),
-                client: Some(client),
-                proof: Some(proof),
-                ..Fields::default()
-            },
-            Self::Ping { id } => Fields {
-                kind: of("ping"),
-                id,
-                ..Fields::default()
-            },
-            Self::Bad { id, .. } => Fields {
-                id,
-                ..Fields::default()
-            },
+            Self::Auth { client, proof } => {
+                Fields { kind: of("auth"), client: Some(client), proof: Some(proof), ..Fields::default() }
+            }
+            Self::Ping { id } => Fields { kind: of("ping"), id, ..Fields::default() },
+            Self::Bad { id, .. } => Fields { id, ..Fields::default() },
             Self::Notice { id, notice } => {
                 let (kind, scene) = (of(notice.kind()), Some(notice.scene().to_string()));
-                let fields = Fields {
-                    kind,
-                    id,
-                    scene,
-                    ..Fields::default()
-                };
+                let fields = Fields { kind, id, scene, ..Fields::default() };
                 match notice {
-                    Notice::Scan {
-                        nickname, code, by, ..
-                    } => Fields {
-                        nickname,
-                        code,
-                        by,
-                        ..fields
-                    },
-                    Notice::Claim { by, number, .. } => Fields {
-                        by: Some(by),
-                        number,
-                        ..fields
-                    },
+                    Notice::Scan { nickname, code, by, .. } => {
+                        Fields { nickname, code: code.map(|code| code.0), by, ..fields }
+                    }
+                    Notice::Claim { by, number, .. } => Fields { by: Some(by), number, ..fields },
                     Notice::Deny { by, .. } => Fields { by, ..fields },
                     Notice::Query { .. } => fields,
                 }
@@ -388,10 +359,11 @@ pub enum Status {
     Forbidden,
     /// Too much at once: certainly not recorded; repeat after `retry_in`.
     Busy,
-    /// Perhaps recorded: repeat the same notice.
-    Unsure,
     /// The notice is not understood; `message` says why.
     Bad,
+    /// Perhaps recorded: repeat the same notice. What a later version answers is taken for this too.
+    #[serde(other)]
+    Unsure,
 }
 
 impl Status {
@@ -448,24 +420,13 @@ impl Answer {
     /// An answer that has nothing but a status.
     #[must_use]
     pub fn new(status: Status) -> Self {
-        Self {
-            id: None,
-            status,
-            state: None,
-            repeat: false,
-            context: None,
-            retry_in: None,
-            message: None,
-        }
+        Self { id: None, status, state: None, repeat: false, context: None, retry_in: None, message: None }
     }
 
     /// The answer `bad`, with words about what is wrong.
     #[must_use]
     pub fn bad(message: impl Into<String>) -> Self {
-        Self {
-            message: Some(message.into()),
-            ..Self::new(Status::Bad)
-        }
+        Self { message: Some(message.into()), ..Self::new(Status::Bad) }
     }
 }
 
@@ -537,25 +498,14 @@ mod tests {
             (r#"{"type":"scan","fd":7}"#, "invalid type"),
             (r#"{"type":"scan","scene":"7"}"#, "22"),
             (&format!(r#"{{"type":"claim","scene":"{SCENE}"}}"#), "by"),
-            (
-                &format!(r#"{{"type":"claim","scene":"{SCENE}","by":"p","number":"7"}}"#),
-                "number",
-            ),
+            (&format!(r#"{{"type":"claim","scene":"{SCENE}","by":"p","number":"7"}}"#), "number"),
             (&format!(r#"{{"type":"deny","scene":"{SCENE}","by":""}}"#), "by"),
             (&format!(r#"{{"type":"ping","id":"{long}"}}"#), "id"),
-            (
-                &format!(
-                    r#"{{"type":"scan","scene":"{SCENE}","nickname":"{}"}}"#,
-                    "x".repeat(257)
-                ),
-                "nickname",
-            ),
+            (&format!(r#"{{"type":"scan","scene":"{SCENE}","nickname":"{}"}}"#, "x".repeat(257)), "nickname"),
         ] {
             assert!(why(json).contains(word), "{json}: {}", why(json));
         }
-        let ClientMessage::Bad { id, .. } = read(r#"{"type":"scan","id":"a7","scene":[]}"#) else {
-            panic!()
-        };
+        let ClientMessage::Bad { id, .. } = read(r#"{"type":"scan","id":"a7","scene":[]}"#) else { panic!() };
         assert_eq!(id.as_deref(), Some("a7"), "so that the client finds its notice");
     }
 
@@ -580,10 +530,7 @@ mod tests {
                 assert_eq!(read, written, "no field is lost or invented");
             }
         }
-        assert!(
-            from_clients > 5 && from_gateways > 5,
-            "{from_clients} {from_gateways}"
-        );
+        assert!(from_clients > 5 && from_gateways > 5, "{from_clients} {from_gateways}");
         assert!(matches!(
             read(document.lines().find(|line| line.contains("fd\":")).unwrap()),
             ClientMessage::Notice { .. }
@@ -614,31 +561,16 @@ mod tests {
             Status::Unsure,
             Status::Bad,
         ] {
-            assert!(
-                document.contains(&format!("\n| `{}` | ", status.as_str())),
-                "{status:?}"
-            );
+            assert!(document.contains(&format!("\n| `{}` | ", status.as_str())), "{status:?}");
         }
     }
 
     #[test]
     fn what_is_not_one_object_is_an_error() {
-        for json in [
-            "",
-            "7",
-            "[]",
-            "null",
-            "\"{}\"",
-            "{",
-            "{}{}",
-            "{\"type\":\"\u{1}\"}",
-        ] {
+        for json in ["", "7", "[]", "null", "\"{}\"", "{", "{}{}", "{\"type\":\"\u{1}\"}"] {
             assert!(ClientMessage::from_frame(json.as_bytes()).is_err(), "{json}");
         }
-        assert!(
-            ClientMessage::from_frame(b"{\"type\":\"\xff\"}").is_err(),
-            "UTF-8 only"
-        );
+        assert!(ClientMessage::from_frame(b"{\"type\":\"\xff\"}").is_err(), "UTF-8 only");
         assert!(
             ClientMessage::from_frame(b"{\"type\":\"ping\",\"later\":\"\xff\"}").is_err(),
             "in fields that nobody reads too"
@@ -658,27 +590,10 @@ mod tests {
     fn notice() -> impl Strategy<Value = Notice> {
         let option = |most| proptest::option::of(text(most));
         let scene = any::<u8>().prop_map(|_| Scene::random());
-        (
-            scene,
-            option(20),
-            option(20),
-            option(MAX_BY),
-            text(MAX_BY),
-            proptest::option::of("[0-9]{2}"),
-            0..4,
-        )
+        (scene, option(20), option(20), option(MAX_BY), text(MAX_BY), proptest::option::of("[0-9]{2}"), 0..4)
             .prop_map(|(scene, nickname, code, by, person, number, kind)| match kind {
-                0 => Notice::Scan {
-                    scene,
-                    nickname,
-                    code,
-                    by,
-                },
-                1 => Notice::Claim {
-                    scene,
-                    by: person,
-                    number,
-                },
+                0 => Notice::Scan { scene, nickname, code: code.map(Code), by },
+                1 => Notice::Claim { scene, by: person, number },
                 2 => Notice::Deny { scene, by },
                 _ => Notice::Query { scene },
             })

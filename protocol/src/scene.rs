@@ -54,11 +54,7 @@ impl FromStr for Scene {
     fn from_str(text: &str) -> Result<Self, NotAScene> {
         let bytes: [u8; SCENE_LENGTH] = text.as_bytes().try_into().map_err(|_| NotAScene)?;
         let allowed = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-');
-        if bytes.iter().all(allowed) {
-            Ok(Self(bytes))
-        } else {
-            Err(NotAScene)
-        }
+        if bytes.iter().all(allowed) { Ok(Self(bytes)) } else { Err(NotAScene) }
     }
 }
 

@@ -32,9 +32,8 @@ pub(crate) struct Api {
 
 impl Api {
     pub(crate) fn new(base: &str) -> Result<Self, Error> {
-        let wrong = || Error::Setup {
-            reason: format!("{base:?} is no address such as {}", crate::OFFICIAL_API_URL),
-        };
+        let wrong =
+            || Error::Setup { reason: format!("{base:?} is no address such as {}", crate::OFFICIAL_API_URL) };
         let url = Url::parse(base).map_err(|_| wrong())?;
         if !matches!(url.scheme(), "http" | "https") || url.query().is_some() || url.fragment().is_some() {
             return Err(wrong());
@@ -47,10 +46,7 @@ impl Api {
             .redirect(redirect::Policy::none())
             .build()
             .map_err(|error| Error::Setup { reason: chain(error) })?;
-        Ok(Self {
-            http,
-            base: base.trim_end_matches('/').to_owned(),
-        })
+        Ok(Self { http, base: base.trim_end_matches('/').to_owned() })
     }
 
     pub(crate) fn get(&self, path: &str) -> RequestBuilder {
@@ -67,16 +63,10 @@ impl Api {
         call: &'static str,
         request: RequestBuilder,
     ) -> Result<T, Error> {
-        let response = request
-            .send()
-            .await
-            .map_err(|error| Error::from_reqwest(call, error))?;
+        let response = request.send().await.map_err(|error| Error::from_reqwest(call, error))?;
         let status = response.status();
         if !status.is_success() {
-            return Err(Error::Status {
-                call,
-                status: status.as_u16(),
-            });
+            return Err(Error::Status { call, status: status.as_u16() });
         }
         decode(call, read(call, response).await?)
     }
@@ -90,16 +80,9 @@ impl fmt::Debug for Api {
 
 async fn read(call: &'static str, mut response: Response) -> Result<Vec<u8>, Error> {
     let mut body = Vec::new();
-    while let Some(chunk) = response
-        .chunk()
-        .await
-        .map_err(|error| Error::from_reqwest(call, error))?
-    {
+    while let Some(chunk) = response.chunk().await.map_err(|error| Error::from_reqwest(call, error))? {
         if body.len() + chunk.len() > MAX_ANSWER {
-            return Err(Error::Decode {
-                call,
-                reason: format!("it is longer than {MAX_ANSWER} bytes"),
-            });
+            return Err(Error::Decode { call, reason: format!("it is longer than {MAX_ANSWER} bytes") });
         }
         body.extend_from_slice(&chunk);
     }
@@ -126,25 +109,12 @@ fn decode<T: DeserializeOwned>(call: &'static str, mut body: Vec<u8>) -> Result<
     // serde_json's own words may quote the answer, and the answer may be a token.
     let unreadable = |error: serde_json::Error| Error::Decode {
         call,
-        reason: format!(
-            "{:?} error in its JSON at byte {}",
-            error.classify(),
-            error.column()
-        ),
+        reason: format!("{:?} error in its JSON at byte {}", error.classify(), error.column()),
     };
     let verdict: Verdict = serde_json::from_slice(&body).map_err(unreadable)?;
     if verdict.errcode != 0 {
-        let message = verdict
-            .errmsg
-            .chars()
-            .filter(|c| !c.is_control())
-            .take(MAX_MESSAGE)
-            .collect();
-        return Err(Error::Api {
-            code: verdict.errcode,
-            message,
-            call,
-        });
+        let message = verdict.errmsg.chars().filter(|c| !c.is_control()).take(MAX_MESSAGE).collect();
+        return Err(Error::Api { code: verdict.errcode, message, call });
     }
     serde_json::from_slice(&body).map_err(unreadable)
 }
@@ -183,12 +153,7 @@ mod tests {
 
     #[test]
     fn a_wrong_address_is_refused_at_the_start() {
-        for base in [
-            "",
-            "api.weixin.qq.com",
-            "ftp://api.weixin.qq.com",
-            "https://api.weixin.qq.com/?a=b",
-        ] {
+        for base in ["", "api.weixin.qq.com", "ftp://api.weixin.qq.com", "https://api.weixin.qq.com/?a=b"] {
             assert!(matches!(Api::new(base), Err(Error::Setup { .. })), "{base}");
         }
     }

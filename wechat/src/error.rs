@@ -97,10 +97,7 @@ impl Error {
         if error.is_timeout() {
             return Self::Timeout { call };
         }
-        Self::Transport {
-            call,
-            reason: chain(error),
-        }
+        Self::Transport { call, reason: chain(error) }
     }
 }
 
@@ -165,33 +162,22 @@ mod tests {
     use super::*;
 
     fn refusal(call: &'static str, code: i64, message: &str) -> Error {
-        Error::Api {
-            code,
-            message: message.to_owned(),
-            call,
-        }
+        Error::Api { code, message: message.to_owned(), call }
     }
 
     #[test]
     fn a_refused_address_is_named_together_with_the_cure() {
-        let text = refusal(
-            crate::token::CALL,
-            40164,
-            "invalid ip 203.0.113.7, not in whitelist rid: 1-2",
-        )
-        .to_string();
+        let text = refusal(crate::token::CALL, 40164, "invalid ip 203.0.113.7, not in whitelist rid: 1-2")
+            .to_string();
         assert!(text.contains("203.0.113.7"), "{text}");
         assert!(text.contains("IP allowlist"), "{text}");
     }
 
     #[test]
     fn the_setting_to_look_at_is_named() {
-        for (code, word) in [
-            (40013, "WECHAT_APP_ID"),
-            (40125, "WECHAT_APP_SECRET"),
-            (48001, "服务号"),
-            (45009, "quota"),
-        ] {
+        for (code, word) in
+            [(40013, "WECHAT_APP_ID"), (40125, "WECHAT_APP_SECRET"), (48001, "服务号"), (45009, "quota")]
+        {
             let text = refusal("/cgi-bin/qrcode/create", code, "no").to_string();
             assert!(text.contains(word), "{code}: {text}");
         }

@@ -68,12 +68,7 @@ impl Client {
     /// As [`Client::new`], with another limit for a whole call, so that tests need not wait for seconds.
     pub(crate) fn with_limit(settings: Settings, limit: Duration) -> Result<Self, Error> {
         let api = Arc::new(Api::new(&settings.api_url)?);
-        let tokens = Arc::new(Tokens::new(
-            Arc::clone(&api),
-            settings.app_id,
-            settings.app_secret,
-            limit,
-        ));
+        let tokens = Arc::new(Tokens::new(Arc::clone(&api), settings.app_id, settings.app_secret, limit));
         Ok(Self { api, tokens, limit })
     }
 
@@ -98,16 +93,12 @@ impl Client {
             }
             self.api.exchange(call, request(&self.api, &other)).await
         };
-        tokio::time::timeout(self.limit, attempts)
-            .await
-            .unwrap_or(Err(Error::Timeout { call }))
+        tokio::time::timeout(self.limit, attempts).await.unwrap_or(Err(Error::Timeout { call }))
     }
 }
 
 impl fmt::Debug for Client {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Client")
-            .field("api", &self.api)
-            .finish_non_exhaustive()
+        f.debug_struct("Client").field("api", &self.api).finish_non_exhaustive()
     }
 }

@@ -20,11 +20,7 @@ pub const MAX_EXPIRE: Duration = Duration::from_secs(2_592_000);
 pub const OFFICIAL_QR_URL: &str = "https://mp.weixin.qq.com";
 
 /// Everything but what a URL may hold as it is (RFC 3986, section 2.3): tickets may hold `+`, `/` and `=`.
-const TICKET: &AsciiSet = &NON_ALPHANUMERIC
-    .remove(b'-')
-    .remove(b'_')
-    .remove(b'.')
-    .remove(b'~');
+const TICKET: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
 
 /// A QR code as WeChat made it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -49,31 +45,18 @@ impl Client {
         let question = Question {
             expire_seconds: expire.as_secs(),
             action_name: "QR_STR_SCENE",
-            action_info: ActionInfo {
-                scene: Scene { scene_str: scene },
-            },
+            action_info: ActionInfo { scene: Scene { scene_str: scene } },
         };
         let answer: Answer = self
             .call(CALL, |api, token| {
-                api.post(CALL)
-                    .query(&[("access_token", token.expose())])
-                    .json(&question)
+                api.post(CALL).query(&[("access_token", token.expose())]).json(&question)
             })
             .await?;
         if answer.ticket.is_empty() || answer.url.is_empty() {
-            return Err(Error::Decode {
-                call: CALL,
-                reason: "its ticket or url is empty".to_owned(),
-            });
+            return Err(Error::Decode { call: CALL, reason: "its ticket or url is empty".to_owned() });
         }
-        let expire = answer
-            .expire_seconds
-            .map_or(expire, |seconds| Duration::from_secs(seconds.into()));
-        Ok(QrCode {
-            ticket: answer.ticket,
-            url: answer.url,
-            expire,
-        })
+        let expire = answer.expire_seconds.map_or(expire, |seconds| Duration::from_secs(seconds.into()));
+        Ok(QrCode { ticket: answer.ticket, url: answer.url, expire })
     }
 }
 
@@ -82,10 +65,7 @@ impl Client {
 /// `base` is [`OFFICIAL_QR_URL`] or a simulator's.
 pub fn show_qr_code_url(base: &str, ticket: &str) -> String {
     let base = base.trim_end_matches('/');
-    format!(
-        "{base}/cgi-bin/showqrcode?ticket={}",
-        utf8_percent_encode(ticket, TICKET)
-    )
+    format!("{base}/cgi-bin/showqrcode?ticket={}", utf8_percent_encode(ticket, TICKET))
 }
 
 #[derive(Serialize)]

@@ -39,13 +39,7 @@ impl Request {
     }
 
     fn token(&self) -> &str {
-        self.target
-            .split_once("access_token=")
-            .unwrap()
-            .1
-            .split('&')
-            .next()
-            .unwrap()
+        self.target.split_once("access_token=").unwrap().1.split('&').next().unwrap()
     }
 }
 
@@ -121,10 +115,7 @@ async fn receive(stream: &mut BufReader<TcpStream>) -> Option<Request> {
     let mut body = vec![0; length];
     stream.read_exact(&mut body).await.ok()?;
     let target = first.split(' ').nth(1)?.to_owned();
-    Some(Request {
-        target,
-        body: String::from_utf8(body).unwrap(),
-    })
+    Some(Request { target, body: String::from_utf8(body).unwrap() })
 }
 
 async fn send(stream: &mut BufReader<TcpStream>, status: u16, body: &str) {
@@ -137,9 +128,7 @@ async fn send(stream: &mut BufReader<TcpStream>, status: u16, body: &str) {
 }
 
 fn numbered_token(number: usize) -> Reply {
-    Reply::Json(format!(
-        r#"{{"access_token":"TOKEN-{number}","expires_in":7200}}"#
-    ))
+    Reply::Json(format!(r#"{{"access_token":"TOKEN-{number}","expires_in":7200}}"#))
 }
 
 const QR: &str = r#"{"ticket":"gQ-ticket","expire_seconds":300,"url":"http://weixin.qq.com/q/02x"}"#;
@@ -191,23 +180,13 @@ async fn a_person_is_asked_for_and_an_absent_or_empty_name_is_none() {
     let client = fake.client(PATIENCE);
     let named = client.user("named").await.unwrap();
     assert_eq!(
-        (
-            named.nickname.as_deref(),
-            named.unionid.as_deref(),
-            named.subscribed
-        ),
+        (named.nickname.as_deref(), named.unionid.as_deref(), named.subscribed),
         (Some("阿狸"), Some("u1"), true)
     );
     let empty = client.user("empty").await.unwrap();
-    assert_eq!(
-        (empty.nickname, empty.unionid, empty.subscribed),
-        (None, None, true)
-    );
+    assert_eq!((empty.nickname, empty.unionid, empty.subscribed), (None, None, true));
     assert!(!client.user("gone").await.unwrap().subscribed);
-    assert_eq!(
-        fake.seen()[1].target,
-        "/cgi-bin/user/info?access_token=TOKEN-0&openid=named&lang=zh_CN"
-    );
+    assert_eq!(fake.seen()[1].target, "/cgi-bin/user/info?access_token=TOKEN-0&openid=named&lang=zh_CN");
     client.user("a&b=c").await.unwrap();
     assert!(fake.seen()[4].target.contains("openid=a%26b%3Dc"));
 }
@@ -268,12 +247,8 @@ async fn a_stale_token_is_replaced_once_and_the_call_repeated() {
         let client = fake.client(PATIENCE);
         create(&client).await.unwrap();
         create(&client).await.unwrap();
-        let tokens: Vec<_> = fake
-            .seen()
-            .iter()
-            .filter(|r| !r.is_token())
-            .map(|r| r.token().to_owned())
-            .collect();
+        let tokens: Vec<_> =
+            fake.seen().iter().filter(|r| !r.is_token()).map(|r| r.token().to_owned()).collect();
         assert_eq!(tokens, ["TOKEN-0", "TOKEN-1", "TOKEN-1"], "{code}");
         assert_eq!(fake.token_calls(), 2, "{code}");
     }
@@ -301,14 +276,7 @@ async fn many_calls_that_fail_with_one_token_replace_it_once() {
 
 #[tokio::test]
 async fn the_same_token_again_ends_it() {
-    let fake = Fake::start(|r, _| {
-        if r.is_token() {
-            numbered_token(7)
-        } else {
-            json(STALE)
-        }
-    })
-    .await;
+    let fake = Fake::start(|r, _| if r.is_token() { numbered_token(7) } else { json(STALE) }).await;
     let error = create(&fake.client(PATIENCE)).await.unwrap_err();
     assert_eq!(error.class(), Class::Token);
     assert_eq!(fake.seen().len(), 3, "a token, a call, a token");
@@ -316,14 +284,7 @@ async fn the_same_token_again_ends_it() {
 
 #[tokio::test]
 async fn a_new_token_that_fails_too_ends_it() {
-    let fake = Fake::start(|r, n| {
-        if r.is_token() {
-            numbered_token(n)
-        } else {
-            json(STALE)
-        }
-    })
-    .await;
+    let fake = Fake::start(|r, n| if r.is_token() { numbered_token(n) } else { json(STALE) }).await;
     let error = create(&fake.client(PATIENCE)).await.unwrap_err();
     assert_eq!(error.class(), Class::Token);
     assert_eq!(fake.seen().len(), 4, "two tokens, two calls");
@@ -332,14 +293,7 @@ async fn a_new_token_that_fails_too_ends_it() {
 #[tokio::test]
 async fn a_slow_answer_is_a_timeout() {
     const SHORT: Duration = Duration::from_millis(100);
-    let slow_call = Fake::start(|r, n| {
-        if r.is_token() {
-            numbered_token(n)
-        } else {
-            Reply::Never
-        }
-    })
-    .await;
+    let slow_call = Fake::start(|r, n| if r.is_token() { numbered_token(n) } else { Reply::Never }).await;
     let slow_token = Fake::start(|_, _| Reply::Never).await;
     for fake in [slow_call, slow_token] {
         let error = create(&fake.client(SHORT)).await.unwrap_err();
@@ -354,10 +308,7 @@ async fn a_caller_that_gives_up_does_not_lose_the_token_for_the_next() {
     // The server is on another thread so that it can hold the token back while the caller gives up.
     let (told, address) = std::sync::mpsc::channel();
     std::thread::spawn(move || {
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()
-            .unwrap();
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         runtime.block_on(async {
             let fake = Fake::start(move |r, n| {
                 if r.is_token() {
@@ -410,12 +361,8 @@ async fn an_endless_answer_is_cut_off() {
 async fn no_failure_and_no_debug_tells_a_secret() {
     // Every way to fail, with a token in hand: refused, unreadable, wrong status, slow; and one that finds nobody.
     const REFUSED: &str = r#"{"errcode":48001,"errmsg":"api unauthorized"}"#;
-    let replies: [fn() -> Reply; 4] = [
-        || json(REFUSED),
-        || json("TOKEN-0"),
-        || Reply::Status(500),
-        || Reply::Never,
-    ];
+    let replies: [fn() -> Reply; 4] =
+        [|| json(REFUSED), || json("TOKEN-0"), || Reply::Status(500), || Reply::Never];
     let mut told = Vec::new();
     for reply in replies {
         let fake = Fake::start(move |r, n| if r.is_token() { numbered_token(n) } else { reply() }).await;
@@ -423,15 +370,8 @@ async fn no_failure_and_no_debug_tells_a_secret() {
         let error = client.user("someone").await.unwrap_err();
         told.push(format!("{error} {error:?} {client:?}"));
     }
-    let gone = TcpListener::bind("127.0.0.1:0")
-        .await
-        .unwrap()
-        .local_addr()
-        .unwrap();
-    let fake = Fake {
-        address: gone,
-        seen: Arc::default(),
-    };
+    let gone = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
+    let fake = Fake { address: gone, seen: Arc::default() };
     let error = create(&fake.client(PATIENCE)).await.unwrap_err();
     assert_eq!(error.class(), Class::Transport);
     told.push(format!("{error} {error:?}"));
@@ -461,25 +401,14 @@ async fn a_broken_connection_with_a_token_in_its_address_tells_neither() {
                     if !request.is_token() {
                         return; // hangs up in the middle of the call
                     }
-                    send(
-                        &mut stream,
-                        200,
-                        r#"{"access_token":"TOKEN-0","expires_in":7200}"#,
-                    )
-                    .await;
+                    send(&mut stream, 200, r#"{"access_token":"TOKEN-0","expires_in":7200}"#).await;
                 }
             });
         }
     });
-    let fake = Fake {
-        address,
-        seen: Arc::default(),
-    };
+    let fake = Fake { address, seen: Arc::default() };
     let error = create(&fake.client(PATIENCE)).await.unwrap_err();
     assert_eq!(error.class(), Class::Transport);
     let text = format!("{error} {error:?}");
-    assert!(
-        !text.contains("TOKEN-0") && text.contains("/cgi-bin/qrcode/create"),
-        "{text}"
-    );
+    assert!(!text.contains("TOKEN-0") && text.contains("/cgi-bin/qrcode/create"), "{text}");
 }

@@ -73,24 +73,14 @@ struct State {
 
 impl State {
     fn fresh(&self, now: Instant) -> Option<AccessToken> {
-        self.token
-            .as_ref()
-            .filter(|(_, renew_at)| now < *renew_at)
-            .map(|(token, _)| token.clone())
+        self.token.as_ref().filter(|(_, renew_at)| now < *renew_at).map(|(token, _)| token.clone())
     }
 }
 
 impl Tokens {
     pub(crate) fn new(api: Arc<Api>, app_id: String, app_secret: SecretString, limit: Duration) -> Self {
         let (state, fetching) = (Mutex::default(), tokio::sync::Mutex::default());
-        Self {
-            api,
-            app_id,
-            app_secret,
-            limit,
-            state,
-            fetching,
-        }
+        Self { api, app_id, app_secret, limit, state, fetching }
     }
 
     /// The present token, fetched if need be.
@@ -107,10 +97,7 @@ impl Tokens {
         let tokens = Arc::clone(self);
         let renewal = tokio::spawn(async move { tokens.renew(seen).await });
         renewal.await.unwrap_or_else(|_| {
-            Err(Error::Transport {
-                call: CALL,
-                reason: "the runtime is stopping".to_owned(),
-            })
+            Err(Error::Transport { call: CALL, reason: "the runtime is stopping".to_owned() })
         })
     }
 
@@ -119,11 +106,7 @@ impl Tokens {
         {
             let mut state = self.state();
             // Somebody may have replaced it already, and theirs may be good.
-            if state
-                .token
-                .as_ref()
-                .is_some_and(|(token, _)| token.fetch == failed.fetch)
-            {
+            if state.token.as_ref().is_some_and(|(token, _)| token.fetch == failed.fetch) {
                 state.token = None;
             }
         }
@@ -152,10 +135,7 @@ impl Tokens {
         match answer {
             Ok(answer) => {
                 let life = Duration::from_secs(answer.expires_in.into()).min(MAX_LIFE);
-                let token = AccessToken {
-                    text: answer.access_token.into(),
-                    fetch: state.fetches,
-                };
+                let token = AccessToken { text: answer.access_token.into(), fetch: state.fetches };
                 state.token = Some((token.clone(), asked_at + life - margin(life)));
                 state.failure = None;
                 tracing::debug!(life_s = life.as_secs(), "access token fetched");
@@ -175,15 +155,9 @@ impl Tokens {
             secret: self.app_secret.expose_secret(),
             force_refresh: false,
         };
-        let answer: Answer = self
-            .api
-            .exchange(CALL, self.api.post(CALL).json(&question))
-            .await?;
+        let answer: Answer = self.api.exchange(CALL, self.api.post(CALL).json(&question)).await?;
         if answer.access_token.is_empty() {
-            return Err(Error::Decode {
-                call: CALL,
-                reason: "its access_token is empty".to_owned(),
-            });
+            return Err(Error::Decode { call: CALL, reason: "its access_token is empty".to_owned() });
         }
         Ok(answer)
     }
@@ -232,25 +206,16 @@ mod tests {
     #[test]
     fn a_token_is_fresh_until_its_renewal_and_not_at_it() {
         let now = Instant::now();
-        let token = AccessToken {
-            text: "T".into(),
-            fetch: 1,
-        };
+        let token = AccessToken { text: "T".into(), fetch: 1 };
         let renew_at = now + Duration::from_secs(10);
-        let state = State {
-            token: Some((token, renew_at)),
-            ..State::default()
-        };
+        let state = State { token: Some((token, renew_at)), ..State::default() };
         assert!(state.fresh(now).is_some());
         assert!(state.fresh(renew_at).is_none());
     }
 
     #[test]
     fn debug_prints_stars() {
-        let token = AccessToken {
-            text: "SECRET".into(),
-            fetch: 1,
-        };
+        let token = AccessToken { text: "SECRET".into(), fetch: 1 };
         let text = format!("{token:?}");
         assert!(text.contains("***") && !text.contains("SECRET"), "{text}");
     }

@@ -57,10 +57,7 @@ struct Answer {
 
 /// One line without control characters and without those that turn the direction of the text around it.
 fn clean(nickname: &str) -> Option<String> {
-    let visible: String = nickname
-        .chars()
-        .filter(|&c| !c.is_control() && !is_disruptive(c))
-        .collect();
+    let visible: String = nickname.chars().filter(|&c| !c.is_control() && !is_disruptive(c)).collect();
     let cut: String = visible.trim().chars().take(MAX_NICKNAME).collect();
     let cut = cut.trim_end();
     (!cut.is_empty()).then(|| cut.to_owned())
@@ -84,10 +81,7 @@ mod tests {
 
     #[test]
     fn what_disturbs_other_text_is_dropped() {
-        assert_eq!(
-            clean(" a\u{202E}b\u{2066}c\n\u{0}d\u{2028} ").as_deref(),
-            Some("abcd")
-        );
+        assert_eq!(clean(" a\u{202E}b\u{2066}c\n\u{0}d\u{2028} ").as_deref(), Some("abcd"));
     }
 
     #[test]

@@ -31,14 +31,9 @@ pub fn client_address<'a>(
 
 /// Some proxies write the port too: `192.0.2.1:4711`, `[2001:db8::1]:4711`.
 fn parse(hop: &str) -> Option<IpAddr> {
-    let address = hop
-        .parse()
-        .or_else(|_| hop.parse::<SocketAddr>().map(|address| address.ip()));
+    let address = hop.parse().or_else(|_| hop.parse::<SocketAddr>().map(|address| address.ip()));
     let bracketed = || hop.strip_prefix('[')?.strip_suffix(']')?.parse().ok();
-    address
-        .ok()
-        .or_else(bracketed)
-        .map(|address: IpAddr| address.to_canonical())
+    address.ok().or_else(bracketed).map(|address: IpAddr| address.to_canonical())
 }
 
 #[cfg(test)]
@@ -55,37 +50,15 @@ mod tests {
     #[test]
     fn the_right_most_hop_that_is_not_trusted_counts() {
         let proxies = ["10.0.0.0/8", "fd00::/8"];
-        assert_eq!(
-            of("198.51.100.7:1", &["1.2.3.4"], &proxies),
-            "198.51.100.7",
-            "ignored from others"
-        );
-        assert_eq!(
-            of("10.0.0.1:1", &["6.6.6.6, 203.0.113.9, 10.0.0.2"], &proxies),
-            "203.0.113.9"
-        );
-        assert_eq!(
-            of("10.0.0.1:1", &["6.6.6.6", "203.0.113.9"], &proxies),
-            "203.0.113.9",
-            "two headers"
-        );
+        assert_eq!(of("198.51.100.7:1", &["1.2.3.4"], &proxies), "198.51.100.7", "ignored from others");
+        assert_eq!(of("10.0.0.1:1", &["6.6.6.6, 203.0.113.9, 10.0.0.2"], &proxies), "203.0.113.9");
+        assert_eq!(of("10.0.0.1:1", &["6.6.6.6", "203.0.113.9"], &proxies), "203.0.113.9", "two headers");
         assert_eq!(of("10.0.0.1:1", &["203.0.113.9:4711"], &proxies), "203.0.113.9");
-        assert_eq!(
-            of("[fd00::1]:1", &["[2001:db8::1]:4711"], &proxies),
-            "2001:db8::1"
-        );
-        assert_eq!(
-            of("[::ffff:10.0.0.1]:1", &["203.0.113.9"], &proxies),
-            "203.0.113.9",
-            "mapped IPv4"
-        );
+        assert_eq!(of("[fd00::1]:1", &["[2001:db8::1]:4711"], &proxies), "2001:db8::1");
+        assert_eq!(of("[::ffff:10.0.0.1]:1", &["203.0.113.9"], &proxies), "203.0.113.9", "mapped IPv4");
         assert_eq!(of("10.0.0.1:1", &["6.6.6.6, unknown"], &proxies), "10.0.0.1");
         assert_eq!(of("10.0.0.1:1", &["10.0.0.3"], &proxies), "10.0.0.3");
         assert_eq!(of("10.0.0.1:1", &[], &proxies), "10.0.0.1");
-        assert_eq!(
-            of("10.0.0.1:1", &["1.2.3.4"], &[]),
-            "10.0.0.1",
-            "nobody is trusted by default"
-        );
+        assert_eq!(of("10.0.0.1:1", &["1.2.3.4"], &[]), "10.0.0.1", "nobody is trusted by default");
     }
 }

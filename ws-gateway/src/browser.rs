@@ -7,22 +7,26 @@
 mod socket;
 #[cfg(test)]
 mod tests;
+mod throttle;
 
 use std::future::pending;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 use protocol::Scene;
-use protocol::message::State;
+use protocol::message::{Context, State};
+use service::clock;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::{Instant, sleep, sleep_until};
 use tokio_tungstenite::WebSocketStream;
 
 pub(crate) use self::socket::CLOSE_WITHIN;
 use self::socket::{Ended, PageSocket};
+pub(crate) use self::throttle::Throttled;
 use crate::Gateway;
 use crate::heartbeat::{Beat, Heartbeat};
-use crate::logins::{NewLogin, QrCode, ResumeKey, Snapshot, StoreError};
+use crate::logins::{AFTER_CLAIM, NewLogin, QrCode, ResumeKey, Snapshot, StoreError};
 use crate::message::{Close, FromPage, ToPage, milliseconds, seconds};
 use crate::opening::Opening;
 use crate::pace::Pace;
@@ -37,7 +41,7 @@ const REFRESHES: (u32, Duration) = (3, Duration::from_secs(5));
 const STORE_RETRY: Duration = Duration::from_secs(2);
 
 /// Serves a page until one side ends the connection.
-pub(crate) async fn serve<S>(gateway: &Gateway, socket: WebSocketStream<S>, opening: Opening)
+pub(crate) async fn serve<S>(gateway: &Gateway, socket: WebSocketStream<Throttled<S>>, opening: Opening)
 where
     S: AsyncRead + AsyncWrite + Unpin + Send,
 {
@@ -117,6 +121,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Browser<'_, S> {
     /// Waits for four things: a message from the page, the next beat of the heart, progress of the page's
     /// login (a code made, a wake-up, the time over), and the moment at which this gateway lets go of it.
     async fn run(&mut self) -> Result<std::convert::Infallible, Ended> {
+        if let Some(fault) = self.opening.fault {
+            let message = self.opening.language.of("页面的参数有误", fault);
+            self.socket.send(&ToPage::Error { code: "bad_request", message, retry_in: None }).await?;
+            return Err(Ended::Told(Close::Policy));
+        }
         match self.opening.resume.take() {
             None => self.stage = self.make_after(Duration::ZERO),
             Some(key) => self.resume(key).await?,
@@ -168,14 +177,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Browser<'_, S> {
     async fn wait_for_code(&mut self, none: &NoQrCode) -> Result<(), Ended> {
         self.failures += 1;
         self.gateway.metrics.qr_failures.inc();
-        let retry_in = none.retry_in(self.failures);
-        if self.failures == 1 {
-            tracing::warn!("a page waits for its QR code: {none}");
+        let retry_in = spread(none.retry_in(self.failures));
+        // One line for an outage, however many pages wait.
+        if !self.gateway.is_out_of_codes.swap(true, Ordering::Relaxed) {
+            tracing::warn!("pages wait for their QR codes: {none}");
         }
         self.stage = self.make_after(retry_in);
-        self.socket
-            .send(&none.tell(self.opening.language, retry_in))
-            .await
+        self.socket.send(&none.tell(self.opening.language, retry_in)).await
     }
 
     /// Records a new login and shows it. Its seat is taken and its record written before anybody can scan.
@@ -183,14 +191,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Browser<'_, S> {
         let key = ResumeKey::new(scene);
         let seat = self.gateway.pages.join(scene);
         let mut context = self.opening.context.clone();
-        context.created_at = SystemTime::now()
-            .duration_since(UNIX_EPOCH)
-            .map_or(0, |since| since.as_secs());
-        let new = NewLogin {
-            context,
-            qr: code.clone(),
-            secret: key.hash(),
-        };
+        context.created_at = clock::unix_now();
+        let new = NewLogin { context, qr: code.clone(), secret: key.hash() };
         let ttl = self.gateway.config.gateway_login_ttl;
         let until = Instant::now() + ttl;
         match self.gateway.logins.open(scene, new, ttl).await {
@@ -202,26 +204,17 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Browser<'_, S> {
             }
         }
         self.failures = 0;
+        if self.gateway.is_out_of_codes.swap(false, Ordering::Relaxed) {
+            tracing::info!("there are QR codes again");
+        }
         self.gateway.metrics.logins.inc();
-        self.stage = Stage::Showing(Shown {
-            scene,
-            state: State::Waiting,
-            until,
-            seat,
-        });
+        self.stage = Stage::Showing(Shown { scene, state: State::Waiting, until, seat });
         self.show_code(&key, &code, ttl).await
     }
 
     fn busy(&self) -> ToPage {
-        let message = self
-            .opening
-            .language
-            .of("服务器繁忙，请稍候", "The server is busy, please wait");
-        ToPage::Error {
-            code: "busy",
-            message,
-            retry_in: Some(milliseconds(STORE_RETRY)),
-        }
+        let message = self.opening.language.of("服务器繁忙，请稍候", "The server is busy, please wait");
+        ToPage::Error { code: "busy", message, retry_in: Some(milliseconds(STORE_RETRY)) }
     }
 
     async fn show_code(&mut self, key: &ResumeKey, code: &QrCode, left: Duration) -> Result<(), Ended> {
@@ -255,13 +248,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Browser<'_, S> {
             return unknown;
         };
         self.gateway.metrics.resumed.inc();
-        self.opening.context = login.context.clone();
-        self.stage = Stage::Showing(Shown {
-            scene,
-            state: State::Waiting,
-            until: Instant::now(),
-            seat,
-        });
+        // A later login on this socket is for the same site, but from where the page is now.
+        let Context { ip, user_agent, .. } = std::mem::take(&mut self.opening.context);
+        self.opening.context = Context { ip, user_agent, ..login.context.clone() };
+        self.stage = Stage::Showing(Shown { scene, state: State::Waiting, until: Instant::now(), seat });
         self.show_code(&key, &login.qr, login.expires_in).await?;
         self.tell(login).await
     }
@@ -279,10 +269,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Browser<'_, S> {
 
     /// Reads the login's record and tells the page what is new.
     async fn look(&mut self) -> Result<(), Ended> {
-        let Stage::Showing(Shown {
-            scene, state: told, ..
-        }) = self.stage
-        else {
+        let Stage::Showing(Shown { scene, state: told, .. }) = self.stage else {
             return Ok(());
         };
         let Some(login) = self.read(scene).await? else {
@@ -291,11 +278,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Browser<'_, S> {
         // Claim and end may come faster than this task runs; the page still hears of both, in order.
         if told == State::Waiting && login.is_claimed && matches!(login.state, State::Granted | State::Denied)
         {
-            let claimed = Snapshot {
-                state: State::Scanned,
-                ..login.clone()
-            };
-            self.tell(claimed).await?;
+            let expires_in = login.expires_in.max(AFTER_CLAIM);
+            self.tell(Snapshot { state: State::Scanned, expires_in, ..login.clone() }).await?;
         }
         self.tell(login).await
     }
@@ -311,20 +295,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Browser<'_, S> {
             state if state == told => Ok(()),
             State::Scanned => {
                 let expires_in = seconds(login.expires_in);
-                self.socket
-                    .send(&ToPage::Scanned {
-                        expires_in,
-                        number: login.number,
-                    })
-                    .await
+                self.socket.send(&ToPage::Scanned { expires_in, number: login.number }).await
             }
             State::Granted => {
-                self.socket
-                    .send(&ToPage::ScanSuccess {
-                        user: login.user,
-                        code: login.code,
-                    })
-                    .await?;
+                self.socket.send(&ToPage::ScanSuccess { user: login.user, code: login.code }).await?;
                 Err(Ended::Told(Close::Done))
             }
             State::Denied => self.over(&ToPage::Denied).await,
@@ -348,11 +322,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Browser<'_, S> {
                 if let Err(error) = self.gateway.logins.expire(scene).await {
                     tracing::warn!(%scene, "a login cannot be ended: {error}");
                 }
-                if let Some(login) = self
-                    .read(scene)
-                    .await?
-                    .filter(|login| login.state == State::Granted)
-                {
+                if let Some(login) = self.read(scene).await?.filter(|login| login.state == State::Granted) {
                     return self.tell(login).await;
                 }
             }
@@ -362,15 +332,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Browser<'_, S> {
         if wait.is_zero() {
             return Ok(());
         }
-        let message = self
-            .opening
-            .language
-            .of("刷新太频繁，请稍候", "Too many new codes, please wait");
-        let too_fast = ToPage::Error {
-            code: "too_fast",
-            message,
-            retry_in: Some(milliseconds(wait)),
-        };
+        let message = self.opening.language.of("刷新太频繁，请稍候", "Too many new codes, please wait");
+        let too_fast = ToPage::Error { code: "too_fast", message, retry_in: Some(milliseconds(wait)) };
         self.socket.send(&too_fast).await
     }
+}
+
+/// A quarter more or less, so that pages which lost something together do not come back in step.
+fn spread(wait: Duration) -> Duration {
+    wait.mul_f64(0.75 + crate::chance() / 2.0)
 }

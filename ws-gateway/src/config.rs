@@ -1,7 +1,6 @@
 //! The gateway's settings: environment variables and equal flags; secrets from the environment or a file.
 
-use std::ffi::OsString;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use clap::Parser;
@@ -51,7 +50,7 @@ pub struct Config {
     pub gateway_allowed_origins: Option<AllowedOrigins>,
 
     /// Networks of proxies whose X-Forwarded-For is believed.
-    #[arg(long, env, value_delimiter = ',')]
+    #[arg(long, env, value_delimiter = ',', value_parser = network)]
     pub gateway_trusted_proxies: Vec<IpNet>,
 
     /// From SIGTERM to exit; new connections are taken for its first quarter.
@@ -73,7 +72,7 @@ pub struct Config {
     pub gateway_max_clients: usize,
 
     /// The heading of the login page.
-    #[arg(long, env, default_value = "扫码登录")]
+    #[arg(long, env, default_value = "Saoma 扫码登录")]
     pub gateway_title: String,
 
     /// The URL of a picture above the heading of the login page.
@@ -126,12 +125,15 @@ impl std::str::FromStr for Store {
     type Err = &'static str;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        if text == "memory:" {
-            Ok(Self::Memory)
-        } else {
-            Err("the only store of this version is memory:")
-        }
+        if text == "memory:" { Ok(Self::Memory) } else { Err("the only store of this version is memory:") }
     }
+}
+
+/// Reads a network such as 10.0.0.0/8, or a single address.
+fn network(text: &str) -> Result<IpNet, String> {
+    let text = text.trim();
+    let address = || text.parse::<IpAddr>().map(IpNet::from);
+    text.parse().or_else(|_| address()).map_err(|_| "write networks such as 10.0.0.0/8,fd00::/8".to_owned())
 }
 
 impl Config {
@@ -154,13 +156,7 @@ impl Config {
     /// # Errors
     /// As [`Config::read`].
     pub fn of(flags: &[&str], secrets: Secrets) -> Result<Self, NoSettings> {
-        let words = std::iter::once("ws-gateway")
-            .chain(flags.iter().copied())
-            .map(OsString::from);
-        let config = Self {
-            secrets,
-            ..settings::parse(words)?
-        };
+        let config = Self { secrets, ..settings::parse_flags("ws-gateway", flags)? };
         config.check()?;
         Ok(config)
     }
@@ -179,10 +175,7 @@ impl Config {
             ));
         }
         if !LOGIN_TTL.contains(&self.gateway_login_ttl) {
-            return Err(SettingError::new(
-                "GATEWAY_LOGIN_TTL",
-                "must be between 1s and 28m",
-            ));
+            return Err(SettingError::new("GATEWAY_LOGIN_TTL", "must be between 1s and 28m"));
         }
         for (name, limit) in [
             ("GATEWAY_MAX_PAGES", self.gateway_max_pages),
@@ -194,17 +187,32 @@ impl Config {
             }
         }
         if let Some(logo) = &self.gateway_logo {
-            let is_url = ["https://", "http://", "data:image/"]
-                .iter()
-                .any(|start| logo.starts_with(start));
+            let is_url = ["https://", "http://", "data:image/"].iter().any(|start| logo.starts_with(start));
             if !is_url {
-                return Err(SettingError::new(
-                    "GATEWAY_LOGO",
-                    "must be an http, https or data:image URL",
-                ));
+                return Err(SettingError::new("GATEWAY_LOGO", "must be an http, https or data:image URL"));
             }
         }
-        self.clients().map(|_| ())
+        let is_web = |url: &String| url.starts_with("http://") || url.starts_with("https://");
+        if self.wechat_qr_url.as_ref().is_some_and(|url| !is_web(url)) {
+            return Err(SettingError::new("WECHAT_QR_URL", "must be an http or https URL"));
+        }
+        self.clients()?;
+        self.wechat().map(|_| ())
+    }
+
+    /// A client of WeChat's API.
+    ///
+    /// # Errors
+    /// When the AppSecret is missing, or the API's URL is none.
+    pub fn wechat(&self) -> Result<wechat::Client, SettingError> {
+        let missing =
+            || SettingError::new("WECHAT_APP_SECRET", "is not set; set it or WECHAT_APP_SECRET_FILE");
+        let settings = wechat::Settings {
+            app_id: self.wechat_app_id.clone(),
+            app_secret: self.secrets.wechat_app_secret.clone().ok_or_else(missing)?,
+            api_url: self.wechat_api_url.clone(),
+        };
+        wechat::Client::new(settings).map_err(|error| SettingError::new("WECHAT_API_URL", error))
     }
 
     /// The back ends that may send notices.
@@ -215,11 +223,7 @@ impl Config {
         let missing = || SettingError::new("NOTIFY_KEY", "is not set; set it or NOTIFY_KEY_FILE");
         let text = self.secrets.notify_key.as_ref().ok_or_else(missing)?;
         let key = Key::new(text).map_err(|error| SettingError::new("NOTIFY_KEY", error))?;
-        Ok(vec![Client {
-            name: "callback".to_owned(),
-            key,
-            may: Rights::all(),
-        }])
+        Ok(vec![Client { name: "callback".to_owned(), key, may: Rights::all() }])
     }
 
     /// Where browsers fetch WeChat's pictures.
@@ -244,45 +248,29 @@ mod tests {
             notify_key: Some(SecretString::from("0123456789abcdef0123456789abcdef")),
             wechat_app_secret: Some(SecretString::from("secret")),
         };
-        Config::of(
-            &[&["--wechat-app-id", "wx0123456789abcdef"], flags].concat(),
-            secrets,
-        )
+        Config::of(&[&["--wechat-app-id", "wx0123456789abcdef"], flags].concat(), secrets)
     }
 
     #[test]
     fn every_wrong_setting_is_named_in_one_line() {
         for (flags, name) in [
             (vec!["--gateway-listen", "somewhere"], "GATEWAY_LISTEN"),
-            (
-                vec!["--gateway-notify-listen", "0.0.0.0:9999"],
-                "GATEWAY_NOTIFY_LISTEN",
-            ),
-            (
-                vec!["--gateway-notify-allow-plaintext", "maybe"],
-                "GATEWAY_NOTIFY_ALLOW_PLAINTEXT",
-            ),
+            (vec!["--gateway-notify-listen", "0.0.0.0:9999"], "GATEWAY_NOTIFY_LISTEN"),
+            (vec!["--gateway-notify-allow-plaintext", "maybe"], "GATEWAY_NOTIFY_ALLOW_PLAINTEXT"),
             (vec!["--gateway-admin-listen", ":1"], "GATEWAY_ADMIN_LISTEN"),
             (vec!["--gateway-store", "mysql:"], "GATEWAY_STORE"),
             (vec!["--gateway-login-ttl", "120"], "GATEWAY_LOGIN_TTL"),
             (vec!["--gateway-login-ttl", "2h"], "GATEWAY_LOGIN_TTL"),
-            (
-                vec!["--gateway-allowed-origins", "example.com"],
-                "GATEWAY_ALLOWED_ORIGINS",
-            ),
-            (
-                vec!["--gateway-trusted-proxies", "10.0.0.0/8,proxy"],
-                "GATEWAY_TRUSTED_PROXIES",
-            ),
+            (vec!["--gateway-allowed-origins", "example.com"], "GATEWAY_ALLOWED_ORIGINS"),
+            (vec!["--gateway-trusted-proxies", "10.0.0.0/8,proxy"], "GATEWAY_TRUSTED_PROXIES"),
             (vec!["--gateway-drain-time", "soon"], "GATEWAY_DRAIN_TIME"),
             (vec!["--gateway-max-pages", "0"], "GATEWAY_MAX_PAGES"),
             (vec!["--gateway-max-logins", "many"], "GATEWAY_MAX_LOGINS"),
-            (
-                vec!["--gateway-max-clients", "99999999999"],
-                "GATEWAY_MAX_CLIENTS",
-            ),
+            (vec!["--gateway-max-clients", "99999999999"], "GATEWAY_MAX_CLIENTS"),
             (vec!["--gateway-logo", "logo.png"], "GATEWAY_LOGO"),
             (vec!["--log-format", "xml"], "LOG_FORMAT"),
+            (vec!["--wechat-api-url", "not a url"], "WECHAT_API_URL"),
+            (vec!["--wechat-qr-url", "javascript:alert(1)"], "WECHAT_QR_URL"),
         ] {
             let error = of(&flags).unwrap_err();
             let text = error.text.to_uppercase().replace('-', "_");
@@ -293,13 +281,15 @@ mod tests {
     }
 
     #[test]
+    fn proxies_are_networks_or_addresses() {
+        let config = of(&["--gateway-trusted-proxies", "10.0.0.0/8, 192.0.2.7,fd00::/8"]).unwrap();
+        let networks: Vec<String> = config.gateway_trusted_proxies.iter().map(ToString::to_string).collect();
+        assert_eq!(networks, ["10.0.0.0/8", "192.0.2.7/32", "fd00::/8"]);
+    }
+
+    #[test]
     fn beyond_loopback_only_by_a_name_that_says_so() {
-        let flags = [
-            "--gateway-notify-listen",
-            "[::]:9999",
-            "--gateway-notify-allow-plaintext",
-            "true",
-        ];
+        let flags = ["--gateway-notify-listen", "[::]:9999", "--gateway-notify-allow-plaintext", "true"];
         assert!(of(&flags).is_ok());
         assert!(of(&["--gateway-notify-listen", "[::1]:9999"]).is_ok());
     }
@@ -308,30 +298,17 @@ mod tests {
     fn a_short_key_is_refused_without_being_shown() {
         let secrets = Secrets {
             notify_key: Some(SecretString::from("short-key")),
-            ..Secrets::default()
+            wechat_app_secret: Some("secret".into()),
         };
         let error = Config::of(&["--wechat-app-id", "wx0123456789abcdef"], secrets).unwrap_err();
-        assert!(
-            error.text.contains("NOTIFY_KEY") && !error.text.contains("short-key"),
-            "{}",
-            error.text
-        );
+        assert!(error.text.contains("NOTIFY_KEY") && !error.text.contains("short-key"), "{}", error.text);
     }
 
     #[test]
     fn pictures_come_from_where_the_api_is() {
         assert_eq!(of(&[]).unwrap().qr_url(), wechat::OFFICIAL_QR_URL);
-        assert_eq!(
-            of(&["--wechat-api-url", "http://sim"]).unwrap().qr_url(),
-            "http://sim"
-        );
-        let both = of(&[
-            "--wechat-api-url",
-            "http://sim",
-            "--wechat-qr-url",
-            "http://pictures",
-        ])
-        .unwrap();
+        assert_eq!(of(&["--wechat-api-url", "http://sim"]).unwrap().qr_url(), "http://sim");
+        let both = of(&["--wechat-api-url", "http://sim", "--wechat-qr-url", "http://pictures"]).unwrap();
         assert_eq!(both.qr_url(), "http://pictures");
     }
 }

@@ -40,10 +40,7 @@ impl Heartbeat {
     /// A heartbeat that begins at `now`; `ours` for pages that know the message.
     #[must_use]
     pub fn new(ours: bool, now: Instant) -> Self {
-        Self {
-            due: now + EVERY,
-            waiting: if ours { Waiting::ToSend } else { Waiting::ToPing },
-        }
+        Self { due: now + EVERY, waiting: if ours { Waiting::ToSend } else { Waiting::ToPing } }
     }
 
     /// When the next beat is due.

@@ -14,14 +14,8 @@ impl Language {
     /// Chooses by the page's `lang` parameter, else by its browser's Accept-Language.
     #[must_use]
     pub fn choose(lang: Option<&str>, accept_language: Option<&str>) -> Self {
-        let first = lang
-            .or_else(|| accept_language?.split(',').next())
-            .unwrap_or_default();
-        if first.trim().to_ascii_lowercase().starts_with("en") {
-            Self::English
-        } else {
-            Self::Chinese
-        }
+        let first = lang.or_else(|| accept_language?.split(',').next()).unwrap_or_default();
+        if first.trim().to_ascii_lowercase().starts_with("en") { Self::English } else { Self::Chinese }
     }
 
     /// One of two texts.

@@ -28,14 +28,14 @@ mod test_gateway;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
+use std::sync::atomic::AtomicBool;
 
 use anyhow::Context as _;
 use bytes::Bytes;
 use prometheus_client::metrics::gauge::Gauge;
+use service::admin;
 use service::listen::{self, Accepted};
-use service::settings::SettingError;
-use service::{admin, stop};
+use service::stop::Drain;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -56,9 +56,9 @@ pub(crate) struct Gateway {
     pages: Arc<Pages>,
     qr: Arc<dyn QrCodes>,
     metrics: Metrics,
-    /// The drain has begun.
-    leaving: CancellationToken,
-    tasks: TaskTracker,
+    /// The last QR code that was asked for could not be had.
+    is_out_of_codes: AtomicBool,
+    drain: Drain,
 }
 
 impl Gateway {
@@ -77,17 +77,15 @@ impl Gateway {
     /// Waits for the drain, and then for this page's share of it: pages are let go spread over the drain
     /// time, so that they do not come to the next gateway all at once.
     async fn time_to_leave(&self) {
-        self.leaving.cancelled().await;
-        let mut random = [0; 2];
-        // Without randomness all leave at once, which still works.
-        let _ = aws_lc_rs::rand::fill(&mut random);
-        let share = f64::from(u16::from_be_bytes(random)) / f64::from(u16::MAX);
-        let spread = self
-            .config
-            .gateway_drain_time
-            .saturating_sub(browser::CLOSE_WITHIN + MARGIN);
-        tokio::time::sleep(spread.mul_f64(share)).await;
+        self.drain.share(chance(), browser::CLOSE_WITHIN).await;
     }
+}
+
+/// A random number from 0 to 1. Without randomness everything happens at once, which still works.
+fn chance() -> f64 {
+    let mut random = [0; 2];
+    let _ = aws_lc_rs::rand::fill(&mut random);
+    f64::from(u16::from_be_bytes(random)) / f64::from(u16::MAX)
 }
 
 /// A gateway whose ports are bound.
@@ -114,29 +112,20 @@ impl Server {
     /// Binds all ports.
     ///
     /// # Errors
-    /// When a port cannot be bound, or the WeChat client cannot be set up.
+    /// When a port cannot be bound.
     pub fn bind(config: Config) -> anyhow::Result<Self> {
-        let app_secret = config.secrets.wechat_app_secret.clone();
-        let wechat = wechat::Client::new(wechat::Settings {
-            app_id: config.wechat_app_id.clone(),
-            app_secret: app_secret.ok_or_else(|| SettingError::new("WECHAT_APP_SECRET", "is not set"))?,
-            api_url: config.wechat_api_url.clone(),
-        })
-        .context("WECHAT_API_URL")?;
+        let wechat = config.wechat()?;
         let pages = Arc::new(Pages::default());
         let memory = Arc::new(MemoryLogins::new(Arc::clone(&pages), config.gateway_max_logins));
         let gateway = Gateway {
             clients: config.clients()?,
-            page: Bytes::from(page::render(
-                &config.gateway_title,
-                config.gateway_logo.as_deref(),
-            )),
+            page: Bytes::from(page::render(&config.gateway_title, config.gateway_logo.as_deref())),
             logins: Arc::clone(&memory) as Arc<dyn Logins>,
             pages,
             qr: Arc::new(OnDemand::new(wechat, config.qr_url().to_owned())),
             metrics: Metrics::default(),
-            leaving: CancellationToken::new(),
-            tasks: TaskTracker::new(),
+            is_out_of_codes: AtomicBool::new(false),
+            drain: Drain::new(config.gateway_drain_time),
             config,
         };
         let config = &gateway.config;
@@ -166,101 +155,57 @@ impl Server {
     /// # Errors
     /// When a listening socket itself fails.
     pub async fn run(self, stopped: impl Future<Output = ()>) -> anyhow::Result<bool> {
-        let Self {
-            gateway,
-            memory,
-            browsers,
-            notices,
-            admin,
-        } = self;
-        let drain_time = gateway.config.gateway_drain_time;
-        let (tasks, accepting, ended) = (
-            gateway.tasks.clone(),
-            CancellationToken::new(),
-            CancellationToken::new(),
-        );
+        let Self { gateway, memory, browsers, notices, admin } = self;
+        let drain = gateway.drain.clone();
+        // The admin port answers until the very end.
+        let ended = CancellationToken::new();
         let _end = ended.clone().drop_guard();
-
-        let readiness = Arc::clone(&gateway);
-        let ready: admin::Readiness = Arc::new(move || {
-            if readiness.leaving.is_cancelled() {
-                Err("draining".to_owned())
-            } else {
-                Ok(())
-            }
+        let leaving = drain.leaving().clone();
+        let ready: admin::Readiness = Arc::new(move || match leaving.is_cancelled() {
+            true => Err("draining".to_owned()),
+            false => Ok(()),
         });
-        let operators = admin::serve(
-            admin,
-            gateway.metrics.registry(),
-            ready,
-            ended.clone(),
-            TaskTracker::new(),
-        );
-        let operators = tokio::spawn(operators);
-        let sweeping = tokio::spawn(async move { ended.run_until_cancelled(memory.sweep()).await });
-
-        let pages = accept_browsers(&gateway, browsers, &accepting);
-        let clients = accept_clients(&gateway, notices, &accepting);
-        let stopping = async {
-            stopped.await;
-            // Load balancers need a moment to see that /readyz fails; until then pages are still taken.
-            gateway.leaving.cancel();
-            tokio::time::sleep(drain_time / 4).await;
-            accepting.cancel();
-            Ok(())
+        let registry = gateway.metrics.registry();
+        let operators = admin::serve(admin, registry, ready, ended.clone(), TaskTracker::new());
+        let serving = async {
+            let pages = accept_browsers(&gateway, browsers);
+            let clients = accept_clients(&gateway, notices);
+            let draining = async {
+                drain.begin_when(stopped).await;
+                Ok(())
+            };
+            tokio::try_join!(pages, clients, draining)?;
+            Ok(drain.finish().await)
         };
-        tokio::try_join!(pages, clients, stopping)?;
-        let clean = stop::drain(
-            &accepting,
-            &tasks,
-            drain_time - drain_time / 4 - MARGIN.min(drain_time / 4),
-        )
-        .await;
-        operators.abort();
-        sweeping.abort();
-        Ok(clean)
+        tokio::select! {
+            served = serving => served,
+            failed = operators => failed.context("GATEWAY_ADMIN_LISTEN").map(|()| false),
+            () = memory.sweep() => Ok(false),
+        }
     }
 }
 
-/// Taken off the drain time, so that the process has really gone when it is over.
-const MARGIN: Duration = Duration::from_millis(250);
-
-async fn accept_browsers(
-    gateway: &Arc<Gateway>,
-    listener: TcpListener,
-    accepting: &CancellationToken,
-) -> anyhow::Result<()> {
-    let limit = gateway.config.gateway_max_pages;
-    let tasks = gateway.tasks.clone();
-    listen::accept(listener, limit, accepting.clone(), tasks, |accepted| {
-        routes::serve(Arc::clone(gateway), accepted, accepting.clone())
+async fn accept_browsers(gateway: &Arc<Gateway>, listener: TcpListener) -> anyhow::Result<()> {
+    let (limit, drain) = (gateway.config.gateway_max_pages, &gateway.drain);
+    listen::accept(listener, limit, drain.closed().clone(), drain.tasks().clone(), |accepted| {
+        routes::serve(Arc::clone(gateway), accepted)
     })
     .await
     .context("GATEWAY_LISTEN")
 }
 
-async fn accept_clients(
-    gateway: &Arc<Gateway>,
-    listener: TcpListener,
-    accepting: &CancellationToken,
-) -> anyhow::Result<()> {
-    let tasks = gateway.tasks.clone();
-    listen::accept(
-        listener,
-        gateway.config.gateway_max_clients,
-        accepting.clone(),
-        tasks,
-        |accepted| {
-            let (gateway, accepting) = (Arc::clone(gateway), accepting.clone());
-            async move {
-                let Accepted { stream, peer, permit } = accepted;
-                match permit {
-                    Some(_place) => notices::serve(&gateway, stream, peer, &accepting).await,
-                    None => notices::refuse(stream).await,
-                }
+async fn accept_clients(gateway: &Arc<Gateway>, listener: TcpListener) -> anyhow::Result<()> {
+    let (limit, drain) = (gateway.config.gateway_max_clients, &gateway.drain);
+    listen::accept(listener, limit, drain.closed().clone(), drain.tasks().clone(), |accepted| {
+        let gateway = Arc::clone(gateway);
+        async move {
+            let Accepted { stream, peer, permit } = accepted;
+            match permit {
+                Some(_place) => notices::serve(&gateway, stream, peer).await,
+                None => notices::refuse(stream).await,
             }
-        },
-    )
+        }
+    })
     .await
     .context("GATEWAY_NOTIFY_LISTEN")
 }

@@ -2,12 +2,13 @@
 
 use std::time::Duration;
 
+use protocol::message::Code;
 use serde::{Deserialize, Serialize};
 use tokio_tungstenite::tungstenite::protocol::CloseFrame;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 
-/// Gateway → page, as JSON in a text message.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+/// Gateway → page, as JSON in a text message. It has no `Debug`, because a resume key must not print.
+#[derive(Clone, PartialEq, Eq, Serialize)]
 #[serde(tag = "message_type", rename_all = "snake_case")]
 pub enum ToPage {
     /// A QR code to show.
@@ -37,7 +38,7 @@ pub enum ToPage {
         user: String,
         /// What the site's back end redeems.
         #[serde(skip_serializing_if = "Option::is_none")]
-        code: Option<String>,
+        code: Option<Code>,
     },
     /// The person said no.
     Denied,
@@ -118,10 +119,7 @@ impl Close {
             Self::TooFast => (4008, "too fast, wait"),
             Self::Done => (4010, "done"),
         };
-        CloseFrame {
-            code: CloseCode::from(code),
-            reason: reason.into(),
-        }
+        CloseFrame { code: CloseCode::from(code), reason: reason.into() }
     }
 }
 
@@ -156,17 +154,8 @@ mod tests {
     #[test]
     fn a_page_can_only_ask_for_a_refresh() {
         let read = |text: &str| serde_json::from_str::<FromPage>(text).ok();
-        assert_eq!(
-            read(r#"{"message_type":"refresh","more":1}"#),
-            Some(FromPage::Refresh)
-        );
-        for rubbish in [
-            "",
-            "refresh",
-            "{}",
-            r#"{"message_type":"scan_success"}"#,
-            "[[[[[[",
-        ] {
+        assert_eq!(read(r#"{"message_type":"refresh","more":1}"#), Some(FromPage::Refresh));
+        for rubbish in ["", "refresh", "{}", r#"{"message_type":"scan_success"}"#, "[[[[[["] {
             assert_eq!(read(rubbish), None, "{rubbish}");
         }
     }

@@ -1,10 +1,12 @@
 //! What the operator sees at `/metrics`.
 
-use prometheus_client::encoding::{EncodeLabelSet, LabelSetEncoder};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
+
+/// A notice's type and status. Label values come from our own code, never from outside.
+pub type Labels = [(&'static str, &'static str); 2];
 
 /// The gateway's counters and gauges.
 #[derive(Debug, Default)]
@@ -20,19 +22,9 @@ pub struct Metrics {
     /// Connections of browsers that were refused because the port was full.
     pub refused: Counter,
     /// Notices, by type and by what came of them.
-    pub notices: Family<Labels<2>, Counter>,
+    pub notices: Family<Labels, Counter>,
     /// Connections to the internal port that proved no key.
     pub unauthorized: Counter,
-}
-
-/// Labels whose values come from our own code, never from outside.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct Labels<const N: usize>(pub [(&'static str, &'static str); N]);
-
-impl<const N: usize> EncodeLabelSet for Labels<N> {
-    fn encode(&self, encoder: &mut LabelSetEncoder<'_>) -> Result<(), std::fmt::Error> {
-        self.0.encode(encoder)
-    }
 }
 
 impl Metrics {
@@ -42,21 +34,9 @@ impl Metrics {
         let mut registry = Registry::with_prefix("gateway");
         registry.register("pages", "Pages connected now", self.pages.clone());
         registry.register("logins", "Logins that were shown a QR code", self.logins.clone());
-        registry.register(
-            "resumed",
-            "Pages that came back to their login",
-            self.resumed.clone(),
-        );
-        registry.register(
-            "qr_failures",
-            "QR codes that could not be had",
-            self.qr_failures.clone(),
-        );
-        registry.register(
-            "refused",
-            "Connections refused because the port was full",
-            self.refused.clone(),
-        );
+        registry.register("resumed", "Pages that came back to their login", self.resumed.clone());
+        registry.register("qr_failures", "QR codes that could not be had", self.qr_failures.clone());
+        registry.register("refused", "Connections refused because the port was full", self.refused.clone());
         registry.register("notices", "Notices by type and status", self.notices.clone());
         registry.register(
             "unauthorized",

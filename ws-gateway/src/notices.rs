@@ -9,15 +9,14 @@ use futures_util::stream::{FuturesUnordered, StreamExt};
 use protocol::auth;
 use protocol::codec::{Codec, FrameError, MAX_FRAME};
 use protocol::message::{Answer, ClientMessage, Hello, ServerMessage};
+use service::listen;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::{Instant, sleep_until, timeout};
 use tokio_util::codec::Framed;
-use tokio_util::sync::CancellationToken;
 
 use crate::Gateway;
 use crate::clients::{self, Client};
 use crate::logins::Sender;
-use crate::metrics::Labels;
 
 /// Seconds between a client's signs of life; one that is silent for two of them is closed.
 pub const HEARTBEAT: u32 = 30;
@@ -48,10 +47,7 @@ enum End {
 
 impl End {
     fn refused(code: &'static str, message: &str) -> Self {
-        Self::Refused {
-            code,
-            message: message.to_owned(),
-        }
+        Self::Refused { code, message: message.to_owned() }
     }
 
     /// What the client is told, if anybody listens.
@@ -61,29 +57,26 @@ impl End {
             Self::Wire(error) => error.code(),
             Self::Left | Self::Drained | Self::NotReading => None,
         };
-        code.map(|code| ServerMessage::Error {
-            code: code.to_owned(),
-            message: self.to_string(),
-        })
+        code.map(|code| ServerMessage::Error { code: code.to_owned(), message: self.to_string() })
     }
 }
 
 type Frames<S> = Framed<S, Codec<ClientMessage>>;
 
-/// Serves a client until it leaves or errs. `stop` ends the connection once nothing is in flight.
-pub(crate) async fn serve<S>(gateway: &Gateway, stream: S, peer: SocketAddr, stop: &CancellationToken)
+/// Serves a client until it leaves or errs. The drain ends the connection once nothing is in flight.
+pub(crate) async fn serve<S>(gateway: &Gateway, stream: S, peer: SocketAddr)
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
     let mut frames = Framed::new(stream, Codec::default());
     let introduced = tokio::select! {
         introduced = introduce(gateway, &mut frames) => introduced,
-        () = stop.cancelled() => Err(End::Drained),
+        () = gateway.drain.closed().cancelled() => Err(End::Drained),
     };
     let end = match introduced {
         Ok(client) => {
             tracing::info!(%peer, client = client.name, "a client has connected");
-            converse(gateway, &mut frames, client, stop).await
+            converse(gateway, &mut frames, client).await
         }
         Err(end) => {
             // Whoever leaves by itself, such as a load balancer's health check, has not been refused.
@@ -95,7 +88,7 @@ where
     };
     if let Some(error) = end.frame() {
         tracing::warn!(%peer, "a connection to the internal port was refused: {end}");
-        let _ = write(&mut frames, [error]).await;
+        tell_last(frames, error).await;
     } else {
         tracing::debug!(%peer, "a connection to the internal port ends: {end}");
     }
@@ -103,16 +96,18 @@ where
 
 /// Tells somebody that the port is full.
 pub(crate) async fn refuse<S: AsyncRead + AsyncWrite + Unpin>(stream: S) {
-    let mut frames: Frames<S> = Framed::new(stream, Codec::default());
-    let message = "too many connections; use one and keep it".to_owned();
-    let _ = write(
-        &mut frames,
-        [ServerMessage::Error {
-            code: "busy".to_owned(),
-            message,
-        }],
-    )
-    .await;
+    let frames: Frames<S> = Framed::new(stream, Codec::default());
+    let busy = ServerMessage::Error {
+        code: "busy".to_owned(),
+        message: "too many connections; use one and keep it".to_owned(),
+    };
+    tell_last(frames, busy).await;
+}
+
+async fn tell_last<S: AsyncRead + AsyncWrite + Unpin>(mut frames: Frames<S>, error: ServerMessage) {
+    if write(&mut frames, [error]).await.is_ok() {
+        listen::let_go(frames.into_inner()).await;
+    }
 }
 
 /// Says hello and waits for the proof. A stranger learns the challenge and nothing else.
@@ -149,12 +144,7 @@ where
 /// Takes notices and gives answers, in any order. What is at hand is taken first and the answers go out
 /// together; then it waits for the next frame, an answer that took longer, the client's silence, or the
 /// gateway's own end.
-async fn converse<S>(
-    gateway: &Gateway,
-    frames: &mut Frames<S>,
-    client: &Client,
-    stop: &CancellationToken,
-) -> End
+async fn converse<S>(gateway: &Gateway, frames: &mut Frames<S>, client: &Client) -> End
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
@@ -201,13 +191,13 @@ where
                 () = sleep_until(heard + silence), if working.is_empty() => {
                     return End::refused("silent", "nothing was heard for two heartbeats");
                 }
-                () = gateway.leaving.cancelled(), if !said_bye => {
+                () = gateway.drain.leaving().cancelled(), if !said_bye => {
                     said_bye = true;
                     if let Err(end) = write(frames, [ServerMessage::Bye]).await {
                         return end;
                     }
                 }
-                () = stop.cancelled(), if working.is_empty() => return End::Drained,
+                () = gateway.drain.closed().cancelled(), if working.is_empty() => return End::Drained,
             }
         }
         let answer = match message {
@@ -230,10 +220,9 @@ where
                         continue;
                     }
                     ClientMessage::Ping { id } => ServerMessage::Pong { id },
-                    ClientMessage::Bad { id, message } => ServerMessage::Answer(Answer {
-                        id,
-                        ..Answer::bad(message)
-                    }),
+                    ClientMessage::Bad { id, message } => {
+                        ServerMessage::Answer(Answer { id, ..Answer::bad(message) })
+                    }
                     ClientMessage::Auth { .. } => {
                         ServerMessage::Answer(Answer::bad("auth comes once, as the first frame"))
                     }
@@ -247,19 +236,12 @@ where
 }
 
 async fn take(gateway: &Gateway, client: &Client, id: Option<String>, notice: protocol::Notice) -> Answer {
-    let from = Sender {
-        client: client.name.clone(),
-        may: client.may,
-        id,
-    };
+    let from = Sender { client: client.name.clone(), may: client.may, id };
     let answer = gateway.logins.notify(&notice, &from).await;
     gateway
         .metrics
         .notices
-        .get_or_create(&Labels([
-            ("type", notice.kind()),
-            ("status", answer.status.as_str()),
-        ]))
+        .get_or_create(&[("type", notice.kind()), ("status", answer.status.as_str())])
         .inc();
     tracing::debug!(
         client = client.name,
@@ -268,10 +250,7 @@ async fn take(gateway: &Gateway, client: &Client, id: Option<String>, notice: pr
         status = answer.status.as_str(),
         "a notice was answered"
     );
-    Answer {
-        id: from.id,
-        ..answer
-    }
+    Answer { id: from.id, ..answer }
 }
 
 async fn write<S>(
@@ -287,10 +266,7 @@ where
         }
         SinkExt::<ServerMessage>::flush(frames).await
     };
-    timeout(WRITE_WITHIN, all)
-        .await
-        .map_err(|_| End::NotReading)?
-        .map_err(End::from)
+    timeout(WRITE_WITHIN, all).await.map_err(|_| End::NotReading)?.map_err(End::from)
 }
 
 #[cfg(test)]

@@ -1,7 +1,6 @@
 //! What a page says when it opens its WebSocket, checked before the upgrade (RFC 6455, section 4.2).
 
 use std::net::SocketAddr;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use http::header::{
     ACCEPT_LANGUAGE, CONNECTION, HOST, HeaderMap, HeaderName, ORIGIN, SEC_WEBSOCKET_KEY,
@@ -36,6 +35,9 @@ pub struct Opening {
     pub is_ours: bool,
     /// The language of its words.
     pub language: Language,
+    /// What is wrong with its query. The page is told after the upgrade, because scripts cannot read the
+    /// answer to a handshake.
+    pub fault: Option<&'static str>,
 }
 
 /// Why the handshake is refused, as an HTTP status and words for the developer of the page.
@@ -67,16 +69,9 @@ pub fn handshake_key<B>(request: &Request<B>) -> Result<&[u8], Refusal> {
         return refuse(StatusCode::BAD_REQUEST, "a WebSocket needs HTTP/1.1");
     }
     if !tokens(headers, &CONNECTION).any(|token| token.eq_ignore_ascii_case("upgrade")) {
-        return refuse(
-            StatusCode::BAD_REQUEST,
-            "Connection: Upgrade is missing; does a proxy drop it?",
-        );
+        return refuse(StatusCode::BAD_REQUEST, "Connection: Upgrade is missing; does a proxy drop it?");
     }
-    if headers
-        .get(SEC_WEBSOCKET_VERSION)
-        .map(|version| version.as_bytes())
-        != Some(b"13")
-    {
+    if headers.get(SEC_WEBSOCKET_VERSION).map(|version| version.as_bytes()) != Some(b"13") {
         return refuse(
             StatusCode::UPGRADE_REQUIRED,
             "this server speaks version 13 of the WebSocket protocol",
@@ -93,14 +88,14 @@ impl Opening {
     /// Reads what the page says, and checks that it may connect.
     ///
     /// # Errors
-    /// 403 for a foreign Origin, 400 for a query that cannot be understood.
+    /// 403 for a foreign Origin, 400 for two of them.
     pub fn read<B>(request: &Request<B>, peer: SocketAddr, config: &Config) -> Result<Self, Refusal> {
         let headers = request.headers();
-        let text = |name: HeaderName| {
-            headers
-                .get(name)
-                .map(|value| String::from_utf8_lossy(value.as_bytes()))
-        };
+        let text =
+            |name: HeaderName| headers.get(name).map(|value| String::from_utf8_lossy(value.as_bytes()));
+        if headers.get_all(ORIGIN).iter().count() > 1 {
+            return refuse(StatusCode::BAD_REQUEST, "more than one Origin");
+        }
         let origin = text(ORIGIN);
         if !origin::may_connect(
             config.gateway_allowed_origins.as_ref(),
@@ -115,12 +110,9 @@ impl Opening {
             origin: origin.map(|origin| cut(&origin, MAX_FIELD)),
             ip: forwarded_address(headers, peer, config).to_string(),
             user_agent: text(USER_AGENT).map(|agent| cut(&agent, MAX_USER_AGENT)),
-            created_at: SystemTime::now()
-                .duration_since(UNIX_EPOCH)
-                .map_or(0, |since| since.as_secs()),
             ..Context::default()
         };
-        let mut lang = None;
+        let (mut lang, mut fault) = (None, None);
         for (name, value) in form_urlencoded::parse(request.uri().query().unwrap_or_default().as_bytes()) {
             let field = match name.as_ref() {
                 "site" => &mut context.site,
@@ -131,14 +123,13 @@ impl Opening {
                 _ => continue,
             };
             if value.is_empty() || value.chars().count() > MAX_FIELD {
-                return refuse(StatusCode::BAD_REQUEST, "a query parameter is empty or too long");
-            }
-            if field.replace(value.into_owned()).is_some() {
-                return refuse(StatusCode::BAD_REQUEST, "a query parameter is given twice");
+                fault = Some("a query parameter is empty or too long");
+            } else if field.replace(value.into_owned()).is_some() {
+                fault = Some("a query parameter is given twice");
             }
         }
         if context.site.is_some() && context.request.is_some() {
-            return refuse(StatusCode::BAD_REQUEST, "site and request exclude each other");
+            fault = Some("site and request exclude each other");
         }
 
         let mut is_ours = false;
@@ -150,30 +141,24 @@ impl Opening {
             }
         }
         let language = Language::choose(lang.as_deref(), text(ACCEPT_LANGUAGE).as_deref());
-        Ok(Self {
-            context,
-            resume,
-            is_ours,
-            language,
-        })
+        Ok(Self { context, resume, is_ours, language, fault })
     }
 }
 
 fn forwarded_address(headers: &HeaderMap, peer: SocketAddr, config: &Config) -> std::net::IpAddr {
-    let forwarded: Vec<&str> = headers
+    // Proxies append to whatever line the browser sent, so rubbish at its start must not hide the rest.
+    let forwarded: Vec<_> = headers
         .get_all("x-forwarded-for")
         .iter()
-        .filter_map(|value| value.to_str().ok())
+        .map(|value| String::from_utf8_lossy(value.as_bytes()))
         .collect();
-    address::client_address(peer, forwarded.into_iter(), &config.gateway_trusted_proxies)
+    let lines = forwarded.iter().map(|line| line.as_ref());
+    address::client_address(peer, lines, &config.gateway_trusted_proxies)
 }
 
 /// The comma-separated tokens of a header, over all its lines.
 fn tokens<'a>(headers: &'a HeaderMap, name: &HeaderName) -> impl Iterator<Item = &'a str> {
-    let lines = headers
-        .get_all(name)
-        .into_iter()
-        .filter_map(|value| value.to_str().ok());
+    let lines = headers.get_all(name).into_iter().filter_map(|value| value.to_str().ok());
     lines.flat_map(|line| line.split(',').map(str::trim))
 }
 
@@ -191,10 +176,8 @@ mod tests {
     use crate::config::Secrets;
 
     fn config() -> Config {
-        let secrets = Secrets {
-            notify_key: Some("k".repeat(32).into()),
-            ..Secrets::default()
-        };
+        let secrets =
+            Secrets { notify_key: Some("k".repeat(32).into()), wechat_app_secret: Some("secret".into()) };
         Config::of(&["--wechat-app-id", "wx0123456789abcdef"], secrets).unwrap()
     }
 
@@ -203,30 +186,16 @@ mod tests {
         for (name, value) in headers {
             request = request.header(*name, *value);
         }
-        Opening::read(
-            &request.body(()).unwrap(),
-            "192.0.2.1:9".parse().unwrap(),
-            &config(),
-        )
+        Opening::read(&request.body(()).unwrap(), "192.0.2.1:9".parse().unwrap(), &config())
     }
 
     #[test]
     fn what_the_page_says_is_kept() {
         let uri = "/ws?site=shop&nonce=n%20n&code_challenge=c&lang=en&unknown=1";
-        let opening = read(
-            uri,
-            &[("origin", "https://login.example"), ("user-agent", "Firefox")],
-        )
-        .unwrap();
+        let opening = read(uri, &[("origin", "https://login.example"), ("user-agent", "Firefox")]).unwrap();
         let context = &opening.context;
-        assert_eq!(
-            (context.site.as_deref(), context.nonce.as_deref()),
-            (Some("shop"), Some("n n"))
-        );
-        assert_eq!(
-            (context.ip.as_str(), context.user_agent.as_deref()),
-            ("192.0.2.1", Some("Firefox"))
-        );
+        assert_eq!((context.site.as_deref(), context.nonce.as_deref()), (Some("shop"), Some("n n")));
+        assert_eq!((context.ip.as_str(), context.user_agent.as_deref()), ("192.0.2.1", Some("Firefox")));
         assert_eq!(
             (opening.language, opening.is_ours, opening.resume.is_some()),
             (Language::English, false, false)
@@ -241,25 +210,29 @@ mod tests {
         assert!(opening.is_ours);
         assert_eq!(opening.resume, Some(Some(key)));
         let opening = read("/ws", &[("sec-websocket-protocol", "resume.rubbish")]).unwrap();
-        assert_eq!(
-            opening.resume,
-            Some(None),
-            "which opens nothing, not even a new login"
-        );
+        assert_eq!(opening.resume, Some(None), "which opens nothing, not even a new login");
     }
 
     #[test]
     fn what_cannot_be_understood_is_refused() {
         let long = format!("/ws?nonce={}", "x".repeat(MAX_FIELD + 1));
         for uri in ["/ws?site=", "/ws?site=a&site=b", "/ws?site=a&request=b", &long] {
-            assert_eq!(
-                read(uri, &[]).unwrap_err().status,
-                StatusCode::BAD_REQUEST,
-                "{uri}"
-            );
+            assert!(read(uri, &[]).unwrap().fault.is_some(), "{uri}");
         }
         let foreign = read("/ws", &[("origin", "https://evil.example")]).unwrap_err();
         assert_eq!(foreign.status, StatusCode::FORBIDDEN);
+    }
+
+    #[test]
+    fn rubbish_in_a_forwarded_line_hides_nobody() {
+        let secrets =
+            Secrets { notify_key: Some("k".repeat(32).into()), wechat_app_secret: Some("secret".into()) };
+        let flags = ["--wechat-app-id", "wx0123456789abcdef", "--gateway-trusted-proxies", "192.0.2.0/24"];
+        let config = Config::of(&flags, secrets).unwrap();
+        let line = http::HeaderValue::from_bytes(b"\xff\xfe, 203.0.113.9").unwrap();
+        let request = Request::builder().header("x-forwarded-for", line).body(()).unwrap();
+        let opening = Opening::read(&request, "192.0.2.1:9".parse().unwrap(), &config).unwrap();
+        assert_eq!(opening.context.ip, "203.0.113.9");
     }
 
     #[test]

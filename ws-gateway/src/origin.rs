@@ -101,10 +101,7 @@ mod tests {
             assert!(!own(foreign, "login.example.com"), "{foreign}");
         }
         assert!(!may_connect(None, Some("https://login.example.com"), None));
-        assert!(
-            may_connect(None, None, Some("login.example.com")),
-            "no Origin, no browser"
-        );
+        assert!(may_connect(None, None, Some("login.example.com")), "no Origin, no browser");
     }
 
     #[test]
@@ -114,23 +111,12 @@ mod tests {
         assert!(
             may("https://shop.example") && may("https://shop.example:443") && may("http://localhost:3000")
         );
-        for other in [
-            "http://shop.example",
-            "https://a.shop.example",
-            "https://gateway.example",
-            "null",
-        ] {
+        for other in ["http://shop.example", "https://a.shop.example", "https://gateway.example", "null"] {
             assert!(!may(other), "{other}");
         }
         let any: AllowedOrigins = "*".parse().unwrap();
         assert!(may_connect(Some(&any), Some("null"), None));
-        for wrong in [
-            "shop.example",
-            "https://shop.example/",
-            "https://*.example",
-            "",
-            "*,https://a",
-        ] {
+        for wrong in ["shop.example", "https://shop.example/", "https://*.example", "", "*,https://a"] {
             assert!(wrong.parse::<AllowedOrigins>().is_err(), "{wrong}");
         }
     }

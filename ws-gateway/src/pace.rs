@@ -17,12 +17,7 @@ impl Pace {
     /// A full bucket of `most`.
     #[must_use]
     pub fn new(most: u32, refill: Duration, now: Instant) -> Self {
-        Self {
-            tokens: most,
-            most,
-            refill,
-            counted_at: now,
-        }
+        Self { tokens: most, most, refill, counted_at: now }
     }
 
     /// Takes one, or says how long until there is one.

@@ -16,27 +16,23 @@ const TEMPLATE: &str = include_str!("../page/login.html");
 /// The page with the operator's title and logo in it.
 #[must_use]
 pub fn render(title: &str, logo: Option<&str>) -> String {
-    let logo = logo.map_or_else(String::new, |url| {
-        format!("<img class=\"logo\" src=\"{}\" alt=\"\">", escape(url))
-    });
-    TEMPLATE
-        .replace("{{title}}", &escape(title))
-        .replace("{{logo}}", &logo)
+    let logo =
+        logo.map_or_else(String::new, |url| format!("<img class=\"logo\" src=\"{}\" alt=\"\">", escape(url)));
+    TEMPLATE.replace("{{title}}", &escape(title)).replace("{{logo}}", &logo)
 }
 
 fn escape(text: &str) -> String {
-    text.chars()
-        .fold(String::with_capacity(text.len()), |mut escaped, character| {
-            match character {
-                '&' => escaped.push_str("&amp;"),
-                '<' => escaped.push_str("&lt;"),
-                '>' => escaped.push_str("&gt;"),
-                '"' => escaped.push_str("&quot;"),
-                '\'' => escaped.push_str("&#39;"),
-                other => escaped.push(other),
-            }
-            escaped
-        })
+    text.chars().fold(String::with_capacity(text.len()), |mut escaped, character| {
+        match character {
+            '&' => escaped.push_str("&amp;"),
+            '<' => escaped.push_str("&lt;"),
+            '>' => escaped.push_str("&gt;"),
+            '"' => escaped.push_str("&quot;"),
+            '\'' => escaped.push_str("&#39;"),
+            other => escaped.push(other),
+        }
+        escaped
+    })
 }
 
 #[cfg(test)]

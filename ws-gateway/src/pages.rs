@@ -30,11 +30,7 @@ impl Pages {
             before.taken_over.store(true, Ordering::Release);
             before.ring.notify_one();
         }
-        Seat {
-            pages: Arc::clone(self),
-            scene,
-            bell,
-        }
+        Seat { pages: Arc::clone(self), scene, bell }
     }
 
     /// Whether a page shows `scene` now.
@@ -75,21 +71,14 @@ impl Seat {
     /// Waits to be woken. A wake-up between two waits is not lost.
     pub async fn woken(&self) -> Woken {
         self.bell.ring.notified().await;
-        if self.bell.taken_over.load(Ordering::Acquire) {
-            Woken::TakenOver
-        } else {
-            Woken::Changed
-        }
+        if self.bell.taken_over.load(Ordering::Acquire) { Woken::TakenOver } else { Woken::Changed }
     }
 }
 
 impl Drop for Seat {
     fn drop(&mut self) {
         let mut seats = self.pages.lock();
-        if seats
-            .get(&self.scene)
-            .is_some_and(|bell| Arc::ptr_eq(bell, &self.bell))
-        {
+        if seats.get(&self.scene).is_some_and(|bell| Arc::ptr_eq(bell, &self.bell)) {
             seats.remove(&self.scene);
         }
     }

@@ -68,16 +68,11 @@ impl NoQrCode {
         let passes = match self {
             Self::Slow => true,
             Self::Refused(error) => {
-                matches!(
-                    error.class(),
-                    Class::Busy | Class::Transport | Class::Timeout | Class::Token
-                )
+                matches!(error.class(), Class::Busy | Class::Transport | Class::Timeout | Class::Token)
             }
         };
         if passes {
-            FIRST_RETRY
-                .saturating_mul(1 << failures.saturating_sub(1).min(8))
-                .min(LONGEST_RETRY)
+            FIRST_RETRY.saturating_mul(1 << failures.saturating_sub(1).min(8)).min(LONGEST_RETRY)
         } else {
             OPERATORS_RETRY
         }
@@ -89,10 +84,7 @@ impl NoQrCode {
         let (code, message) = match self {
             Self::Slow => (
                 "wechat_slow",
-                language.of(
-                    "微信服务器响应较慢，正在重试",
-                    "WeChat is slow just now; trying again",
-                ),
+                language.of("微信服务器响应较慢，正在重试", "WeChat is slow just now; trying again"),
             ),
             Self::Refused(_) => (
                 "wechat_unavailable",
@@ -102,11 +94,7 @@ impl NoQrCode {
                 ),
             ),
         };
-        ToPage::Error {
-            code,
-            message,
-            retry_in: Some(milliseconds(retry_in)),
-        }
+        ToPage::Error { code, message, retry_in: Some(milliseconds(retry_in)) }
     }
 }
 
@@ -114,11 +102,7 @@ impl OnDemand {
     /// Codes from `wechat`; browsers find WeChat's own pictures at the host `pictures`.
     #[must_use]
     pub fn new(wechat: wechat::Client, pictures: String) -> Self {
-        Self {
-            wechat,
-            pictures,
-            calls: Semaphore::new(MAX_CALLS),
-        }
+        Self { wechat, pictures, calls: Semaphore::new(MAX_CALLS) }
     }
 
     async fn ask(&self, scene: Scene) -> Result<QrCode, NoQrCode> {
@@ -126,10 +110,7 @@ impl OnDemand {
         match self.wechat.create_qr_code(scene.as_str(), WECHAT_EXPIRY).await {
             Ok(code) => {
                 let url = wechat::show_qr_code_url(&self.pictures, &code.ticket);
-                Ok(QrCode {
-                    url,
-                    content: code.url,
-                })
+                Ok(QrCode { url, content: code.url })
             }
             Err(error) if error.class() == Class::Timeout => Err(NoQrCode::Slow),
             Err(error) => Err(NoQrCode::Refused(error)),
@@ -204,9 +185,7 @@ mod tests {
 
     /// Reads the picture as a phone's camera would.
     fn scan(data_uri: &str) -> String {
-        let png = STANDARD
-            .decode(data_uri.strip_prefix("data:image/png;base64,").unwrap())
-            .unwrap();
+        let png = STANDARD.decode(data_uri.strip_prefix("data:image/png;base64,").unwrap()).unwrap();
         let mut decoder = png::Decoder::new(std::io::Cursor::new(png));
         decoder.set_transformations(png::Transformations::EXPAND);
         let mut reader = decoder.read_info().unwrap();
@@ -231,11 +210,7 @@ mod tests {
     fn waits_grow_and_an_operators_fault_is_not_hammered() {
         let waits: Vec<u64> = (1..=6).map(|n| NoQrCode::Slow.retry_in(n).as_secs()).collect();
         assert_eq!(waits, [2, 4, 8, 16, 30, 30]);
-        let refused = wechat::Error::Api {
-            code: 48001,
-            message: String::new(),
-            call: "qrcode/create",
-        };
+        let refused = wechat::Error::Api { code: 48001, message: String::new(), call: "qrcode/create" };
         assert_eq!(NoQrCode::Refused(refused).retry_in(1), OPERATORS_RETRY);
     }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http::header::{
-    CONNECTION, CONTENT_SECURITY_POLICY, HeaderValue, REFERRER_POLICY, RETRY_AFTER, SEC_WEBSOCKET_ACCEPT,
+    CONNECTION, CONTENT_SECURITY_POLICY, HeaderValue, REFERRER_POLICY, SEC_WEBSOCKET_ACCEPT,
     SEC_WEBSOCKET_PROTOCOL, SEC_WEBSOCKET_VERSION, UPGRADE,
 };
 use http::{Method, Request, Response, StatusCode};
@@ -17,10 +17,9 @@ use tokio::sync::OwnedSemaphorePermit;
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 use tokio_tungstenite::tungstenite::protocol::{Role, WebSocketConfig};
-use tokio_util::sync::CancellationToken;
 
 use crate::Gateway;
-use crate::browser;
+use crate::browser::{self, Throttled};
 use crate::opening::{self, Opening, Refusal, SUBPROTOCOL};
 use crate::page;
 
@@ -37,39 +36,17 @@ const MAX_UNSENT: usize = 32 * 1024;
 const UPGRADE_WITHIN: Duration = Duration::from_secs(5);
 
 /// Serves one accepted connection of the public port.
-pub(crate) async fn serve(gateway: Arc<Gateway>, accepted: Accepted, stop: CancellationToken) {
-    let Accepted { stream, peer, permit } = accepted;
-    let permit = permit.map(Arc::new);
-    if permit.is_none() {
+pub(crate) async fn serve(gateway: Arc<Gateway>, accepted: Accepted) {
+    let (Accepted { stream, peer, permit }, stop) = (accepted, gateway.drain.closed());
+    let Some(permit) = permit.map(Arc::new) else {
         gateway.metrics.refused.inc();
-    }
-    let served = web::serve(stream, &stop, |request| {
-        let answer = match &permit {
-            Some(permit) => route(&gateway, request, peer, permit),
-            None => busy(),
-        };
+        return web::refuse(stream, stop).await;
+    };
+    web::serve(stream, stop, |request| {
+        let answer = route(&gateway, request, peer, &permit);
         async { answer }
-    });
-    if permit.is_none() {
-        // Somebody who only holds the connection must not hold the place for refusals.
-        let _ = tokio::time::timeout(UPGRADE_WITHIN, served).await;
-    } else {
-        served.await;
-    }
-}
-
-fn busy() -> Answer {
-    let mut answer = web::text(
-        StatusCode::SERVICE_UNAVAILABLE,
-        "too many connections, try again later\n",
-    );
-    answer
-        .headers_mut()
-        .insert(RETRY_AFTER, HeaderValue::from_static("5"));
-    answer
-        .headers_mut()
-        .insert(CONNECTION, HeaderValue::from_static("close"));
-    answer
+    })
+    .await;
 }
 
 fn route(
@@ -80,9 +57,10 @@ fn route(
 ) -> Answer {
     let path = request.uri().path();
     if !matches!(*request.method(), Method::GET | Method::HEAD) {
-        return web::text(StatusCode::METHOD_NOT_ALLOWED, "GET only\n");
+        return web::method_not_allowed("GET, HEAD");
     }
-    if matches!(path, "/" | "/ws") && opening::wants_websocket(request.headers()) {
+    let may_upgrade = request.method() == Method::GET && matches!(path, "/" | "/ws");
+    if may_upgrade && opening::wants_websocket(request.headers()) {
         return upgrade(gateway, request, peer, permit).unwrap_or_else(|refusal| {
             tracing::info!(%peer, status = refusal.status.as_u16(), "a page was refused: {}", refusal.message);
             refused(&refusal)
@@ -103,10 +81,7 @@ fn route(
 fn page(gateway: &Gateway) -> Answer {
     let mut answer = web::answer(StatusCode::OK, "text/html; charset=utf-8", gateway.page.clone());
     let headers = answer.headers_mut();
-    headers.insert(
-        CONTENT_SECURITY_POLICY,
-        HeaderValue::from_static(page::CONTENT_SECURITY_POLICY),
-    );
+    headers.insert(CONTENT_SECURITY_POLICY, HeaderValue::from_static(page::CONTENT_SECURITY_POLICY));
     headers.insert(REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
     answer
 }
@@ -114,15 +89,9 @@ fn page(gateway: &Gateway) -> Answer {
 fn refused(refusal: &Refusal) -> Answer {
     let mut answer = web::text(refusal.status, format!("{}\n", refusal.message));
     if refusal.status == StatusCode::UPGRADE_REQUIRED {
-        answer
-            .headers_mut()
-            .insert(SEC_WEBSOCKET_VERSION, HeaderValue::from_static("13"));
-        answer
-            .headers_mut()
-            .insert(UPGRADE, HeaderValue::from_static("websocket"));
-        answer
-            .headers_mut()
-            .insert(CONNECTION, HeaderValue::from_static("Upgrade"));
+        answer.headers_mut().insert(SEC_WEBSOCKET_VERSION, HeaderValue::from_static("13"));
+        answer.headers_mut().insert(UPGRADE, HeaderValue::from_static("websocket"));
+        answer.headers_mut().insert(CONNECTION, HeaderValue::from_static("Upgrade"));
     }
     answer
 }
@@ -139,12 +108,13 @@ fn upgrade(
     let is_ours = opening.is_ours;
 
     let (gateway, permit) = (Arc::clone(gateway), Arc::clone(permit));
-    gateway.tasks.clone().spawn(async move {
+    gateway.drain.tasks().clone().spawn(async move {
         let upgraded = match tokio::time::timeout(UPGRADE_WITHIN, hyper::upgrade::on(request)).await {
             Ok(Ok(upgraded)) => TokioIo::new(upgraded),
             _ => return,
         };
-        let socket = WebSocketStream::from_raw_socket(upgraded, Role::Server, Some(limits())).await;
+        let socket =
+            WebSocketStream::from_raw_socket(Throttled::new(upgraded), Role::Server, Some(limits())).await;
         browser::serve(&gateway, socket, opening).await;
         drop(permit);
     });
@@ -155,10 +125,8 @@ fn upgrade(
     headers.insert(UPGRADE, HeaderValue::from_static("websocket"));
     headers.insert(CONNECTION, HeaderValue::from_static("Upgrade"));
     // Base64 is a header's value in any case.
-    headers.insert(
-        SEC_WEBSOCKET_ACCEPT,
-        HeaderValue::from_str(&accept).unwrap_or(HeaderValue::from_static("")),
-    );
+    headers
+        .insert(SEC_WEBSOCKET_ACCEPT, HeaderValue::from_str(&accept).unwrap_or(HeaderValue::from_static("")));
     if is_ours {
         headers.insert(SEC_WEBSOCKET_PROTOCOL, HeaderValue::from_static(SUBPROTOCOL));
     }

@@ -8,8 +8,7 @@ use bytes::Bytes;
 use futures_util::future::{BoxFuture, FutureExt, ready};
 use protocol::Scene;
 use secrecy::SecretString;
-use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
+use service::stop::Drain;
 
 use crate::Gateway;
 use crate::config::{Config, Secrets};
@@ -34,20 +33,14 @@ impl QrCodes for Codes {
             return ready(Err(NoQrCode::Slow)).boxed();
         }
         let url = format!("http://pictures/{scene}");
-        ready(Ok(QrCode {
-            url,
-            content: format!("http://weixin.qq.com/q/{scene}"),
-        }))
-        .boxed()
+        ready(Ok(QrCode { url, content: format!("http://weixin.qq.com/q/{scene}") })).boxed()
     }
 }
 
 /// A gateway with default settings, whose first `failures` QR codes cannot be had.
 pub(crate) fn gateway_with(failures: u32) -> Gateway {
-    let secrets = Secrets {
-        notify_key: Some(SecretString::from(KEY)),
-        ..Secrets::default()
-    };
+    let secrets =
+        Secrets { notify_key: Some(SecretString::from(KEY)), wechat_app_secret: Some("secret".into()) };
     let config = Config::of(&["--wechat-app-id", "wx0123456789abcdef"], secrets).unwrap();
     let pages = Arc::new(Pages::default());
     Gateway {
@@ -55,12 +48,10 @@ pub(crate) fn gateway_with(failures: u32) -> Gateway {
         page: Bytes::new(),
         logins: Arc::new(MemoryLogins::new(Arc::clone(&pages), config.gateway_max_logins)),
         pages,
-        qr: Arc::new(Codes {
-            failures: Mutex::new(failures),
-        }),
+        qr: Arc::new(Codes { failures: Mutex::new(failures) }),
         metrics: Metrics::default(),
-        leaving: CancellationToken::new(),
-        tasks: TaskTracker::new(),
+        is_out_of_codes: false.into(),
+        drain: Drain::new(config.gateway_drain_time),
         config,
     }
 }

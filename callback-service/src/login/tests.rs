@@ -132,13 +132,9 @@ async fn accept(listener: &TcpListener) -> Framed<TcpStream, Codec<ClientMessage
         heartbeat: 30,
     };
     frames.send(ServerMessage::Hello(hello.clone())).await.unwrap();
-    let Some(Ok(ClientMessage::Auth { proof, .. })) = frames.next().await else {
-        panic!()
-    };
+    let Some(Ok(ClientMessage::Auth { proof, .. })) = frames.next().await else { panic!() };
     assert!(key().verifies(&hello.challenge, &proof));
-    let Some(Ok(ClientMessage::Ping { id })) = frames.next().await else {
-        panic!()
-    };
+    let Some(Ok(ClientMessage::Ping { id })) = frames.next().await else { panic!() };
     frames.send(ServerMessage::Pong { id }).await.unwrap();
     frames
 }
@@ -149,30 +145,18 @@ async fn no_gateway() -> Client {
 }
 
 fn answer(status: Status, state: State) -> Answer {
-    Answer {
-        state: Some(state),
-        ..Answer::new(status)
-    }
+    Answer { state: Some(state), ..Answer::new(status) }
 }
 
 /// A recorded claim's answer.
 fn claimed() -> Answer {
-    Answer {
-        context: Some(Box::default()),
-        ..answer(Status::Delivered, State::Scanned)
-    }
+    Answer { context: Some(Box::default()), ..answer(Status::Delivered, State::Scanned) }
 }
 
 fn claimed_for(site: Option<&str>, request: Option<&str>) -> Answer {
-    let context = Context {
-        site: site.map(str::to_owned),
-        request: request.map(str::to_owned),
-        ..Context::default()
-    };
-    Answer {
-        context: Some(Box::new(context)),
-        ..claimed()
-    }
+    let context =
+        Context { site: site.map(str::to_owned), request: request.map(str::to_owned), ..Context::default() };
+    Answer { context: Some(Box::new(context)), ..claimed() }
 }
 
 fn granted() -> Answer {
@@ -180,37 +164,21 @@ fn granted() -> Answer {
 }
 
 fn repeated(answer: Answer, state: State) -> Answer {
-    Answer {
-        repeat: true,
-        state: Some(state),
-        ..answer
-    }
+    Answer { repeat: true, state: Some(state), ..answer }
 }
 
 fn busy() -> Answer {
-    Answer {
-        retry_in: Some(150),
-        ..Answer::new(Status::Busy)
-    }
+    Answer { retry_in: Some(150), ..Answer::new(Status::Busy) }
 }
 
 // ---- the scan and its notices ----
 
 fn scan() -> Scan {
-    Scan {
-        scene: Scene::random(),
-        openid: "oPerson".to_owned(),
-        first: true,
-        created_at: 1_700_000_000,
-    }
+    Scan { scene: Scene::random(), openid: "oPerson".to_owned(), first: true, created_at: 1_700_000_000 }
 }
 
 fn claim_of(scan: &Scan) -> Notice {
-    Notice::Claim {
-        scene: scan.scene,
-        by: scan.openid.clone(),
-        number: None,
-    }
+    Notice::Claim { scene: scan.scene, by: scan.openid.clone(), number: None }
 }
 
 fn end_of(scan: &Scan, nickname: Option<&str>) -> Notice {
@@ -223,18 +191,11 @@ fn end_of(scan: &Scan, nickname: Option<&str>) -> Notice {
 }
 
 fn denial_of(scan: &Scan) -> Notice {
-    Notice::Deny {
-        scene: scan.scene,
-        by: Some(scan.openid.clone()),
-    }
+    Notice::Deny { scene: scan.scene, by: Some(scan.openid.clone()) }
 }
 
 fn told(count: Option<u32>) -> Outcome {
-    Outcome::LoggedIn {
-        first: true,
-        nickname: None,
-        count,
-    }
+    Outcome::LoggedIn { first: true, nickname: None, count }
 }
 
 // ---- the service ----
@@ -342,154 +303,67 @@ async fn each_answer_has_its_outcome_and_its_trace_in_the_store() {
     let stored = |of: Answer| Answer { status: Stored, ..of };
     let forgotten = Memory::Nothing;
     let noted = Memory::Attempted;
-    let counted = Memory::Recorded(Recorded {
-        first: true,
-        nickname: None,
-        count: 1,
-    });
+    let counted = Memory::Recorded(Recorded { first: true, nickname: None, count: 1 });
     // The answers in their order; claims stand before scans, and nothing else is asked.
     let table = [
         // The claim decides.
         ("c", vec![bare(Unknown)], Outcome::Expired, &forgotten),
-        (
-            "c",
-            vec![answer(Expired, State::Expired)],
-            Outcome::Expired,
-            &forgotten,
-        ),
-        (
-            "c",
-            vec![answer(Taken, State::Scanned)],
-            Outcome::Taken,
-            &forgotten,
-        ),
-        (
-            "c",
-            vec![answer(Taken, State::Granted)],
-            Outcome::Taken,
-            &forgotten,
-        ),
-        (
-            "c",
-            vec![repeated(claimed(), State::Denied)],
-            Outcome::Denied,
-            &forgotten,
-        ),
-        (
-            "c",
-            vec![repeated(claimed(), State::Expired)],
-            Outcome::Expired,
-            &forgotten,
-        ),
+        ("c", vec![answer(Expired, State::Expired)], Outcome::Expired, &forgotten),
+        ("c", vec![answer(Taken, State::Scanned)], Outcome::Taken, &forgotten),
+        ("c", vec![answer(Taken, State::Granted)], Outcome::Taken, &forgotten),
+        ("c", vec![repeated(claimed(), State::Denied)], Outcome::Denied, &forgotten),
+        ("c", vec![repeated(claimed(), State::Expired)], Outcome::Expired, &forgotten),
         ("c", vec![bare(Forbidden)], Outcome::TryAgain, &forgotten),
         ("c", vec![bare(Bad)], Outcome::TryAgain, &forgotten),
         ("cc", vec![busy(), bare(Taken)], Outcome::Taken, &forgotten),
         // The scan decides.
         ("cs", vec![claimed(), granted()], told(Some(1)), &counted),
-        (
-            "cs",
-            vec![stored(claimed()), stored(granted())],
-            told(Some(1)),
-            &counted,
-        ),
+        ("cs", vec![stored(claimed()), stored(granted())], told(Some(1)), &counted),
         // An answer without context names no site.
         ("cs", vec![bare(Delivered), granted()], told(Some(1)), &counted),
         // Both were recorded before, by a process that was killed before it could count.
         (
             "cs",
-            vec![
-                repeated(claimed(), State::Granted),
-                repeated(granted(), State::Granted),
-            ],
+            vec![repeated(claimed(), State::Granted), repeated(granted(), State::Granted)],
             told(Some(1)),
             &counted,
         ),
         ("cs", vec![claimed(), bare(Unknown)], Outcome::Expired, &noted),
-        (
-            "cs",
-            vec![claimed(), answer(Expired, State::Expired)],
-            Outcome::Expired,
-            &noted,
-        ),
-        (
-            "cs",
-            vec![claimed(), answer(Taken, State::Granted)],
-            Outcome::Taken,
-            &noted,
-        ),
-        (
-            "cs",
-            vec![claimed(), answer(Taken, State::Denied)],
-            Outcome::Denied,
-            &noted,
-        ),
+        ("cs", vec![claimed(), answer(Expired, State::Expired)], Outcome::Expired, &noted),
+        ("cs", vec![claimed(), answer(Taken, State::Granted)], Outcome::Taken, &noted),
+        ("cs", vec![claimed(), answer(Taken, State::Denied)], Outcome::Denied, &noted),
         ("cs", vec![claimed(), bare(Forbidden)], Outcome::TryAgain, &noted),
         ("cs", vec![claimed(), bare(Bad)], Outcome::TryAgain, &noted),
         // What was unclear becomes clear.
         ("ccs", vec![busy(), claimed(), granted()], told(Some(1)), &counted),
-        (
-            "ccs",
-            vec![bare(Unsure), repeated(claimed(), State::Scanned), granted()],
-            told(Some(1)),
-            &counted,
-        ),
+        ("ccs", vec![bare(Unsure), repeated(claimed(), State::Scanned), granted()], told(Some(1)), &counted),
         ("css", vec![claimed(), busy(), granted()], told(Some(1)), &counted),
-        (
-            "css",
-            vec![claimed(), bare(Unsure), repeated(granted(), State::Granted)],
-            told(Some(1)),
-            &counted,
-        ),
-        (
-            "css",
-            vec![claimed(), bare(Unsure), bare(Expired)],
-            Outcome::Expired,
-            &noted,
-        ),
+        ("css", vec![claimed(), bare(Unsure), repeated(granted(), State::Granted)], told(Some(1)), &counted),
+        ("css", vec![claimed(), bare(Unsure), bare(Expired)], Outcome::Expired, &noted),
         // A refusal says nothing about the sending before it. It is asked for once more, for the count.
-        (
-            "csss",
-            vec![claimed(), bare(Unsure), bare(Forbidden), bare(Forbidden)],
-            Outcome::Look,
-            &noted,
-        ),
+        ("csss", vec![claimed(), bare(Unsure), bare(Forbidden), bare(Forbidden)], Outcome::Look, &noted),
         (
             "cssss",
-            vec![
-                claimed(),
-                bare(Unsure),
-                busy(),
-                bare(Bad),
-                repeated(granted(), State::Granted),
-            ],
+            vec![claimed(), bare(Unsure), busy(), bare(Bad), repeated(granted(), State::Granted)],
             told(Some(1)),
             &counted,
         ),
     ];
-    let rows = table
-        .into_iter()
-        .enumerate()
-        .map(|(row, (asked, answers, outcome, memory))| async move {
-            let (gateway, client) = Gateway::start().await;
-            let mut script = answers.into_iter();
-            let heard = gateway.play(move |_| script.next());
-            let (store, scan) = (sqlite(), scan());
-            let logins = logins(client, Arc::clone(&store) as Arc<dyn Store>);
-            assert_eq!(logins.log_in(scan.clone()).await, outcome, "row {row}");
-            settled(&logins).await;
-            let expected: Vec<Notice> = asked
-                .chars()
-                .map(|kind| {
-                    if kind == 'c' {
-                        claim_of(&scan)
-                    } else {
-                        end_of(&scan, None)
-                    }
-                })
-                .collect();
-            assert_eq!(heard.all(), expected, "row {row}");
-            assert_eq!(store.recall(&scan).await.unwrap(), *memory, "row {row}");
-        });
+    let rows = table.into_iter().enumerate().map(|(row, (asked, answers, outcome, memory))| async move {
+        let (gateway, client) = Gateway::start().await;
+        let mut script = answers.into_iter();
+        let heard = gateway.play(move |_| script.next());
+        let (store, scan) = (sqlite(), scan());
+        let logins = logins(client, Arc::clone(&store) as Arc<dyn Store>);
+        assert_eq!(logins.log_in(scan.clone(), Instant::now()).await, outcome, "row {row}");
+        settled(&logins).await;
+        let expected: Vec<Notice> = asked
+            .chars()
+            .map(|kind| if kind == 'c' { claim_of(&scan) } else { end_of(&scan, None) })
+            .collect();
+        assert_eq!(heard.all(), expected, "row {row}");
+        assert_eq!(store.recall(&scan).await.unwrap(), *memory, "row {row}");
+    });
     join_all(rows).await;
 }
 
@@ -506,13 +380,13 @@ async fn a_login_of_a_site_is_denied_and_a_repeat_hears_the_same() {
             gateway.take(&claim, named()).await;
             gateway.take(&deny, denied()).await;
         };
-        let (outcome, ()) = tokio::join!(logins.log_in(scan.clone()), first);
+        let (outcome, ()) = tokio::join!(logins.log_in(scan.clone(), Instant::now()), first);
         assert_eq!(outcome, Outcome::UnknownSite);
         let again = async {
             gateway.take(&claim, repeated(named(), State::Denied)).await;
             gateway.take(&deny, repeated(denied(), State::Denied)).await;
         };
-        let (outcome, ()) = tokio::join!(logins.log_in(scan.clone()), again);
+        let (outcome, ()) = tokio::join!(logins.log_in(scan.clone(), Instant::now()), again);
         assert_eq!(outcome, Outcome::UnknownSite, "a repeated push");
         assert_eq!(store.recall(&scan).await.unwrap(), Memory::Nothing);
         assert!(gateway.notices.try_recv().is_err(), "no scan");
@@ -530,7 +404,7 @@ async fn a_denial_that_was_not_recorded_is_not_told_as_one() {
         let mut script = [claimed_for(Some("shop"), None), Answer::new(status)].into_iter();
         let heard = gateway.play(move |_| script.next());
         let logins = logins(client, sqlite());
-        assert_eq!(logins.log_in(scan()).await, outcome);
+        assert_eq!(logins.log_in(scan(), Instant::now()).await, outcome);
         assert_eq!(heard.kinds(), ["claim", "deny"]);
     }
 }
@@ -541,38 +415,22 @@ async fn a_denial_that_was_not_recorded_is_not_told_as_one() {
 async fn what_stays_unclear_is_told_by_what_may_have_been_recorded() {
     let claimed = || Some(claimed());
     let unsure = || Some(Answer::new(Status::Unsure));
-    let for_much_later = Answer {
-        retry_in: Some(600_000),
-        ..busy()
-    };
+    let for_much_later = Answer { retry_in: Some(600_000), ..busy() };
     // The last answer is given again and again; how many claims and scans are heard.
     let (none, once, twice, many) = (0..=0, 1..=1, 2..=2, 2..=20);
     let table = [
         (vec![Some(busy())], Outcome::TryAgain, &many, &none),
-        (
-            vec![Some(for_much_later.clone())],
-            Outcome::TryAgain,
-            &once,
-            &none,
-        ),
+        (vec![Some(for_much_later.clone())], Outcome::TryAgain, &once, &none),
         // Nobody is logged in by a claim, whether it was recorded or not.
         (vec![unsure()], Outcome::TryAgain, &many, &none),
         (vec![None], Outcome::TryAgain, &once, &none),
         (vec![claimed(), Some(busy())], Outcome::TryAgain, &once, &many),
-        (
-            vec![claimed(), Some(for_much_later)],
-            Outcome::TryAgain,
-            &once,
-            &once,
-        ),
+        (vec![claimed(), Some(for_much_later)], Outcome::TryAgain, &once, &once),
         (vec![claimed(), unsure()], Outcome::Look, &once, &many),
-        (
-            vec![claimed(), unsure(), Some(busy())],
-            Outcome::Look,
-            &once,
-            &many,
-        ),
+        (vec![claimed(), unsure(), Some(busy())], Outcome::Look, &once, &many),
         (vec![claimed(), None], Outcome::Look, &once, &twice),
+        // A gateway that has lost its memory may have recorded the end before.
+        (vec![claimed(), unsure(), Some(Answer::new(Status::Unknown))], Outcome::Look, &once, &many),
     ];
     let rows = table.into_iter().enumerate();
     let rows = rows.map(|(row, (answers, outcome, claims, scans))| async move {
@@ -583,13 +441,10 @@ async fn what_stays_unclear_is_told_by_what_may_have_been_recorded() {
             answers[next.min(answers.len()) - 1].clone()
         });
         let logins = hurried(logins(client, sqlite()), SHORT);
-        assert_eq!(logins.log_in(scan()).await, outcome, "row {row}");
+        assert_eq!(logins.log_in(scan(), Instant::now()).await, outcome, "row {row}");
         let kinds = heard.kinds();
         let number = |of| kinds.iter().filter(|kind| **kind == of).count();
-        assert!(
-            claims.contains(&number("claim")) && scans.contains(&number("scan")),
-            "row {row}: {kinds:?}"
-        );
+        assert!(claims.contains(&number("claim")) && scans.contains(&number("scan")), "row {row}: {kinds:?}");
     });
     join_all(rows).await;
 }
@@ -599,28 +454,33 @@ async fn without_a_gateway_nobody_is_logged_in_and_earlier_attempts_are_not_deni
     let noted = sqlite();
     let scan = scan();
     noted.attempt(&scan).await.unwrap();
-    let unreadable = Faulty {
-        inner: sqlite(),
-        faults: Faults {
-            recall: Fault::Fails,
-            ..Faults::default()
-        },
-    };
-    let table: [(Arc<dyn Store>, Outcome); 3] = [
-        (sqlite(), Outcome::TryAgain),
-        (noted, Outcome::Look),
-        (Arc::new(unreadable), Outcome::Look),
-    ];
+    let unreadable = Faulty { inner: sqlite(), faults: Faults { recall: Fault::Fails, ..Faults::default() } };
+    let table: [(Arc<dyn Store>, Outcome); 3] =
+        [(sqlite(), Outcome::TryAgain), (noted, Outcome::Look), (Arc::new(unreadable), Outcome::Look)];
     let rows = table.into_iter().enumerate().map(|(row, (store, outcome))| {
         let scan = scan.clone();
         async move {
             let logins = logins(no_gateway().await, store);
             let arrived = Instant::now();
-            assert_eq!(logins.log_in(scan).await, outcome, "row {row}");
+            assert_eq!(logins.log_in(scan, Instant::now()).await, outcome, "row {row}");
             assert!(arrived.elapsed() < PROMISED, "row {row}: {:?}", arrived.elapsed());
         }
     });
     join_all(rows).await;
+}
+
+#[tokio::test]
+async fn a_gateway_that_does_not_know_the_login_may_have_recorded_an_earlier_attempt() {
+    for (attempted, outcome) in [(false, Outcome::Expired), (true, Outcome::Look)] {
+        let (gateway, client) = Gateway::start().await;
+        let _heard = gateway.play(|_| Some(Answer::new(Status::Unknown)));
+        let (store, scan) = (sqlite(), scan());
+        if attempted {
+            store.attempt(&scan).await.unwrap();
+        }
+        let logins = hurried(logins(client, store), SHORT);
+        assert_eq!(logins.log_in(scan, Instant::now()).await, outcome);
+    }
 }
 
 #[tokio::test]
@@ -633,7 +493,7 @@ async fn an_answer_that_comes_late_is_counted_once_and_told_to_repeats() {
         gateway.take(&claim_of(&scan), claimed()).await;
         gateway.hear().await.0
     };
-    let (outcome, first) = tokio::join!(logins.log_in(scan.clone()), silent);
+    let (outcome, first) = tokio::join!(logins.log_in(scan.clone(), Instant::now()), silent);
     assert_eq!(outcome, Outcome::Look);
     assert!(arrived.elapsed() < PROMISED, "{:?}", arrived.elapsed());
     assert_eq!(store.recall(&scan).await.unwrap(), Memory::Attempted);
@@ -645,10 +505,10 @@ async fn an_answer_that_comes_late_is_counted_once_and_told_to_repeats() {
         gateway.answer(first, granted());
         gateway.answer(second, repeated(granted(), State::Granted));
     };
-    let (outcome, ()) = tokio::join!(logins.log_in(scan.clone()), late);
+    let (outcome, ()) = tokio::join!(logins.log_in(scan.clone(), Instant::now()), late);
     assert_eq!(outcome, told(Some(1)));
     settled(&logins).await;
-    assert_eq!(logins.log_in(scan).await, told(Some(1)), "once more");
+    assert_eq!(logins.log_in(scan, Instant::now()).await, told(Some(1)), "once more");
     assert!(gateway.notices.try_recv().is_err(), "nothing else was asked");
 }
 
@@ -658,102 +518,30 @@ async fn an_answer_that_comes_late_is_counted_once_and_told_to_repeats() {
 async fn a_store_with_faults_stops_no_login_and_never_makes_it_certain_that_nothing_was_recorded() {
     use Fault::{Fails, Hangs};
     let none = Faults::default();
-    let all = |recall| Faults {
-        recall,
-        attempt: recall,
-        record: recall,
-    };
+    let all = |recall| Faults { recall, attempt: recall, record: recall };
     let good = || vec![claimed(), granted()];
     let table = [
-        (
-            Faults {
-                recall: Fails,
-                ..none
-            },
-            good(),
-            told(Some(1)),
-        ),
-        (
-            Faults {
-                attempt: Fails,
-                ..none
-            },
-            good(),
-            told(Some(1)),
-        ),
-        (
-            Faults {
-                record: Fails,
-                ..none
-            },
-            good(),
-            told(None),
-        ),
-        (
-            Faults {
-                record: Hangs,
-                ..none
-            },
-            good(),
-            told(None),
-        ),
+        (Faults { recall: Fails, ..none }, good(), told(Some(1))),
+        (Faults { attempt: Fails, ..none }, good(), told(Some(1))),
+        (Faults { record: Fails, ..none }, good(), told(None)),
+        (Faults { record: Hangs, ..none }, good(), told(None)),
         (all(Fails), good(), told(None)),
         (all(Hangs), good(), told(None)),
-        (
-            Faults {
-                recall: Fails,
-                ..none
-            },
-            vec![Answer::new(Status::Forbidden)],
-            Outcome::Look,
-        ),
-        (
-            Faults {
-                recall: Hangs,
-                ..none
-            },
-            vec![Answer::new(Status::Bad)],
-            Outcome::Look,
-        ),
-        (
-            Faults {
-                attempt: Fails,
-                ..none
-            },
-            vec![claimed(), Answer::new(Status::Forbidden)],
-            Outcome::Look,
-        ),
-        (
-            Faults {
-                attempt: Hangs,
-                ..none
-            },
-            vec![claimed(), Answer::new(Status::Bad)],
-            Outcome::Look,
-        ),
+        (Faults { recall: Fails, ..none }, vec![Answer::new(Status::Forbidden)], Outcome::Look),
+        (Faults { recall: Hangs, ..none }, vec![Answer::new(Status::Bad)], Outcome::Look),
+        (Faults { attempt: Fails, ..none }, vec![claimed(), Answer::new(Status::Forbidden)], Outcome::Look),
+        (Faults { attempt: Hangs, ..none }, vec![claimed(), Answer::new(Status::Bad)], Outcome::Look),
         // What the gateway says for certain needs no store.
         (all(Fails), vec![Answer::new(Status::Expired)], Outcome::Expired),
     ];
-    let rows = table
-        .into_iter()
-        .enumerate()
-        .map(|(row, (faults, answers, outcome))| async move {
-            let (gateway, client) = Gateway::start().await;
-            let mut script = answers.into_iter();
-            gateway.play(move |_| script.next());
-            let store = Faulty {
-                inner: sqlite(),
-                faults,
-            };
-            let logins = hurried(
-                logins(client, Arc::new(store)),
-                Times {
-                    store: SHORT.store,
-                    ..TIMES
-                },
-            );
-            assert_eq!(logins.log_in(scan()).await, outcome, "row {row}");
-        });
+    let rows = table.into_iter().enumerate().map(|(row, (faults, answers, outcome))| async move {
+        let (gateway, client) = Gateway::start().await;
+        let mut script = answers.into_iter();
+        gateway.play(move |_| script.next());
+        let store = Faulty { inner: sqlite(), faults };
+        let logins = hurried(logins(client, Arc::new(store)), Times { store: SHORT.store, ..TIMES });
+        assert_eq!(logins.log_in(scan(), Instant::now()).await, outcome, "row {row}");
+    });
     join_all(rows).await;
 }
 
@@ -764,7 +552,7 @@ async fn repeats_at_once_are_one_claim_and_one_scan_and_later_ones_nothing() {
     let (mut gateway, client) = Gateway::start().await;
     let logins = logins(client, sqlite());
     let scan = scan();
-    let push = || logins.log_in(scan.clone());
+    let push = || logins.log_in(scan.clone(), Instant::now());
     let asked = async {
         gateway.take(&claim_of(&scan), claimed()).await;
         gateway.take(&end_of(&scan, None), granted()).await;
@@ -773,15 +561,8 @@ async fn repeats_at_once_are_one_claim_and_one_scan_and_later_ones_nothing() {
     assert_eq!([&one, &two, &three], [&told(Some(1)); 3]);
     settled(&logins).await;
     assert_eq!(push().await, told(Some(1)), "after the end");
-    let follower = Scan {
-        first: false,
-        ..scan.clone()
-    };
-    assert_eq!(
-        logins.log_in(follower).await,
-        told(Some(1)),
-        "an ended login scanned again"
-    );
+    let follower = Scan { first: false, ..scan.clone() };
+    assert_eq!(logins.log_in(follower, Instant::now()).await, told(Some(1)), "an ended login scanned again");
     assert!(gateway.notices.try_recv().is_err());
     assert!(logins.lock().is_empty(), "nothing is left behind");
 }
@@ -798,11 +579,8 @@ async fn another_person_at_the_same_time_gets_an_outcome_of_their_own() {
     });
     let logins = logins(client, sqlite());
     let one = scan();
-    let other = Scan {
-        openid: "oOther".to_owned(),
-        ..one.clone()
-    };
-    let outcomes = tokio::join!(logins.log_in(one), logins.log_in(other));
+    let other = Scan { openid: "oOther".to_owned(), ..one.clone() };
+    let outcomes = tokio::join!(logins.log_in(one, Instant::now()), logins.log_in(other, Instant::now()));
     assert_eq!(outcomes, (told(Some(1)), Outcome::Taken));
 }
 
@@ -815,13 +593,10 @@ async fn persons_and_scenes_are_counted_apart() {
     });
     let logins = logins(client, sqlite());
     let (one, two) = (scan(), scan());
-    let other = Scan {
-        openid: "oOther".to_owned(),
-        ..one.clone()
-    };
-    assert_eq!(logins.log_in(one).await, told(Some(1)));
-    assert_eq!(logins.log_in(two).await, told(Some(2)), "another scene");
-    assert_eq!(logins.log_in(other).await, told(Some(1)), "another person");
+    let other = Scan { openid: "oOther".to_owned(), ..one.clone() };
+    assert_eq!(logins.log_in(one, Instant::now()).await, told(Some(1)));
+    assert_eq!(logins.log_in(two, Instant::now()).await, told(Some(2)), "another scene");
+    assert_eq!(logins.log_in(other, Instant::now()).await, told(Some(1)), "another person");
 }
 
 #[tokio::test]
@@ -830,7 +605,7 @@ async fn what_wechat_hung_up_on_is_still_counted() {
     let (store, scan) = (sqlite(), scan());
     let logins = logins(client, Arc::clone(&store) as Arc<dyn Store>);
     let id = tokio::select! {
-        outcome = logins.log_in(scan.clone()) => panic!("{outcome:?}"),
+        outcome = logins.log_in(scan.clone(), Instant::now()) => panic!("{outcome:?}"),
         (id, _) = gateway.hear() => id,
     };
     gateway.answer(id, claimed());
@@ -849,7 +624,7 @@ async fn one_scan_too_many_is_not_worked_on_and_not_told_that_nothing_was_record
     let (_never, outcome) = watch::channel(None);
     let others = (0..MAX_RUNNING).map(|_| ((Scene::random(), String::new()), outcome.clone()));
     logins.lock().extend(others);
-    assert_eq!(logins.log_in(scan()).await, Outcome::Look);
+    assert_eq!(logins.log_in(scan(), Instant::now()).await, Outcome::Look);
     assert!(logins.tasks.is_empty() && heard.all().is_empty());
 }
 
@@ -905,9 +680,7 @@ async fn request(stream: &mut BufReader<TcpStream>) -> Option<String> {
         }
     }
     let mut rest = vec![0; body];
-    tokio::io::AsyncReadExt::read_exact(stream, &mut rest)
-        .await
-        .ok()?;
+    tokio::io::AsyncReadExt::read_exact(stream, &mut rest).await.ok()?;
     first.split(' ').nth(1).map(str::to_owned)
 }
 
@@ -923,14 +696,12 @@ async fn named(person: Option<&'static str>, within: Duration) -> (Option<String
         // WeChat is asked while the claim is on its way, not after it.
         timeout(PATIENCE, asked).await.unwrap().unwrap();
         gateway.answer(claim, claimed());
-        let (id, Notice::Scan { nickname, .. }) = gateway.hear().await else {
-            panic!()
-        };
+        let (id, Notice::Scan { nickname, .. }) = gateway.hear().await else { panic!() };
         let came = arrived.elapsed();
         gateway.answer(id, granted());
         (nickname, came)
     };
-    let (outcome, (nickname, came)) = tokio::join!(logins.log_in(scan.clone()), played);
+    let (outcome, (nickname, came)) = tokio::join!(logins.log_in(scan.clone(), Instant::now()), played);
     (nickname, outcome, came)
 }
 
@@ -938,11 +709,7 @@ async fn named(person: Option<&'static str>, within: Duration) -> (Option<String
 async fn a_nickname_is_shown_and_told() {
     let (nickname, outcome, _) = named(Some(r#"{"subscribe":1,"nickname":"阿狸"}"#), PATIENCE).await;
     assert_eq!(nickname.as_deref(), Some("阿狸"));
-    let told = Outcome::LoggedIn {
-        first: true,
-        nickname,
-        count: Some(1),
-    };
+    let told = Outcome::LoggedIn { first: true, nickname, count: Some(1) };
     assert_eq!(outcome, told);
 }
 
@@ -977,7 +744,7 @@ async fn with_no_time_for_nicknames_wechat_is_not_asked() {
     });
     let (url, mut asked) = wechat(Some(r#"{"subscribe":1,"nickname":"阿狸"}"#)).await;
     let logins = with_wechat(client, sqlite(), &url, Duration::ZERO);
-    assert_eq!(logins.log_in(scan()).await, told(Some(1)));
+    assert_eq!(logins.log_in(scan(), Instant::now()).await, told(Some(1)));
     settled(&logins).await;
     assert!(asked.try_recv().is_err());
 }
@@ -1005,14 +772,9 @@ async fn recorded_then_cut_then_busy_is_no_try_again() {
             } else {
                 busy()
             };
-            frames
-                .as_mut()
-                .unwrap()
-                .send(ServerMessage::Answer(Answer { id, ..answer }))
-                .await
-                .unwrap();
+            frames.as_mut().unwrap().send(ServerMessage::Answer(Answer { id, ..answer })).await.unwrap();
         }
     });
     let logins = hurried(logins(client, sqlite()), SHORT);
-    assert_eq!(logins.log_in(scan()).await, Outcome::Look);
+    assert_eq!(logins.log_in(scan(), Instant::now()).await, Outcome::Look);
 }

@@ -29,13 +29,7 @@ impl Account {
     /// # Errors
     /// The first [`SettingsError`] found.
     pub fn new(settings: Settings) -> Result<Self, SettingsError> {
-        let Settings {
-            mode,
-            app_id,
-            original_id,
-            max_age,
-            ..
-        } = settings;
+        let Settings { mode, app_id, original_id, max_age, .. } = settings;
         if app_id.is_empty() {
             return Err(SettingsError::AppId);
         }
@@ -47,22 +41,14 @@ impl Account {
                 .transpose()?,
         };
         let decode = |key: Option<SecretString>, name| {
-            key.map(|key| AesKey::decode(&key).ok_or(SettingsError::AesKey(name)))
-                .transpose()
+            key.map(|key| AesKey::decode(&key).ok_or(SettingsError::AesKey(name))).transpose()
         };
         let previous = decode(settings.previous_aes_key, "WECHAT_AES_KEY_PREVIOUS")?;
         let keys = decode(settings.aes_key, "WECHAT_AES_KEY")?.map(|current| Rotating { current, previous });
         if mode != Mode::Plaintext && keys.is_none() {
             return Err(SettingsError::NoAesKey(mode));
         }
-        Ok(Self {
-            mode,
-            app_id,
-            tokens,
-            keys,
-            original_id,
-            max_age,
-        })
+        Ok(Self { mode, app_id, tokens, keys, original_id, max_age })
     }
 
     /// How this account's pushes travel.
@@ -77,11 +63,7 @@ impl Account {
     /// A [`Refusal`] of the first failed check.
     pub fn verify_url(&self, query: &Query, now: u64) -> Result<String, Refusal> {
         self.authenticate(query, now)?;
-        query
-            .echostr
-            .clone()
-            .filter(|echo| !echo.is_empty())
-            .ok_or(Refusal::NoEcho)
+        query.echostr.clone().filter(|echo| !echo.is_empty()).ok_or(Refusal::NoEcho)
     }
 
     /// Takes a pushed POST apart, at `now` in Unix seconds.
@@ -137,11 +119,7 @@ impl Account {
         let signed = |token: &SecretString| {
             signature::is_signed(query.signature(), [token.expose_secret(), timestamp, nonce])
         };
-        let (which, _) = self
-            .tokens
-            .iter()
-            .find(|(_, token)| signed(token))
-            .ok_or(Refusal::Signature)?;
+        let (which, _) = self.tokens.iter().find(|(_, token)| signed(token)).ok_or(Refusal::Signature)?;
         // Parts are joined without separators: a digit moved from the nonce to the timestamp keeps the signature, so
         // the timestamp's length has to be fixed, even where its age is of no interest.
         if timestamp.len() != 10 || !timestamp.bytes().all(|byte| byte.is_ascii_digit()) {
@@ -150,10 +128,9 @@ impl Account {
         let timestamp: u64 = timestamp.parse().map_err(|_| Refusal::Timestamp)?;
         let seconds = now.abs_diff(timestamp);
         match self.max_age {
-            Some(max_age) if seconds > max_age.as_secs() => Err(Refusal::Stale {
-                seconds,
-                ahead: timestamp > now,
-            }),
+            Some(max_age) if seconds > max_age.as_secs() => {
+                Err(Refusal::Stale { seconds, ahead: timestamp > now })
+            }
             _ => Ok(which),
         }
     }
@@ -294,9 +271,8 @@ mod tests {
         let sealed = encrypt(KEY, &message("real"));
         let forged = message("forged").replace("</xml>", &format!("<Encrypt>{sealed}</Encrypt></xml>"));
         for mode in [Mode::Safe, Mode::Compatible] {
-            let push = account(mode)
-                .open(&query("tokenA", NOW, Some(&sealed)), forged.as_bytes(), NOW)
-                .unwrap();
+            let push =
+                account(mode).open(&query("tokenA", NOW, Some(&sealed)), forged.as_bytes(), NOW).unwrap();
             assert_eq!(push.from, "real");
         }
     }
@@ -307,10 +283,7 @@ mod tests {
         let with_cipher = format!("<xml><Encrypt>{sealed}</Encrypt></xml>");
         let says_aes = query("tokenA", NOW, Some(&sealed));
         let says_nothing = query("tokenA", NOW, None);
-        let says_raw = Query {
-            encrypt_type: Some("raw".to_owned()),
-            ..says_aes.clone()
-        };
+        let says_raw = Query { encrypt_type: Some("raw".to_owned()), ..says_aes.clone() };
         for mode in [Mode::Safe, Mode::Compatible] {
             for (query, body) in [
                 (&says_aes, &message("o")),
@@ -345,16 +318,8 @@ mod tests {
         ] {
             let sealed = encrypt(key, &message("o"));
             let body = format!("<xml><Encrypt>{sealed}</Encrypt></xml>");
-            let push = account
-                .open(&query(token, NOW, Some(&sealed)), body.as_bytes(), NOW)
-                .unwrap();
-            assert_eq!(
-                push.sealed,
-                Some(Seal {
-                    token: which_token,
-                    key: which_key
-                })
-            );
+            let push = account.open(&query(token, NOW, Some(&sealed)), body.as_bytes(), NOW).unwrap();
+            assert_eq!(push.sealed, Some(Seal { token: which_token, key: which_key }));
             let answer = account.answer(&push, "<xml>hi</xml>", NOW);
             let fields = Fields::parse(answer.as_bytes()).unwrap();
             let get = |name| fields.get(name).unwrap().unwrap();
@@ -364,10 +329,7 @@ mod tests {
                 [token, &get("TimeStamp"), &get("Nonce"), &encrypted]
             ));
             assert_eq!(
-                AesKey::decode(&key.into())
-                    .unwrap()
-                    .open(&encrypted, "wx1")
-                    .unwrap(),
+                AesKey::decode(&key.into()).unwrap().open(&encrypted, "wx1").unwrap(),
                 "<xml>hi</xml>"
             );
         }
@@ -381,10 +343,7 @@ mod tests {
             msg_signature: query("tokenB", NOW, Some(&sealed)).msg_signature,
             ..query("tokenA", NOW, Some(&sealed))
         };
-        assert_eq!(
-            account(Mode::Safe).open(&mixed, body.as_bytes(), NOW),
-            Err(Refusal::MsgSignature)
-        );
+        assert_eq!(account(Mode::Safe).open(&mixed, body.as_bytes(), NOW), Err(Refusal::MsgSignature));
     }
 
     #[test]
@@ -392,34 +351,15 @@ mod tests {
         let account = account(Mode::Plaintext);
         let at = |timestamp| account.open(&query("tokenA", timestamp, None), message("o").as_bytes(), NOW);
         assert!(at(NOW - 300).is_ok() && at(NOW + 300).is_ok());
-        assert_eq!(
-            at(NOW - 301),
-            Err(Refusal::Stale {
-                seconds: 301,
-                ahead: false
-            })
-        );
-        assert_eq!(
-            at(NOW + 301),
-            Err(Refusal::Stale {
-                seconds: 301,
-                ahead: true
-            })
-        );
-        let verification = Query {
-            echostr: Some("1".to_owned()),
-            ..query("tokenA", NOW - 301, None)
-        };
+        assert_eq!(at(NOW - 301), Err(Refusal::Stale { seconds: 301, ahead: false }));
+        assert_eq!(at(NOW + 301), Err(Refusal::Stale { seconds: 301, ahead: true }));
+        let verification = Query { echostr: Some("1".to_owned()), ..query("tokenA", NOW - 301, None) };
         assert_eq!(account.verify_url(&verification, NOW).unwrap_err().status(), 403);
     }
 
     #[test]
     fn without_a_window_a_timestamp_still_has_ten_digits() {
-        let account = Account::new(Settings {
-            max_age: None,
-            ..settings(Mode::Plaintext)
-        })
-        .unwrap();
+        let account = Account::new(Settings { max_age: None, ..settings(Mode::Plaintext) }).unwrap();
         let open = |timestamp| account.open(&query("tokenA", timestamp, None), message("o").as_bytes(), NOW);
         assert!(matches!(open(1_000_000_000).unwrap().kind, Kind::Scan { .. }));
         for other in [999_999_999, 10_000_000_000] {
@@ -431,15 +371,8 @@ mod tests {
     fn a_push_to_another_account_is_refused_when_ours_is_known() {
         let body = message("o").replace("gh_1", "gh_2");
         let query = query("tokenA", NOW, None);
-        assert_eq!(
-            account(Mode::Plaintext).open(&query, body.as_bytes(), NOW),
-            Err(Refusal::Recipient)
-        );
-        let any = Account::new(Settings {
-            original_id: None,
-            ..settings(Mode::Plaintext)
-        })
-        .unwrap();
+        assert_eq!(account(Mode::Plaintext).open(&query, body.as_bytes(), NOW), Err(Refusal::Recipient));
+        let any = Account::new(Settings { original_id: None, ..settings(Mode::Plaintext) }).unwrap();
         assert_eq!(any.open(&query, body.as_bytes(), NOW).unwrap().to, "gh_2");
     }
 
@@ -447,10 +380,7 @@ mod tests {
     fn size_is_looked_at_before_everything_else() {
         let refused = account(Mode::Safe).open(&Query::default(), &[0; MAX_BODY + 1], NOW);
         assert_eq!(refused, Err(Refusal::TooLarge));
-        assert_eq!(
-            account(Mode::Safe).open(&Query::default(), &[0; MAX_BODY], NOW),
-            Err(Refusal::Signature)
-        );
+        assert_eq!(account(Mode::Safe).open(&Query::default(), &[0; MAX_BODY], NOW), Err(Refusal::Signature));
     }
 
     #[test]
@@ -460,33 +390,20 @@ mod tests {
             change(&mut settings);
             Account::new(settings).unwrap_err()
         };
-        assert_eq!(
-            wrong(|s| s.token = "ab".into()),
-            SettingsError::Token("WECHAT_TOKEN")
-        );
-        assert_eq!(
-            wrong(|s| s.token = "a".repeat(33).into()),
-            SettingsError::Token("WECHAT_TOKEN")
-        );
+        assert_eq!(wrong(|s| s.token = "ab".into()), SettingsError::Token("WECHAT_TOKEN"));
+        assert_eq!(wrong(|s| s.token = "a".repeat(33).into()), SettingsError::Token("WECHAT_TOKEN"));
         assert_eq!(
             wrong(|s| s.previous_token = Some("a b c".into())),
             SettingsError::Token("WECHAT_TOKEN_PREVIOUS")
         );
-        assert_eq!(
-            wrong(|s| s.aes_key = Some("short".into())),
-            SettingsError::AesKey("WECHAT_AES_KEY")
-        );
+        assert_eq!(wrong(|s| s.aes_key = Some("short".into())), SettingsError::AesKey("WECHAT_AES_KEY"));
         assert_eq!(
             wrong(|s| s.previous_aes_key = Some("short".into())),
             SettingsError::AesKey("WECHAT_AES_KEY_PREVIOUS")
         );
         assert_eq!(wrong(|s| s.aes_key = None), SettingsError::NoAesKey(Mode::Safe));
         assert_eq!(wrong(|s| s.app_id.clear()), SettingsError::AppId);
-        let plaintext = Settings {
-            aes_key: None,
-            previous_aes_key: None,
-            ..settings(Mode::Plaintext)
-        };
+        let plaintext = Settings { aes_key: None, previous_aes_key: None, ..settings(Mode::Plaintext) };
         assert!(Account::new(plaintext).is_ok());
     }
 

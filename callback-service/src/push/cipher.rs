@@ -71,13 +71,7 @@ impl AesKey {
     pub(super) fn seal(&self, message: &str, app_id: &str, random: [u8; RANDOM]) -> String {
         // Replies are cut to a few KiB long before they get here.
         let length = u32::try_from(message.len()).unwrap_or(u32::MAX);
-        let mut bytes = [
-            &random[..],
-            &length.to_be_bytes(),
-            message.as_bytes(),
-            app_id.as_bytes(),
-        ]
-        .concat();
+        let mut bytes = [&random[..], &length.to_be_bytes(), message.as_bytes(), app_id.as_bytes()].concat();
         let pad = PAD_BLOCK - bytes.len() % PAD_BLOCK;
         bytes.resize(bytes.len() + pad, u8::try_from(pad).unwrap_or_default());
         let (blocks, _) = Array::<u8, U16>::slice_as_chunks_mut(&mut bytes);
@@ -116,13 +110,9 @@ mod tests {
     #[test]
     fn a_key_is_43_characters_of_base64_with_any_last_bits() {
         assert_eq!(key().bytes()[..3], [0x69, 0xb7, 0x1d]);
-        for wrong in [
-            "",
-            &SAMPLE[..42],
-            &format!("{SAMPLE}="),
-            &format!("{SAMPLE}A"),
-            &SAMPLE.replace('a', "*"),
-        ] {
+        for wrong in
+            ["", &SAMPLE[..42], &format!("{SAMPLE}="), &format!("{SAMPLE}A"), &SAMPLE.replace('a', "*")]
+        {
             assert!(AesKey::decode(&wrong.into()).is_none(), "{wrong:?}");
         }
     }

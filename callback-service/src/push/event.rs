@@ -65,11 +65,8 @@ pub enum Kind {
 impl Push {
     /// Reads the XML of a push, which must have proved its origin before.
     pub(super) fn read(fields: &Fields<'_>, sealed: Option<Seal>) -> Result<Self, Refusal> {
-        let created_at = fields
-            .get("CreateTime")?
-            .as_deref()
-            .and_then(digits)
-            .ok_or(Refusal::Field("CreateTime"))?;
+        let created_at =
+            fields.get("CreateTime")?.as_deref().and_then(digits).ok_or(Refusal::Field("CreateTime"))?;
         Ok(Self {
             to: name(fields, "ToUserName")?,
             from: name(fields, "FromUserName")?,
@@ -85,20 +82,14 @@ impl Kind {
         let msg_type = name(fields, "MsgType")?;
         if msg_type != "event" {
             let (content, id) = (fields.get("Content")?, fields.get("MsgId")?);
-            return Ok(Self::Message {
-                msg_type,
-                content,
-                id,
-            });
+            return Ok(Self::Message { msg_type, content, id });
         }
         let event = name(fields, "Event")?;
         match event.as_str() {
             "subscribe" => {
                 let key = key(fields)?;
                 let scene = key.strip_prefix(SCENE_PREFIX).filter(|scene| !scene.is_empty());
-                Ok(Self::Subscribe {
-                    key: scene.map(str::to_owned),
-                })
+                Ok(Self::Subscribe { key: scene.map(str::to_owned) })
             }
             "SCAN" => Ok(Self::Scan { key: key(fields)? }),
             "unsubscribe" => Ok(Self::Unsubscribe),
@@ -116,19 +107,12 @@ fn name(fields: &Fields<'_>, field: &'static str) -> Result<String, Refusal> {
 
 fn key(fields: &Fields<'_>) -> Result<String, Refusal> {
     let key = fields.get("EventKey")?.unwrap_or_default();
-    if key.chars().nth(MAX_KEY).is_some() {
-        Err(Refusal::Field("EventKey"))
-    } else {
-        Ok(key)
-    }
+    if key.chars().nth(MAX_KEY).is_some() { Err(Refusal::Field("EventKey")) } else { Ok(key) }
 }
 
 /// Decimal digits and nothing else: `parse` alone would take a sign, too.
 fn digits(text: &str) -> Option<i64> {
-    text.bytes()
-        .all(|byte| byte.is_ascii_digit())
-        .then(|| text.parse().ok())
-        .flatten()
+    text.bytes().all(|byte| byte.is_ascii_digit()).then(|| text.parse().ok()).flatten()
 }
 
 #[cfg(test)]
@@ -162,9 +146,7 @@ mod tests {
         ] {
             assert_eq!(
                 event("subscribe", key),
-                Ok(Kind::Subscribe {
-                    key: scene.map(str::to_owned)
-                }),
+                Ok(Kind::Subscribe { key: scene.map(str::to_owned) }),
                 "{key}"
             );
         }
@@ -173,12 +155,7 @@ mod tests {
     #[test]
     fn a_key_of_scan_is_taken_as_it_is() {
         let scan = |key: &str| event("SCAN", &format!("<EventKey>{key}</EventKey>"));
-        assert_eq!(
-            scan("qrscene_a"),
-            Ok(Kind::Scan {
-                key: "qrscene_a".to_owned()
-            })
-        );
+        assert_eq!(scan("qrscene_a"), Ok(Kind::Scan { key: "qrscene_a".to_owned() }));
         assert!(scan(&"s".repeat(MAX_KEY)).is_ok());
         assert_eq!(scan(&"s".repeat(MAX_KEY + 1)), Err(Refusal::Field("EventKey")));
     }
@@ -187,12 +164,7 @@ mod tests {
     fn near_misses_are_other_events_and_keep_any_key() {
         let long = format!("<EventKey>https://example.org/{}</EventKey>", "x".repeat(500));
         for name in ["scan", "Subscribe", "UNSUBSCRIBE", "VIEW", "scancode_push"] {
-            assert_eq!(
-                event(name, &long),
-                Ok(Kind::OtherEvent {
-                    name: name.to_owned()
-                })
-            );
+            assert_eq!(event(name, &long), Ok(Kind::OtherEvent { name: name.to_owned() }));
         }
     }
 
@@ -212,15 +184,8 @@ mod tests {
     #[test]
     fn a_person_without_a_usable_name_is_nobody() {
         let long = format!("<FromUserName>{}</FromUserName>", "o".repeat(MAX_NAME + 1));
-        for from in [
-            "",
-            "<FromUserName/>",
-            &long,
-            "<X><FromUserName>o</FromUserName></X>",
-        ] {
-            let push = read(&format!(
-                "{from}<CreateTime>7</CreateTime><MsgType>text</MsgType>"
-            ));
+        for from in ["", "<FromUserName/>", &long, "<X><FromUserName>o</FromUserName></X>"] {
+            let push = read(&format!("{from}<CreateTime>7</CreateTime><MsgType>text</MsgType>"));
             assert_eq!(push, Err(Refusal::Field("FromUserName")), "{from}");
         }
     }

@@ -79,9 +79,6 @@ mod tests {
     #[test]
     fn a_parameter_longer_than_any_of_wechats_is_refused() {
         assert!(Query::parse(&format!("echostr={}", "1".repeat(MAX_PARAMETER))).is_ok());
-        assert_eq!(
-            Query::parse(&format!("echostr={}", "1".repeat(MAX_PARAMETER + 1))),
-            Err(Refusal::Query)
-        );
+        assert_eq!(Query::parse(&format!("echostr={}", "1".repeat(MAX_PARAMETER + 1))), Err(Refusal::Query));
     }
 }

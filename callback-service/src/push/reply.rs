@@ -14,11 +14,8 @@ pub const MAX_CONTENT: usize = 2048;
 /// bytes is cut off between two characters.
 pub fn text(to: &str, from: &str, created_at: i64, content: &str) -> String {
     let mut content: String = content.chars().filter(|&c| is_xml(c)).collect();
-    let fits = content
-        .char_indices()
-        .map(|(at, c)| at + c.len_utf8())
-        .take_while(|&end| end <= MAX_CONTENT)
-        .last();
+    let fits =
+        content.char_indices().map(|(at, c)| at + c.len_utf8()).take_while(|&end| end <= MAX_CONTENT).last();
     content.truncate(fits.unwrap_or_default());
     format!(
         "<xml><ToUserName>{}</ToUserName><FromUserName>{}</FromUserName><CreateTime>{created_at}</CreateTime>\
@@ -50,11 +47,7 @@ impl Salt {
         for bytes in [&mut random[..], &mut nonce] {
             aws_lc_rs::rand::fill(bytes).expect("the system gives random bytes");
         }
-        Self {
-            random,
-            timestamp: now,
-            nonce: u32::from_be_bytes(nonce).to_string(),
-        }
+        Self { random, timestamp: now, nonce: u32::from_be_bytes(nonce).to_string() }
     }
 }
 
@@ -85,41 +78,21 @@ mod tests {
     use crate::push::xml::Fields;
 
     fn content_of(reply: &str) -> String {
-        Fields::parse(reply.as_bytes())
-            .unwrap()
-            .get("Content")
-            .unwrap()
-            .unwrap()
+        Fields::parse(reply.as_bytes()).unwrap().get("Content").unwrap().unwrap()
     }
 
     #[test]
     fn hostile_words_arrive_as_words() {
-        for words in [
-            "]]>",
-            "a]]]]>>b",
-            "<a href=\"x\">&amp;'",
-            "阿🐼狸\n]]",
-            "<![CDATA[x",
-        ] {
+        for words in ["]]>", "a]]]]>>b", "<a href=\"x\">&amp;'", "阿🐼狸\n]]", "<![CDATA[x"] {
             let reply = text("o]]>1", "gh_1", 7, words);
             assert_eq!(content_of(&reply), words);
-            assert_eq!(
-                Fields::parse(reply.as_bytes())
-                    .unwrap()
-                    .get("ToUserName")
-                    .unwrap()
-                    .unwrap(),
-                "o]]>1"
-            );
+            assert_eq!(Fields::parse(reply.as_bytes()).unwrap().get("ToUserName").unwrap().unwrap(), "o]]>1");
         }
     }
 
     #[test]
     fn what_xml_does_not_know_is_dropped() {
-        assert_eq!(
-            content_of(&text("o", "g", 7, "a\0b\u{1b}c\u{FFFE}d\te\n")),
-            "abcd\te\n"
-        );
+        assert_eq!(content_of(&text("o", "g", 7, "a\0b\u{1b}c\u{FFFE}d\te\n")), "abcd\te\n");
     }
 
     #[test]
@@ -131,20 +104,13 @@ mod tests {
     fn long_words_are_cut_between_characters() {
         let content = content_of(&text("o", "g", 7, &"狸".repeat(1000)));
         assert_eq!(content, "狸".repeat(MAX_CONTENT / 3));
-        assert_eq!(
-            content_of(&text("o", "g", 7, &"]]>".repeat(1000))).len(),
-            MAX_CONTENT
-        );
+        assert_eq!(content_of(&text("o", "g", 7, &"]]>".repeat(1000))).len(), MAX_CONTENT);
     }
 
     #[test]
     fn two_salts_differ_and_the_nonce_is_digits() {
         let (one, two) = (Salt::fresh(7), Salt::fresh(7));
         assert_ne!(one.random, two.random);
-        assert!(
-            one.nonce.bytes().all(|byte| byte.is_ascii_digit()),
-            "{}",
-            one.nonce
-        );
+        assert!(one.nonce.bytes().all(|byte| byte.is_ascii_digit()), "{}", one.nonce);
     }
 }

@@ -14,13 +14,11 @@ pub(super) fn sign<const N: usize>(mut parts: [&str; N]) -> String {
     for part in parts {
         hash.update(part);
     }
-    hash.finalize()
-        .iter()
-        .fold(String::with_capacity(40), |mut hex, byte| {
-            // Writing to a string cannot fail.
-            let _ = write!(hex, "{byte:02x}");
-            hex
-        })
+    hash.finalize().iter().fold(String::with_capacity(40), |mut hex, byte| {
+        // Writing to a string cannot fail.
+        let _ = write!(hex, "{byte:02x}");
+        hex
+    })
 }
 
 /// Whether `given` is the signature of the parts, in a time that does not tell how much of it was right.
@@ -36,16 +34,8 @@ mod tests {
     #[test]
     fn known_answers_of_the_official_page() {
         for (timestamp, nonce, signature) in [
-            (
-                "1714036504",
-                "1514711492",
-                "f464b24fc39322e44b38aa78f5edd27bd1441696",
-            ),
-            (
-                "1714037059",
-                "486452656",
-                "899cf89e464efb63f54ddac96b0a0a235f53aa78",
-            ),
+            ("1714036504", "1514711492", "f464b24fc39322e44b38aa78f5edd27bd1441696"),
+            ("1714037059", "486452656", "899cf89e464efb63f54ddac96b0a0a235f53aa78"),
         ] {
             assert_eq!(sign(["AAAAA", timestamp, nonce]), signature);
             assert!(is_signed(signature, [nonce, "AAAAA", timestamp]));

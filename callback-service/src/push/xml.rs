@@ -22,11 +22,8 @@ impl<'a> Fields<'a> {
     pub(super) fn parse(bytes: &'a [u8]) -> Result<Self, Refusal> {
         let text = str::from_utf8(bytes).map_err(|_| Refusal::Xml("it is not UTF-8"))?;
         check_structure(text)?;
-        let options = ParsingOptions {
-            allow_dtd: false,
-            nodes_limit: MAX_NODES,
-            ..ParsingOptions::default()
-        };
+        let options =
+            ParsingOptions { allow_dtd: false, nodes_limit: MAX_NODES, ..ParsingOptions::default() };
         // The parser's own words may quote the message.
         let document = Document::parse_with_options(text, options).map_err(|error| match error {
             roxmltree::Error::NodesLimitReached => Refusal::Xml("it has too many elements"),
@@ -40,11 +37,7 @@ impl<'a> Fields<'a> {
 
     /// The text of a direct child of the root, adjacent CDATA sections joined; `None` when there is no such child.
     pub(super) fn get(&self, name: &'static str) -> Result<Option<String>, Refusal> {
-        let mut found = self
-            .0
-            .root_element()
-            .children()
-            .filter(|&child| is_named(child, name));
+        let mut found = self.0.root_element().children().filter(|&child| is_named(child, name));
         let Some(field) = found.next() else {
             return Ok(None);
         };
@@ -128,11 +121,8 @@ mod tests {
 
     #[test]
     fn ambiguous_fields_are_refused_when_asked_for() {
-        for text in [
-            "<xml><A>1</A><A>1</A></xml>",
-            "<xml><A>1<b/></A></xml>",
-            "<xml><A>1<!--x-->2</A></xml>",
-        ] {
+        for text in ["<xml><A>1</A><A>1</A></xml>", "<xml><A>1<b/></A></xml>", "<xml><A>1<!--x-->2</A></xml>"]
+        {
             let fields = Fields::parse(text.as_bytes()).unwrap();
             assert_eq!(fields.get("A"), Err(Refusal::Field("A")), "{text}");
             assert_eq!(fields.get("Z"), Ok(None), "{text}");
@@ -161,15 +151,8 @@ mod tests {
     fn depth_is_counted_by_open_elements_only() {
         let nested = |levels: usize| format!("<xml>{}{}</xml>", "<a>".repeat(levels), "</a>".repeat(levels));
         assert!(Fields::parse(nested(MAX_DEPTH - 1).as_bytes()).is_ok());
-        assert_eq!(
-            refusal(&nested(MAX_DEPTH)),
-            Refusal::Xml("it is nested too deeply")
-        );
-        let flat = format!(
-            "<xml>{}{}</xml>",
-            "<a></a>".repeat(50),
-            r#"<b c="/>" d='>'/>"#.repeat(50)
-        );
+        assert_eq!(refusal(&nested(MAX_DEPTH)), Refusal::Xml("it is nested too deeply"));
+        let flat = format!("<xml>{}{}</xml>", "<a></a>".repeat(50), r#"<b c="/>" d='>'/>"#.repeat(50));
         assert!(Fields::parse(flat.as_bytes()).is_ok());
         let hidden = format!("<xml>{}</xml>", r#"<b c='/>'>"#.repeat(50));
         assert_eq!(refusal(&hidden), Refusal::Xml("it is nested too deeply"));
@@ -183,17 +166,9 @@ mod tests {
 
     #[test]
     fn other_roots_and_broken_text_are_refused() {
-        for text in [
-            "",
-            "xml",
-            "<XML/>",
-            "<xml>",
-            "<xml",
-            "<xml/><xml/>",
-            "<xml>&nope;</xml>",
-            "{}",
-            "<xml>\0</xml>",
-        ] {
+        for text in
+            ["", "xml", "<XML/>", "<xml>", "<xml", "<xml/><xml/>", "<xml>&nope;</xml>", "{}", "<xml>\0</xml>"]
+        {
             assert!(matches!(refusal(text), Refusal::Xml(_)), "{text}");
         }
     }

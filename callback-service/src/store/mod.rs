@@ -41,8 +41,10 @@ pub enum Memory {
     Nothing,
     /// An attempt to end the login was begun, and perhaps it was recorded.
     Attempted,
-    /// The login was recorded and counted.
+    /// The login was recorded and counted, and its repeats get the same words.
     Recorded(Recorded),
+    /// The login was recorded, but so long ago that the gateway has forgotten it.
+    LongAgo,
 }
 
 /// The store did not do it; `0` says why.

@@ -3,12 +3,14 @@
 
 use std::path::Path;
 use std::sync::mpsc as blocking;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
 use futures_util::future::{BoxFuture, FutureExt};
-use rusqlite::{Connection, OptionalExtension, Transaction, params};
+use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, params};
 use tokio::sync::oneshot;
+
+use service::clock;
 
 use super::{Memory, Recorded, Scan, Store, StoreError};
 
@@ -24,6 +26,9 @@ const BATCH: usize = 256;
 
 /// How long what became of a scan is remembered: far longer than a login and WeChat's repeats live.
 const REMEMBERED: Duration = Duration::from_secs(3600);
+
+/// How long a repeat gets the same words without asking the gateway: as long as the gateway keeps an end.
+const SAME_WORDS: Duration = Duration::from_secs(180);
 
 /// How often forgotten scans are taken out.
 const SWEEP_EVERY: Duration = Duration::from_secs(60);
@@ -47,9 +52,7 @@ impl SqliteStore {
         let connection = connect(path)
             .with_context(|| format!("CALLBACK_STORE: cannot use the SQLite file {}", path.display()))?;
         let (work, queue) = blocking::sync_channel(QUEUE);
-        std::thread::Builder::new()
-            .name("sqlite".to_owned())
-            .spawn(move || run(connection, &queue))?;
+        std::thread::Builder::new().name("sqlite".to_owned()).spawn(move || run(connection, &queue))?;
         Ok(Self { work })
     }
 
@@ -66,15 +69,10 @@ impl SqliteStore {
                 let _ = reply.send(committed.and(result));
             })
         });
-        let queued = self
-            .work
-            .try_send(work)
-            .map_err(|error| StoreError(error.to_string()));
+        let queued = self.work.try_send(work).map_err(|error| StoreError(error.to_string()));
         async move {
             queued?;
-            answer
-                .await
-                .unwrap_or_else(|_| Err(StoreError("its thread has ended".to_owned())))
+            answer.await.unwrap_or_else(|_| Err(StoreError("nothing was written".to_owned())))
         }
         .boxed()
     }
@@ -94,13 +92,7 @@ impl Store for SqliteStore {
                     "INSERT OR IGNORE INTO scans (scene, openid, first, created_at, noted_at)
                      VALUES (?1, ?2, ?3, ?4, ?5)",
                 )?
-                .execute(params![
-                    scan.scene.as_str(),
-                    scan.openid,
-                    scan.first,
-                    scan.created_at,
-                    now()
-                ])
+                .execute(params![scan.scene.as_str(), scan.openid, scan.first, scan.created_at, now()])
                 .map(|_| ())
         })
     }
@@ -160,10 +152,12 @@ fn connect(path: &Path) -> anyhow::Result<Connection> {
 /// Works until the store is dropped.
 fn run(mut connection: Connection, queue: &blocking::Receiver<Work>) {
     let mut swept = Instant::now();
-    while let Ok(first) = queue.recv() {
-        let batch: Vec<Work> = std::iter::once(first)
-            .chain(queue.try_iter().take(BATCH - 1))
-            .collect();
+    loop {
+        let batch: Vec<Work> = match queue.recv_timeout(SWEEP_EVERY) {
+            Ok(first) => std::iter::once(first).chain(queue.try_iter().take(BATCH - 1)).collect(),
+            Err(blocking::RecvTimeoutError::Timeout) => Vec::new(),
+            Err(blocking::RecvTimeoutError::Disconnected) => return,
+        };
         let sweep = swept.elapsed() >= SWEEP_EVERY;
         if sweep {
             swept = Instant::now();
@@ -186,38 +180,45 @@ fn transact(
     sweep: bool,
 ) -> Result<(), StoreError> {
     let failed = |error: rusqlite::Error| StoreError(error.to_string());
-    let transaction = connection.transaction().map_err(failed)?;
+    // Immediate, because what reads and then writes must wait for another process before it reads.
+    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(failed)?;
     if sweep {
-        let before = now() - i64::try_from(REMEMBERED.as_secs()).unwrap_or(i64::MAX);
-        transaction
-            .execute("DELETE FROM scans WHERE noted_at < ?1", [before])
-            .map_err(failed)?;
+        transaction.execute("DELETE FROM scans WHERE noted_at < ?1", [before(REMEMBERED)]).map_err(failed)?;
     }
     done.extend(batch.into_iter().map(|work| work(&transaction)));
     transaction.commit().map_err(failed)
 }
 
 fn now() -> i64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    i64::try_from(since.as_secs()).unwrap_or(i64::MAX)
+    i64::try_from(clock::unix_now()).unwrap_or(i64::MAX)
+}
+
+/// The moment that lies so far back.
+fn before(time: Duration) -> i64 {
+    now() - i64::try_from(time.as_secs()).unwrap_or(i64::MAX)
+}
+
+/// What is kept of a scan, and since when; without a login where it was only attempted.
+fn find(transaction: &Transaction<'_>, scan: &Scan) -> rusqlite::Result<Option<(Option<Recorded>, i64)>> {
+    transaction
+        .prepare_cached(
+            "SELECT first, count, nickname, noted_at FROM scans WHERE scene = ?1 AND openid = ?2",
+        )?
+        .query_row(params![scan.scene.as_str(), scan.openid], |row| {
+            let (first, nickname) = (row.get(0)?, row.get(2)?);
+            let recorded = row.get::<_, Option<u32>>(1)?.map(|count| Recorded { first, nickname, count });
+            Ok((recorded, row.get(3)?))
+        })
+        .optional()
 }
 
 fn recall(transaction: &Transaction<'_>, scan: &Scan) -> rusqlite::Result<Memory> {
-    let found = transaction
-        .prepare_cached("SELECT first, count, nickname FROM scans WHERE scene = ?1 AND openid = ?2")?
-        .query_row(params![scan.scene.as_str(), scan.openid], |row| {
-            let (first, count, nickname) = (row.get(0)?, row.get::<_, Option<u32>>(1)?, row.get(2)?);
-            Ok(match count {
-                Some(count) => Memory::Recorded(Recorded {
-                    first,
-                    nickname,
-                    count,
-                }),
-                None => Memory::Attempted,
-            })
-        })
-        .optional()?;
-    Ok(found.unwrap_or(Memory::Nothing))
+    Ok(match find(transaction, scan)? {
+        None => Memory::Nothing,
+        Some((None, _)) => Memory::Attempted,
+        Some((Some(recorded), noted_at)) if noted_at > before(SAME_WORDS) => Memory::Recorded(recorded),
+        Some((Some(_), _)) => Memory::LongAgo,
+    })
 }
 
 fn record(
@@ -225,8 +226,8 @@ fn record(
     scan: &Scan,
     nickname: Option<String>,
 ) -> rusqlite::Result<Recorded> {
-    if let Memory::Recorded(before) = recall(transaction, scan)? {
-        return Ok(before);
+    if let Some((Some(counted), _)) = find(transaction, scan)? {
+        return Ok(counted);
     }
     let count: u32 = transaction
         .prepare_cached(
@@ -250,11 +251,7 @@ fn record(
             count,
             nickname
         ])?;
-    Ok(Recorded {
-        first: scan.first,
-        nickname,
-        count,
-    })
+    Ok(Recorded { first: scan.first, nickname, count })
 }
 
 #[cfg(test)]
@@ -266,12 +263,7 @@ mod tests {
     use super::*;
 
     fn scan(openid: &str, created_at: i64) -> Scan {
-        Scan {
-            scene: Scene::random(),
-            openid: openid.to_owned(),
-            first: true,
-            created_at,
-        }
+        Scan { scene: Scene::random(), openid: openid.to_owned(), first: true, created_at }
     }
 
     #[tokio::test]
@@ -282,23 +274,23 @@ mod tests {
         store.attempt(&one).await.unwrap();
         assert_eq!(store.recall(&one).await.unwrap(), Memory::Attempted);
         let first = store.record(&one, Some("阿狸")).await.unwrap();
-        assert_eq!(
-            first,
-            Recorded {
-                first: true,
-                nickname: Some("阿狸".to_owned()),
-                count: 1
-            }
-        );
+        assert_eq!(first, Recorded { first: true, nickname: Some("阿狸".to_owned()), count: 1 });
         assert_eq!(store.record(&one, None).await.unwrap(), first, "a repeat");
         store.attempt(&one).await.unwrap();
         assert_eq!(store.recall(&one).await.unwrap(), Memory::Recorded(first));
         assert_eq!(store.record(&scan("a", 101), None).await.unwrap().count, 2);
-        assert_eq!(
-            store.record(&scan("b", 101), None).await.unwrap().count,
-            1,
-            "another person"
-        );
+        assert_eq!(store.record(&scan("b", 101), None).await.unwrap().count, 1, "another person");
+    }
+
+    #[tokio::test]
+    async fn long_after_it_the_gateway_is_asked_again_but_nothing_is_counted_twice() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("callback.db");
+        let (store, one) = (SqliteStore::open(&path).unwrap(), scan("a", 100));
+        store.record(&one, None).await.unwrap();
+        Connection::open(&path).unwrap().execute("UPDATE scans SET noted_at = noted_at - 181", []).unwrap();
+        assert_eq!(store.recall(&one).await.unwrap(), Memory::LongAgo);
+        assert_eq!(store.record(&one, None).await.unwrap().count, 1);
     }
 
     #[tokio::test]
@@ -310,11 +302,7 @@ mod tests {
         assert_eq!(store.recall(&before).await.unwrap(), Memory::Nothing);
         assert_eq!(store.record(&after, None).await.unwrap().count, 1, "counted anew");
         store.forget("a", 200).await.unwrap();
-        assert_eq!(
-            store.record(&scan("a", 301), None).await.unwrap().count,
-            2,
-            "the unfollow was old"
-        );
+        assert_eq!(store.record(&scan("a", 301), None).await.unwrap().count, 2, "the unfollow was old");
     }
 
     #[tokio::test]
@@ -322,29 +310,13 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("callback.db");
         let one = scan("a", 100);
-        let kept = SqliteStore::open(&path)
-            .unwrap()
-            .record(&one, None)
-            .await
-            .unwrap();
-        assert_eq!(
-            SqliteStore::open(&path).unwrap().recall(&one).await.unwrap(),
-            Memory::Recorded(kept)
-        );
+        let kept = SqliteStore::open(&path).unwrap().record(&one, None).await.unwrap();
+        assert_eq!(SqliteStore::open(&path).unwrap().recall(&one).await.unwrap(), Memory::Recorded(kept));
 
-        Connection::open(&path)
-            .unwrap()
-            .pragma_update(None, "user_version", SCHEMA + 1)
-            .unwrap();
+        Connection::open(&path).unwrap().pragma_update(None, "user_version", SCHEMA + 1).unwrap();
         let error = format!("{:#}", SqliteStore::open(&path).unwrap_err());
-        assert!(
-            error.contains("CALLBACK_STORE") && error.contains("newer"),
-            "{error}"
-        );
+        assert!(error.contains("CALLBACK_STORE") && error.contains("newer"), "{error}");
         let nowhere = SqliteStore::open(Path::new("/nowhere/callback.db")).unwrap_err();
-        assert!(
-            format!("{nowhere:#}").contains("/nowhere/callback.db"),
-            "{nowhere:#}"
-        );
+        assert!(format!("{nowhere:#}").contains("/nowhere/callback.db"), "{nowhere:#}");
     }
 }

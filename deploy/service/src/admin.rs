@@ -35,12 +35,7 @@ pub async fn serve(
     listen::accept(listener, MAX_CONNECTIONS, stop.clone(), tasks, move |accepted| {
         let (registry, ready, stop) = (Arc::clone(&registry), Arc::clone(&ready), stop.clone());
         async move {
-            let listen::Accepted {
-                stream,
-                permit: Some(_permit),
-                ..
-            } = accepted
-            else {
+            let listen::Accepted { stream, permit: Some(_permit), .. } = accepted else {
                 return;
             };
             web::serve(stream, &stop, |request| {
@@ -55,7 +50,7 @@ pub async fn serve(
 
 fn route(method: &Method, path: &str, registry: &Registry, ready: &Readiness) -> Answer {
     if method != Method::GET && method != Method::HEAD {
-        return web::text(StatusCode::METHOD_NOT_ALLOWED, "GET only\n");
+        return web::method_not_allowed("GET, HEAD");
     }
     match path {
         "/livez" => web::text(StatusCode::OK, "alive\n"),

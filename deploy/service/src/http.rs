@@ -4,7 +4,9 @@ use std::convert::Infallible;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue, X_CONTENT_TYPE_OPTIONS};
+use http::header::{
+    ALLOW, CACHE_CONTROL, CONNECTION, CONTENT_TYPE, HeaderValue, RETRY_AFTER, X_CONTENT_TYPE_OPTIONS,
+};
 use http::{Request, Response, StatusCode};
 use http_body_util::{BodyExt, Full};
 use hyper::body::{Body, Incoming};
@@ -68,6 +70,21 @@ where
     }
 }
 
+/// Answers every request of a connection for which there is no place with 503, for a short while.
+pub async fn refuse<S>(stream: S, stop: &CancellationToken)
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let refused = serve(stream, stop, |_| async {
+        let mut answer = text(StatusCode::SERVICE_UNAVAILABLE, "too many connections, try again later\n");
+        answer.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("5"));
+        answer.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+        answer
+    });
+    // Somebody who only holds the connection must not hold the place for refusals.
+    let _ = tokio::time::timeout(HEAD_WITHIN, refused).await;
+}
+
 /// Why a body was not read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum BodyError {
@@ -111,9 +128,7 @@ where
         return Err(BodyError::TooLarge);
     }
     loop {
-        let frame = tokio::time::timeout_at(deadline, body.frame())
-            .await
-            .map_err(|_| BodyError::TooSlow)?;
+        let frame = tokio::time::timeout_at(deadline, body.frame()).await.map_err(|_| BodyError::TooSlow)?;
         match frame {
             None => return Ok(read),
             Some(Err(_)) => return Err(BodyError::Cut),
@@ -164,6 +179,14 @@ pub fn text(status: StatusCode, body: impl Into<Bytes>) -> Answer {
     answer(status, "text/plain; charset=utf-8", body)
 }
 
+/// 405 with the methods that there are (RFC 9110, section 15.5.6).
+#[must_use]
+pub fn method_not_allowed(methods: &'static str) -> Answer {
+    let mut answer = text(StatusCode::METHOD_NOT_ALLOWED, format!("{methods} only\n"));
+    answer.headers_mut().insert(ALLOW, HeaderValue::from_static(methods));
+    answer
+}
+
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
@@ -181,14 +204,7 @@ mod tests {
     async fn a_head_that_does_not_come_ends_the_connection() {
         let (_client, server) = tokio::io::duplex(64);
         let began = Instant::now();
-        serve(server, &CancellationToken::new(), |_| async {
-            text(StatusCode::OK, "")
-        })
-        .await;
-        assert!(
-            began.elapsed() <= HEAD_WITHIN + Duration::from_secs(1),
-            "{:?}",
-            began.elapsed()
-        );
+        serve(server, &CancellationToken::new(), |_| async { text(StatusCode::OK, "") }).await;
+        assert!(began.elapsed() <= HEAD_WITHIN + Duration::from_secs(1), "{:?}", began.elapsed());
     }
 }

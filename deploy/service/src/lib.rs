@@ -7,6 +7,7 @@
 //! about logins, WeChat or the internal wire.
 
 pub mod admin;
+pub mod clock;
 pub mod http;
 pub mod listen;
 pub mod logging;

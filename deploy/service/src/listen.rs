@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 use socket2::SockRef;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
@@ -24,12 +25,15 @@ pub const BACKLOG: u32 = 4096;
 /// the finger.
 pub const PLACES: std::ops::RangeInclusive<usize> = 1..=1_000_000;
 
-/// How long the loop waits when the process is out of descriptors or memory.
-const EXHAUSTED_PAUSE: Duration = Duration::from_millis(100);
+/// How long the loop waits when a connection cannot be accepted, instead of spinning.
+const PAUSE: Duration = Duration::from_millis(100);
 
 /// Data that the peer's host does not acknowledge for this long ends the connection, so that a
 /// vanished peer does not hold a descriptor for the quarter of an hour that TCP would give it.
 const UNACKNOWLEDGED: Duration = Duration::from_secs(30);
+
+/// How long a peer that has been told goodbye may take to hang up.
+const LINGER: Duration = Duration::from_secs(1);
 
 /// Refusals that may be under way at once when a port is full; beyond it connections are just closed.
 const MAX_REFUSING: usize = 64;
@@ -40,11 +44,7 @@ const MAX_REFUSING: usize = 64;
 /// Says which `setting` and address could not be bound, and why.
 pub fn bind(setting: &str, address: SocketAddr) -> anyhow::Result<TcpListener> {
     let open = || -> io::Result<TcpListener> {
-        let socket = if address.is_ipv4() {
-            TcpSocket::new_v4()?
-        } else {
-            TcpSocket::new_v6()?
-        };
+        let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
         socket.set_reuseaddr(true)?;
         socket.bind(address)?;
         socket.listen(BACKLOG)
@@ -68,7 +68,7 @@ pub struct Accepted {
 /// Accepts until `stop`, and spawns `handle` on `tasks` for each connection, at most `limit` at once.
 ///
 /// # Errors
-/// When the listening socket itself has failed; a peer's fault or a lack of descriptors is not one.
+/// When the listening socket itself is broken; a peer's fault or a lack of descriptors is not that.
 pub async fn accept<H, F>(
     listener: TcpListener,
     limit: usize,
@@ -90,12 +90,13 @@ where
         let (stream, peer) = match accepted {
             Ok(connection) => connection,
             Err(error) if is_peers_fault(&error) => continue,
-            Err(error) if is_exhaustion(&error) => {
-                tracing::warn!(%error, "cannot accept: out of descriptors or memory; trying again");
-                tokio::time::sleep(EXHAUSTED_PAUSE).await;
+            Err(error) if is_broken(&error) => return Err(error).context("the listening socket failed"),
+            // Mostly a lack of descriptors or memory, which passes.
+            Err(error) => {
+                tracing::warn!(%error, "cannot accept a connection; trying again");
+                tokio::time::sleep(PAUSE).await;
                 continue;
             }
-            Err(error) => return Err(error).context("the listening socket failed"),
         };
         if let Err(error) = tune(&stream) {
             tracing::debug!(%peer, %error, "a connection was gone before it was served");
@@ -115,6 +116,19 @@ where
             drop(refusal);
         });
     }
+}
+
+/// Closes a connection whose last word should be read: says that no more follows, and drops what still
+/// comes, for 1 s at most. Bytes left unread would turn the close into a reset, which may swallow that word.
+pub async fn let_go<S: AsyncRead + AsyncWrite + Unpin>(mut stream: S) {
+    let hang_up = async {
+        let mut sink = [0; 1024];
+        stream.shutdown().await?;
+        while stream.read(&mut sink).await? > 0 {}
+        io::Result::Ok(())
+    };
+    // However it ends, the connection is over.
+    let _ = tokio::time::timeout(LINGER, hang_up).await;
 }
 
 fn tune(stream: &TcpStream) -> io::Result<()> {
@@ -138,10 +152,9 @@ fn is_peers_fault(error: &io::Error) -> bool {
     )
 }
 
-/// EMFILE, ENFILE, ENOBUFS and ENOMEM, by their numbers on Linux: the standard library has no names for
-/// the first three.
-fn is_exhaustion(error: &io::Error) -> bool {
-    matches!(error.raw_os_error(), Some(24 | 23 | 105 | 12))
+/// EBADF, EINVAL and ENOTSOCK, by their numbers on Linux: this socket will never accept anything again.
+fn is_broken(error: &io::Error) -> bool {
+    matches!(error.raw_os_error(), Some(9 | 22 | 88))
 }
 
 #[cfg(test)]
@@ -157,18 +170,13 @@ mod tests {
         let listener = bind("TEST_LISTEN", "127.0.0.1:0".parse().unwrap()).unwrap();
         let address = listener.local_addr().unwrap();
         let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
-        let served = tokio::spawn(accept(
-            listener,
-            1,
-            stop.clone(),
-            tasks.clone(),
-            |mut accepted| async move {
+        let served =
+            tokio::spawn(accept(listener, 1, stop.clone(), tasks.clone(), |mut accepted| async move {
                 let word: &[u8] = if accepted.permit.is_some() { b"in" } else { b"no" };
                 accepted.stream.write_all(word).await.unwrap();
                 // Held until the peer hangs up.
                 let _ = accepted.stream.read_u8().await;
-            },
-        ));
+            }));
         let ask = || async {
             let mut stream = TcpStream::connect(address).await.unwrap();
             let mut word = [0; 2];
@@ -188,10 +196,7 @@ mod tests {
 
     #[test]
     fn a_taken_port_names_the_setting() {
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()
-            .unwrap();
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         let _inside = runtime.enter();
         let taken = bind("FIRST", "127.0.0.1:0".parse().unwrap()).unwrap();
         let error = bind("GATEWAY_LISTEN", taken.local_addr().unwrap()).unwrap_err();

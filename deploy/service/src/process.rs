@@ -25,11 +25,14 @@ where
     if let Err(error) = logging::start(log_format(&config), "info") {
         return NoSettings::from(error).report(program);
     }
-    let served = tokio::runtime::Builder::new_multi_thread()
-        .enable_all()
-        .build()
-        .map_err(anyhow::Error::from)
-        .and_then(|runtime| runtime.block_on(serve(config)));
+    let served =
+        tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(anyhow::Error::from);
+    let served = served.and_then(|runtime| {
+        let served = runtime.block_on(serve(config));
+        // A look-up of a name that hangs must not hold the exit up.
+        runtime.shutdown_background();
+        served
+    });
     match served {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,

@@ -30,10 +30,7 @@ pub struct SettingError {
 impl SettingError {
     /// Says that the setting `name` has `problem`.
     pub fn new(name: impl Into<String>, problem: impl Display) -> Self {
-        Self {
-            name: name.into(),
-            problem: problem.to_string(),
-        }
+        Self { name: name.into(), problem: problem.to_string() }
     }
 }
 
@@ -61,10 +58,7 @@ impl NoSettings {
 
 impl From<SettingError> for NoSettings {
     fn from(error: SettingError) -> Self {
-        Self {
-            text: error.to_string(),
-            code: EXIT_USAGE,
-        }
+        Self { text: error.to_string(), code: EXIT_USAGE }
     }
 }
 
@@ -77,39 +71,30 @@ impl From<SettingError> for NoSettings {
 /// [`NoSettings`] when help or the version was asked for, or when a setting is wrong.
 pub fn parse<T: Parser>(arguments: impl IntoIterator<Item = OsString>) -> Result<T, NoSettings> {
     let command = T::command().mut_args(|argument| {
-        let empty = argument
-            .get_env()
-            .and_then(std::env::var_os)
-            .is_some_and(|value| value.is_empty());
-        if empty {
-            argument.env(Resettable::Reset)
-        } else {
-            argument
-        }
+        let empty = argument.get_env().and_then(std::env::var_os).is_some_and(|value| value.is_empty());
+        if empty { argument.env(Resettable::Reset) } else { argument }
     });
-    command
-        .try_get_matches_from(arguments)
-        .and_then(|mut found| T::from_arg_matches_mut(&mut found))
-        .map_err(|error| match error.kind() {
-            clap::error::ErrorKind::DisplayHelp | clap::error::ErrorKind::DisplayVersion => NoSettings {
-                text: error.to_string(),
-                code: 0,
-            },
-            _ => NoSettings {
-                text: first_line(&error.to_string()),
-                code: EXIT_USAGE,
-            },
-        })
+    command.try_get_matches_from(arguments).and_then(|mut found| T::from_arg_matches_mut(&mut found)).map_err(
+        |error| match error.kind() {
+            clap::error::ErrorKind::DisplayHelp | clap::error::ErrorKind::DisplayVersion => {
+                NoSettings { text: error.to_string(), code: 0 }
+            }
+            _ => NoSettings { text: first_line(&error.to_string()), code: EXIT_USAGE },
+        },
+    )
+}
+
+/// As [`parse`], for a program that runs another one inside itself with these flags.
+///
+/// # Errors
+/// As [`parse`].
+pub fn parse_flags<T: Parser>(program: &str, flags: &[&str]) -> Result<T, NoSettings> {
+    parse(std::iter::once(program).chain(flags.iter().copied()).map(OsString::from))
 }
 
 /// clap explains itself over several lines; the first paragraph holds the name and the fault.
 fn first_line(text: &str) -> String {
-    let paragraph = text
-        .strip_prefix("error: ")
-        .unwrap_or(text)
-        .split("\n\n")
-        .next()
-        .unwrap_or_default();
+    let paragraph = text.strip_prefix("error: ").unwrap_or(text).split("\n\n").next().unwrap_or_default();
     paragraph.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
@@ -133,21 +118,13 @@ fn secret_from(
     let set = |variable: &str| lookup(variable).filter(|value| !value.is_empty());
     match (set(name), set(&file_name)) {
         (None, None) => Ok(None),
-        (Some(_), Some(_)) => Err(SettingError::new(
-            name,
-            format!("set it or {file_name}, not both"),
-        )),
+        (Some(_), Some(_)) => Err(SettingError::new(name, format!("set it or {file_name}, not both"))),
         (Some(value), None) => {
-            let text = value
-                .into_string()
-                .map_err(|_| SettingError::new(name, "is not UTF-8"))?;
+            let text = value.into_string().map_err(|_| SettingError::new(name, "is not UTF-8"))?;
             Ok(Some(SecretString::from(text)))
         }
         (None, Some(path)) => read_secret(&path).map(Some).map_err(|problem| {
-            SettingError::new(
-                file_name,
-                format!("{}: {problem}", path.to_string_lossy().escape_debug()),
-            )
+            SettingError::new(file_name, format!("{}: {problem}", path.to_string_lossy().escape_debug()))
         }),
     }
 }
@@ -155,18 +132,12 @@ fn secret_from(
 fn read_secret(path: &OsStr) -> Result<SecretString, String> {
     let size = fs::metadata(path).map_err(|error| error.to_string())?.len();
     if size > MAX_SECRET_FILE {
-        return Err(format!(
-            "is {size} bytes long; a secret has at most {MAX_SECRET_FILE}"
-        ));
+        return Err(format!("is {size} bytes long; a secret has at most {MAX_SECRET_FILE}"));
     }
     let text = fs::read_to_string(path).map_err(|error| error.to_string())?;
     let text = text.strip_suffix('\n').unwrap_or(&text);
     let text = text.strip_suffix('\r').unwrap_or(text);
-    if text.is_empty() {
-        Err("is empty".to_owned())
-    } else {
-        Ok(SecretString::from(text))
-    }
+    if text.is_empty() { Err("is empty".to_owned()) } else { Ok(SecretString::from(text)) }
 }
 
 /// As [`secret`], for one that must be there.
@@ -232,29 +203,15 @@ mod tests {
         let path = file.path().as_os_str().to_owned();
         let of = |direct: Option<&str>, path: Option<OsString>| {
             let direct = direct.map(OsString::from);
-            secret_from("KEY", move |name| {
-                if name == "KEY" {
-                    direct.clone()
-                } else {
-                    path.clone()
-                }
-            })
+            secret_from("KEY", move |name| if name == "KEY" { direct.clone() } else { path.clone() })
         };
 
         assert_eq!(of(Some("plain"), None).unwrap().unwrap().expose_secret(), "plain");
-        assert_eq!(
-            of(None, Some(path.clone())).unwrap().unwrap().expose_secret(),
-            "from the file"
-        );
+        assert_eq!(of(None, Some(path.clone())).unwrap().unwrap().expose_secret(), "from the file");
         assert!(of(None, None).unwrap().is_none());
         assert!(of(Some(""), None).unwrap().is_none(), "empty counts as not set");
         let both = of(Some("s3cret"), Some(path)).unwrap_err().to_string();
         assert!(both.contains("KEY_FILE") && !both.contains("s3cret"), "{both}");
-        assert!(
-            of(None, Some("/nowhere/at/all".into()))
-                .unwrap_err()
-                .to_string()
-                .contains("KEY_FILE")
-        );
+        assert!(of(None, Some("/nowhere/at/all".into())).unwrap_err().to_string().contains("KEY_FILE"));
     }
 }

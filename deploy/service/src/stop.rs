@@ -1,13 +1,18 @@
-//! Stopping: the signal that asks for it, and the time it may take.
+//! Stopping: the signal that asks for it, and a drain that everything in the process shares.
 //!
 //! A [`CancellationToken`] tells every task to stop, a [`TaskTracker`] says when all have, and the
 //! drain time bounds the wait.
 
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::time::{Instant, sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+
+/// Taken off the drain time, so that the process has really gone when it is over.
+const MARGIN: Duration = Duration::from_millis(250);
 
 /// Waits for SIGTERM or SIGINT.
 ///
@@ -22,6 +27,75 @@ pub async fn signalled() -> std::io::Result<()> {
     Ok(())
 }
 
+/// A process's end: it begins with a signal, closes the ports a quarter of its time later, so that load
+/// balancers see `/readyz` fail first, and is over when every task has ended or the time is. Clones are
+/// the same one.
+#[derive(Debug, Clone)]
+pub struct Drain {
+    time: Duration,
+    began: Arc<OnceLock<Instant>>,
+    leaving: CancellationToken,
+    closed: CancellationToken,
+    tasks: TaskTracker,
+}
+
+impl Drain {
+    /// A drain that takes `time` from its beginning to the process's exit.
+    #[must_use]
+    pub fn new(time: Duration) -> Self {
+        Self {
+            time,
+            began: Arc::default(),
+            leaving: CancellationToken::new(),
+            closed: CancellationToken::new(),
+            tasks: TaskTracker::new(),
+        }
+    }
+
+    /// Cancelled when the drain begins.
+    #[must_use]
+    pub fn leaving(&self) -> &CancellationToken {
+        &self.leaving
+    }
+
+    /// Cancelled when no more connections are taken.
+    #[must_use]
+    pub fn closed(&self) -> &CancellationToken {
+        &self.closed
+    }
+
+    /// The tasks that the drain waits for.
+    #[must_use]
+    pub fn tasks(&self) -> &TaskTracker {
+        &self.tasks
+    }
+
+    /// Waits for `stopped`, begins, and ends when the ports are closed.
+    pub async fn begin_when(&self, stopped: impl Future<Output = ()>) {
+        stopped.await;
+        self.began.get_or_init(Instant::now);
+        self.leaving.cancel();
+        sleep(self.time / 4).await;
+        self.closed.cancel();
+    }
+
+    /// Waits for the drain and then for a share of it, from 0 to 1, such that `rest` is left for what is
+    /// done after that. Whoever comes late waits no longer than the others.
+    pub async fn share(&self, share: f64, rest: Duration) {
+        self.leaving.cancelled().await;
+        let spread = self.time.saturating_sub(rest + 2 * MARGIN);
+        let began = *self.began.get_or_init(Instant::now);
+        sleep_until(began + spread.mul_f64(share)).await;
+    }
+
+    /// Waits for every task, until the time is over; says whether all have ended.
+    pub async fn finish(&self) -> bool {
+        let began = *self.began.get_or_init(Instant::now);
+        let left = self.time.saturating_sub(began.elapsed() + MARGIN);
+        drain(&self.closed, &self.tasks, left).await
+    }
+}
+
 /// Tells all tasks to stop and waits for them, at most `limit`; says whether all ended in time.
 pub async fn drain(stop: &CancellationToken, tasks: &TaskTracker, limit: Duration) -> bool {
     stop.cancel();
@@ -30,10 +104,38 @@ pub async fn drain(stop: &CancellationToken, tasks: &TaskTracker, limit: Duratio
     if clean {
         tracing::info!("stopped: every task has ended");
     } else {
-        tracing::warn!(
-            left = tasks.len(),
-            "stopped: the drain time was over before every task had ended"
-        );
+        tracing::warn!(left = tasks.len(), "stopped: the drain time was over before every task had ended");
     }
     clean
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn the_ports_close_after_a_quarter_and_late_comers_leave_with_the_others() {
+        let drain = Drain::new(Duration::from_secs(8));
+        let start = Instant::now();
+        let late = drain.clone();
+        drain.tasks().spawn(async move {
+            late.leaving().cancelled().await;
+            sleep(Duration::from_secs(1)).await;
+            late.share(1.0, Duration::from_secs(1)).await;
+        });
+        drain.begin_when(async {}).await;
+        assert_eq!(start.elapsed(), Duration::from_secs(2));
+        assert!(drain.finish().await);
+        assert_eq!(start.elapsed(), Duration::from_millis(6500));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_task_that_does_not_end_is_left_when_the_time_is_over() {
+        let drain = Drain::new(Duration::from_secs(8));
+        let start = Instant::now();
+        drain.tasks().spawn(std::future::pending::<()>());
+        drain.begin_when(async {}).await;
+        assert!(!drain.finish().await);
+        assert_eq!(start.elapsed(), Duration::from_secs(8) - MARGIN);
+    }
 }

@@ -23,9 +23,15 @@ impl Call {
     /// Hands the answer to the caller, if there still is one.
     ///
     /// `busy`, `forbidden` and `bad` say that nothing was recorded, but only of the sending that they
-    /// answer: where an earlier one may have been recorded, they become `unsure`.
+    /// answer, and a gateway that has lost its memory knows no login: where an earlier sending may have
+    /// recorded an end, they become `unsure`.
     pub(super) fn answer(self, mut answer: Answer) {
-        if self.sent_before && matches!(answer.status, Status::Busy | Status::Forbidden | Status::Bad) {
+        let decides_nothing = match answer.status {
+            Status::Busy | Status::Forbidden | Status::Bad => true,
+            Status::Unknown => matches!(self.notice, Notice::Scan { .. } | Notice::Deny { .. }),
+            _ => false,
+        };
+        if self.sent_before && decides_nothing {
             answer.status = Status::Unsure;
         }
         let _ = self.reply.send(answer);
@@ -36,10 +42,7 @@ impl Call {
         if self.reply.is_closed() || !self.fate.send() {
             return None;
         }
-        Some(ClientMessage::Notice {
-            id: Some(self.id.clone()),
-            notice: self.notice.clone(),
-        })
+        Some(ClientMessage::Notice { id: Some(self.id.clone()), notice: self.notice.clone() })
     }
 }
 
@@ -59,10 +62,7 @@ impl Fate {
 
     /// Decides for sending; false when the caller has given up.
     fn send(&self) -> bool {
-        match self
-            .0
-            .compare_exchange(WAITING, SENT, Ordering::AcqRel, Ordering::Acquire)
-        {
+        match self.0.compare_exchange(WAITING, SENT, Ordering::AcqRel, Ordering::Acquire) {
             Ok(_) => true,
             Err(now) => now == SENT,
         }
@@ -70,10 +70,7 @@ impl Fate {
 
     /// Decides against waiting any longer.
     pub(super) fn give_up(&self) -> NoAnswer {
-        match self
-            .0
-            .compare_exchange(WAITING, GIVEN_UP, Ordering::AcqRel, Ordering::Acquire)
-        {
+        match self.0.compare_exchange(WAITING, GIVEN_UP, Ordering::AcqRel, Ordering::Acquire) {
             Err(SENT) => NoAnswer::Unknown,
             _ => NoAnswer::NotSent,
         }

@@ -78,12 +78,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             Ok(Some(Ok(_))) => return Err(End::NoHello),
             Ok(Some(Err(error))) => return Err(error.into()),
         };
-        let Hello {
-            version,
-            challenge,
-            heartbeat,
-            ..
-        } = hello;
+        let Hello { version, challenge, heartbeat, .. } = hello;
         if version != VERSION {
             return Err(End::Version(version));
         }
@@ -97,10 +92,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             waiting_since: now,
         };
         let proof = settings.key.proof(&challenge);
-        let auth = ClientMessage::Auth {
-            client: settings.name.clone(),
-            proof,
-        };
+        let auth = ClientMessage::Auth { client: settings.name.clone(), proof };
         connection.write([auth, ClientMessage::Ping { id: None }]).await?;
         Ok(connection)
     }
@@ -117,18 +109,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             Ok(()) => self.converse(queue, link).await,
             Err(end) => end,
         };
-        unanswered.extend(self.pending.into_values().map(|call| Call {
-            sent_before: true,
-            ..call
-        }));
+        unanswered.extend(self.pending.into_values().map(|call| Call { sent_before: true, ..call }));
         end
     }
 
     /// Waits for three things: a message from the gateway, the next moment at which a ping is due or the
     /// silence is too long, and a notice to send.
     async fn converse(&mut self, queue: &mut mpsc::Receiver<Call>, link: &watch::Sender<bool>) -> End {
-        let mut open = true;
-        let mut bye = false;
+        let (mut open, mut bye) = (true, false);
         loop {
             if self.pending.is_empty() && (bye || !open) {
                 return if bye { End::Bye } else { End::Unused };
@@ -137,45 +125,52 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             let silent_at = self.waiting_since + SILENCE;
             let ping_at = self.last_sent + self.heartbeat;
             let room = IN_FLIGHT.saturating_sub(self.pending.len());
-            tokio::select! {
-                            message = self.frames.next() => match message {
-                                None => return End::Closed,
-                                Some(Err(error)) => return error.into(),
-                                Some(Ok(message)) => {
-                                    self.waiting_since = Instant::now();
-                                    match message {
-                                        ServerMessage::Answer(answer) => {
-                                            let id = answer.id.as_deref().unwrap_or_default();
-                                            if let Some(call) = self.pending.remove(id) {
-             call.answer(answer);
+            let went = tokio::select! {
+                message = self.frames.next() => match message {
+                    None => Err(End::Closed),
+                    Some(Err(error)) => Err(error.into()),
+                    Some(Ok(ServerMessage::Bye)) => {
+                        bye = true;
+                        Ok(())
+                    }
+                    Some(Ok(message)) => self.hear(message, link),
+                },
+                () = sleep_until(silent_at), if is_waiting => Err(End::Silent),
+                () = sleep_until(ping_at) => self.ping().await,
+                calls = receive(queue, room), if open && !bye && room > 0 => {
+                    open = !calls.is_empty();
+                    self.send_all(calls).await
+                }
+            };
+            if let Err(end) = went {
+                return end;
             }
-                                        }
-                                        ServerMessage::Pong { .. } => {
-                                            self.pings = self.pings.saturating_sub(1);
-                                            link.send_replace(true);
-                                        }
-                                        ServerMessage::Bye => bye = true,
-                                        ServerMessage::Error { code, message } => return End::Refused { code, message },
-                                        ServerMessage::Hello(_) | ServerMessage::Unknown => {}
-                                    }
-                                }
-                            },
-                            () = sleep_until(silent_at), if is_waiting => return End::Silent,
-                            () = sleep_until(ping_at) => {
-                                self.start_waiting();
-                                self.pings += 1;
-                                if let Err(end) = self.write([ClientMessage::Ping { id: None }]).await {
-                                    return end;
-                                }
-                            }
-                            calls = receive(queue, room), if open && !bye && room > 0 => {
-                                open = !calls.is_empty();
-                                if let Err(end) = self.send_all(calls).await {
-                                    return end;
-                                }
-                            }
-                        }
         }
+    }
+
+    fn hear(&mut self, message: ServerMessage, link: &watch::Sender<bool>) -> Result<(), End> {
+        self.waiting_since = Instant::now();
+        match message {
+            ServerMessage::Answer(answer) => {
+                let id = answer.id.as_deref().unwrap_or_default();
+                if let Some(call) = self.pending.remove(id) {
+                    call.answer(answer);
+                }
+            }
+            ServerMessage::Pong { .. } => {
+                self.pings = self.pings.saturating_sub(1);
+                link.send_replace(true);
+            }
+            ServerMessage::Error { code, message } => return Err(End::Refused { code, message }),
+            ServerMessage::Hello(_) | ServerMessage::Bye | ServerMessage::Unknown => {}
+        }
+        Ok(())
+    }
+
+    async fn ping(&mut self) -> Result<(), End> {
+        self.start_waiting();
+        self.pings += 1;
+        self.write([ClientMessage::Ping { id: None }]).await
     }
 
     async fn send_all(&mut self, calls: Vec<Call>) -> Result<(), End> {

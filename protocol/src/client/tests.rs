@@ -26,11 +26,7 @@ impl Gateway {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let key = Key::new(&SecretString::from("a key for tests, of 32 bytes or more")).unwrap();
         let addresses = vec![listener.local_addr().unwrap().to_string()];
-        let client = Client::start(Settings {
-            name: "callback".to_owned(),
-            key: key.clone(),
-            addresses,
-        });
+        let client = Client::start(Settings { name: "callback".to_owned(), key: key.clone(), addresses });
         (Self { listener, key }, client)
     }
 
@@ -44,14 +40,10 @@ impl Gateway {
             heartbeat: 30,
         };
         frames.send(ServerMessage::Hello(hello.clone())).await.unwrap();
-        let Some(Ok(ClientMessage::Auth { client, proof })) = frames.next().await else {
-            panic!()
-        };
+        let Some(Ok(ClientMessage::Auth { client, proof })) = frames.next().await else { panic!() };
         assert_eq!(client, "callback");
         assert!(self.key.verifies(&hello.challenge, &proof));
-        let Some(Ok(ClientMessage::Ping { id })) = frames.next().await else {
-            panic!()
-        };
+        let Some(Ok(ClientMessage::Ping { id })) = frames.next().await else { panic!() };
         frames.send(ServerMessage::Pong { id }).await.unwrap();
         frames
     }
@@ -65,20 +57,12 @@ async fn next_id(frames: &mut Frames) -> String {
 }
 
 fn delivered(id: String) -> ServerMessage {
-    let answer = Answer {
-        id: Some(id),
-        state: Some(State::Scanned),
-        ..Answer::new(Status::Delivered)
-    };
+    let answer = Answer { id: Some(id), state: Some(State::Scanned), ..Answer::new(Status::Delivered) };
     ServerMessage::Answer(answer)
 }
 
 fn claim() -> Notice {
-    Notice::Claim {
-        scene: Scene::random(),
-        by: "person".to_owned(),
-        number: None,
-    }
+    Notice::Claim { scene: Scene::random(), by: "person".to_owned(), number: None }
 }
 
 fn soon() -> Instant {
@@ -88,15 +72,8 @@ fn soon() -> Instant {
 #[tokio::test]
 async fn answers_find_their_notices_in_any_order() {
     let (gateway, client) = Gateway::start().await;
-    let (one, two) = (
-        client.send(claim(), soon()),
-        client.send(
-            Notice::Query {
-                scene: Scene::random(),
-            },
-            soon(),
-        ),
-    );
+    let (one, two) =
+        (client.send(claim(), soon()), client.send(Notice::Query { scene: Scene::random() }, soon()));
     let answers = async {
         let mut frames = gateway.accept().await;
         let (first, second) = (next_id(&mut frames).await, next_id(&mut frames).await);
@@ -139,21 +116,9 @@ async fn a_no_to_the_second_sending_says_nothing_of_the_first() {
             drop(frames);
             let mut frames = gateway.accept().await;
             let id = Some(next_id(&mut frames).await);
-            frames
-                .send(ServerMessage::Answer(Answer {
-                    id,
-                    ..Answer::new(no)
-                }))
-                .await
-                .unwrap();
+            frames.send(ServerMessage::Answer(Answer { id, ..Answer::new(no) })).await.unwrap();
             let id = Some(next_id(&mut frames).await);
-            frames
-                .send(ServerMessage::Answer(Answer {
-                    id,
-                    ..Answer::new(no)
-                }))
-                .await
-                .unwrap();
+            frames.send(ServerMessage::Answer(Answer { id, ..Answer::new(no) })).await.unwrap();
             frames
         };
         let calls = async {
@@ -196,14 +161,8 @@ async fn without_a_gateway_nothing_was_sent() {
     let addresses = vec![listener.local_addr().unwrap().to_string()];
     drop(listener);
     let key = Key::new(&SecretString::from("a key for tests, of 32 bytes or more")).unwrap();
-    let client = Client::start(Settings {
-        name: "callback".to_owned(),
-        key,
-        addresses,
-    });
-    let answer = client
-        .send(claim(), Instant::now() + Duration::from_millis(200))
-        .await;
+    let client = Client::start(Settings { name: "callback".to_owned(), key, addresses });
+    let answer = client.send(claim(), Instant::now() + Duration::from_millis(200)).await;
     assert_eq!(answer.unwrap_err(), NoAnswer::NotSent);
 }
 
@@ -216,9 +175,7 @@ async fn what_was_given_up_before_it_was_sent_is_never_sent() {
     let kept = client.send(Notice::Query { scene: wanted }, soon());
     let check = async {
         let mut frames = gateway.accept().await;
-        let Some(Ok(ClientMessage::Notice { id: Some(id), notice })) = frames.next().await else {
-            panic!()
-        };
+        let Some(Ok(ClientMessage::Notice { id: Some(id), notice })) = frames.next().await else { panic!() };
         assert_eq!(notice.scene(), wanted, "the one given up came first");
         frames.send(delivered(id)).await.unwrap();
         frames
@@ -232,28 +189,13 @@ async fn a_gateway_that_falls_silent_is_left() {
     // In-memory, because paused time must not run ahead of a socket.
     let (ours, theirs) = tokio::io::duplex(1024);
     let key = Key::new(&SecretString::from("a key for tests, of 32 bytes or more")).unwrap();
-    let settings = Settings {
-        name: "callback".to_owned(),
-        key,
-        addresses: Vec::new(),
-    };
+    let settings = Settings { name: "callback".to_owned(), key, addresses: Vec::new() };
     let mut frames: Framed<_, Codec<ClientMessage>> = Framed::new(theirs, Codec::default());
-    let hello = Hello {
-        version: VERSION,
-        challenge: "c".to_owned(),
-        max_frame: 65_536,
-        heartbeat: 30,
-    };
+    let hello = Hello { version: VERSION, challenge: "c".to_owned(), max_frame: 65_536, heartbeat: 30 };
     frames.send(ServerMessage::Hello(hello)).await.unwrap();
     let connection = connection::Connection::open(ours, &settings).await.unwrap();
-    assert!(matches!(
-        frames.next().await,
-        Some(Ok(ClientMessage::Auth { .. }))
-    ));
-    assert!(matches!(
-        frames.next().await,
-        Some(Ok(ClientMessage::Ping { .. }))
-    ));
+    assert!(matches!(frames.next().await, Some(Ok(ClientMessage::Auth { .. }))));
+    assert!(matches!(frames.next().await, Some(Ok(ClientMessage::Ping { .. }))));
     frames.send(ServerMessage::Pong { id: None }).await.unwrap();
 
     let (_calls, mut queue) = mpsc::channel(1);
@@ -262,15 +204,9 @@ async fn a_gateway_that_falls_silent_is_left() {
     let ran = connection.run(&mut queue, &mut unanswered, &link);
     // One heartbeat is answered, the next is not.
     let heartbeats = async {
-        assert!(matches!(
-            frames.next().await,
-            Some(Ok(ClientMessage::Ping { .. }))
-        ));
+        assert!(matches!(frames.next().await, Some(Ok(ClientMessage::Ping { .. }))));
         frames.send(ServerMessage::Pong { id: None }).await.unwrap();
-        assert!(matches!(
-            frames.next().await,
-            Some(Ok(ClientMessage::Ping { .. }))
-        ));
+        assert!(matches!(frames.next().await, Some(Ok(ClientMessage::Ping { .. }))));
         frames
     };
     let (end, _frames) = tokio::join!(ran, heartbeats);

@@ -89,14 +89,7 @@ impl Stack {
     /// When a port is taken or a flag is wrong; the text names it.
     pub async fn start(options: Options) -> anyhow::Result<Self> {
         let loopback = |port| SocketAddr::from((Ipv4Addr::LOCALHOST, port));
-        let Ports {
-            gateway,
-            notices,
-            gateway_admin,
-            callback,
-            callback_admin,
-            wechat,
-        } = options.ports;
+        let Ports { gateway, notices, gateway_admin, callback, callback_admin, wechat } = options.ports;
         let stop = CancellationToken::new();
         let mut parts = JoinSet::new();
 
@@ -108,13 +101,9 @@ impl Stack {
         };
         let listener = listen::bind("the simulated WeChat", listen_at)?;
         let wechat_address = loopback(listener.local_addr()?.port());
-        let public = options
-            .lan
-            .map_or(wechat_address, |lan| (lan, wechat_address.port()).into());
+        let public = options.lan.map_or(wechat_address, |lan| (lan, wechat_address.port()).into());
         simulator.set_public_url(format!("http://{public}"));
-        let served = simulator
-            .clone()
-            .serve(listener, stop.clone(), TaskTracker::new());
+        let served = simulator.clone().serve(listener, stop.clone(), TaskTracker::new());
         parts.spawn(served);
 
         let mut flags = vec![
@@ -189,9 +178,7 @@ impl Stack {
             }
             Ok(())
         };
-        tokio::time::timeout(DRAIN + Duration::from_secs(1), ended)
-            .await
-            .unwrap_or(Ok(()))
+        tokio::time::timeout(DRAIN + Duration::from_secs(1), ended).await.unwrap_or(Ok(()))
     }
 }
 

@@ -45,23 +45,10 @@ fn main() -> ExitCode {
 #[tokio::main]
 async fn run(flags: &Flags) -> anyhow::Result<()> {
     let lan = if flags.lan { Some(lan_address()?) } else { None };
-    let ports = if flags.free_ports {
-        Ports::default()
-    } else {
-        Ports::fixed()
-    };
+    let ports = if flags.free_ports { Ports::default() } else { Ports::fixed() };
     // WeChat gives no nicknames since the end of 2021. Here it does, so that the page can say who it was.
-    let wechat = simulator::Settings {
-        nicknames: true,
-        ..simulator::Settings::default()
-    };
-    let stack = Stack::start(Options {
-        ports,
-        lan,
-        wechat,
-        ..Options::default()
-    })
-    .await?;
+    let wechat = simulator::Settings { nicknames: true, ..simulator::Settings::default() };
+    let stack = Stack::start(Options { ports, lan, wechat, ..Options::default() }).await?;
     show(&stack, flags.lan);
     stack.run(process::signalled()).await
 }

@@ -21,36 +21,22 @@ const FRAME: &str = "<!doctype html><meta charset=utf-8><style>
 #[tokio::main]
 async fn main() {
     let target = std::env::args().nth(1).expect("name the PNG file to write");
-    let wechat = simulator::Settings {
-        nicknames: true,
-        ..simulator::Settings::default()
-    };
-    let stack = Stack::start(Options {
-        wechat,
-        ..Options::default()
-    })
-    .await
-    .unwrap();
+    let wechat = simulator::Settings { nicknames: true, ..simulator::Settings::default() };
+    let stack = Stack::start(Options { wechat, ..Options::default() }).await.unwrap();
     let person = stack.wechat.invent_person("阿狸", false);
 
     let computer = Browser::start("zh-CN").await;
     resize(&computer, WIDTH, HEIGHT).await;
-    computer
-        .open(&format!("http://{}/", stack.gateway.browsers))
-        .await;
+    computer.open(&format!("http://{}/", stack.gateway.browsers)).await;
     let code = computer.read_code("#qrcode", &[]).await;
     let waiting = computer.client.screenshot().await.unwrap();
 
     let phone = Browser::start("zh-CN").await;
     // The phone takes a share of the window, so a tall one lets it have all it wants.
     resize(&phone, WIDTH, 2 * HEIGHT).await;
-    phone
-        .run_first(&format!("localStorage.openid = {:?}", person.openid))
-        .await;
+    phone.run_first(&format!("localStorage.openid = {:?}", person.openid)).await;
     phone.open(&code).await;
-    phone
-        .until("document.querySelector('#preselected-scan').textContent")
-        .await;
+    phone.until("document.querySelector('#preselected-scan').textContent").await;
     phone.click("#preselected-scan").await;
     phone.until("document.querySelector('#chat .theirs')").await;
     let chat = phone.picture_of("#phone").await.unwrap();

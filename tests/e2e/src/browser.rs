@@ -65,10 +65,8 @@ impl Browser {
             .connect(&url)
             .await
             .unwrap_or_else(|error| panic!("chromium does not start: {error}; {INSTALL}"));
-        driver.chromium = client
-            .capabilities()
-            .and_then(|it| it.get("goog:processID"))
-            .and_then(Value::as_u64);
+        driver.chromium =
+            client.capabilities().and_then(|it| it.get("goog:processID")).and_then(Value::as_u64);
         let session = client.session_id().await.unwrap().unwrap();
         Self {
             client,
@@ -115,8 +113,7 @@ impl Browser {
 
     /// Waits until `body[data-state]` says `state`, as the login page's does.
     pub async fn until_state(&self, state: &str) {
-        self.until(&format!("document.body.dataset.state === {state:?}"))
-            .await;
+        self.until(&format!("document.body.dataset.state === {state:?}")).await;
     }
 
     /// Holds a camera on an element until it reads a QR code that is none of `known`.
@@ -209,20 +206,9 @@ impl Driver {
             .by_ref()
             .lines()
             .map_while(Result::ok)
-            .find_map(|line| {
-                line.split("successfully on port ")
-                    .nth(1)?
-                    .trim_end_matches('.')
-                    .parse()
-                    .ok()
-            })
+            .find_map(|line| line.split("successfully on port ").nth(1)?.trim_end_matches('.').parse().ok())
             .expect("chromedriver ended without naming its port");
-        Self {
-            process,
-            port,
-            chromium: None,
-            _output: output,
-        }
+        Self { process, port, chromium: None, _output: output }
     }
 
     /// Has chromedriver end Chromium and then itself; it hangs up when Chromium has gone.

@@ -8,3 +8,4 @@ pub mod browser;
 pub mod page;
 pub mod picture;
 pub mod programs;
+pub mod raw;

@@ -46,17 +46,13 @@ impl Code {
 impl Page {
     /// Opens a page as our own script does.
     pub async fn open(gateway: SocketAddr) -> Self {
-        Self::offer(gateway, "/ws", &["saoma.v1"])
-            .await
-            .expect("the gateway takes the page")
+        Self::offer(gateway, "/ws", &["saoma.v1"]).await.expect("the gateway takes the page")
     }
 
     /// Comes back with a resume key.
     pub async fn resume(gateway: SocketAddr, key: &str) -> Self {
         let offered = format!("resume.{key}");
-        Self::offer(gateway, "/ws", &["saoma.v1", &offered])
-            .await
-            .expect("the gateway takes the page")
+        Self::offer(gateway, "/ws", &["saoma.v1", &offered]).await.expect("the gateway takes the page")
     }
 
     /// Opens `path`, offering `subprotocols`.
@@ -71,10 +67,7 @@ impl Page {
         }
         let stream = TcpStream::connect(gateway).await?;
         let (socket, answer) = tokio_tungstenite::client_async(request, stream).await?;
-        let chosen = answer
-            .headers()
-            .get("sec-websocket-protocol")
-            .map(HeaderValue::as_bytes);
+        let chosen = answer.headers().get("sec-websocket-protocol").map(HeaderValue::as_bytes);
         let expected = subprotocols.contains(&"saoma.v1").then_some(&b"saoma.v1"[..]);
         assert_eq!(chosen, expected, "the gateway selects saoma.v1 and nothing else");
         Ok(Self(socket))
@@ -99,9 +92,7 @@ impl Page {
                 }
             }
         };
-        tokio::time::timeout(PATIENCE, heard)
-            .await
-            .expect("the gateway says something")
+        tokio::time::timeout(PATIENCE, heard).await.expect("the gateway says something")
     }
 
     /// The next message, which must be of this type.
@@ -116,10 +107,7 @@ impl Page {
     pub async fn code(&mut self) -> Code {
         let said = self.expect("qrcode_url").await;
         let text = |field: &str| said[field].as_str().unwrap_or_default().to_owned();
-        Code {
-            content: text("content"),
-            resume: text("resume"),
-        }
+        Code { content: text("content"), resume: text("resume") }
     }
 
     /// The close that comes next.

@@ -18,10 +18,7 @@ pub fn scan(png: &[u8]) -> Option<String> {
     let mut picture =
         PreparedImage::prepare_from_greyscale(width, grey.len() / width, |x, y| grey[y * width + x]);
     let grids = picture.detect_grids();
-    grids
-        .iter()
-        .find_map(|grid| grid.decode().ok())
-        .map(|(_, text)| text)
+    grids.iter().find_map(|grid| grid.decode().ok()).map(|(_, text)| text)
 }
 
 /// The picture's width, and its pixels from black (0) to white, row by row.
@@ -43,11 +40,7 @@ fn greyscale(png: &[u8]) -> (usize, Vec<u8>) {
 
 /// How bright a colour looks, by the weights of ITU-R BT.601 in 256ths.
 fn luminance(pixel: &[u8]) -> u8 {
-    let weighted: u32 = [77, 150, 29]
-        .iter()
-        .zip(pixel)
-        .map(|(weight, &part)| weight * u32::from(part))
-        .sum();
+    let weighted: u32 = [77, 150, 29].iter().zip(pixel).map(|(weight, &part)| weight * u32::from(part)).sum();
     u8::try_from(weighted / 256).unwrap_or(u8::MAX)
 }
 
@@ -94,8 +87,7 @@ mod tests {
     fn is_dark(x: usize, y: usize) -> bool {
         let module = |at: usize| (at / MODULE).checked_sub(MARGIN);
         let row = module(y).and_then(|y| SAOMA.get(y));
-        row.zip(module(x))
-            .is_some_and(|(row, x)| row.as_bytes().get(x) == Some(&b'#'))
+        row.zip(module(x)).is_some_and(|(row, x)| row.as_bytes().get(x) == Some(&b'#'))
     }
 
     fn draw(color: ColorType, depth: BitDepth, ink: &[u8], paper: &[u8]) -> Vec<u8> {

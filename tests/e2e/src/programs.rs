@@ -24,16 +24,7 @@ pub fn program(name: &str) -> PathBuf {
         }
         let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
         let mut build = Command::new(cargo);
-        build.args([
-            "build",
-            "--quiet",
-            "-p",
-            "ws-gateway",
-            "-p",
-            "callback-service",
-            "-p",
-            "simulator",
-        ]);
+        build.args(["build", "--quiet", "-p", "ws-gateway", "-p", "callback-service", "-p", "simulator"]);
         if folder.ends_with("release") {
             build.arg("--release");
         }
@@ -71,15 +62,8 @@ impl Program {
     pub fn start(name: &str, settings: &HashMap<&str, String>) -> Self {
         let (write, log) = channel();
         let mut command = command(name, settings);
-        command
-            .env("LOG_FORMAT", "json")
-            .stdout(Stdio::null())
-            .stderr(Stdio::piped());
-        let mut program = Self {
-            child: command.spawn().unwrap(),
-            listening: Value::Null,
-            log,
-        };
+        command.env("LOG_FORMAT", "json").stdout(Stdio::null()).stderr(Stdio::piped());
+        let mut program = Self { child: command.spawn().unwrap(), listening: Value::Null, log };
         let lines = BufReader::new(program.child.stderr.take().unwrap()).lines();
         std::thread::spawn(move || {
             for line in lines.map_while(Result::ok) {
@@ -88,10 +72,8 @@ impl Program {
             }
         });
         while program.listening.is_null() {
-            let line = program
-                .log
-                .recv_timeout(PATIENCE)
-                .unwrap_or_else(|_| panic!("{name} does not listen"));
+            let line =
+                program.log.recv_timeout(PATIENCE).unwrap_or_else(|_| panic!("{name} does not listen"));
             let said: Value = serde_json::from_str(&line).unwrap_or_default();
             if said["message"] == "listening" {
                 program.listening = said;
@@ -115,13 +97,7 @@ impl Program {
     /// Asks it to end, as `kill` does, and waits.
     pub fn terminate(&mut self) -> ExitStatus {
         let id = self.child.id().to_string();
-        assert!(
-            Command::new("kill")
-                .args(["-TERM", &id])
-                .status()
-                .unwrap()
-                .success()
-        );
+        assert!(Command::new("kill").args(["-TERM", &id]).status().unwrap().success());
         self.child.wait().unwrap()
     }
 

@@ -35,9 +35,7 @@ impl Reply {
     #[must_use]
     pub fn header(&self, name: &str) -> Option<&str> {
         let mut lines = self.head.lines().filter_map(|line| line.split_once(": "));
-        lines
-            .find(|(found, _)| *found == name)
-            .map(|(_, value)| value)
+        lines.find(|(found, _)| *found == name).map(|(_, value)| value)
     }
 }
 
@@ -84,21 +82,20 @@ impl Raw {
         }
     }
 
-    /// The next HTTP answer; `None` when the connection ends before it is whole.
-    pub async fn reply(&mut self) -> Option<Reply> {
+    /// The head of the next HTTP answer, in lower case; `None` when the connection ends before it is whole.
+    pub async fn head(&mut self) -> Option<String> {
         let mut head = Vec::new();
         while !head.ends_with(b"\r\n\r\n") {
             head.extend(self.read(1).await?);
         }
-        let head = String::from_utf8(head).unwrap().to_lowercase();
-        let mut reply = Reply {
-            status: head.split(' ').nth(1)?.parse().ok()?,
-            head,
-            body: String::new(),
-        };
-        let length = reply
-            .header("content-length")
-            .map_or(0, |length| length.parse().unwrap());
+        Some(String::from_utf8(head).unwrap().to_lowercase())
+    }
+
+    /// The next HTTP answer; `None` when the connection ends before it is whole.
+    pub async fn reply(&mut self) -> Option<Reply> {
+        let head = self.head().await?;
+        let mut reply = Reply { status: head.split(' ').nth(1)?.parse().ok()?, head, body: String::new() };
+        let length = reply.header("content-length").map_or(0, |length| length.parse().unwrap());
         reply.body = String::from_utf8(self.read(length).await?).unwrap();
         Some(reply)
     }
@@ -116,9 +113,7 @@ impl Raw {
             // As above: what has been said before a reset counts.
             let _ = patiently(reading.read_to_end(&mut bytes)).await;
             let text = String::from_utf8(bytes).unwrap();
-            let (head, body) = text
-                .split_once("\r\n\r\n")
-                .unwrap_or_else(|| panic!("no answer: {text:?}"));
+            let (head, body) = text.split_once("\r\n\r\n").unwrap_or_else(|| panic!("no answer: {text:?}"));
             Reply {
                 status: head.split(' ').nth(1).unwrap().parse().unwrap(),
                 head: head.to_lowercase(),
@@ -133,12 +128,8 @@ impl Raw {
     /// # Errors
     /// The answer, when the gateway refuses.
     pub async fn upgrade(mut self, path: &str, headers: &[(&str, &str)]) -> Result<Self, Reply> {
-        let more: String = headers
-            .iter()
-            .map(|(name, value)| format!("{name}: {value}\r\n"))
-            .collect();
-        self.write(format!("GET {path} HTTP/1.1\r\n{UPGRADE}{more}\r\n"))
-            .await;
+        let more: String = headers.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
+        self.write(format!("GET {path} HTTP/1.1\r\n{UPGRADE}{more}\r\n")).await;
         let reply = self.reply().await.expect("the handshake is answered");
         match reply.status {
             101 => Ok(self),
@@ -200,10 +191,7 @@ impl Raw {
         let hello = self.message().await.expect("the port says hello");
         let key = protocol::Key::new(&demo::NOTIFY_KEY.into()).unwrap();
         let proof = key.proof(hello["challenge"].as_str().unwrap());
-        self.write(framed(
-            json!({"type": "auth", "client": "callback", "proof": proof}).to_string(),
-        ))
-        .await;
+        self.write(framed(json!({"type": "auth", "client": "callback", "proof": proof}).to_string())).await;
     }
 
     /// Sends a notice and reads the next message.
@@ -246,9 +234,7 @@ pub async fn metric(admin: SocketAddr, name: &str) -> u64 {
     let head = "GET /metrics HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
     let metrics = Raw::ask(admin, head, b"").await.body;
     let mut values = metrics.lines().filter_map(|line| line.strip_prefix(name));
-    values
-        .find_map(|rest| rest.strip_prefix(' '))
-        .map_or(0, |value| value.parse().unwrap())
+    values.find_map(|rest| rest.strip_prefix(' ')).map_or(0, |value| value.parse().unwrap())
 }
 
 /// Asks for a value again and again until it is `wanted`.
@@ -264,7 +250,5 @@ pub async fn metric_becomes(admin: SocketAddr, name: &str, wanted: u64) {
 }
 
 async fn patiently<T>(what: impl Future<Output = T>) -> T {
-    tokio::time::timeout(PATIENCE, what)
-        .await
-        .expect("the other end does something")
+    tokio::time::timeout(PATIENCE, what).await.expect("the other end does something")
 }

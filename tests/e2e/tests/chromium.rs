@@ -16,18 +16,9 @@ const NAME: &str = "阿狸🦊";
 
 /// The system with a WeChat that still gives nicknames, and with more flags for the gateway.
 async fn stack(gateway: &[&str]) -> Stack {
-    let wechat = simulator::Settings {
-        nicknames: true,
-        ..simulator::Settings::default()
-    };
+    let wechat = simulator::Settings { nicknames: true, ..simulator::Settings::default() };
     let gateway = gateway.iter().copied().map(str::to_owned).collect();
-    Stack::start(Options {
-        wechat,
-        gateway,
-        ..Options::default()
-    })
-    .await
-    .unwrap()
+    Stack::start(Options { wechat, gateway, ..Options::default() }).await.unwrap()
 }
 
 fn login_page(stack: &Stack) -> String {
@@ -38,15 +29,11 @@ fn login_page(stack: &Stack) -> String {
 async fn scan(stack: &Stack, nickname: &str, code: &str) -> String {
     let person = stack.wechat.invent_person(nickname, false);
     let delivery = stack.wechat.scan(&person.openid, code).await.unwrap();
-    delivery
-        .reply
-        .unwrap_or_else(|| panic!("no reply: {:?}", delivery.attempts))
+    delivery.reply.unwrap_or_else(|| panic!("no reply: {:?}", delivery.attempts))
 }
 
 async fn text(browser: &Browser, selector: &str) -> String {
-    let text = browser
-        .value(&format!("document.querySelector({selector:?}).textContent"))
-        .await;
+    let text = browser.value(&format!("document.querySelector({selector:?}).textContent")).await;
     text.as_str().unwrap().to_owned()
 }
 
@@ -67,10 +54,7 @@ async fn logs_in(language: &str, waiting: &str, granted: &str) {
     let reply = scan(&stack, NAME, &code).await;
     assert_granted(&browser, NAME).await;
     assert_eq!(text(&browser, "#status").await, granted);
-    assert!(
-        reply.contains(NAME) && reply.contains("登录成功") && reply.contains("第1次"),
-        "{reply}"
-    );
+    assert!(reply.contains(NAME) && reply.contains("登录成功") && reply.contains("第1次"), "{reply}");
 }
 
 #[tokio::test]
@@ -91,26 +75,19 @@ async fn the_code_opened_in_a_phones_browser_logs_in_too() {
     let code = computer.read_code("#qrcode", &[]).await;
 
     phone.open(&code).await;
-    phone
-        .until("!document.querySelector('#preselected').hidden")
-        .await;
+    phone.until("!document.querySelector('#preselected').hidden").await;
     assert_eq!(text(&phone, "#preselected-text").await, code);
     // The phone becomes somebody first; the button says who.
     let button = "document.querySelector('#preselected-scan').textContent";
     phone.until(button).await;
     phone.click("#preselected-scan").await;
-    let reply = phone
-        .until("document.querySelector('#chat .theirs')?.textContent")
-        .await;
+    let reply = phone.until("document.querySelector('#chat .theirs')?.textContent").await;
     assert!(reply.as_str().unwrap().contains("登录成功"), "{reply}");
     assert_eq!(phone.complaints().await, [""; 0]);
 
     computer.until_state("granted").await;
     let name = text(&computer, "#user").await;
-    assert!(
-        !name.is_empty() && reply.as_str().unwrap().contains(&name),
-        "{name}"
-    );
+    assert!(!name.is_empty() && reply.as_str().unwrap().contains(&name), "{name}");
     assert_eq!(computer.complaints().await, [""; 0]);
 }
 
@@ -123,19 +100,11 @@ async fn a_hostile_nickname_arrives_as_text() {
     let code = browser.read_code("#qrcode", &[]).await;
     let elements = browser.value("document.querySelectorAll('*').length").await;
 
-    let reply = scan(
-        &stack,
-        &format!("\u{202e}\u{7}{MARKUP}{}", "长".repeat(200)),
-        &code,
-    )
-    .await;
+    let reply = scan(&stack, &format!("\u{202e}\u{7}{MARKUP}{}", "长".repeat(200)), &code).await;
     let shown: String = MARKUP.chars().chain("长".repeat(200).chars()).take(64).collect();
     assert_granted(&browser, &shown).await;
     assert!(reply.contains(&shown), "{reply}");
-    assert_eq!(
-        browser.value("document.querySelectorAll('*').length").await,
-        elements
-    );
+    assert_eq!(browser.value("document.querySelectorAll('*').length").await, elements);
     assert_eq!(browser.value("typeof hacked").await, "undefined");
 }
 
@@ -204,9 +173,7 @@ async fn the_originals_page_logs_in_unchanged() {
     let site = site_of_the_original().await;
     let stack = stack(&[&format!("--gateway-allowed-origins=http://{site}")]).await;
     let browser = Browser::start("zh-CN").await;
-    browser
-        .open(&format!("http://{site}/?{}", stack.gateway.browsers))
-        .await;
+    browser.open(&format!("http://{site}/?{}", stack.gateway.browsers)).await;
     let code = browser.read_code("#qrcode", &[]).await;
     let image = browser.value("document.querySelector('#qrcode').src").await;
     let wechats = format!("http://{}/cgi-bin/showqrcode?ticket=", stack.wechat_address);
@@ -223,18 +190,11 @@ async fn a_page_of_a_foreign_origin_gets_nothing() {
     let site = site_of_the_original().await;
     let stack = stack(&[]).await;
     let browser = Browser::start("zh-CN").await;
-    browser
-        .open(&format!("http://{site}/?{}", stack.gateway.browsers))
-        .await;
+    browser.open(&format!("http://{site}/?{}", stack.gateway.browsers)).await;
     browser.until("socket.readyState === WebSocket.CLOSED").await;
     let complaints = browser.complaints().await;
     assert!(complaints.iter().any(|it| it.contains("403")), "{complaints:?}");
-    assert_eq!(
-        browser
-            .value("document.querySelector('#qrcode').hasAttribute('src')")
-            .await,
-        false
-    );
+    assert_eq!(browser.value("document.querySelector('#qrcode').hasAttribute('src')").await, false);
 }
 
 /// The login page's promise that no other script runs, and this file's that it would hear of one.
@@ -244,13 +204,8 @@ async fn the_page_runs_no_script_but_its_own() {
     let browser = Browser::start("zh-CN").await;
     browser.open(&login_page(&stack)).await;
     browser.until_state("waiting").await;
-    browser
-        .value("document.head.appendChild(document.createElement('script')).append('hacked = 1')")
-        .await;
+    browser.value("document.head.appendChild(document.createElement('script')).append('hacked = 1')").await;
     let complaints = browser.complaints().await;
-    assert!(
-        complaints.iter().any(|it| it.contains("Content Security Policy")),
-        "{complaints:?}"
-    );
+    assert!(complaints.iter().any(|it| it.contains("Content Security Policy")), "{complaints:?}");
     assert_eq!(browser.value("typeof hacked").await, "undefined");
 }

@@ -17,19 +17,12 @@ const NOTIFY_KEY: &str = "0123456789abcdef0123456789abcdef";
 
 /// A simulated WeChat whose retries come soon.
 async fn wechat() -> (Simulator, String) {
-    let settings = Settings {
-        nicknames: true,
-        answer_within: Duration::from_millis(4500),
-        ..Settings::default()
-    };
+    let settings =
+        Settings { nicknames: true, answer_within: Duration::from_millis(4500), ..Settings::default() };
     let wechat = Simulator::new(settings).unwrap();
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
-    tokio::spawn(
-        wechat
-            .clone()
-            .serve(listener, CancellationToken::new(), TaskTracker::new()),
-    );
+    tokio::spawn(wechat.clone().serve(listener, CancellationToken::new(), TaskTracker::new()));
     (wechat, format!("http://{address}"))
 }
 
@@ -78,9 +71,7 @@ async fn killed_between_claim_and_scan_wechats_retry_completes_the_login_once() 
     let listen = service.address("pushes").to_string();
 
     // WeChat takes its time for the nickname, so that the page hears of the claim long before the scan.
-    wechat
-        .switches()
-        .fail(Call::UserInfo, Fault::delay(Duration::from_secs(3)));
+    wechat.switches().fail(Call::UserInfo, Fault::delay(Duration::from_secs(3)));
     let openid = wechat.invent_person("阿狸", true).openid;
     let mut page = Page::open(gateway.address("browsers")).await;
     let code = page.code().await;
@@ -92,19 +83,13 @@ async fn killed_between_claim_and_scan_wechats_retry_completes_the_login_once() 
     });
     let delivery = delivery.unwrap();
     assert!(delivery.attempts.len() > 1, "{delivery:?}");
-    assert_eq!(
-        delivery.reply.as_deref(),
-        Some("阿狸，欢迎回来！\n这是你第1次登录，玩的开心！")
-    );
+    assert_eq!(delivery.reply.as_deref(), Some("阿狸，欢迎回来！\n这是你第1次登录，玩的开心！"));
     assert_eq!(page.expect("scan_success").await["user"], "阿狸");
 
     let mut page = Page::open(gateway.address("browsers")).await;
     let code = page.code().await;
     let next = wechat.scan(&openid, &code.content).await.unwrap();
-    assert!(
-        next.reply.as_deref().unwrap().contains("第2次"),
-        "counted once: {next:?}"
-    );
+    assert!(next.reply.as_deref().unwrap().contains("第2次"), "counted once: {next:?}");
 }
 
 #[tokio::test]
@@ -125,23 +110,14 @@ async fn without_the_gateway_the_phone_is_told_the_truth_in_time_and_recovery_is
     let delivery = wechat.scan(&openid, &code.content).await.unwrap();
     assert!(began.elapsed() < Duration::from_secs(4), "{:?}", began.elapsed());
     let words = delivery.reply.unwrap();
-    assert!(
-        words.contains("再扫一次") || words.contains("看一下网页"),
-        "{words}"
-    );
-    assert!(
-        !words.contains("登录成功") && !words.contains("欢迎回来"),
-        "{words}"
-    );
+    assert!(words.contains("再扫一次") || words.contains("看一下网页"), "{words}");
+    assert!(!words.contains("登录成功") && !words.contains("欢迎回来"), "{words}");
 
     let mut second = gateway(&wechat, &api, &browsers.to_string(), &notices);
     let mut page = Page::open(browsers).await;
     let code = page.code().await;
     let delivery = wechat.scan(&openid, &code.content).await.unwrap();
-    assert_eq!(
-        delivery.reply.as_deref(),
-        Some("阿狸，欢迎回来！\n这是你第1次登录，玩的开心！")
-    );
+    assert_eq!(delivery.reply.as_deref(), Some("阿狸，欢迎回来！\n这是你第1次登录，玩的开心！"));
     page.expect("scanned").await;
     page.expect("scan_success").await;
 
@@ -161,17 +137,9 @@ async fn a_log_holds_no_secret() {
     let folder = tempfile::tempdir().unwrap();
     let mut gateway = gateway(&wechat, &api, "127.0.0.1:0", "127.0.0.1:0");
     let notices = gateway.address("notices").to_string();
-    let mut service = callback(
-        &wechat,
-        &api,
-        "127.0.0.1:0",
-        &notices,
-        &folder.path().join("callback.db"),
-    );
+    let mut service = callback(&wechat, &api, "127.0.0.1:0", &notices, &folder.path().join("callback.db"));
     let openid = wechat.invent_person("\u{1b}[2J\nforged line", true).openid;
-    wechat
-        .switches()
-        .fail(Call::UserInfo, Fault::errcode(40001).times(5));
+    wechat.switches().fail(Call::UserInfo, Fault::errcode(40001).times(5));
     let mut page = Page::open(gateway.address("browsers")).await;
     let code = page.code().await;
     wechat.scan(&openid, &code.content).await.unwrap();
@@ -183,14 +151,7 @@ async fn a_log_holds_no_secret() {
     let secret = code.resume.split('.').nth(1).unwrap();
     for log in [gateway.log(), service.log()] {
         assert!(log.contains("stopped"), "{log}");
-        for secret in [
-            &account.app_secret,
-            &account.token,
-            &account.aes_key,
-            NOTIFY_KEY,
-            secret,
-            "\u{1b}",
-        ] {
+        for secret in [&account.app_secret, &account.token, &account.aes_key, NOTIFY_KEY, secret, "\u{1b}"] {
             assert!(!log.contains(secret), "{log}");
         }
     }

@@ -15,16 +15,8 @@ async fn stack() -> Stack {
 
 /// The old user info, which still gave nicknames.
 async fn stack_with_nicknames() -> Stack {
-    let wechat = Settings {
-        nicknames: true,
-        ..Settings::default()
-    };
-    Stack::start(Options {
-        wechat,
-        ..Options::default()
-    })
-    .await
-    .unwrap()
+    let wechat = Settings { nicknames: true, ..Settings::default() };
+    Stack::start(Options { wechat, ..Options::default() }).await.unwrap()
 }
 
 fn person(stack: &Stack, nickname: &str, follower: bool) -> String {
@@ -56,10 +48,7 @@ async fn without_a_nickname_everything_reads_naturally() {
     let mut page = Page::open(stack.gateway.browsers).await;
     let code = page.code().await;
     let delivery = stack.wechat.scan(&openid, &code.content).await.unwrap();
-    assert_eq!(
-        delivery.reply.as_deref(),
-        Some("登录成功！\n这是你第1次登录，玩的开心！")
-    );
+    assert_eq!(delivery.reply.as_deref(), Some("登录成功！\n这是你第1次登录，玩的开心！"));
     page.expect("scanned").await;
     assert_eq!(page.expect("scan_success").await["user"], "");
 }
@@ -67,26 +56,14 @@ async fn without_a_nickname_everything_reads_naturally() {
 #[tokio::test]
 async fn plaintext_and_compatible_mode_work_too() {
     for mode in [Mode::Plaintext, Mode::Compatible] {
-        let wechat = Settings {
-            mode,
-            ..Settings::default()
-        };
-        let stack = Stack::start(Options {
-            wechat,
-            ..Options::default()
-        })
-        .await
-        .unwrap();
+        let wechat = Settings { mode, ..Settings::default() };
+        let stack = Stack::start(Options { wechat, ..Options::default() }).await.unwrap();
         stack.wechat.verify_url().await.unwrap();
         let openid = person(&stack, "", true);
         let mut page = Page::open(stack.gateway.browsers).await;
         let code = page.code().await;
         let delivery = stack.wechat.scan(&openid, &code.content).await.unwrap();
-        assert_eq!(
-            delivery.reply.as_deref(),
-            Some("欢迎回来！\n这是你第1次登录，玩的开心！"),
-            "{mode:?}"
-        );
+        assert_eq!(delivery.reply.as_deref(), Some("欢迎回来！\n这是你第1次登录，玩的开心！"), "{mode:?}");
         page.expect("scanned").await;
         page.expect("scan_success").await;
     }
@@ -98,10 +75,7 @@ async fn what_is_no_scan_of_ours_is_answered_as_the_original_does() {
     stack.wechat.verify_url().await.unwrap();
     let openid = person(&stack, "", true);
     let greeting = stack.wechat.say(&openid, "你好").await.unwrap();
-    assert!(
-        greeting.reply.as_deref().unwrap().contains("扫一扫"),
-        "{greeting:?}"
-    );
+    assert!(greeting.reply.as_deref().unwrap().contains("扫一扫"), "{greeting:?}");
     for (event, key) in [
         ("subscribe", ""),
         ("subscribe", "last_trade_no_4200001"),
@@ -113,20 +87,11 @@ async fn what_is_no_scan_of_ours_is_answered_as_the_original_does() {
         ("LOCATION", ""),
     ] {
         let delivery = stack.wechat.push_event(&openid, event, key).await;
-        assert!(
-            delivery.is_ok() && delivery.reply.is_none(),
-            "{event} {key}: {delivery:?}"
-        );
+        assert!(delivery.is_ok() && delivery.reply.is_none(), "{event} {key}: {delivery:?}");
     }
     // A key of a scene's form is ours, and the gateway does not know it.
-    let delivery = stack
-        .wechat
-        .push_event(&openid, "SCAN", "AAAAAAAAAAAAAAAAAAAAAA")
-        .await;
-    assert!(
-        delivery.reply.as_deref().unwrap().contains("过期"),
-        "{delivery:?}"
-    );
+    let delivery = stack.wechat.push_event(&openid, "SCAN", "AAAAAAAAAAAAAAAAAAAAAA").await;
+    assert!(delivery.reply.as_deref().unwrap().contains("过期"), "{delivery:?}");
 }
 
 #[tokio::test]
@@ -140,10 +105,7 @@ async fn a_code_logs_one_person_in_once() {
     page.expect("scanned").await;
     page.expect("scan_success").await;
     let again = words(stack.wechat.scan(&first, &code.content).await.unwrap());
-    assert_eq!(
-        logged_in, again,
-        "the same person's repeat gets the same words, and is not counted"
-    );
+    assert_eq!(logged_in, again, "the same person's repeat gets the same words, and is not counted");
     let other = words(stack.wechat.scan(&second, &code.content).await.unwrap());
     assert!(other.contains("已经被使用"), "{other}");
     let mut page = Page::open(stack.gateway.browsers).await;
@@ -159,13 +121,7 @@ async fn who_unfollows_is_forgotten() {
     let log_in = async || {
         let mut page = Page::open(stack.gateway.browsers).await;
         let code = page.code().await;
-        stack
-            .wechat
-            .scan(&openid, &code.content)
-            .await
-            .unwrap()
-            .reply
-            .unwrap()
+        stack.wechat.scan(&openid, &code.content).await.unwrap().reply.unwrap()
     };
     assert!(log_in().await.contains("第1次"));
     assert!(log_in().await.contains("第2次"));
@@ -190,38 +146,22 @@ async fn a_hostile_nickname_arrives_as_text() {
         let code = page.code().await;
         let delivery = stack.wechat.scan(&openid, &code.content).await.unwrap();
         let words = format!("{name}，欢迎回来！\n这是你第1次登录，玩的开心！");
-        assert_eq!(
-            delivery.reply.as_deref(),
-            Some(words.as_str()),
-            "in the reply's XML"
-        );
+        assert_eq!(delivery.reply.as_deref(), Some(words.as_str()), "in the reply's XML");
         page.expect("scanned").await;
-        assert_eq!(
-            page.expect("scan_success").await["user"],
-            name,
-            "in the page's JSON"
-        );
+        assert_eq!(page.expect("scan_success").await["user"], name, "in the page's JSON");
     }
     let openid = person(&stack, "\u{1b}[31mred\u{0}\r\nline\u{202e}", true);
     let mut page = Page::open(stack.gateway.browsers).await;
     let code = page.code().await;
     stack.wechat.scan(&openid, &code.content).await.unwrap();
     page.expect("scanned").await;
-    assert_eq!(
-        page.expect("scan_success").await["user"],
-        "[31mredline",
-        "control characters are dropped"
-    );
+    assert_eq!(page.expect("scan_success").await["user"], "[31mredline", "control characters are dropped");
 }
 
 #[tokio::test]
 async fn user_info_that_is_slow_or_fails_delays_nobody() {
     let stack = stack_with_nicknames().await;
-    for fault in [
-        Fault::delay(Duration::from_secs(10)),
-        Fault::errcode(48001),
-        Fault::errcode(-1),
-    ] {
+    for fault in [Fault::delay(Duration::from_secs(10)), Fault::errcode(48001), Fault::errcode(-1)] {
         stack.wechat.switches().fail(Call::UserInfo, fault);
         let openid = person(&stack, "阿狸", true);
         let mut page = Page::open(stack.gateway.browsers).await;
@@ -230,26 +170,15 @@ async fn user_info_that_is_slow_or_fails_delays_nobody() {
         let delivery = stack.wechat.scan(&openid, &code.content).await.unwrap();
         page.expect("scanned").await;
         page.expect("scan_success").await;
-        assert!(
-            began.elapsed() < Duration::from_secs(2),
-            "{fault:?}: {:?}",
-            began.elapsed()
-        );
-        assert_eq!(
-            delivery.reply.as_deref(),
-            Some("欢迎回来！\n这是你第1次登录，玩的开心！"),
-            "{fault:?}"
-        );
+        assert!(began.elapsed() < Duration::from_secs(2), "{fault:?}: {:?}", began.elapsed());
+        assert_eq!(delivery.reply.as_deref(), Some("欢迎回来！\n这是你第1次登录，玩的开心！"), "{fault:?}");
     }
 }
 
 #[tokio::test]
 async fn a_page_whose_code_cannot_be_made_is_told_and_recovers_by_itself() {
     let stack = stack().await;
-    for fault in [
-        Fault::errcode(-1).times(1),
-        Fault::delay(Duration::from_secs(10)).times(1),
-    ] {
+    for fault in [Fault::errcode(-1).times(1), Fault::delay(Duration::from_secs(10)).times(1)] {
         stack.wechat.switches().fail(Call::QrcodeCreate, fault);
         let mut page = Page::open(stack.gateway.browsers).await;
         let error = page.expect("error").await;
@@ -267,25 +196,14 @@ async fn a_page_whose_code_cannot_be_made_is_told_and_recovers_by_itself() {
 async fn a_repeated_push_has_no_second_effect_and_gets_the_same_words() {
     let stack = stack().await;
     let openid = person(&stack, "", true);
-    stack.wechat.switches().set_push(simulator::PushFaults {
-        duplicate: 3,
-        ..Default::default()
-    });
+    stack.wechat.switches().set_push(simulator::PushFaults { duplicate: 3, ..Default::default() });
     let mut page = Page::open(stack.gateway.browsers).await;
     let code = page.code().await;
     let delivery = stack.wechat.scan(&openid, &code.content).await.unwrap();
     assert!(!delivery.copies.is_empty(), "{delivery:?}");
-    let words: Vec<_> = delivery
-        .attempts
-        .iter()
-        .chain(&delivery.copies)
-        .map(|try_| &try_.reply)
-        .collect();
+    let words: Vec<_> = delivery.attempts.iter().chain(&delivery.copies).map(|try_| &try_.reply).collect();
     assert!(words.iter().all(|reply| *reply == words[0]), "{words:?}");
-    assert_eq!(
-        delivery.reply.as_deref(),
-        Some("欢迎回来！\n这是你第1次登录，玩的开心！")
-    );
+    assert_eq!(delivery.reply.as_deref(), Some("欢迎回来！\n这是你第1次登录，玩的开心！"));
 }
 
 #[tokio::test]
@@ -293,26 +211,15 @@ async fn the_originals_page_and_the_originals_notice_log_in() {
     let stack = stack().await;
     // The original's page offers no subprotocol and connects to /.
     let mut page = Page::offer(stack.gateway.browsers, "/", &[]).await.unwrap();
-    let Heard::Message(shown) = page.hear().await else {
-        panic!()
-    };
+    let Heard::Message(shown) = page.hear().await else { panic!() };
     let url = shown["url"].as_str().unwrap();
     let picture = reqwest::get(url).await.unwrap().bytes().await.unwrap();
     let content = e2e::picture::scan(&picture).unwrap();
     assert_eq!(content, shown["content"].as_str().unwrap());
 
-    let scene = shown["resume"]
-        .as_str()
-        .unwrap()
-        .split('.')
-        .next()
-        .unwrap()
-        .to_owned();
+    let scene = shown["resume"].as_str().unwrap().split('.').next().unwrap().to_owned();
     let answer = notify(&stack, json!({"type": "scan", "fd": scene, "nickname": "阿狸"})).await;
-    assert_eq!(
-        (&answer["status"], &answer["state"]),
-        (&json!("delivered"), &json!("granted"))
-    );
+    assert_eq!((&answer["status"], &answer["state"]), (&json!("delivered"), &json!("granted")));
     assert_eq!(page.expect("scan_success").await["user"], "阿狸");
     assert_eq!(page.closed().await, 4010);
 }
@@ -320,9 +227,7 @@ async fn the_originals_page_and_the_originals_notice_log_in() {
 /// Any back end: connect, prove, notify, read, close, with nothing but a socket and an HMAC.
 async fn notify(stack: &Stack, notice: serde_json::Value) -> serde_json::Value {
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
-    let mut stream = tokio::net::TcpStream::connect(stack.gateway.notices)
-        .await
-        .unwrap();
+    let mut stream = tokio::net::TcpStream::connect(stack.gateway.notices).await.unwrap();
     let read = async |stream: &mut tokio::net::TcpStream| -> serde_json::Value {
         let mut frame = vec![0; stream.read_u32().await.unwrap() as usize];
         stream.read_exact(&mut frame).await.unwrap();
@@ -332,10 +237,7 @@ async fn notify(stack: &Stack, notice: serde_json::Value) -> serde_json::Value {
     let key = protocol::Key::new(&demo::NOTIFY_KEY.into()).unwrap();
     let proof = key.proof(hello["challenge"].as_str().unwrap());
     let mut bytes = Vec::new();
-    for message in [
-        json!({"type": "auth", "client": "callback", "proof": proof}),
-        notice,
-    ] {
+    for message in [json!({"type": "auth", "client": "callback", "proof": proof}), notice] {
         let json = message.to_string();
         bytes.extend(u32::try_from(json.len()).unwrap().to_be_bytes());
         bytes.extend(json.as_bytes());
@@ -348,15 +250,10 @@ async fn notify(stack: &Stack, notice: serde_json::Value) -> serde_json::Value {
 async fn a_login_that_names_an_unknown_site_is_denied_and_the_phone_told_so() {
     let stack = stack().await;
     let openid = person(&stack, "", true);
-    let mut page = Page::offer(stack.gateway.browsers, "/ws?site=shop", &["saoma.v1"])
-        .await
-        .unwrap();
+    let mut page = Page::offer(stack.gateway.browsers, "/ws?site=shop", &["saoma.v1"]).await.unwrap();
     let code = page.code().await;
     let delivery = stack.wechat.scan(&openid, &code.content).await.unwrap();
-    assert!(
-        delivery.reply.as_deref().unwrap().contains("没有登记"),
-        "{delivery:?}"
-    );
+    assert!(delivery.reply.as_deref().unwrap().contains("没有登记"), "{delivery:?}");
     page.expect("scanned").await;
     page.expect("denied").await;
 }
@@ -365,19 +262,12 @@ async fn a_login_that_names_an_unknown_site_is_denied_and_the_phone_told_so() {
 async fn persons_are_told_apart_from_their_openids() {
     let stack = stack().await;
     let openid = "oABCDEFGHIJKLMNOPQRSTUVWXYZ0".to_owned();
-    stack.wechat.add_person(Person {
-        openid: openid.clone(),
-        nickname: "x".to_owned(),
-        follower: true,
-    });
+    stack.wechat.add_person(Person { openid: openid.clone(), nickname: "x".to_owned(), follower: true });
     let mut page = Page::open(stack.gateway.browsers).await;
     let code = page.code().await;
     assert!(!code.content.contains(&code.scene()) || !code.content.contains(&code.resume));
     stack.wechat.scan(&openid, &code.content).await.unwrap();
     page.expect("scanned").await;
     let said = page.expect("scan_success").await;
-    assert!(
-        !said.to_string().contains(&openid),
-        "the openid never reaches a page: {said}"
-    );
+    assert!(!said.to_string().contains(&openid), "the openid never reaches a page: {said}");
 }

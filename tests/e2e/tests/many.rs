@@ -29,26 +29,13 @@ impl Dice {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn ten_thousand_logins_each_to_its_own_person_and_counted_once() {
-    let seed = std::time::SystemTime::now()
-        .duration_since(std::time::UNIX_EPOCH)
-        .unwrap()
-        .as_nanos();
+    let seed = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_nanos();
     let seed = u64::try_from(seed & u128::from(u64::MAX)).unwrap() | 1;
     eprintln!("seed {seed}");
     let mut dice = Dice(seed);
 
-    let wechat = Settings {
-        nicknames: true,
-        ..Settings::default()
-    };
-    let stack = Arc::new(
-        Stack::start(Options {
-            wechat,
-            ..Options::default()
-        })
-        .await
-        .unwrap(),
-    );
+    let wechat = Settings { nicknames: true, ..Settings::default() };
+    let stack = Arc::new(Stack::start(Options { wechat, ..Options::default() }).await.unwrap());
     let places = Arc::new(Semaphore::new(AT_A_TIME));
     let scanned = Arc::new(AtomicUsize::new(0));
     let (show, mut shown) = mpsc::channel(AT_A_TIME);
@@ -83,13 +70,7 @@ async fn ten_thousand_logins_each_to_its_own_person_and_counted_once() {
         while on_show.len() > AT_A_TIME / 2 || (number == LOGINS && !on_show.is_empty()) {
             let (who, content) = on_show.swap_remove(dice.roll(on_show.len()));
             let repeats = 1 + dice.roll(3) / 2;
-            scans.spawn(scan(
-                Arc::clone(&stack),
-                who,
-                content,
-                repeats,
-                Arc::clone(&scanned),
-            ));
+            scans.spawn(scan(Arc::clone(&stack), who, content, repeats, Arc::clone(&scanned)));
         }
     }
     let mut logins = opening.await.unwrap();
@@ -103,11 +84,7 @@ async fn ten_thousand_logins_each_to_its_own_person_and_counted_once() {
         let (who, count) = scan.unwrap();
         told.entry(who).or_default().push(count);
     }
-    assert_eq!(
-        (done, scanned.load(Ordering::Relaxed)),
-        (LOGINS, LOGINS),
-        "none is lost"
-    );
+    assert_eq!((done, scanned.load(Ordering::Relaxed)), (LOGINS, LOGINS), "none is lost");
     assert_eq!(told.len(), LOGINS / 2);
     for (who, mut counts) in told {
         counts.sort_unstable();
@@ -125,11 +102,7 @@ async fn scan(
 ) -> (String, usize) {
     // Each person's openid is made of their name, so that the second visit is the same person.
     let openid = format!("o{:0>27}", who.trim_start_matches("person "));
-    let person = simulator::Person {
-        openid: openid.clone(),
-        nickname: who.clone(),
-        follower: true,
-    };
+    let person = simulator::Person { openid: openid.clone(), nickname: who.clone(), follower: true };
     stack.wechat.add_person(person);
     let tries = (0..repeats).map(|_| stack.wechat.scan(&openid, &content));
     let replies: Vec<_> = futures_util::future::join_all(tries)
@@ -140,9 +113,7 @@ async fn scan(
     assert!(replies.iter().all(|reply| *reply == replies[0]), "{replies:?}");
     scanned.fetch_add(1, Ordering::Relaxed);
     let expected = format!("{who}，欢迎回来！\n这是你第");
-    let rest = replies[0]
-        .strip_prefix(&expected)
-        .unwrap_or_else(|| panic!("{who} was told {}", replies[0]));
+    let rest = replies[0].strip_prefix(&expected).unwrap_or_else(|| panic!("{who} was told {}", replies[0]));
     let count = rest.split('次').next().unwrap().parse().unwrap();
     (who, count)
 }

@@ -14,10 +14,7 @@ fn good(program: &str) -> HashMap<&'static str, String> {
     ]);
     if program == "callback-service" {
         settings.insert("WECHAT_TOKEN", "atokennevershown".to_owned());
-        settings.insert(
-            "WECHAT_AES_KEY",
-            "abcdefghijklmnopqrstuvwxyz0123456789ABCDEFG".to_owned(),
-        );
+        settings.insert("WECHAT_AES_KEY", "abcdefghijklmnopqrstuvwxyz0123456789ABCDEFG".to_owned());
     }
     settings
 }
@@ -27,32 +24,16 @@ fn help_and_version_are_there() {
     for program in ["ws-gateway", "callback-service", "simulator"] {
         let version = output(program, &HashMap::new(), &["--version"]);
         assert!(version.status.success());
-        assert!(
-            text(&version.stdout).contains(env!("CARGO_PKG_VERSION")),
-            "{program}"
-        );
+        assert!(text(&version.stdout).contains(env!("CARGO_PKG_VERSION")), "{program}");
         let help = output(program, &HashMap::new(), &["--help"]);
         assert!(help.status.success());
         let expected: &[&str] = match program {
-            "ws-gateway" => &[
-                "GATEWAY_LISTEN",
-                "GATEWAY_LOGIN_TTL",
-                "NOTIFY_KEY",
-                "WECHAT_APP_SECRET",
-            ],
-            "callback-service" => &[
-                "CALLBACK_LISTEN",
-                "CALLBACK_TEXT_FIRST",
-                "WECHAT_AES_KEY",
-                "NOTIFY_KEY",
-            ],
+            "ws-gateway" => &["GATEWAY_LISTEN", "GATEWAY_LOGIN_TTL", "NOTIFY_KEY", "WECHAT_APP_SECRET"],
+            "callback-service" => &["CALLBACK_LISTEN", "CALLBACK_TEXT_FIRST", "WECHAT_AES_KEY", "NOTIFY_KEY"],
             _ => &["SIMULATOR_LISTEN", "SIMULATOR_PUSH_URL"],
         };
         for name in expected {
-            assert!(
-                text(&help.stdout).contains(name),
-                "{program} --help does not name {name}"
-            );
+            assert!(text(&help.stdout).contains(name), "{program} --help does not name {name}");
         }
     }
 }
@@ -85,17 +66,8 @@ fn a_wrong_setting_ends_the_start_with_one_line_that_names_it() {
         assert_eq!(ended.status.code(), Some(64), "{program} {name}={value}: {said}");
         let said_plainly = said.to_uppercase().replace('-', "_");
         assert!(said_plainly.contains(name), "{program} {name}={value}: {said}");
-        assert_eq!(
-            said.trim_end().lines().count(),
-            1,
-            "{program} {name}={value}: {said}"
-        );
-        for secret in [
-            "a-secret-never-shown",
-            "atokennevershown",
-            "too-short-to-be-a-key",
-            "no good token",
-        ] {
+        assert_eq!(said.trim_end().lines().count(), 1, "{program} {name}={value}: {said}");
+        for secret in ["a-secret-never-shown", "atokennevershown", "too-short-to-be-a-key", "no good token"] {
             assert!(!said.contains(secret), "{said}");
         }
     }
@@ -107,19 +79,13 @@ fn the_readme_names_every_setting() {
     for program in ["ws-gateway", "callback-service"] {
         let help = text(&output(program, &HashMap::new(), &["--help"]).stdout);
         // clap writes them as [env: GATEWAY_LISTEN=].
-        let names: Vec<&str> = help
-            .split("[env: ")
-            .skip(1)
-            .filter_map(|rest| rest.split('=').next())
-            .collect();
+        let names: Vec<&str> =
+            help.split("[env: ").skip(1).filter_map(|rest| rest.split('=').next()).collect();
         assert!(names.len() > 10, "{names:?}");
         for name in names {
             // Texts are listed by their endings.
             let ending = name.strip_prefix("CALLBACK_TEXT").unwrap_or(name);
-            assert!(
-                readme.contains(&format!("{ending}`")),
-                "README.md does not name {name}"
-            );
+            assert!(readme.contains(&format!("{ending}`")), "README.md does not name {name}");
         }
     }
 }

@@ -100,8 +100,7 @@ impl Settings {
         let wrong = |setting, problem| Err(SettingsError { setting, problem });
         let plain = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_alphanumeric());
         let url = |url: &Option<String>| {
-            url.as_deref()
-                .is_none_or(|url| url.starts_with("http://") || url.starts_with("https://"))
+            url.as_deref().is_none_or(|url| url.starts_with("http://") || url.starts_with("https://"))
         };
         if !plain(&self.app_id) {
             return wrong("WECHAT_APP_ID", "must be letters and digits");
@@ -121,16 +120,10 @@ impl Settings {
         if !url(&self.public_url) {
             return wrong("SIMULATOR_PUBLIC_URL", "must begin with http:// or https://");
         }
-        if self
-            .public_url
-            .as_ref()
-            .is_some_and(|url| url.len() > MAX_PUBLIC_URL)
-        {
+        if self.public_url.as_ref().is_some_and(|url| url.len() > MAX_PUBLIC_URL) {
             return wrong("SIMULATOR_PUBLIC_URL", "must have at most 200 characters");
         }
-        let key = Some(&self.aes_key)
-            .filter(|text| plain(text))
-            .and_then(|text| Key::parse(text));
+        let key = Some(&self.aes_key).filter(|text| plain(text)).and_then(|text| Key::parse(text));
         key.map_or_else(|| wrong("WECHAT_AES_KEY", "must be 43 letters or digits"), Ok)
     }
 }
@@ -153,18 +146,9 @@ mod tests {
         };
         assert_eq!(named(|it| it.token = "a b".to_owned()), Some("WECHAT_TOKEN"));
         assert_eq!(named(|it| it.aes_key.truncate(42)), Some("WECHAT_AES_KEY"));
-        assert_eq!(
-            named(|it| it.push_url = Some("127.0.0.1:8080".to_owned())),
-            Some("SIMULATOR_PUSH_URL")
-        );
-        assert_eq!(
-            named(|it| it.original_id = "saoma".to_owned()),
-            Some("SIMULATOR_ORIGINAL_ID")
-        );
+        assert_eq!(named(|it| it.push_url = Some("127.0.0.1:8080".to_owned())), Some("SIMULATOR_PUSH_URL"));
+        assert_eq!(named(|it| it.original_id = "saoma".to_owned()), Some("SIMULATOR_ORIGINAL_ID"));
         let shown = format!("{:?}", Settings::default());
-        assert!(
-            !shown.contains("DemoKey") && !shown.contains("demotoken"),
-            "{shown}"
-        );
+        assert!(!shown.contains("DemoKey") && !shown.contains("demotoken"), "{shown}");
     }
 }

@@ -149,9 +149,7 @@ mod tests {
     #[test]
     fn a_code_is_found_by_its_text_and_ticket_until_it_is_needed_no_more() {
         let (mut codes, now) = (Codes::default(), Instant::now());
-        let code = codes
-            .make(BASE, Scene::Text("abc".to_owned()), Some(60), (now, 1))
-            .unwrap();
+        let code = codes.make(BASE, Scene::Text("abc".to_owned()), Some(60), (now, 1)).unwrap();
         assert_eq!(codes.by_text(&format!(" {}\n", code.url)).unwrap().id, code.id);
         assert_eq!(codes.by_ticket(&code.ticket).unwrap().id, code.id);
         assert!(codes.by_text("http://example.com/q/nothing").is_none());

@@ -143,9 +143,7 @@ impl Simulator {
     async fn exchange(&self, envelope: &Envelope, attempt: &mut Attempt) -> anyhow::Result<Vec<u8>> {
         let url = self.required_push_url()?;
         let request = self.state.http.post(url).query(&envelope.query);
-        let request = request
-            .header(http::header::CONTENT_TYPE, "text/xml")
-            .body(envelope.body.clone());
+        let request = request.header(http::header::CONTENT_TYPE, "text/xml").body(envelope.body.clone());
         let response = request.send().await.map_err(reqwest::Error::without_url)?;
         attempt.status = Some(response.status().as_u16());
         body_of(response).await
@@ -160,10 +158,7 @@ impl Simulator {
         let (timestamp, nonce) = (unix_now().to_string(), random::nonce());
         let echo = u64::from_be_bytes(random::bytes()).to_string();
         let query = [
-            (
-                "signature",
-                sign([&self.state.settings.token, &timestamp, &nonce]),
-            ),
+            ("signature", sign([&self.state.settings.token, &timestamp, &nonce])),
             ("timestamp", timestamp),
             ("nonce", nonce),
             ("echostr", echo.clone()),

@@ -35,17 +35,11 @@ impl Simulator {
         }
         let sealed = self.state.key.encrypt(xml, &account.app_id);
         query.push(("encrypt_type", "aes".to_owned()));
-        query.push((
-            "msg_signature",
-            sign([&account.token, &timestamp, &nonce, &sealed]),
-        ));
+        query.push(("msg_signature", sign([&account.token, &timestamp, &nonce, &sealed])));
         let sealed = element("Encrypt", &sealed);
         let body = match xml.trim_end().strip_suffix("</xml>") {
             Some(open) if account.mode == Mode::Compatible => format!("{open}{sealed}</xml>"),
-            _ => format!(
-                "<xml>{}{sealed}</xml>",
-                element("ToUserName", &account.original_id)
-            ),
+            _ => format!("<xml>{}{sealed}</xml>", element("ToUserName", &account.original_id)),
         };
         Envelope { query, body }
     }

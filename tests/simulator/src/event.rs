@@ -51,11 +51,7 @@ mod tests {
 
     #[test]
     fn a_scan_reads_as_wechat_documents_it() {
-        let head = Head {
-            to: "gh_0",
-            from: "o1",
-            at: 7,
-        };
+        let head = Head { to: "gh_0", from: "o1", at: 7 };
         assert_eq!(
             head.event("SCAN", "12", Some("gQ")),
             "<xml><ToUserName><![CDATA[gh_0]]></ToUserName><FromUserName><![CDATA[o1]]></FromUserName>\
@@ -70,11 +66,7 @@ mod tests {
         for text in ["]]>", "a]]]>b", "]]]]><![CDATA[>", "</xml>&lt;\u{1f600}"] {
             let xml = element("Content", text);
             let parsed = roxmltree::Document::parse(&xml).unwrap();
-            let read: String = parsed
-                .root_element()
-                .children()
-                .filter_map(|it| it.text())
-                .collect();
+            let read: String = parsed.root_element().children().filter_map(|it| it.text()).collect();
             assert_eq!(read, text);
         }
         assert!(roxmltree::Document::parse(&element("Content", "a\0\u{1b}\u{ffff}b")).is_ok());

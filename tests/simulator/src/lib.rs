@@ -116,9 +116,7 @@ impl Simulator {
             pushing: Semaphore::new(MAX_PUSHING),
             http,
         };
-        Ok(Self {
-            state: Arc::new(state),
-        })
+        Ok(Self { state: Arc::new(state) })
     }
 
     /// The account's settings.
@@ -141,10 +139,7 @@ impl Simulator {
     #[must_use]
     pub fn public_url(&self) -> String {
         let url = lock(&self.state.public_url);
-        url.as_deref()
-            .unwrap_or_default()
-            .trim_end_matches('/')
-            .to_owned()
+        url.as_deref().unwrap_or_default().trim_end_matches('/').to_owned()
     }
 
     /// The live faults.

@@ -22,10 +22,8 @@ fn main() -> ExitCode {
     let started = settings::parse::<Options>(std::env::args_os()).and_then(|options| {
         logging::start(options.log_format, "info")?;
         let (listen, (settings, shown)) = (options.simulator_listen, account(options)?);
-        let simulator = Simulator::new(settings).map_err(|error| NoSettings {
-            text: format!("{error:#}"),
-            code: settings::EXIT_USAGE,
-        })?;
+        let simulator = Simulator::new(settings)
+            .map_err(|error| NoSettings { text: format!("{error:#}"), code: settings::EXIT_USAGE })?;
         Ok((listen, simulator, shown))
     });
     let (listen, simulator, shown) = match started {
@@ -59,10 +57,7 @@ fn introduce(simulator: &Simulator, bound: SocketAddr, Shown([secret, token, key
     let account = simulator.settings();
     let open = account.public_url.clone().unwrap_or(format!("http://{bound}"));
     let open = open.trim_end_matches('/');
-    let push_url = account
-        .push_url
-        .as_deref()
-        .unwrap_or("nowhere yet: set SIMULATOR_PUSH_URL");
+    let push_url = account.push_url.as_deref().unwrap_or("nowhere yet: set SIMULATOR_PUSH_URL");
     println!(
         "An offline WeChat is running.
 

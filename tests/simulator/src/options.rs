@@ -51,11 +51,7 @@ pub(crate) fn account(options: Options) -> Result<(Settings, Shown), NoSettings>
     let mut shown = Vec::new();
     let mut secret = |name: &str, default: String| -> Result<String, NoSettings> {
         let given = settings::secret(name)?;
-        shown.push(
-            given
-                .as_ref()
-                .map_or(default.clone(), |_| "(as you set it)".to_owned()),
-        );
+        shown.push(given.as_ref().map_or(default.clone(), |_| "(as you set it)".to_owned()));
         Ok(given.map_or(default, |given| given.expose_secret().to_owned()))
     };
     let settings = Settings {

@@ -22,10 +22,7 @@ pub(crate) fn answer(path: &str) -> Answer {
         "/page/words.js" => (SCRIPT, include_str!("../page/words.js")),
         _ if path == "/" || path.starts_with("/q/") => (HTML, include_str!("../page/index.html")),
         _ => {
-            return web::text(
-                StatusCode::NOT_FOUND,
-                "the phone is on /, the switches on /control\n",
-            );
+            return web::text(StatusCode::NOT_FOUND, "the phone is on /, the switches on /control\n");
         }
     };
     let mut answer = web::answer(StatusCode::OK, kind, file);

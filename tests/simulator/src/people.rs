@@ -101,12 +101,7 @@ impl People {
             self.by_openid.remove(&first);
         }
         self.order.push_back(person.openid.clone());
-        let record = Record {
-            nickname: person.nickname.clone(),
-            follow,
-            chat: VecDeque::new(),
-            written: 0,
-        };
+        let record = Record { nickname: person.nickname.clone(), follow, chat: VecDeque::new(), written: 0 };
         self.by_openid.insert(person.openid.clone(), record);
         person
     }
@@ -174,11 +169,7 @@ mod tests {
     use super::*;
 
     fn invented() -> Person {
-        Person {
-            openid: String::new(),
-            nickname: String::new(),
-            follower: false,
-        }
+        Person { openid: String::new(), nickname: String::new(), follower: false }
     }
 
     #[test]
@@ -193,10 +184,7 @@ mod tests {
     fn a_follow_keeps_its_first_scene_and_ends_once() {
         let mut people = People::default();
         let openid = people.add(invented(), 1).openid;
-        let by = |number| Follow {
-            at: 1,
-            scene: Some(Scene::Number(number)),
-        };
+        let by = |number| Follow { at: 1, scene: Some(Scene::Number(number)) };
         assert_eq!(people.follow(&openid, by(7)), Some(false));
         assert_eq!(people.follow(&openid, by(8)), Some(true));
         assert_eq!(people.followed(&openid), Some(&by(7)));

@@ -35,11 +35,7 @@ impl Simulator {
 
     /// Invents somebody with a random openid.
     pub fn invent_person(&self, nickname: &str, follower: bool) -> Person {
-        self.add_person(Person {
-            openid: String::new(),
-            nickname: nickname.to_owned(),
-            follower,
-        })
+        self.add_person(Person { openid: String::new(), nickname: nickname.to_owned(), follower })
     }
 
     /// Who has this openid.
@@ -68,10 +64,7 @@ impl Simulator {
             return Err(ScanError::ExpiredCode);
         }
         let key = code.scene.to_string();
-        let follow = Follow {
-            at: unix_now(),
-            scene: Some(code.scene),
-        };
+        let follow = Follow { at: unix_now(), scene: Some(code.scene) };
         let was = lock(&self.state.people).follow(openid, follow);
         let xml = if was.ok_or(ScanError::NoSuchPerson)? {
             self.head(openid).event("SCAN", &key, Some(&code.ticket))
@@ -87,10 +80,7 @@ impl Simulator {
     /// # Errors
     /// When there is no such person, or they follow already.
     pub async fn follow(&self, openid: &str) -> Result<Delivery, ScanError> {
-        let follow = Follow {
-            at: unix_now(),
-            scene: None,
-        };
+        let follow = Follow { at: unix_now(), scene: None };
         match lock(&self.state.people).follow(openid, follow) {
             None => return Err(ScanError::NoSuchPerson),
             Some(true) => return Err(ScanError::Following),
@@ -137,10 +127,6 @@ impl Simulator {
     }
 
     fn head<'a>(&'a self, openid: &'a str) -> Head<'a> {
-        Head {
-            to: &self.state.settings.original_id,
-            from: openid,
-            at: unix_now(),
-        }
+        Head { to: &self.state.settings.original_id, from: openid, at: unix_now() }
     }
 }

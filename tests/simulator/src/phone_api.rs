@@ -63,11 +63,9 @@ impl Act {
             Self::Say { openid, text } => simulator.say(&openid, &text).await,
             Self::Follow { openid } => simulator.follow(&openid).await,
             Self::Unfollow { openid } => simulator.unfollow(&openid).await,
-            Self::Event {
-                openid,
-                event,
-                event_key,
-            } => Ok(simulator.push_event(&openid, &event, &event_key).await),
+            Self::Event { openid, event, event_key } => {
+                Ok(simulator.push_event(&openid, &event, &event_key).await)
+            }
         }
     }
 }
@@ -106,11 +104,7 @@ async fn run(simulator: Simulator, running: &Running, act: Act) -> Answer {
     match task.await {
         Ok(Some(Ok(delivery))) => json(StatusCode::OK, &delivery),
         Ok(Some(Err(error))) => told(StatusCode::CONFLICT, name(error), &error),
-        _ => told(
-            StatusCode::SERVICE_UNAVAILABLE,
-            "stopping",
-            &"the simulator is stopping",
-        ),
+        _ => told(StatusCode::SERVICE_UNAVAILABLE, "stopping", &"the simulator is stopping"),
     }
 }
 
@@ -137,22 +131,12 @@ fn people(simulator: &Simulator) -> Answer {
 fn add(simulator: &Simulator, person: Person) -> Answer {
     let openid = person.openid.as_bytes();
     if openid.len() > MAX_OPENID
-        || !openid
-            .iter()
-            .all(|byte| byte.is_ascii_alphanumeric() || b"_-".contains(byte))
+        || !openid.iter().all(|byte| byte.is_ascii_alphanumeric() || b"_-".contains(byte))
     {
-        return told(
-            StatusCode::BAD_REQUEST,
-            "bad",
-            &"an openid has at most 128 of A-Z a-z 0-9 _ -",
-        );
+        return told(StatusCode::BAD_REQUEST, "bad", &"an openid has at most 128 of A-Z a-z 0-9 _ -");
     }
     if person.nickname.chars().count() > MAX_NICKNAME {
-        return told(
-            StatusCode::BAD_REQUEST,
-            "bad",
-            &"a nickname has at most 64 characters",
-        );
+        return told(StatusCode::BAD_REQUEST, "bad", &"a nickname has at most 64 characters");
     }
     json(StatusCode::OK, &simulator.add_person(person))
 }
@@ -160,11 +144,7 @@ fn add(simulator: &Simulator, person: Person) -> Answer {
 fn codes(simulator: &Simulator) -> Answer {
     let now = Instant::now();
     let codes = lock(&simulator.state.codes);
-    let listed: Vec<Value> = codes
-        .recent(now)
-        .take(LISTED)
-        .map(|code| shown(code, now))
-        .collect();
+    let listed: Vec<Value> = codes.recent(now).take(LISTED).map(|code| shown(code, now)).collect();
     json(StatusCode::OK, &listed)
 }
 

@@ -23,11 +23,7 @@ pub(crate) fn draw(text: &str) -> anyhow::Result<Vec<u8>> {
 
     let mut pixels = vec![WHITE; side * side];
     for (row, line) in pixels.chunks_exact_mut(side).enumerate() {
-        let Some(y) = row
-            .checked_sub(edge)
-            .map(|row| row / module)
-            .filter(|&y| y < width)
-        else {
+        let Some(y) = row.checked_sub(edge).map(|row| row / module).filter(|&y| y < width) else {
             continue;
         };
         for x in (0..width).filter(|x| colors[y * width + x] == Color::Dark) {

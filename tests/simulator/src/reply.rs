@@ -90,11 +90,8 @@ struct Fields(HashMap<String, String>);
 
 impl Fields {
     fn parse(xml: &str) -> Result<Self, ReplyError> {
-        let options = ParsingOptions {
-            allow_dtd: false,
-            nodes_limit: MAX_NODES,
-            ..ParsingOptions::default()
-        };
+        let options =
+            ParsingOptions { allow_dtd: false, nodes_limit: MAX_NODES, ..ParsingOptions::default() };
         let document =
             Document::parse_with_options(xml, options).map_err(|error| ReplyError::Xml(error.to_string()))?;
         let root = document.root_element();
@@ -119,11 +116,7 @@ impl Fields {
 
     fn seconds(&self, name: &'static str) -> Result<&str, ReplyError> {
         let text = self.get(name)?;
-        if text.bytes().all(|byte| byte.is_ascii_digit()) {
-            Ok(text)
-        } else {
-            Err(ReplyError::Time(name))
-        }
+        if text.bytes().all(|byte| byte.is_ascii_digit()) { Ok(text) } else { Err(ReplyError::Time(name)) }
     }
 }
 
@@ -137,10 +130,7 @@ mod tests {
         <CreateTime>1</CreateTime><MsgType>text</MsgType><Content><![CDATA[a]]]]><![CDATA[>b]]></Content></xml>";
 
     fn account(mode: Mode) -> (Settings, Key) {
-        let settings = Settings {
-            mode,
-            ..Settings::default()
-        };
+        let settings = Settings { mode, ..Settings::default() };
         let key = settings.check().unwrap();
         (settings, key)
     }
@@ -194,10 +184,7 @@ mod tests {
     #[test]
     fn what_a_person_would_see_as_a_fault_is_refused() {
         let safe = |body: &str| judge(Mode::Safe, body).unwrap_err();
-        assert_eq!(
-            safe(&sealed(PLAIN, |it| it.insert(0, '0'))),
-            ReplyError::Signature
-        );
+        assert_eq!(safe(&sealed(PLAIN, |it| it.insert(0, '0'))), ReplyError::Signature);
         assert!(matches!(safe("{\"errcode\":0}"), ReplyError::Xml(_)));
         assert!(matches!(safe("success\n"), ReplyError::Xml(_)));
         assert!(matches!(safe("<!DOCTYPE xml><xml/>"), ReplyError::Xml(_)));
@@ -208,10 +195,7 @@ mod tests {
         assert_eq!(plain("gh_0", "gh_9"), ReplyError::Addressee("FromUserName"));
         assert_eq!(plain(">1<", ">now<"), ReplyError::Time("CreateTime"));
         assert_eq!(plain(">text<", ">news<"), ReplyError::Kind);
-        assert_eq!(
-            plain("<CreateTime>1</CreateTime>", ""),
-            ReplyError::Missing("CreateTime")
-        );
+        assert_eq!(plain("<CreateTime>1</CreateTime>", ""), ReplyError::Missing("CreateTime"));
         assert_eq!(
             plain("<MsgType>", "<CreateTime>1</CreateTime><MsgType>"),
             ReplyError::Twice("CreateTime".to_owned())

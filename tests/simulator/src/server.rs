@@ -60,19 +60,11 @@ impl Simulator {
         tasks: TaskTracker,
     ) -> anyhow::Result<()> {
         self.default_public_url(listener.local_addr()?);
-        let running = Running {
-            stop: stop.clone(),
-            tasks: tasks.clone(),
-        };
+        let running = Running { stop: stop.clone(), tasks: tasks.clone() };
         listen::accept(listener, MAX_CONNECTIONS, stop, tasks, move |accepted| {
             let (simulator, running) = (self.clone(), running.clone());
             async move {
-                let listen::Accepted {
-                    stream,
-                    permit: Some(_permit),
-                    ..
-                } = accepted
-                else {
+                let listen::Accepted { stream, permit: Some(_permit), .. } = accepted else {
                     return;
                 };
                 web::serve(stream, &running.stop, |request| {

@@ -52,11 +52,7 @@ pub struct PushFaults {
 
 impl Default for PushFaults {
     fn default() -> Self {
-        Self {
-            delay_ms: 0,
-            duplicate: 1,
-            lose_answers: 0,
-        }
+        Self { delay_ms: 0, duplicate: 1, lose_answers: 0 }
     }
 }
 
@@ -119,11 +115,7 @@ impl Switches {
                 faults.api.remove(&call);
             }
         }
-        if taken.times == Some(0) {
-            Fault::default()
-        } else {
-            taken
-        }
+        if taken.times == Some(0) { Fault::default() } else { taken }
     }
 }
 
@@ -131,28 +123,19 @@ impl Fault {
     /// A fault that answers with an error code of WeChat's until it is healed.
     #[must_use]
     pub fn errcode(code: i64) -> Self {
-        Self {
-            errcode: Some(code),
-            ..Self::default()
-        }
+        Self { errcode: Some(code), ..Self::default() }
     }
 
     /// A fault that makes the answer late.
     #[must_use]
     pub fn delay(delay: Duration) -> Self {
-        Self {
-            delay_ms: u64::try_from(delay.as_millis()).unwrap_or(u64::MAX),
-            ..Self::default()
-        }
+        Self { delay_ms: u64::try_from(delay.as_millis()).unwrap_or(u64::MAX), ..Self::default() }
     }
 
     /// The same fault, which heals after so many calls.
     #[must_use]
     pub fn times(self, times: u32) -> Self {
-        Self {
-            times: Some(times),
-            ..self
-        }
+        Self { times: Some(times), ..self }
     }
 }
 

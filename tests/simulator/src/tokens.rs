@@ -92,10 +92,7 @@ impl Family {
             token.until = token.until.min(left);
         }
         let text = format!("98_{}", random::name::<96>());
-        self.0.push_front(Token {
-            text: text.clone(),
-            until: now + LIFE,
-        });
+        self.0.push_front(Token { text: text.clone(), until: now + LIFE });
         self.0.truncate(REMEMBERED);
         (text, LIFE.as_secs())
     }
@@ -141,11 +138,7 @@ mod tests {
         assert_eq!(tokens.worth(&first, start + OVERLAP - SECOND), Worth::Valid);
         assert_eq!(tokens.worth(&first, start + OVERLAP), Worth::Expired);
         tokens.classic(start + SECOND);
-        assert_eq!(
-            tokens.worth(&first, start + SECOND),
-            Worth::Expired,
-            "only one before the newest"
-        );
+        assert_eq!(tokens.worth(&first, start + SECOND), Worth::Expired, "only one before the newest");
         for text in [&stable, &second] {
             assert_eq!(tokens.worth(text, start + SECOND), Worth::Valid);
         }

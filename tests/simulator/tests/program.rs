@@ -7,10 +7,7 @@ use std::process::{Command, Output};
 
 fn run(arguments: &[&str], variables: &[(&str, &str)]) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_simulator"));
-    command
-        .args(arguments)
-        .env_clear()
-        .envs(variables.iter().copied());
+    command.args(arguments).env_clear().envs(variables.iter().copied());
     command.output().unwrap()
 }
 
@@ -19,12 +16,7 @@ fn help_and_version_are_no_errors() {
     let help = run(&["--help"], &[]);
     assert!(help.status.success());
     let text = String::from_utf8(help.stdout).unwrap();
-    for name in [
-        "SIMULATOR_LISTEN",
-        "SIMULATOR_PUSH_URL",
-        "SIMULATOR_MODE",
-        "WECHAT_TOKEN",
-    ] {
+    for name in ["SIMULATOR_LISTEN", "SIMULATOR_PUSH_URL", "SIMULATOR_MODE", "WECHAT_TOKEN"] {
         assert!(text.contains(name), "{name} is missing in {text}");
     }
     assert!(run(&["--version"], &[]).status.success());

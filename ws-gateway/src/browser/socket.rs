@@ -3,12 +3,14 @@
 use std::time::Duration;
 
 use futures_util::{SinkExt, StreamExt};
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite};
+use service::listen;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::{Instant, timeout};
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::error::ProtocolError;
 use tokio_tungstenite::tungstenite::{Bytes, Error, Message};
 
+use super::throttle::{Throttled, is_too_fast};
 use crate::message::{Close, FromPage, ToPage};
 use crate::pace::Pace;
 
@@ -40,6 +42,7 @@ impl From<Error> for Ended {
             Error::Utf8(_) => Self::Garbled(Close::NotUtf8),
             Error::Protocol(ProtocolError::ResetWithoutClosingHandshake) => Self::Gone,
             Error::Protocol(_) => Self::Garbled(Close::Protocol),
+            Error::Io(error) if is_too_fast(&error) => Self::Garbled(Close::TooFast),
             _ => Self::Gone,
         }
     }
@@ -48,16 +51,13 @@ impl From<Error> for Ended {
 /// The socket of one page.
 #[derive(Debug)]
 pub(super) struct PageSocket<S> {
-    socket: WebSocketStream<S>,
+    socket: WebSocketStream<Throttled<S>>,
     pace: Pace,
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> PageSocket<S> {
-    pub(super) fn new(socket: WebSocketStream<S>, now: Instant) -> Self {
-        Self {
-            socket,
-            pace: Pace::new(MESSAGES.0, MESSAGES.1, now),
-        }
+    pub(super) fn new(socket: WebSocketStream<Throttled<S>>, now: Instant) -> Self {
+        Self { socket, pace: Pace::new(MESSAGES.0, MESSAGES.1, now) }
     }
 
     /// Waits for the page to say something; `None` is anything that is not for us, such as a pong.
@@ -68,7 +68,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> PageSocket<S> {
             Some(message) => message?,
         };
         if self.pace.take(Instant::now()).is_err() {
-            return Err(Ended::Told(Close::TooFast));
+            return Err(Ended::Garbled(Close::TooFast));
         }
         match message {
             Message::Text(text) => Ok(serde_json::from_str(text.as_str()).ok()),
@@ -116,9 +116,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> PageSocket<S> {
                 }
                 Ended::Garbled(close) => {
                     let _ = self.socket.close(Some(close.frame())).await;
-                    // Bytes left unread would turn our close into a reset, and the page would not see why.
-                    let mut sink = [0; 1024];
-                    while let Ok(1..) = self.socket.get_mut().read(&mut sink).await {}
+                    listen::let_go(self.socket.get_mut().unpaced()).await;
                 }
             }
         };

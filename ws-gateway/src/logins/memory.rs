@@ -28,11 +28,7 @@ impl MemoryLogins {
     /// An empty store of at most `most` logins that wakes `pages`.
     #[must_use]
     pub fn new(pages: Arc<Pages>, most: usize) -> Self {
-        Self {
-            logins: Mutex::default(),
-            pages,
-            most,
-        }
+        Self { logins: Mutex::default(), pages, most }
     }
 
     /// Takes forgotten logins out, for as long as it is polled.
@@ -49,7 +45,7 @@ impl MemoryLogins {
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<Scene, Record>> {
-        // A panic elsewhere cannot leave a record half changed: it is changed by one assignment.
+        // Nothing that is done under the lock can panic half-way.
         self.logins.lock().unwrap_or_else(PoisonError::into_inner)
     }
 

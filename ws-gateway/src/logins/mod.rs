@@ -11,7 +11,7 @@ mod resume_key;
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
-use protocol::message::{Answer, Context, State};
+use protocol::message::{Answer, Code, Context, State};
 use protocol::{Notice, Scene};
 
 pub use self::memory::MemoryLogins;
@@ -48,7 +48,7 @@ pub struct Snapshot {
     /// The display name that goes with `granted`; may be empty.
     pub user: String,
     /// The code that goes with `granted`.
-    pub code: Option<String>,
+    pub code: Option<Code>,
     /// Who asked.
     pub context: Context,
     /// What was shown.

@@ -7,7 +7,7 @@
 use std::time::Duration;
 
 use protocol::Notice;
-use protocol::message::{Answer, Context, State, Status};
+use protocol::message::{Answer, Code, Context, State, Status};
 use tokio::time::Instant;
 
 use super::{AFTER_CLAIM, KEPT_AFTER_END, NewLogin, Snapshot, right_for};
@@ -52,7 +52,7 @@ struct End {
 
 #[derive(Debug, Clone)]
 enum Outcome {
-    Granted { user: String, code: Option<String> },
+    Granted { user: String, code: Option<Code> },
     Denied,
 }
 
@@ -69,12 +69,7 @@ impl Record {
     /// A login that waits, for `ttl` from `now`.
     #[must_use]
     pub fn new(opened: NewLogin, now: Instant, ttl: Duration) -> Self {
-        Self {
-            opened,
-            expires_at: now + ttl,
-            claim: None,
-            end: None,
-        }
+        Self { opened, expires_at: now + ttl, claim: None, end: None }
     }
 
     /// The state at `now`.
@@ -110,11 +105,7 @@ impl Record {
         let lives = self.end.is_none();
         Snapshot {
             state: self.state(now),
-            expires_in: if lives {
-                self.expires_at.saturating_duration_since(now)
-            } else {
-                Duration::ZERO
-            },
+            expires_in: if lives { self.expires_at.saturating_duration_since(now) } else { Duration::ZERO },
             is_claimed: self.claim.is_some(),
             number: self.claim.as_ref().and_then(|claim| claim.number.clone()),
             user,
@@ -142,20 +133,9 @@ impl Record {
         match notice {
             Notice::Query { .. } => Answer::new(Status::Ok),
             Notice::Claim { by, number, .. } => self.claim(by, number.as_ref(), page_is_here, now),
-            Notice::Scan {
-                nickname, code, by, ..
-            } => {
+            Notice::Scan { nickname, code, by, .. } => {
                 let user = nickname.clone().unwrap_or_default();
-                self.end(
-                    Outcome::Granted {
-                        user,
-                        code: code.clone(),
-                    },
-                    by.as_ref(),
-                    from,
-                    page_is_here,
-                    now,
-                )
+                self.end(Outcome::Granted { user, code: code.clone() }, by.as_ref(), from, page_is_here, now)
             }
             Notice::Deny { by, .. } => self.end(Outcome::Denied, by.as_ref(), from, page_is_here, now),
         }
@@ -177,9 +157,7 @@ impl Record {
             return Some(Answer::new(Status::Forbidden));
         }
         if is_for_a_site && code == Some(false) {
-            return Some(Answer::bad(
-                "scan needs code, because the login names a site or a request",
-            ));
+            return Some(Answer::bad("scan needs code, because the login names a site or a request"));
         }
         None
     }
@@ -195,24 +173,13 @@ impl Record {
         };
         if !repeat {
             self.expires_at = self.expires_at.max(now + AFTER_CLAIM);
-            self.claim = Some(Claim {
-                by: by.to_owned(),
-                number: number.cloned(),
-                delivered: page_is_here,
-            });
+            self.claim = Some(Claim { by: by.to_owned(), number: number.cloned(), delivered: page_is_here });
         }
         let Some(claim) = &self.claim else {
             return Answer::new(Status::Unsure);
         };
-        let context = Context {
-            number: claim.number.clone(),
-            ..self.opened.context.clone()
-        };
-        Answer {
-            repeat,
-            context: Some(Box::new(context)),
-            ..recorded(claim.delivered)
-        }
+        let context = Context { number: claim.number.clone(), ..self.opened.context.clone() };
+        Answer { repeat, context: Some(Box::new(context)), ..recorded(claim.delivered) }
     }
 
     fn end(
@@ -230,10 +197,7 @@ impl Record {
                 _ => false,
             };
             return if same_person && outcome.state() == end.outcome.state() {
-                Answer {
-                    repeat: true,
-                    ..recorded(end.delivered)
-                }
+                Answer { repeat: true, ..recorded(end.delivered) }
             } else {
                 Answer::new(Status::Taken)
             };
@@ -257,11 +221,7 @@ impl Record {
 }
 
 fn recorded(delivered: bool) -> Answer {
-    Answer::new(if delivered {
-        Status::Delivered
-    } else {
-        Status::Stored
-    })
+    Answer::new(if delivered { Status::Delivered } else { Status::Stored })
 }
 
 #[cfg(test)]
@@ -278,48 +238,25 @@ mod tests {
 
     fn record(context: Context) -> (Record, Scene, Instant) {
         let (scene, now) = (Scene::random(), Instant::now());
-        let qr = QrCode {
-            url: String::new(),
-            content: String::new(),
-        };
-        let opened = NewLogin {
-            context,
-            qr,
-            secret: ResumeKey::new(scene).hash(),
-        };
+        let qr = QrCode { url: String::new(), content: String::new() };
+        let opened = NewLogin { context, qr, secret: ResumeKey::new(scene).hash() };
         (Record::new(opened, now, TTL), scene, now)
     }
 
     fn sender(may: Rights, id: Option<&str>) -> Sender {
-        Sender {
-            client: "callback".to_owned(),
-            may,
-            id: id.map(str::to_owned),
-        }
+        Sender { client: "callback".to_owned(), may, id: id.map(str::to_owned) }
     }
 
     fn claim(scene: Scene, by: &str) -> Notice {
-        Notice::Claim {
-            scene,
-            by: by.to_owned(),
-            number: None,
-        }
+        Notice::Claim { scene, by: by.to_owned(), number: None }
     }
 
     fn scan(scene: Scene, by: Option<&str>) -> Notice {
-        Notice::Scan {
-            scene,
-            nickname: Some("阿狸".to_owned()),
-            code: None,
-            by: by.map(str::to_owned),
-        }
+        Notice::Scan { scene, nickname: Some("阿狸".to_owned()), code: None, by: by.map(str::to_owned) }
     }
 
     fn deny(scene: Scene, by: Option<&str>) -> Notice {
-        Notice::Deny {
-            scene,
-            by: by.map(str::to_owned),
-        }
+        Notice::Deny { scene, by: by.map(str::to_owned) }
     }
 
     #[test]
@@ -331,25 +268,12 @@ mod tests {
             (first.status, first.repeat, first.state),
             (Status::Delivered, false, Some(State::Scanned))
         );
-        assert_eq!(
-            login.apply(&claim(scene, "b"), &from, true, now).status,
-            Status::Taken
-        );
-        assert_eq!(
-            login.apply(&scan(scene, Some("b")), &from, true, now).status,
-            Status::Taken
-        );
-        assert_eq!(
-            login.apply(&scan(scene, None), &from, true, now).status,
-            Status::Taken,
-            "by is missing"
-        );
+        assert_eq!(login.apply(&claim(scene, "b"), &from, true, now).status, Status::Taken);
+        assert_eq!(login.apply(&scan(scene, Some("b")), &from, true, now).status, Status::Taken);
+        assert_eq!(login.apply(&scan(scene, None), &from, true, now).status, Status::Taken, "by is missing");
 
         let granted = login.apply(&scan(scene, Some("a")), &from, true, now);
-        assert_eq!(
-            (granted.status, granted.state),
-            (Status::Delivered, Some(State::Granted))
-        );
+        assert_eq!((granted.status, granted.state), (Status::Delivered, Some(State::Granted)));
         // The page has gone since: the recorded answer stays what it was.
         for notice in [scan(scene, Some("a")), claim(scene, "a")] {
             let again = login.apply(&notice, &from, false, now);
@@ -358,10 +282,7 @@ mod tests {
                 (Status::Delivered, true, Some(State::Granted))
             );
         }
-        assert_eq!(
-            login.apply(&deny(scene, Some("a")), &from, true, now).status,
-            Status::Taken
-        );
+        assert_eq!(login.apply(&deny(scene, Some("a")), &from, true, now).status, Status::Taken);
     }
 
     #[test]
@@ -369,32 +290,13 @@ mod tests {
         let (mut login, scene, now) = record(Context::default());
         let notice = scan(scene, None);
         assert_eq!(
-            login
-                .apply(&notice, &sender(Rights::all(), Some("7")), false, now)
-                .status,
+            login.apply(&notice, &sender(Rights::all(), Some("7")), false, now).status,
             Status::Stored
         );
-        assert!(
-            login
-                .apply(&notice, &sender(Rights::all(), Some("7")), false, now)
-                .repeat
-        );
-        assert_eq!(
-            login
-                .apply(&notice, &sender(Rights::all(), Some("8")), true, now)
-                .status,
-            Status::Taken
-        );
-        assert_eq!(
-            login
-                .apply(&notice, &sender(Rights::all(), None), true, now)
-                .status,
-            Status::Taken
-        );
-        let other = Sender {
-            client: "shop".to_owned(),
-            ..sender(Rights::all(), Some("7"))
-        };
+        assert!(login.apply(&notice, &sender(Rights::all(), Some("7")), false, now).repeat);
+        assert_eq!(login.apply(&notice, &sender(Rights::all(), Some("8")), true, now).status, Status::Taken);
+        assert_eq!(login.apply(&notice, &sender(Rights::all(), None), true, now).status, Status::Taken);
+        let other = Sender { client: "shop".to_owned(), ..sender(Rights::all(), Some("7")) };
         assert_eq!(login.apply(&notice, &other, true, now).status, Status::Taken);
     }
 
@@ -405,13 +307,7 @@ mod tests {
         let instant = Duration::from_nanos(1);
         assert_eq!(login.state(now + TTL - instant), State::Waiting);
         assert_eq!(login.state(now + TTL), State::Expired);
-        assert_eq!(
-            login
-                .clone()
-                .apply(&claim(scene, "a"), &from, true, now + TTL)
-                .status,
-            Status::Expired
-        );
+        assert_eq!(login.clone().apply(&claim(scene, "a"), &from, true, now + TTL).status, Status::Expired);
 
         // A claim at the last moment still leaves the person their time.
         let late = now + TTL - instant;
@@ -420,10 +316,7 @@ mod tests {
         assert_eq!(login.snapshot(late).expires_in, AFTER_CLAIM);
         let end = late + AFTER_CLAIM;
         assert_eq!(login.state(end), State::Expired);
-        assert_eq!(
-            login.apply(&scan(scene, Some("a")), &from, true, end).status,
-            Status::Expired
-        );
+        assert_eq!(login.apply(&scan(scene, Some("a")), &from, true, end).status, Status::Expired);
         let repeat = login.apply(&claim(scene, "a"), &from, true, end);
         assert_eq!(
             (repeat.status, repeat.repeat, repeat.state),
@@ -443,78 +336,36 @@ mod tests {
 
     #[test]
     fn a_claim_is_answered_with_its_context_and_the_first_number() {
-        let context = Context {
-            site: Some("shop".to_owned()),
-            ip: "192.0.2.1".to_owned(),
-            ..Context::default()
-        };
+        let context =
+            Context { site: Some("shop".to_owned()), ip: "192.0.2.1".to_owned(), ..Context::default() };
         let (mut login, scene, now) = record(context);
         let from = sender(Rights::all(), None);
-        let with = |number: &str| Notice::Claim {
-            scene,
-            by: "a".to_owned(),
-            number: Some(number.to_owned()),
-        };
+        let with =
+            |number: &str| Notice::Claim { scene, by: "a".to_owned(), number: Some(number.to_owned()) };
         let first = login.apply(&with("42"), &from, true, now).context.unwrap();
-        assert_eq!(
-            (first.site.as_deref(), first.number.as_deref()),
-            (Some("shop"), Some("42"))
-        );
+        assert_eq!((first.site.as_deref(), first.number.as_deref()), (Some("shop"), Some("42")));
         let again = login.apply(&with("43"), &from, true, now).context.unwrap();
-        assert_eq!(
-            again.number.as_deref(),
-            Some("42"),
-            "a new number in a repeat is dropped"
-        );
+        assert_eq!(again.number.as_deref(), Some("42"), "a new number in a repeat is dropped");
     }
 
     #[test]
     fn rights_are_kept() {
         let (mut plain, scene, now) = record(Context::default());
         let no_grant = sender(Rights::of(&[Right::Scan, Right::Claim]), None);
-        assert_eq!(
-            plain.apply(&deny(scene, None), &no_grant, true, now).status,
-            Status::Forbidden
-        );
-        let with_code = Notice::Scan {
-            scene,
-            nickname: None,
-            code: Some("c".to_owned()),
-            by: None,
-        };
-        assert_eq!(
-            plain.apply(&with_code, &no_grant, true, now).status,
-            Status::Forbidden
-        );
-        assert_eq!(
-            plain.apply(&scan(scene, None), &no_grant, true, now).status,
-            Status::Delivered
-        );
+        assert_eq!(plain.apply(&deny(scene, None), &no_grant, true, now).status, Status::Forbidden);
+        let with_code = Notice::Scan { scene, nickname: None, code: Some(Code("c".to_owned())), by: None };
+        assert_eq!(plain.apply(&with_code, &no_grant, true, now).status, Status::Forbidden);
+        assert_eq!(plain.apply(&scan(scene, None), &no_grant, true, now).status, Status::Delivered);
 
         for context in [
-            Context {
-                site: Some("shop".to_owned()),
-                ..Context::default()
-            },
-            Context {
-                request: Some("handle".to_owned()),
-                ..Context::default()
-            },
+            Context { site: Some("shop".to_owned()), ..Context::default() },
+            Context { request: Some("handle".to_owned()), ..Context::default() },
         ] {
             let (mut sites, scene, now) = record(context);
             let everything_but_grant = Rights::of(&[Right::Scan, Right::Claim, Right::Deny, Right::Query]);
-            for notice in [
-                claim(scene, "a"),
-                scan(scene, None),
-                deny(scene, None),
-                Notice::Query { scene },
-            ] {
+            for notice in [claim(scene, "a"), scan(scene, None), deny(scene, None), Notice::Query { scene }] {
                 let answer = sites.apply(&notice, &sender(everything_but_grant, None), true, now);
-                assert_eq!(
-                    (answer.status, answer.state),
-                    (Status::Forbidden, None),
-                    "{notice:?}"
-                );
+                assert_eq!((answer.status, answer.state), (Status::Forbidden, None), "{notice:?}");
             }
             let all = sender(Rights::all(), None);
             assert_eq!(
@@ -522,14 +373,10 @@ mod tests {
                 Status::Bad,
                 "code is missing"
             );
-            let with_code = Notice::Scan {
-                scene,
-                nickname: None,
-                code: Some("c".to_owned()),
-                by: None,
-            };
+            let with_code =
+                Notice::Scan { scene, nickname: None, code: Some(Code("c".to_owned())), by: None };
             assert_eq!(sites.apply(&with_code, &all, true, now).status, Status::Delivered);
-            assert_eq!(sites.snapshot(now).code.as_deref(), Some("c"));
+            assert_eq!(sites.snapshot(now).code, Some(Code("c".to_owned())));
         }
     }
 

@@ -21,20 +21,14 @@ impl ResumeKey {
     /// When the operating system has no randomness to give.
     #[must_use]
     pub fn new(scene: Scene) -> Self {
-        Self {
-            scene,
-            secret: Scene::random(),
-        }
+        Self { scene, secret: Scene::random() }
     }
 
     /// Reads `<scene>.<secret>`; `None` for any other form.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         let (scene, secret) = text.split_once('.')?;
-        Some(Self {
-            scene: scene.parse().ok()?,
-            secret: secret.parse().ok()?,
-        })
+        Some(Self { scene: scene.parse().ok()?, secret: secret.parse().ok()? })
     }
 
     /// The login that the key is for.
@@ -88,21 +82,15 @@ mod tests {
         let key = ResumeKey::new(Scene::random());
         assert_eq!(ResumeKey::parse(&key.reveal()).unwrap(), key);
         assert!(key.hash().matches(&key));
-        assert!(
-            !key.hash().matches(&ResumeKey::new(key.scene())),
-            "the scene alone gives nothing"
-        );
+        assert!(!key.hash().matches(&ResumeKey::new(key.scene())), "the scene alone gives nothing");
     }
 
     #[test]
     fn other_forms_are_no_keys_and_a_key_does_not_print() {
         let scene = Scene::random();
-        for text in [
-            String::new(),
-            scene.to_string(),
-            format!("{scene}."),
-            format!("{scene}.{scene}.{scene}"),
-        ] {
+        for text in
+            [String::new(), scene.to_string(), format!("{scene}."), format!("{scene}.{scene}.{scene}")]
+        {
             assert_eq!(ResumeKey::parse(&text), None, "{text}");
         }
         let key = ResumeKey::new(scene);

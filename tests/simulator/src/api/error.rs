@@ -38,15 +38,9 @@ impl ApiError {
     const SWITCHED: [Self; 7] = [
         Self::new(-1, "system error"),
         Self::new(40014, "invalid access_token"),
-        Self::new(
-            40164,
-            "invalid ip 203.0.113.7 ipv6 ::ffff:203.0.113.7, not in whitelist",
-        ),
+        Self::new(40164, "invalid ip 203.0.113.7 ipv6 ::ffff:203.0.113.7, not in whitelist"),
         Self::new(40243, "appsecret is frozen"),
-        Self::new(
-            45011,
-            "api minute-quota reach limit, must slower, retry next minute",
-        ),
+        Self::new(45011, "api minute-quota reach limit, must slower, retry next minute"),
         Self::new(48001, "api unauthorized"),
         Self::new(89503, "this ip needs the confirmation of an administrator"),
     ];
@@ -71,18 +65,13 @@ impl ApiError {
     ];
 
     const fn new(code: i64, text: &'static str) -> Self {
-        Self {
-            code,
-            text: Cow::Borrowed(text),
-        }
+        Self { code, text: Cow::Borrowed(text) }
     }
 
     /// The error of a switch, with WeChat's words where they are known.
     pub(crate) fn switched(code: i64) -> Self {
         let mut known = Self::SWITCHED.into_iter().chain(Self::KNOWN);
-        known
-            .find(|error| error.code == code)
-            .unwrap_or(Self::new(code, "a switch asks for this error"))
+        known.find(|error| error.code == code).unwrap_or(Self::new(code, "a switch asks for this error"))
     }
 
     /// The call wants another method.

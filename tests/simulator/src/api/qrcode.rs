@@ -41,9 +41,7 @@ pub(super) fn create(simulator: &Simulator, asked: &Asked) -> Result<Value, ApiE
     };
     let life = temporary.then(|| life(&body["expire_seconds"])).transpose()?;
     let (base, now) = (simulator.public_url(), (Instant::now(), unix_now()));
-    let code = lock(&simulator.state.codes)
-        .make(&base, scene?, life, now)
-        .map_err(|_| ApiError::QUOTA)?;
+    let code = lock(&simulator.state.codes).make(&base, scene?, life, now).map_err(|_| ApiError::QUOTA)?;
     Ok(match life {
         Some(seconds) => json!({"ticket": code.ticket, "expire_seconds": seconds, "url": code.url}),
         None => json!({"ticket": code.ticket, "url": code.url}),
@@ -85,17 +83,13 @@ fn life(seconds: &Value) -> Result<u32, ApiError> {
         return Ok(DEFAULT_LIFE);
     }
     let seconds = seconds.as_u64().and_then(|it| u32::try_from(it).ok());
-    seconds
-        .filter(|it| (1..=MAX_LIFE).contains(it))
-        .ok_or(ApiError::ARGUMENT)
+    seconds.filter(|it| (1..=MAX_LIFE).contains(it)).ok_or(ApiError::ARGUMENT)
 }
 
 /// Answers `GET /cgi-bin/showqrcode`, for which nobody needs a token.
 pub(super) fn picture(simulator: &Simulator, asked: &Asked) -> Answer {
     let ticket = asked.query("ticket").unwrap_or_default();
-    let url = lock(&simulator.state.codes)
-        .by_ticket(&ticket)
-        .map(|code| code.url.clone());
+    let url = lock(&simulator.state.codes).by_ticket(&ticket).map(|code| code.url.clone());
     let Some(url) = url else {
         return web::text(StatusCode::NOT_FOUND, "no code has this ticket\n");
     };
@@ -117,15 +111,9 @@ mod tests {
     fn scenes_are_taken_as_wechat_takes_them() {
         let id = |id: Value, max| number(&json!({"scene_id": id}), max);
         assert_eq!(id(json!(7), u32::MAX), Ok(Scene::Number(7)));
-        assert_eq!(
-            id(json!(99_999_999_999_u64), u32::MAX),
-            Ok(Scene::Number(u32::MAX))
-        );
+        assert_eq!(id(json!(99_999_999_999_u64), u32::MAX), Ok(Scene::Number(u32::MAX)));
         assert_eq!(id(json!(0), u32::MAX), Err(ApiError::INVALID_ACTION_INFO));
-        assert_eq!(
-            id(json!(100_001), MAX_PERMANENT),
-            Err(ApiError::INVALID_ACTION_INFO)
-        );
+        assert_eq!(id(json!(100_001), MAX_PERMANENT), Err(ApiError::INVALID_ACTION_INFO));
         assert_eq!(number(&Value::Null, u32::MAX), Ok(NO_SCENE));
 
         let string = |string: String| text(&json!({"scene_str": string}));

@@ -15,15 +15,9 @@ const GRANT: &str = "client_credential";
 pub(super) fn stable(simulator: &Simulator, asked: &Asked) -> Result<Value, ApiError> {
     let body = body(asked)?;
     let field = |name: &str| body[name].as_str();
-    check(
-        simulator,
-        [field("grant_type"), field("appid"), field("secret")],
-        ApiError::INVALID_SECRET,
-    )?;
+    check(simulator, [field("grant_type"), field("appid"), field("secret")], ApiError::INVALID_SECRET)?;
     let force = body["force_refresh"].as_bool().unwrap_or_default();
-    Ok(answer(
-        lock(&simulator.state.tokens).stable(force, Instant::now()),
-    ))
+    Ok(answer(lock(&simulator.state.tokens).stable(force, Instant::now())))
 }
 
 /// Answers `GET /cgi-bin/token`.

@@ -38,10 +38,7 @@ async fn a_code_from_the_token_to_the_picture() {
 #[tokio::test]
 async fn permanent_codes_and_defaults() {
     let served = serve(Settings::default()).await;
-    let path = format!(
-        "/cgi-bin/qrcode/create?access_token={}",
-        served.stable_token().await
-    );
+    let path = format!("/cgi-bin/qrcode/create?access_token={}", served.stable_token().await);
     let permanent = json!({"action_name": "QR_LIMIT_SCENE", "action_info": {"scene": {"scene_id": 5}}});
     let permanent = served.post(&path, &permanent).await;
     assert!(permanent["expire_seconds"].is_null() && permanent["ticket"].is_string());
@@ -84,18 +81,9 @@ async fn wrong_calls_have_wechats_codes() {
     assert_eq!(get("/cgi-bin/stable_token".to_owned()).await, 43002);
     assert_eq!(get("/cgi-bin/nothing".to_owned()).await, 40066);
     assert_eq!(get("/cgi-bin/user/info?openid=o1".to_owned()).await, 41001);
-    assert_eq!(
-        get("/cgi-bin/user/info?openid=o1&access_token=x".to_owned()).await,
-        40001
-    );
-    assert_eq!(
-        get(format!("/cgi-bin/user/info?access_token={token}")).await,
-        41009
-    );
-    assert_eq!(
-        get(format!("/cgi-bin/user/info?access_token={token}&openid=o1")).await,
-        40003
-    );
+    assert_eq!(get("/cgi-bin/user/info?openid=o1&access_token=x".to_owned()).await, 40001);
+    assert_eq!(get(format!("/cgi-bin/user/info?access_token={token}")).await, 41009);
+    assert_eq!(get(format!("/cgi-bin/user/info?access_token={token}&openid=o1")).await, 40003);
 
     let path = format!("/cgi-bin/qrcode/create?access_token={token}");
     let create = |body: Value| errcode(&served, &path, Some(body));
@@ -111,24 +99,14 @@ async fn wrong_calls_have_wechats_codes() {
 #[tokio::test]
 async fn user_info_has_todays_fields() {
     let told = async |nicknames| {
-        let served = serve(Settings {
-            nicknames,
-            ..Settings::default()
-        })
-        .await;
+        let served = serve(Settings { nicknames, ..Settings::default() }).await;
         receive(&served.simulator, |_, _| crate::support::ok(""));
         let stranger = served.simulator.invent_person("小明 <b>", false).openid;
         let token = served.stable_token().await;
         let path = format!("/cgi-bin/user/info?access_token={token}&openid={stranger}&lang=zh_CN");
-        assert_eq!(
-            served.get(&path).await,
-            json!({"subscribe": 0, "openid": stranger})
-        );
+        assert_eq!(served.get(&path).await, json!({"subscribe": 0, "openid": stranger}));
         let code = served.code("abc", 60).await;
-        let scanned = served
-            .simulator
-            .scan(&stranger, code["url"].as_str().unwrap())
-            .await;
+        let scanned = served.simulator.scan(&stranger, code["url"].as_str().unwrap()).await;
         scanned.unwrap();
         served.get(&path).await
     };

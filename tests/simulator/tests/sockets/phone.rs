@@ -20,9 +20,7 @@ async fn a_login_by_curl() {
     let delivery = served.post("/phone/scan", &scan).await;
     assert_eq!(delivery["reply"], "登录成功");
     assert_eq!(delivery["attempts"][0]["status"], 200);
-    let said = served
-        .post("/phone/say", &json!({"openid": openid, "text": "1"}))
-        .await;
+    let said = served.post("/phone/say", &json!({"openid": openid, "text": "1"})).await;
     assert_eq!(said["attempts"].as_array().unwrap().len(), 1);
 
     let chat = served.get(&format!("/phone/chat?openid={openid}")).await;
@@ -39,14 +37,8 @@ async fn wrong_requests_are_named() {
     let served = serve(plaintext()).await;
     let told = async |path: &str, body| served.post(path, &body).await["error"].clone();
     let openid = served.simulator.invent_person("", false).openid;
-    assert_eq!(
-        told("/phone/scan", json!({"openid": openid, "text": "x"})).await,
-        "unknown_code"
-    );
-    assert_eq!(
-        told("/phone/say", json!({"openid": openid, "text": "x"})).await,
-        "not_following"
-    );
+    assert_eq!(told("/phone/scan", json!({"openid": openid, "text": "x"})).await, "unknown_code");
+    assert_eq!(told("/phone/say", json!({"openid": openid, "text": "x"})).await, "not_following");
     assert_eq!(told("/phone/follow", json!({"openid": "nobody"})).await, "nobody");
     assert_eq!(told("/phone/scan", json!({"openid": openid})).await, "bad");
     assert_eq!(told("/phone/dance", json!({})).await, "bad");
@@ -59,14 +51,8 @@ async fn the_text_of_a_code_leads_to_the_page_and_the_page_runs_nothing_foreign(
     let code = served.code("abc", 60).await;
     let page = served.http.get(code["url"].as_str().unwrap());
     let page = page.send().await.unwrap();
-    let policy = page.headers()["content-security-policy"]
-        .to_str()
-        .unwrap()
-        .to_owned();
-    assert!(
-        policy.starts_with("default-src 'none'") && !policy.contains("unsafe"),
-        "{policy}"
-    );
+    let policy = page.headers()["content-security-policy"].to_str().unwrap().to_owned();
+    assert!(policy.starts_with("default-src 'none'") && !policy.contains("unsafe"), "{policy}");
     let html = page.text().await.unwrap();
     for line in html.lines() {
         assert!(
@@ -76,11 +62,7 @@ async fn the_text_of_a_code_leads_to_the_page_and_the_page_runs_nothing_foreign(
     }
     for file in ["phone.css", "phone.js", "words.js"] {
         assert!(html.contains(&format!("/page/{file}")));
-        let answer = served
-            .http
-            .get(format!("{}/page/{file}", served.url))
-            .send()
-            .await;
+        let answer = served.http.get(format!("{}/page/{file}", served.url)).send().await;
         assert_eq!(answer.unwrap().status(), 200);
     }
 }

@@ -11,9 +11,7 @@ use simulator::{OUT_OF_ORDER, Person, PushFaults, ScanError, Settings, Simulator
 async fn a_stranger_subscribes_and_a_follower_scans() {
     let served = serve(plaintext()).await;
     let phone = &served.simulator;
-    let got = receive(phone, |_, push| {
-        ok(reply(push, &format!("key {}", push.field("EventKey"))))
-    });
+    let got = receive(phone, |_, push| ok(reply(push, &format!("key {}", push.field("EventKey")))));
     let openid = phone.invent_person("", false).openid;
     let code = served.code("abc", 60).await;
     let text = code["url"].as_str().unwrap();
@@ -25,10 +23,7 @@ async fn a_stranger_subscribes_and_a_follower_scans() {
     assert_eq!(second.reply.as_deref(), Some("key abc"));
     phone.say(&openid, "你好 ]]> <b>").await.unwrap();
     phone.unfollow(&openid).await.unwrap();
-    assert_eq!(
-        phone.say(&openid, "hi").await.unwrap_err(),
-        ScanError::NotFollowing
-    );
+    assert_eq!(phone.say(&openid, "hi").await.unwrap_err(), ScanError::NotFollowing);
     phone.follow(&openid).await.unwrap();
 
     let got = got.lock().unwrap().clone();
@@ -57,10 +52,7 @@ async fn a_stranger_subscribes_and_a_follower_scans() {
 
 #[tokio::test]
 async fn a_safe_mode_reply_must_be_encrypted() {
-    let settings = Settings {
-        answer_within: ANSWER_WITHIN,
-        ..Settings::default()
-    };
+    let settings = Settings { answer_within: ANSWER_WITHIN, ..Settings::default() };
     let served = serve(settings).await;
     let phone = served.simulator.clone();
     let account = phone.settings().clone();
@@ -81,15 +73,7 @@ async fn a_safe_mode_reply_must_be_encrypted() {
             return ok(xml);
         }
         let sealed = cipher.seal(&xml, "");
-        let of = |name| {
-            sealed
-                .query
-                .iter()
-                .find(|(key, _)| *key == name)
-                .unwrap()
-                .1
-                .clone()
-        };
+        let of = |name| sealed.query.iter().find(|(key, _)| *key == name).unwrap().1.clone();
         let extra = format!(
             "<MsgSignature>{}</MsgSignature><TimeStamp>{}</TimeStamp><Nonce>{}</Nonce></xml>",
             of("msg_signature"),
@@ -163,19 +147,11 @@ async fn answers_can_be_lost_and_pushes_doubled() {
     let served = serve(plaintext()).await;
     let phone = &served.simulator;
     let got = receive(phone, |_, push| ok(reply(push, "hi")));
-    phone.switches().set_push(PushFaults {
-        duplicate: 3,
-        lose_answers: 1,
-        ..PushFaults::default()
-    });
+    phone.switches().set_push(PushFaults { duplicate: 3, lose_answers: 1, ..PushFaults::default() });
     let openid = phone.invent_person("", true).openid;
     let delivery = phone.say(&openid, "hello").await.unwrap();
     assert_eq!((delivery.attempts.len(), delivery.copies.len()), (2, 4));
-    assert_eq!(
-        delivery.attempts[0].reply.as_deref(),
-        Some("hi"),
-        "said, but lost"
-    );
+    assert_eq!(delivery.attempts[0].reply.as_deref(), Some("hi"), "said, but lost");
     assert!(delivery.attempts[0].error.is_some() && delivery.is_ok());
     assert_eq!(got.lock().unwrap().len(), 6);
     assert_eq!(phone.chat(&openid).len(), 2, "one reply is shown");
@@ -189,9 +165,7 @@ async fn the_url_is_verified_by_its_echo() {
     phone.verify_url().await.unwrap();
     receive(phone, |_, asked| ok(format!("{}\n", asked.query("echostr"))));
     assert!(phone.verify_url().await.is_err(), "not one character more");
-    receive(phone, |_, asked| {
-        Does::Answers(StatusCode::FORBIDDEN, asked.query("echostr"))
-    });
+    receive(phone, |_, asked| Does::Answers(StatusCode::FORBIDDEN, asked.query("echostr")));
     assert!(phone.verify_url().await.is_err());
 }
 
@@ -211,11 +185,7 @@ async fn what_cannot_be_scanned_is_not_pushed() {
     assert_eq!(scan(&openid, &text).await, ScanError::ExpiredCode);
     assert!(got.lock().unwrap().is_empty());
     assert_eq!(
-        phone.add_person(Person {
-            openid: openid.clone(),
-            nickname: "Anna".to_owned(),
-            follower: false
-        }),
+        phone.add_person(Person { openid: openid.clone(), nickname: "Anna".to_owned(), follower: false }),
         phone.person(&openid).unwrap()
     );
 }

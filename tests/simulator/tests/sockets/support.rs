@@ -25,11 +25,7 @@ pub(crate) struct Served {
 }
 
 pub(crate) fn plaintext() -> Settings {
-    Settings {
-        mode: Mode::Plaintext,
-        answer_within: ANSWER_WITHIN,
-        ..Settings::default()
-    }
+    Settings { mode: Mode::Plaintext, answer_within: ANSWER_WITHIN, ..Settings::default() }
 }
 
 pub(crate) async fn serve(settings: Settings) -> Served {
@@ -37,18 +33,9 @@ pub(crate) async fn serve(settings: Settings) -> Served {
     let url = format!("http://{}", listener.local_addr().unwrap());
     let simulator = Simulator::new(settings).unwrap();
     let stop = CancellationToken::new();
-    tokio::spawn(
-        simulator
-            .clone()
-            .serve(listener, stop.clone(), TaskTracker::new()),
-    );
+    tokio::spawn(simulator.clone().serve(listener, stop.clone(), TaskTracker::new()));
     let http = reqwest::Client::builder().no_proxy().build().unwrap();
-    Served {
-        simulator,
-        url,
-        http,
-        _stop: stop.drop_guard(),
-    }
+    Served { simulator, url, http, _stop: stop.drop_guard() }
 }
 
 impl Served {
@@ -75,10 +62,7 @@ impl Served {
 
     /// Makes a code of the string scene that lives for `seconds`.
     pub(crate) async fn code(&self, scene: &str, seconds: u32) -> Value {
-        let path = format!(
-            "/cgi-bin/qrcode/create?access_token={}",
-            self.stable_token().await
-        );
+        let path = format!("/cgi-bin/qrcode/create?access_token={}", self.stable_token().await);
         let body = json!({
             "expire_seconds": seconds,
             "action_name": "QR_STR_SCENE",
@@ -127,21 +111,15 @@ pub(crate) fn receive(
     let (shared, does) = (Arc::clone(&got), Arc::new(does));
     let stop = CancellationToken::new();
     let serving = stop.clone();
-    tokio::spawn(listen::accept(
-        listener,
-        64,
-        stop,
-        TaskTracker::new(),
-        move |accepted| {
-            let (got, does, stop) = (Arc::clone(&shared), Arc::clone(&does), serving.clone());
-            async move {
-                web::serve(accepted.stream, &stop, |request| {
-                    answer(Arc::clone(&got), Arc::clone(&does), request)
-                })
-                .await;
-            }
-        },
-    ));
+    tokio::spawn(listen::accept(listener, 64, stop, TaskTracker::new(), move |accepted| {
+        let (got, does, stop) = (Arc::clone(&shared), Arc::clone(&does), serving.clone());
+        async move {
+            web::serve(accepted.stream, &stop, |request| {
+                answer(Arc::clone(&got), Arc::clone(&does), request)
+            })
+            .await;
+        }
+    }));
     got
 }
 
@@ -152,10 +130,7 @@ async fn answer(
 ) -> Answer {
     let query = request.uri().query().unwrap_or_default().to_owned();
     let body = web::read_body(request.into_body(), 65_536, Duration::from_secs(5)).await;
-    let it = Got {
-        query,
-        body: String::from_utf8(body.unwrap()).unwrap(),
-    };
+    let it = Got { query, body: String::from_utf8(body.unwrap()).unwrap() };
     let number = {
         let mut got = got.lock().unwrap();
         got.push(it.clone());

@@ -1,0 +1,76 @@
+//! A stream that may only be read at a pace. Messages have a pace of their own, but the bytes between them
+//! (empty fragments without end) are read inside the WebSocket library, where no message ever comes out.
+
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::time::Instant;
+
+use crate::pace::Pace;
+
+/// Reads are paid for in portions of this size, begun ones in full, so that a byte at a time costs more.
+const PORTION: usize = 64;
+
+/// Portions that may come at once, and then one each so often: 64 KiB, and 6.4 KB a second. A page sends
+/// its handshake, a pong each 25 s, and a refresh now and then.
+const PORTIONS: (u32, Duration) = (1024, Duration::from_millis(10));
+
+/// The stream under a page's WebSocket.
+#[derive(Debug)]
+pub(crate) struct Throttled<S> {
+    stream: S,
+    pace: Pace,
+}
+
+impl<S> Throttled<S> {
+    pub(crate) fn new(stream: S) -> Self {
+        Self { stream, pace: Pace::new(PORTIONS.0, PORTIONS.1, Instant::now()) }
+    }
+
+    /// The stream without its pace, for what is read only to be dropped.
+    pub(super) fn unpaced(&mut self) -> &mut S {
+        &mut self.stream
+    }
+}
+
+/// The peer was faster than it may be.
+#[derive(Debug, Clone, Copy, thiserror::Error)]
+#[error("too many bytes")]
+pub(super) struct TooFast;
+
+/// Whether a read failed because of the pace.
+pub(super) fn is_too_fast(error: &io::Error) -> bool {
+    error.get_ref().is_some_and(|inner| inner.is::<TooFast>())
+}
+
+impl<S: AsyncRead + Unpin> AsyncRead for Throttled<S> {
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        let before = buf.filled().len();
+        ready!(Pin::new(&mut this.stream).poll_read(cx, buf))?;
+        let now = Instant::now();
+        for _ in 0..(buf.filled().len() - before).div_ceil(PORTION) {
+            if this.pace.take(now).is_err() {
+                return Poll::Ready(Err(io::Error::other(TooFast)));
+            }
+        }
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl<S: AsyncWrite + Unpin> AsyncWrite for Throttled<S> {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.get_mut().stream).poll_write(cx, buf)
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.get_mut().stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.get_mut().stream).poll_shutdown(cx)
+    }
+}
