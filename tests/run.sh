@@ -43,7 +43,7 @@ section 'lints'
 cargo clippy --locked --workspace --all-targets -- -D warnings
 
 section 'documentation'
-RUSTDOCFLAGS='-D warnings' cargo doc --locked --workspace --no-deps --quiet
+RUSTDOCFLAGS='-D warnings' cargo doc --locked --workspace --no-deps --document-private-items --quiet
 
 section 'tests'
 log=$(mktemp)

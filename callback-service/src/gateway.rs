@@ -15,7 +15,7 @@ const AGAIN: Duration = Duration::from_millis(100);
 /// # Errors
 /// [`NoAnswer::NotSent`] when no attempt can have recorded anything, [`NoAnswer::Unknown`] when one may
 /// have. Dropping the future stops asking.
-pub async fn ask(
+pub(crate) async fn ask(
     client: &Client,
     notice: &Notice,
     deadline: Instant,

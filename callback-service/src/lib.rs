@@ -6,14 +6,14 @@
 //! plaintext mode's own rule.
 
 pub mod config;
-pub mod gateway;
-pub mod login;
-pub mod metrics;
-pub mod one_body;
+mod gateway;
+mod login;
+mod metrics;
+mod one_body;
 pub mod push;
-pub mod routes;
-pub mod store;
-pub mod texts;
+mod routes;
+mod store;
+mod texts;
 
 use std::net::SocketAddr;
 use std::sync::Arc;

@@ -26,7 +26,7 @@ use crate::texts::Outcome;
 const MAX_RUNNING: usize = 10_000;
 
 /// Everything that a scan needs on its way.
-pub struct Logins {
+pub(crate) struct Logins {
     gateway: Client,
     wechat: wechat::Client,
     store: Arc<dyn Store>,
@@ -41,7 +41,7 @@ type Key = (Scene, String);
 impl Logins {
     /// The tasks run on `tasks`; WeChat is asked for a nickname for `nickname_within`, zero for not at all.
     #[must_use]
-    pub fn new(
+    pub(crate) fn new(
         gateway: Client,
         wechat: wechat::Client,
         store: Arc<dyn Store>,
@@ -63,7 +63,7 @@ impl Logins {
     /// time after the push has `arrived`.
     ///
     /// Dropping the future does not stop the task.
-    pub async fn log_in(self: &Arc<Self>, scan: Scan, arrived: Instant) -> Outcome {
+    pub(crate) async fn log_in(self: &Arc<Self>, scan: Scan, arrived: Instant) -> Outcome {
         let Some(mut outcome) = self.join(scan, arrived) else {
             // An earlier push of the same scan may have recorded an end.
             return Outcome::Look;
@@ -76,7 +76,7 @@ impl Logins {
     }
 
     /// Forgets a person who has unfollowed.
-    pub async fn forget(&self, openid: &str, at: i64) {
+    pub(crate) async fn forget(&self, openid: &str, at: i64) {
         if let Err(error) = self.in_time(self.store.forget(openid, at)).await {
             tracing::error!("a person who has unfollowed is not forgotten: {error}");
         }

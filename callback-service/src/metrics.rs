@@ -5,11 +5,11 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::registry::Registry;
 
 /// A label whose value comes from our own code, never from outside.
-pub type Label = [(&'static str, &'static str); 1];
+pub(crate) type Label = [(&'static str, &'static str); 1];
 
 /// The service's counters.
 #[derive(Debug, Default)]
-pub struct Metrics {
+pub(crate) struct Metrics {
     /// Scans, by what the phone was told.
     pub scans: Family<Label, Counter>,
     /// Pushes that were refused, by the check that failed.
@@ -19,7 +19,7 @@ pub struct Metrics {
 impl Metrics {
     /// Registers everything under names that begin with `callback_`.
     #[must_use]
-    pub fn registry(&self) -> Registry {
+    pub(crate) fn registry(&self) -> Registry {
         let mut registry = Registry::with_prefix("callback");
         registry.register("scans", "Scans by what the phone was told", self.scans.clone());
         registry.register("refused", "Refused pushes by the check that failed", self.refused.clone());

@@ -16,7 +16,7 @@ const MAX_SIGNATURES: usize = 100_000;
 
 /// The signatures seen, each with the hash of its body.
 #[derive(Debug)]
-pub struct OneBody {
+pub(crate) struct OneBody {
     seen: Mutex<HashMap<String, Seen>>,
     kept: Duration,
 }
@@ -30,13 +30,13 @@ struct Seen {
 impl OneBody {
     /// `max_age` is how far a push's timestamp may be from now; a signature lives for twice that.
     #[must_use]
-    pub fn new(max_age: Duration) -> Self {
+    pub(crate) fn new(max_age: Duration) -> Self {
         Self { seen: Mutex::default(), kept: max_age * 2 }
     }
 
     /// Whether `signature` may come with `body`: it is new, or it came with the same body before. When no
     /// more can be remembered, new ones are not taken.
-    pub fn admits(&self, signature: &str, body: &[u8]) -> bool {
+    pub(crate) fn admits(&self, signature: &str, body: &[u8]) -> bool {
         let mut hash = [0; 32];
         hash.copy_from_slice(digest::digest(&digest::SHA256, body).as_ref());
         let now = Instant::now();

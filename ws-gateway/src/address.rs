@@ -9,7 +9,7 @@ use ipnet::IpNet;
 ///
 /// `forwarded` are the header's values in the order in which they came.
 #[must_use]
-pub fn client_address<'a>(
+pub(crate) fn client_address<'a>(
     peer: SocketAddr,
     forwarded: impl DoubleEndedIterator<Item = &'a str>,
     trusted: &[IpNet],

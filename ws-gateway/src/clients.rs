@@ -54,6 +54,11 @@ pub struct Client {
 
 /// Finds the client that `name` and `proof` prove, or nothing.
 #[must_use]
-pub fn prove<'a>(clients: &'a [Client], name: &str, challenge: &str, proof: &str) -> Option<&'a Client> {
+pub(crate) fn prove<'a>(
+    clients: &'a [Client],
+    name: &str,
+    challenge: &str,
+    proof: &str,
+) -> Option<&'a Client> {
     clients.iter().find(|client| client.name == name && client.key.verifies(challenge, proof))
 }

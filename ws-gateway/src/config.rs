@@ -57,8 +57,7 @@ pub struct Config {
     #[arg(long, env, default_value = "8s", value_parser = settings::duration)]
     pub gateway_drain_time: Duration,
 
-    /// Pages connected at once. A process may usually open 20,000 files or more; the rest is for the
-    /// internal port, the admin port and WeChat's API.
+    /// Pages connected at once, as far as the limit on open files allows.
     #[arg(long, env, default_value_t = 15_000)]
     pub gateway_max_pages: usize,
 

@@ -9,11 +9,11 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 /// Often enough for the 60 s after which proxies cut what is idle.
-pub const EVERY: Duration = Duration::from_secs(25);
+pub(crate) const EVERY: Duration = Duration::from_secs(25);
 
 /// What to do now that a beat is due.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Beat {
+pub(crate) enum Beat {
     /// Send the message.
     Message,
     /// Send a ping.
@@ -24,7 +24,7 @@ pub enum Beat {
 
 /// A connection's heartbeat.
 #[derive(Debug)]
-pub struct Heartbeat {
+pub(crate) struct Heartbeat {
     due: Instant,
     waiting: Waiting,
 }
@@ -39,18 +39,18 @@ enum Waiting {
 impl Heartbeat {
     /// A heartbeat that begins at `now`; `ours` for pages that know the message.
     #[must_use]
-    pub fn new(ours: bool, now: Instant) -> Self {
+    pub(crate) fn new(ours: bool, now: Instant) -> Self {
         Self { due: now + EVERY, waiting: if ours { Waiting::ToSend } else { Waiting::ToPing } }
     }
 
     /// When the next beat is due.
     #[must_use]
-    pub fn due(&self) -> Instant {
+    pub(crate) fn due(&self) -> Instant {
         self.due
     }
 
     /// A beat is due.
-    pub fn beat(&mut self, now: Instant) -> Beat {
+    pub(crate) fn beat(&mut self, now: Instant) -> Beat {
         self.due = now + EVERY;
         match self.waiting {
             Waiting::ToSend => Beat::Message,
@@ -63,7 +63,7 @@ impl Heartbeat {
     }
 
     /// Something came from the other end, so it lives.
-    pub fn heard(&mut self) {
+    pub(crate) fn heard(&mut self) {
         if self.waiting == Waiting::ForPong {
             self.waiting = Waiting::ToPing;
         }

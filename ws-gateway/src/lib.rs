@@ -6,23 +6,23 @@
 //! through [`pages`]. The rest decides small things without I/O: [`origin`], [`address`], [`heartbeat`],
 //! [`pace`], [`language`].
 
-pub mod address;
-pub mod browser;
-pub mod clients;
+mod address;
+mod browser;
+mod clients;
 pub mod config;
-pub mod heartbeat;
-pub mod language;
-pub mod logins;
-pub mod message;
-pub mod metrics;
-pub mod notices;
-pub mod opening;
-pub mod origin;
-pub mod pace;
-pub mod page;
-pub mod pages;
-pub mod qr;
-pub mod routes;
+mod heartbeat;
+mod language;
+mod logins;
+mod message;
+mod metrics;
+mod notices;
+mod opening;
+mod origin;
+mod pace;
+mod page;
+mod pages;
+mod qr;
+mod routes;
 #[cfg(test)]
 mod test_gateway;
 
@@ -33,9 +33,9 @@ use std::sync::atomic::AtomicBool;
 use anyhow::Context as _;
 use bytes::Bytes;
 use prometheus_client::metrics::gauge::Gauge;
-use service::admin;
 use service::listen::{self, Accepted};
 use service::stop::Drain;
+use service::{admin, descriptors};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -185,8 +185,25 @@ impl Server {
     }
 }
 
+/// Open files that pages must leave to the internal port, the admin port and WeChat's API.
+const FILES_BESIDE_PAGES: usize = 256;
+
+/// Each page is an open file, and a flood of pages must not take the internal port down with it.
+fn places_for_pages(config: &Config) -> usize {
+    let reserved = FILES_BESIDE_PAGES + config.gateway_max_clients;
+    let possible = descriptors::raise().saturating_sub(reserved).max(1);
+    if possible < config.gateway_max_pages {
+        tracing::warn!(
+            possible,
+            "GATEWAY_MAX_PAGES is {}, more than the limit on open files allows; raise that limit (ulimit -n)",
+            config.gateway_max_pages
+        );
+    }
+    possible.min(config.gateway_max_pages)
+}
+
 async fn accept_browsers(gateway: &Arc<Gateway>, listener: TcpListener) -> anyhow::Result<()> {
-    let (limit, drain) = (gateway.config.gateway_max_pages, &gateway.drain);
+    let (limit, drain) = (places_for_pages(&gateway.config), &gateway.drain);
     listen::accept(listener, limit, drain.closed().clone(), drain.tasks().clone(), |accepted| {
         routes::serve(Arc::clone(gateway), accepted)
     })

@@ -10,7 +10,7 @@ use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 /// Gateway → page, as JSON in a text message. It has no `Debug`, because a resume key must not print.
 #[derive(Clone, PartialEq, Eq, Serialize)]
 #[serde(tag = "message_type", rename_all = "snake_case")]
-pub enum ToPage {
+pub(crate) enum ToPage {
     /// A QR code to show.
     QrcodeUrl {
         /// WeChat's own picture: all that the PHP original's page knows.
@@ -60,27 +60,27 @@ pub enum ToPage {
 
 /// Whole seconds, rounded up, so that a code that lives is never said to have 0 s left.
 #[must_use]
-pub fn seconds(time: Duration) -> u64 {
+pub(crate) fn seconds(time: Duration) -> u64 {
     time.as_millis().div_ceil(1000).try_into().unwrap_or(u64::MAX)
 }
 
 /// Milliseconds.
 #[must_use]
-pub fn milliseconds(time: Duration) -> u64 {
+pub(crate) fn milliseconds(time: Duration) -> u64 {
     time.as_millis().try_into().unwrap_or(u64::MAX)
 }
 
 /// Page → gateway. Anything else is ignored, within the limits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(tag = "message_type", rename_all = "snake_case")]
-pub enum FromPage {
+pub(crate) enum FromPage {
     /// Take a new code.
     Refresh,
 }
 
 /// Every way in which the gateway closes a page's connection, and what the page does then.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Close {
+pub(crate) enum Close {
     /// 1001: this gateway goes away; resume, here or elsewhere.
     GoingAway,
     /// 1002: the page broke the WebSocket protocol; stop.
@@ -106,7 +106,7 @@ pub enum Close {
 impl Close {
     /// The frame that says so.
     #[must_use]
-    pub fn frame(self) -> CloseFrame {
+    pub(crate) fn frame(self) -> CloseFrame {
         let (code, reason) = match self {
             Self::GoingAway => (1001, "going away, resume"),
             Self::Protocol => (1002, "protocol error"),

@@ -6,11 +6,11 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
 
 /// A notice's type and status. Label values come from our own code, never from outside.
-pub type Labels = [(&'static str, &'static str); 2];
+pub(crate) type Labels = [(&'static str, &'static str); 2];
 
 /// The gateway's counters and gauges.
 #[derive(Debug, Default)]
-pub struct Metrics {
+pub(crate) struct Metrics {
     /// Pages connected now.
     pub pages: Gauge,
     /// Logins that were shown a QR code.
@@ -30,7 +30,7 @@ pub struct Metrics {
 impl Metrics {
     /// Registers everything under names that begin with `gateway_`.
     #[must_use]
-    pub fn registry(&self) -> Registry {
+    pub(crate) fn registry(&self) -> Registry {
         let mut registry = Registry::with_prefix("gateway");
         registry.register("pages", "Pages connected now", self.pages.clone());
         registry.register("logins", "Logins that were shown a QR code", self.logins.clone());

@@ -19,7 +19,7 @@ use crate::clients::{self, Client};
 use crate::logins::Sender;
 
 /// Seconds between a client's signs of life; one that is silent for two of them is closed.
-pub const HEARTBEAT: u32 = 30;
+pub(crate) const HEARTBEAT: u32 = 30;
 
 /// A client must have proved its key within this.
 const AUTH_WITHIN: Duration = Duration::from_secs(5);

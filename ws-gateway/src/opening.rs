@@ -16,7 +16,7 @@ use crate::logins::ResumeKey;
 use crate::origin;
 
 /// The subprotocol of pages that know heartbeats and resume.
-pub const SUBPROTOCOL: &str = "saoma.v1";
+pub(crate) const SUBPROTOCOL: &str = "saoma.v1";
 
 /// Characters of each thing that a page may name; a nonce and a challenge of the usual makers have 43.
 const MAX_FIELD: usize = 256;
@@ -26,7 +26,7 @@ const MAX_USER_AGENT: usize = 256;
 
 /// What a page said.
 #[derive(Debug, Clone)]
-pub struct Opening {
+pub(crate) struct Opening {
     /// Who asks for a login.
     pub context: Context,
     /// What the page comes back with. `Some(None)` is a key of no proper form, which opens nothing.
@@ -42,7 +42,7 @@ pub struct Opening {
 
 /// Why the handshake is refused, as an HTTP status and words for the developer of the page.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Refusal {
+pub(crate) struct Refusal {
     /// 400, 403 or 426.
     pub status: StatusCode,
     /// What to do about it.
@@ -55,7 +55,7 @@ fn refuse<T>(status: StatusCode, message: &'static str) -> Result<T, Refusal> {
 
 /// Whether a request asks for a WebSocket at all.
 #[must_use]
-pub fn wants_websocket(headers: &HeaderMap) -> bool {
+pub(crate) fn wants_websocket(headers: &HeaderMap) -> bool {
     tokens(headers, &UPGRADE).any(|token| token.eq_ignore_ascii_case("websocket"))
 }
 
@@ -63,7 +63,7 @@ pub fn wants_websocket(headers: &HeaderMap) -> bool {
 ///
 /// # Errors
 /// 426 for another version of the protocol, 400 for anything else that is wrong.
-pub fn handshake_key<B>(request: &Request<B>) -> Result<&[u8], Refusal> {
+pub(crate) fn handshake_key<B>(request: &Request<B>) -> Result<&[u8], Refusal> {
     let headers = request.headers();
     if request.version() != Version::HTTP_11 {
         return refuse(StatusCode::BAD_REQUEST, "a WebSocket needs HTTP/1.1");
@@ -89,7 +89,7 @@ impl Opening {
     ///
     /// # Errors
     /// 403 for a foreign Origin, 400 for two of them.
-    pub fn read<B>(request: &Request<B>, peer: SocketAddr, config: &Config) -> Result<Self, Refusal> {
+    pub(crate) fn read<B>(request: &Request<B>, peer: SocketAddr, config: &Config) -> Result<Self, Refusal> {
         let headers = request.headers();
         let text =
             |name: HeaderName| headers.get(name).map(|value| String::from_utf8_lossy(value.as_bytes()));

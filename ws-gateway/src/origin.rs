@@ -59,7 +59,11 @@ impl FromStr for AllowedOrigins {
 
 /// Whether a page of `origin` may connect to `host`, as its Host header names it.
 #[must_use]
-pub fn may_connect(allowed: Option<&AllowedOrigins>, origin: Option<&str>, host: Option<&str>) -> bool {
+pub(crate) fn may_connect(
+    allowed: Option<&AllowedOrigins>,
+    origin: Option<&str>,
+    host: Option<&str>,
+) -> bool {
     let Some(origin) = origin else { return true };
     if allowed == Some(&AllowedOrigins::Any) {
         return true;

@@ -6,7 +6,7 @@ use tokio::time::Instant;
 
 /// So much at once, and then one more each `refill`.
 #[derive(Debug)]
-pub struct Pace {
+pub(crate) struct Pace {
     tokens: u32,
     most: u32,
     refill: Duration,
@@ -16,7 +16,7 @@ pub struct Pace {
 impl Pace {
     /// A full bucket of `most`.
     #[must_use]
-    pub fn new(most: u32, refill: Duration, now: Instant) -> Self {
+    pub(crate) fn new(most: u32, refill: Duration, now: Instant) -> Self {
         Self { tokens: most, most, refill, counted_at: now }
     }
 
@@ -24,7 +24,7 @@ impl Pace {
     ///
     /// # Errors
     /// The time to wait.
-    pub fn take(&mut self, now: Instant) -> Result<(), Duration> {
+    pub(crate) fn take(&mut self, now: Instant) -> Result<(), Duration> {
         while self.tokens < self.most && now >= self.counted_at + self.refill {
             self.tokens += 1;
             self.counted_at += self.refill;

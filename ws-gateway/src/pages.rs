@@ -12,7 +12,7 @@ use tokio::sync::Notify;
 
 /// The connected pages.
 #[derive(Debug, Default)]
-pub struct Pages {
+pub(crate) struct Pages {
     seats: Mutex<HashMap<Scene, Arc<Bell>>>,
 }
 
@@ -24,7 +24,7 @@ struct Bell {
 
 impl Pages {
     /// Takes the seat of `scene`. A page that had it before is told that it was taken over.
-    pub fn join(self: &Arc<Self>, scene: Scene) -> Seat {
+    pub(crate) fn join(self: &Arc<Self>, scene: Scene) -> Seat {
         let bell = Arc::new(Bell::default());
         if let Some(before) = self.lock().insert(scene, Arc::clone(&bell)) {
             before.taken_over.store(true, Ordering::Release);
@@ -34,12 +34,12 @@ impl Pages {
     }
 
     /// Whether a page shows `scene` now.
-    pub fn is_here(&self, scene: Scene) -> bool {
+    pub(crate) fn is_here(&self, scene: Scene) -> bool {
         self.lock().contains_key(&scene)
     }
 
     /// Tells the page that shows `scene` to read its record again.
-    pub fn wake(&self, scene: Scene) {
+    pub(crate) fn wake(&self, scene: Scene) {
         if let Some(bell) = self.lock().get(&scene) {
             bell.ring.notify_one();
         }
@@ -52,7 +52,7 @@ impl Pages {
 
 /// Why a page was woken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Woken {
+pub(crate) enum Woken {
     /// The login's record has changed.
     Changed,
     /// A newer socket shows the same login.
@@ -61,7 +61,7 @@ pub enum Woken {
 
 /// A connected page's place. Dropping it leaves, unless a newer page has taken over.
 #[derive(Debug)]
-pub struct Seat {
+pub(crate) struct Seat {
     pages: Arc<Pages>,
     scene: Scene,
     bell: Arc<Bell>,
@@ -69,7 +69,7 @@ pub struct Seat {
 
 impl Seat {
     /// Waits to be woken. A wake-up between two waits is not lost.
-    pub async fn woken(&self) -> Woken {
+    pub(crate) async fn woken(&self) -> Woken {
         self.bell.ring.notified().await;
         if self.bell.taken_over.load(Ordering::Acquire) { Woken::TakenOver } else { Woken::Changed }
     }

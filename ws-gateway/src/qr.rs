@@ -34,7 +34,7 @@ const LONGEST_RETRY: Duration = Duration::from_secs(30);
 const OPERATORS_RETRY: Duration = Duration::from_secs(60);
 
 /// Where QR codes come from.
-pub trait QrCodes: Send + Sync {
+pub(crate) trait QrCodes: Send + Sync {
     /// Gives the code of `scene`, within some seconds.
     ///
     /// # Errors
@@ -44,7 +44,7 @@ pub trait QrCodes: Send + Sync {
 
 /// QR codes that WeChat is asked for one by one.
 #[derive(Debug)]
-pub struct OnDemand {
+pub(crate) struct OnDemand {
     wechat: wechat::Client,
     pictures: String,
     calls: Semaphore,
@@ -52,7 +52,7 @@ pub struct OnDemand {
 
 /// Why there is no code just now.
 #[derive(Debug, thiserror::Error)]
-pub enum NoQrCode {
+pub(crate) enum NoQrCode {
     /// Too many pages ask at once, or WeChat is slow.
     #[error("WeChat is slow, or too many pages ask at once")]
     Slow,
@@ -64,7 +64,7 @@ pub enum NoQrCode {
 impl NoQrCode {
     /// How long to wait after the `failures`th failure in a row.
     #[must_use]
-    pub fn retry_in(&self, failures: u32) -> Duration {
+    pub(crate) fn retry_in(&self, failures: u32) -> Duration {
         let passes = match self {
             Self::Slow => true,
             Self::Refused(error) => {
@@ -80,7 +80,7 @@ impl NoQrCode {
 
     /// What the page is told; the operator finds the rest in the log.
     #[must_use]
-    pub fn tell(&self, language: Language, retry_in: Duration) -> ToPage {
+    pub(crate) fn tell(&self, language: Language, retry_in: Duration) -> ToPage {
         let (code, message) = match self {
             Self::Slow => (
                 "wechat_slow",
@@ -101,7 +101,7 @@ impl NoQrCode {
 impl OnDemand {
     /// Codes from `wechat`; browsers find WeChat's own pictures at the host `pictures`.
     #[must_use]
-    pub fn new(wechat: wechat::Client, pictures: String) -> Self {
+    pub(crate) fn new(wechat: wechat::Client, pictures: String) -> Self {
         Self { wechat, pictures, calls: Semaphore::new(MAX_CALLS) }
     }
 
@@ -134,7 +134,7 @@ const QUIET_ZONE: usize = 4;
 /// Draws `content` as a PNG in a data URI. Nothing is drawn when it does not fit into a QR code; the page
 /// then has WeChat's own picture.
 #[must_use]
-pub fn draw(content: &str) -> String {
+pub(crate) fn draw(content: &str) -> String {
     let png = qrcode::QrCode::with_error_correction_level(content, qrcode::EcLevel::M)
         .map_err(|error| error.to_string())
         .and_then(|code| paint(&code).map_err(|error| error.to_string()));

@@ -8,11 +8,11 @@ mod sqlite;
 use futures_util::future::BoxFuture;
 use protocol::Scene;
 
-pub use self::sqlite::SqliteStore;
+pub(crate) use self::sqlite::SqliteStore;
 
 /// One scan of one person.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Scan {
+pub(crate) struct Scan {
     /// The login that was scanned.
     pub scene: Scene,
     /// Who scanned it: the openid.
@@ -25,7 +25,7 @@ pub struct Scan {
 
 /// A login that the gateway has recorded, as it was told to the phone.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Recorded {
+pub(crate) struct Recorded {
     /// The person came by following the account.
     pub first: bool,
     /// The nickname, when WeChat gave one.
@@ -36,7 +36,7 @@ pub struct Recorded {
 
 /// What is remembered of a scan.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Memory {
+pub(crate) enum Memory {
     /// Nothing.
     Nothing,
     /// An attempt to end the login was begun, and perhaps it was recorded.
@@ -50,10 +50,10 @@ pub enum Memory {
 /// The store did not do it; `0` says why.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("the store does not answer: {0}")]
-pub struct StoreError(pub String);
+pub(crate) struct StoreError(pub String);
 
 /// A store. Each call is atomic; dropping its future does not undo it.
-pub trait Store: Send + Sync {
+pub(crate) trait Store: Send + Sync {
     /// Remembers what became of a scan.
     fn recall<'a>(&'a self, scan: &'a Scan) -> BoxFuture<'a, Result<Memory, StoreError>>;
 

@@ -39,7 +39,7 @@ type Done = Box<dyn FnOnce(Result<(), StoreError>) + Send>;
 
 /// The store `sqlite:`.
 #[derive(Debug)]
-pub struct SqliteStore {
+pub(crate) struct SqliteStore {
     work: blocking::SyncSender<Work>,
 }
 
@@ -48,7 +48,7 @@ impl SqliteStore {
     ///
     /// # Errors
     /// When the file cannot be opened, or was written by a newer version.
-    pub fn open(path: &Path) -> anyhow::Result<Self> {
+    pub(crate) fn open(path: &Path) -> anyhow::Result<Self> {
         let connection = connect(path)
             .with_context(|| format!("CALLBACK_STORE: cannot use the SQLite file {}", path.display()))?;
         let (work, queue) = blocking::sync_channel(QUEUE);

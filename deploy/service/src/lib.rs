@@ -8,6 +8,7 @@
 
 pub mod admin;
 pub mod clock;
+pub mod descriptors;
 pub mod http;
 pub mod listen;
 pub mod logging;

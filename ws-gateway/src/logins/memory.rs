@@ -17,7 +17,7 @@ const SWEEP_EVERY: Duration = Duration::from_secs(10);
 
 /// The store `memory:`.
 #[derive(Debug)]
-pub struct MemoryLogins {
+pub(crate) struct MemoryLogins {
     /// Never held across an await.
     logins: Mutex<HashMap<Scene, Record>>,
     pages: Arc<Pages>,
@@ -27,12 +27,12 @@ pub struct MemoryLogins {
 impl MemoryLogins {
     /// An empty store of at most `most` logins that wakes `pages`.
     #[must_use]
-    pub fn new(pages: Arc<Pages>, most: usize) -> Self {
+    pub(crate) fn new(pages: Arc<Pages>, most: usize) -> Self {
         Self { logins: Mutex::default(), pages, most }
     }
 
     /// Takes forgotten logins out, for as long as it is polled.
-    pub async fn sweep(&self) {
+    pub(crate) async fn sweep(&self) {
         loop {
             tokio::time::sleep(SWEEP_EVERY).await;
             let now = Instant::now();

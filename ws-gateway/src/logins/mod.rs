@@ -14,20 +14,20 @@ use futures_util::future::BoxFuture;
 use protocol::message::{Answer, Code, Context, State};
 use protocol::{Notice, Scene};
 
-pub use self::memory::MemoryLogins;
-pub use self::record::{Record, Sender};
-pub use self::resume_key::{ResumeKey, SecretHash};
+pub(crate) use self::memory::MemoryLogins;
+pub(crate) use self::record::{Record, Sender};
+pub(crate) use self::resume_key::{ResumeKey, SecretHash};
 use crate::clients::Right;
 
 /// How long an end can be had again, by resume or by a repeated notice; then the login is unknown.
-pub const KEPT_AFTER_END: Duration = Duration::from_secs(180);
+pub(crate) const KEPT_AFTER_END: Duration = Duration::from_secs(180);
 
 /// A claim leaves the person at least this long to finish.
-pub const AFTER_CLAIM: Duration = Duration::from_secs(120);
+pub(crate) const AFTER_CLAIM: Duration = Duration::from_secs(120);
 
 /// What was shown for a login; enough to show it again when its page comes back.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct QrCode {
+pub(crate) struct QrCode {
     /// WeChat's own picture of it.
     pub url: String,
     /// The text that the picture encodes.
@@ -36,7 +36,7 @@ pub struct QrCode {
 
 /// A login as it is now, by the store's clock.
 #[derive(Debug, Clone)]
-pub struct Snapshot {
+pub(crate) struct Snapshot {
     /// Where it stands.
     pub state: State,
     /// How long it still lives; nothing once it has ended.
@@ -59,14 +59,14 @@ pub struct Snapshot {
 
 /// Why the store did not do what was asked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum StoreError {
+pub(crate) enum StoreError {
     /// No room for another login.
     #[error("the store of logins is full")]
     Full,
 }
 
 /// A store of logins. Everything it does is atomic for one login, and decided by one clock.
-pub trait Logins: Send + Sync {
+pub(crate) trait Logins: Send + Sync {
     /// Records a new login that lives for `ttl` from now.
     fn open(&self, scene: Scene, new: NewLogin, ttl: Duration) -> BoxFuture<'_, Result<(), StoreError>>;
 
@@ -82,7 +82,7 @@ pub trait Logins: Send + Sync {
 
 /// What is known of a login when it is made.
 #[derive(Debug, Clone)]
-pub struct NewLogin {
+pub(crate) struct NewLogin {
     /// Who asks.
     pub context: Context,
     /// What is shown.

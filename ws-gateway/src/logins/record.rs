@@ -15,7 +15,7 @@ use crate::clients::{Right, Rights};
 
 /// Who sent a notice.
 #[derive(Debug, Clone)]
-pub struct Sender {
+pub(crate) struct Sender {
     /// The client's name.
     pub client: String,
     /// What it may send.
@@ -26,7 +26,7 @@ pub struct Sender {
 
 /// A login's record.
 #[derive(Debug, Clone)]
-pub struct Record {
+pub(crate) struct Record {
     opened: NewLogin,
     expires_at: Instant,
     claim: Option<Claim>,
@@ -68,13 +68,13 @@ impl Outcome {
 impl Record {
     /// A login that waits, for `ttl` from `now`.
     #[must_use]
-    pub fn new(opened: NewLogin, now: Instant, ttl: Duration) -> Self {
+    pub(crate) fn new(opened: NewLogin, now: Instant, ttl: Duration) -> Self {
         Self { opened, expires_at: now + ttl, claim: None, end: None }
     }
 
     /// The state at `now`.
     #[must_use]
-    pub fn state(&self, now: Instant) -> State {
+    pub(crate) fn state(&self, now: Instant) -> State {
         match (&self.end, &self.claim) {
             (Some(end), _) => end.outcome.state(),
             (None, _) if now >= self.expires_at => State::Expired,
@@ -85,19 +85,19 @@ impl Record {
 
     /// Whether the end lies so far back that the login is unknown.
     #[must_use]
-    pub fn is_forgotten(&self, now: Instant) -> bool {
+    pub(crate) fn is_forgotten(&self, now: Instant) -> bool {
         let ended_at = self.end.as_ref().map_or(self.expires_at, |end| end.at);
         now >= ended_at + KEPT_AFTER_END
     }
 
     /// Ends a live login as expired.
-    pub fn expire(&mut self, now: Instant) {
+    pub(crate) fn expire(&mut self, now: Instant) {
         self.expires_at = self.expires_at.min(now);
     }
 
     /// The login as a page is shown it.
     #[must_use]
-    pub fn snapshot(&self, now: Instant) -> Snapshot {
+    pub(crate) fn snapshot(&self, now: Instant) -> Snapshot {
         let (user, code) = match self.end.as_ref().map(|end| &end.outcome) {
             Some(Outcome::Granted { user, code }) => (user.clone(), code.clone()),
             _ => (String::new(), None),
@@ -118,7 +118,13 @@ impl Record {
 
     /// Takes a notice: records it, or recognises its repeat, or says why not. `page_is_here` is what a
     /// recorded notice is answered with: delivered or stored.
-    pub fn apply(&mut self, notice: &Notice, from: &Sender, page_is_here: bool, now: Instant) -> Answer {
+    pub(crate) fn apply(
+        &mut self,
+        notice: &Notice,
+        from: &Sender,
+        page_is_here: bool,
+        now: Instant,
+    ) -> Answer {
         let mut answer = self.answer(notice, from, page_is_here, now);
         if !matches!(answer.status, Status::Forbidden | Status::Bad) {
             answer.state = Some(self.state(now));

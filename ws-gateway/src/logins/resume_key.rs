@@ -8,7 +8,7 @@ use protocol::Scene;
 /// `<scene>.<secret>`: whoever holds it gets the login's outcome. It never enters a QR code, a URL or a
 /// log; stores hold the secret's hash.
 #[derive(Clone, PartialEq, Eq)]
-pub struct ResumeKey {
+pub(crate) struct ResumeKey {
     scene: Scene,
     /// 128 random bits in the same form as a scene, but never sent to WeChat.
     secret: Scene,
@@ -20,32 +20,32 @@ impl ResumeKey {
     /// # Panics
     /// When the operating system has no randomness to give.
     #[must_use]
-    pub fn new(scene: Scene) -> Self {
+    pub(crate) fn new(scene: Scene) -> Self {
         Self { scene, secret: Scene::random() }
     }
 
     /// Reads `<scene>.<secret>`; `None` for any other form.
     #[must_use]
-    pub fn parse(text: &str) -> Option<Self> {
+    pub(crate) fn parse(text: &str) -> Option<Self> {
         let (scene, secret) = text.split_once('.')?;
         Some(Self { scene: scene.parse().ok()?, secret: secret.parse().ok()? })
     }
 
     /// The login that the key is for.
     #[must_use]
-    pub fn scene(&self) -> Scene {
+    pub(crate) fn scene(&self) -> Scene {
         self.scene
     }
 
     /// The text for the browser.
     #[must_use]
-    pub fn reveal(&self) -> String {
+    pub(crate) fn reveal(&self) -> String {
         format!("{}.{}", self.scene, self.secret)
     }
 
     /// What the login's record keeps of the key.
     #[must_use]
-    pub fn hash(&self) -> SecretHash {
+    pub(crate) fn hash(&self) -> SecretHash {
         let hash = digest::digest(&digest::SHA256, self.secret.as_str().as_bytes());
         let mut bytes = [0; 32];
         bytes.copy_from_slice(hash.as_ref());
@@ -61,12 +61,12 @@ impl fmt::Debug for ResumeKey {
 
 /// SHA-256 of a resume key's secret. The secret is random, so it needs no salt and no slow hash.
 #[derive(Debug, Clone, Copy)]
-pub struct SecretHash([u8; 32]);
+pub(crate) struct SecretHash([u8; 32]);
 
 impl SecretHash {
     /// Whether `key` has the secret, compared in constant time.
     #[must_use]
-    pub fn matches(&self, key: &ResumeKey) -> bool {
+    pub(crate) fn matches(&self, key: &ResumeKey) -> bool {
         aws_lc_rs::constant_time::verify_slices_are_equal(&self.0, &key.hash().0).is_ok()
     }
 }
