@@ -7,8 +7,9 @@ cd "$(dirname "$0")/.."
 
 section() { printf '\n== %s (%s s so far)\n' "$1" "$SECONDS"; }
 
-# What the tests need beside Rust: a C compiler for SQLite and the TLS library, and a real browser.
-packages=(gcc libc6-dev chromium chromium-driver fonts-noto-cjk)
+# What the tests need beside Rust: a C compiler for SQLite and the TLS library, a real browser, and Python
+# for the WebSocket conformance suite.
+packages=(gcc libc6-dev chromium chromium-driver fonts-noto-cjk python3 python3-venv)
 
 section 'tools'
 if ! command -v cargo >/dev/null; then
@@ -29,7 +30,7 @@ if command -v dpkg-query >/dev/null; then
         DEBIAN_FRONTEND=noninteractive "${as_root[@]}" apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
     fi
 else
-    for tool in cc chromium chromedriver; do
+    for tool in cc chromium chromedriver python3; do
         command -v "$tool" >/dev/null && continue
         echo "$tool is missing; on Debian it comes with: ${packages[*]}" >&2
         exit 1
@@ -51,9 +52,13 @@ trap 'rm -f "$log"' EXIT
 status=0
 cargo test --locked --workspace --no-fail-fast 2>&1 | tee "$log" || status=$?
 
+section 'WebSocket conformance'
+tests/websocket/run.sh 2>&1 | tee -a "$log" || status=$?
+
 section 'result'
 awk -v status="$status" '
     /^test result:/ { passed += $4; failed += $6 }
+    /^[0-9]+ passed, [0-9]+ failed$/ { passed += $1; failed += $3 }
     END {
         # A test program that did not build or died has no result line of its own.
         if (status != 0 && failed == 0) failed = 1

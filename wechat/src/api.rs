@@ -12,7 +12,7 @@ use serde::de::DeserializeOwned;
 
 use crate::error::{Error, chain};
 
-/// A connection to a host that is up takes well under a second; the rest of a call's time is for the answer.
+/// A connection to a host that is up takes well under a second; the rest of a try's time is for the answer.
 const CONNECT_LIMIT: Duration = Duration::from_secs(2);
 
 /// The longest answer read, in bytes: real ones are below 2 KiB.
@@ -31,7 +31,8 @@ pub(crate) struct Api {
 }
 
 impl Api {
-    pub(crate) fn new(base: &str) -> Result<Self, Error> {
+    /// Speaks to `base`, no longer than `one_try` for a request and its answer.
+    pub(crate) fn new(base: &str, one_try: Duration) -> Result<Self, Error> {
         let wrong =
             || Error::Setup { reason: format!("{base:?} is no address such as {}", crate::OFFICIAL_API_URL) };
         let url = Url::parse(base).map_err(|_| wrong())?;
@@ -41,6 +42,7 @@ impl Api {
         let http = Client::builder()
             .user_agent(concat!("saoma/", env!("CARGO_PKG_VERSION")))
             .connect_timeout(CONNECT_LIMIT)
+            .timeout(one_try)
             .pool_max_idle_per_host(MAX_IDLE)
             // The API never redirects, and the token in the address must not follow a redirect elsewhere.
             .redirect(redirect::Policy::none())
@@ -57,7 +59,7 @@ impl Api {
         self.http.post(format!("{}{path}", self.base))
     }
 
-    /// Sends a request and reads its answer. The time limit is the caller's.
+    /// Sends a request, once, and reads its answer.
     pub(crate) async fn exchange<T: DeserializeOwned>(
         &self,
         call: &'static str,
@@ -154,7 +156,7 @@ mod tests {
     #[test]
     fn a_wrong_address_is_refused_at_the_start() {
         for base in ["", "api.weixin.qq.com", "ftp://api.weixin.qq.com", "https://api.weixin.qq.com/?a=b"] {
-            assert!(matches!(Api::new(base), Err(Error::Setup { .. })), "{base}");
+            assert!(matches!(Api::new(base, CONNECT_LIMIT), Err(Error::Setup { .. })), "{base}");
         }
     }
 }

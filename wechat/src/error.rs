@@ -3,14 +3,16 @@
 //! Nothing here ever holds an access token or the AppSecret: addresses are cut off reqwest's errors, and of an answer
 //! that cannot be read only the position is told, because its content may be the token itself.
 
+use std::borrow::Cow;
 use std::error::Error as _;
+use std::net::IpAddr;
 
 /// A call to WeChat's API that gave no result.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
     /// WeChat answered with an error code: see [`Error::class`].
-    #[error("WeChat refused {call}: {code} {message}{}", advice(call, *code))]
+    #[error("WeChat refused {call}: {code} {message}{}", advice(call, *code, message))]
     Api {
         /// WeChat's `errcode`.
         code: i64,
@@ -63,9 +65,9 @@ pub enum Error {
 pub enum Class {
     /// The access token is not, or no longer, the right one.
     Token,
-    /// WeChat is busy or was asked too fast: trying again later helps.
+    /// WeChat is busy: trying again a moment later helps.
     Busy,
-    /// The day's quota of this call is used up.
+    /// The quota of this call is used up, the day's or the minute's.
     Quota,
     /// The account may not make this call.
     Permission,
@@ -89,6 +91,18 @@ impl Error {
             Self::Transport { .. } | Self::Status { .. } => Class::Transport,
             Self::Timeout { .. } => Class::Timeout,
             Self::Decode { .. } | Self::Setup { .. } => Class::Other,
+        }
+    }
+
+    /// The path of the call that failed; a call that needs a token may fail in the token call.
+    pub(crate) fn call(&self) -> Option<&'static str> {
+        match self {
+            Self::Api { call, .. }
+            | Self::Transport { call, .. }
+            | Self::Status { call, .. }
+            | Self::Timeout { call }
+            | Self::Decode { call, .. } => Some(call),
+            Self::Setup { .. } => None,
         }
     }
 
@@ -121,8 +135,8 @@ fn class_of(call: &str, code: i64) -> Class {
         40001 if call == crate::token::CALL => Class::Credentials,
         40001 | 40014 | 42001 => Class::Token,
         40013 | 40125 | 40243 => Class::Credentials,
-        -1 | 45011 => Class::Busy,
-        45009 => Class::Quota,
+        -1 => Class::Busy,
+        45009 | 45011 => Class::Quota,
         48001 | 48004 | 50004 | 50007 => Class::Permission,
         40164 | 61004 | 89501 | 89503 | 89506 | 89507 => Class::IpNotAllowed,
         _ => Class::Other,
@@ -130,30 +144,46 @@ fn class_of(call: &str, code: i64) -> Class {
 }
 
 /// What an operator can do about a refusal; empty where only we can.
-fn advice(call: &str, code: i64) -> &'static str {
-    match code {
-        40013 => {
+fn advice(call: &str, code: i64, message: &str) -> Cow<'static, str> {
+    let fixed = match (code, class_of(call, code)) {
+        (40013, _) => {
             ": WECHAT_APP_ID is not an official account's appid, or not at this API; copy it from the console again"
         }
-        40125 => ": WECHAT_APP_SECRET is wrong or was reset; take the present one from the console",
-        40243 => ": the AppSecret is frozen; unfreeze it in the console",
-        40164 | 61004 => {
-            ": add the address it names, this machine's, to the account's IP allowlist in the console"
-        }
-        89501 | 89503 | 89506 | 89507 => {
-            ": WeChat has asked the account's administrator to confirm this machine's address; let them agree in WeChat"
-        }
-        45009 => ": the day's quota is used up until tomorrow; the console can reset it, ten times a month",
-        48001 => {
-            ": the account lacks this call; it needs a verified service account (服务号) or a test account"
-        }
-        48004 | 50004 | 50007 => {
-            ": WeChat has banned or frozen this; see the notices in the account's console"
-        }
-        _ if class_of(call, code) == Class::Credentials => {
+        (40125, _) => ": WECHAT_APP_SECRET is wrong or was reset; take the present one from the console",
+        (40243, _) => ": the AppSecret is frozen; unfreeze it in the console",
+        (_, Class::Credentials) => {
             ": WECHAT_APP_SECRET is not the one of WECHAT_APP_ID; take both from the console"
         }
+        (40164 | 61004, _) => return allow(message),
+        (89501 | 89503 | 89506 | 89507, _) => {
+            ": WeChat has asked the account's administrator to confirm this machine's address; let them agree in WeChat"
+        }
+        (45009, _) => {
+            ": the day's quota is used up until tomorrow; the console can reset it, ten times a month"
+        }
+        (45011, _) => ": too many calls within a minute; another system of the account may make them",
+        (48001, _) => {
+            ": the account lacks this call; it needs a verified service account (服务号) or a test account"
+        }
+        (48004 | 50004 | 50007, _) => {
+            ": WeChat has banned or frozen this; see the notices in the account's console"
+        }
+        (_, Class::Token) => {
+            ": a new token did not help; see whether another system of the account replaces its tokens all the time"
+        }
         _ => "",
+    };
+    Cow::Borrowed(fixed)
+}
+
+/// Names the address that WeChat saw, which behind a proxy or NAT is not one this machine knows.
+fn allow(message: &str) -> Cow<'static, str> {
+    let mut words = message.split(|c: char| c.is_whitespace() || c == ',');
+    match words.find_map(|word| word.parse::<IpAddr>().ok()) {
+        Some(address) => Cow::Owned(format!(": add {address} to the account's IP allowlist in the console")),
+        None => {
+            Cow::Borrowed(": add this machine's outer address to the account's IP allowlist in the console")
+        }
     }
 }
 
@@ -167,10 +197,18 @@ mod tests {
 
     #[test]
     fn a_refused_address_is_named_together_with_the_cure() {
-        let text = refusal(crate::token::CALL, 40164, "invalid ip 203.0.113.7, not in whitelist rid: 1-2")
-            .to_string();
-        assert!(text.contains("203.0.113.7"), "{text}");
-        assert!(text.contains("IP allowlist"), "{text}");
+        for (message, cure) in [
+            (
+                "invalid ip 203.0.113.7, not in whitelist rid: 1-2",
+                "add 203.0.113.7 to the account's IP allowlist",
+            ),
+            ("invalid ip 203.0.113.7 ipv6 ::ffff:203.0.113.7, not in whitelist", "add 203.0.113.7 to"),
+            ("invalid ip 2001:db8::7, not in whitelist", "add 2001:db8::7 to"),
+            ("not in whitelist", "add this machine's outer address to the account's IP allowlist"),
+        ] {
+            let text = refusal(crate::token::CALL, 40164, message).to_string();
+            assert!(text.contains(cure), "{text}");
+        }
     }
 
     #[test]
@@ -193,7 +231,7 @@ mod tests {
     fn codes_fall_into_their_classes() {
         for (code, class) in [
             (-1, Class::Busy),
-            (45011, Class::Busy),
+            (45011, Class::Quota),
             (45009, Class::Quota),
             (48001, Class::Permission),
             (40164, Class::IpNotAllowed),

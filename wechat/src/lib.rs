@@ -2,14 +2,21 @@
 //!
 //! The gateway asks [`Client::create_qr_code`] for a picture that carries a login's scene; callback-service asks
 //! [`Client::user`] who scanned it. Both need an access token, which `token` fetches, shares and renews out of
-//! sight. `api` is the one place that speaks HTTP, and `error` says what an operator can do about a refusal.
+//! sight; `theft` notices when another system takes it away. `api` is the one place that speaks HTTP, `error` sorts what
+//! goes wrong and says what an operator can do, `policy` says what follows from each class, and a `breaker` keeps a call
+//! that WeChat refuses from being made for every page.
 
 mod api;
+mod breaker;
 mod error;
+mod policy;
 mod qr;
+mod theft;
 mod token;
 mod user;
 
+#[cfg(test)]
+mod logged;
 #[cfg(test)]
 mod tests;
 
@@ -26,14 +33,16 @@ pub use qr::{MAX_EXPIRE, OFFICIAL_QR_URL, QrCode, show_qr_code_url};
 pub use user::{MAX_NICKNAME, User};
 
 use api::Api;
+use breaker::Breaker;
+use policy::{Limits, Tries};
 use token::{AccessToken, Tokens};
 
 /// WeChat's nearest API host (its guide, "API domains").
 pub const OFFICIAL_API_URL: &str = "https://api.weixin.qq.com";
 
-/// How long one call may take, with the token it may have to fetch and its one retry: a page or a phone waits for it,
+/// How long one call may take, with the token it may have to fetch and all its tries: a page or a phone waits for it,
 /// and WeChat itself answers in tens of milliseconds.
-pub const CALL_LIMIT: Duration = Duration::from_secs(5);
+pub const CALL_LIMIT: Duration = Duration::from_secs(8);
 
 /// Which account to speak for, and where.
 #[derive(Debug, Clone)]
@@ -46,14 +55,21 @@ pub struct Settings {
     pub api_url: String,
 }
 
-/// An official account's API. Clones share one connection pool and one access token.
+/// An official account's API. Clones share one connection pool, one access token and what WeChat refuses.
 ///
 /// A call whose future is dropped is abandoned; a token fetch it had begun still finishes, for the next caller.
 #[derive(Clone)]
 pub struct Client {
     api: Arc<Api>,
     tokens: Arc<Tokens>,
-    limit: Duration,
+    breakers: Arc<Breakers>,
+    limits: Limits,
+}
+
+/// A breaker for each call: an account may lack one and have the other.
+struct Breakers {
+    qr_code: Breaker,
+    user: Breaker,
 }
 
 impl Client {
@@ -62,38 +78,58 @@ impl Client {
     /// # Errors
     /// [`Error::Setup`] when `api_url` is no http(s) address, or TLS cannot be set up.
     pub fn new(settings: Settings) -> Result<Self, Error> {
-        Self::with_limit(settings, CALL_LIMIT)
+        Self::with_limits(settings, Limits::default())
     }
 
-    /// As [`Client::new`], with another limit for a whole call, so that tests need not wait for seconds.
-    pub(crate) fn with_limit(settings: Settings, limit: Duration) -> Result<Self, Error> {
-        let api = Arc::new(Api::new(&settings.api_url)?);
-        let tokens = Arc::new(Tokens::new(Arc::clone(&api), settings.app_id, settings.app_secret, limit));
-        Ok(Self { api, tokens, limit })
+    /// As [`Client::new`], with other times, so that tests need not wait for seconds.
+    pub(crate) fn with_limits(settings: Settings, limits: Limits) -> Result<Self, Error> {
+        let api = Arc::new(Api::new(&settings.api_url, limits.one_try)?);
+        let tokens = Arc::new(Tokens::new(Arc::clone(&api), settings.app_id, settings.app_secret, limits));
+        let breakers = Arc::new(Breakers {
+            qr_code: Breaker::new(qr::CALL, limits.probe),
+            user: Breaker::new(user::CALL, limits.probe),
+        });
+        Ok(Self { api, tokens, breakers, limits })
     }
 
-    /// Makes one call with an access token, within the limit.
-    ///
-    /// When WeChat says that the token is no good, the call is made once more with another token; if there is no other
-    /// to be had, WeChat's refusal stands.
+    /// Makes one call with an access token, within the limit, unless its breaker knows better.
     async fn call<T: DeserializeOwned>(
+        &self,
+        breaker: &Breaker,
+        request: impl Fn(&Api, &AccessToken) -> RequestBuilder,
+    ) -> Result<T, Error> {
+        let pass = breaker.admit()?;
+        let outcome = tokio::time::timeout(self.limits.call, self.tries(breaker.call(), request))
+            .await
+            .unwrap_or(Err(Error::Timeout { call: breaker.call() }));
+        breaker.report(pass, &outcome);
+        outcome
+    }
+
+    /// Makes the call as often as its failures allow.
+    ///
+    /// When WeChat says that the token is no good, the call is made once more with the token that WeChat then gives,
+    /// even if it is the same: WeChat's machines do not all learn of a new token at the same moment. The token call has
+    /// tries of its own, so its failure is final here.
+    async fn tries<T: DeserializeOwned>(
         &self,
         call: &'static str,
         request: impl Fn(&Api, &AccessToken) -> RequestBuilder,
     ) -> Result<T, Error> {
-        let attempts = async {
-            let token = self.tokens.current().await?;
-            let refused = match self.api.exchange(call, request(&self.api, &token)).await {
-                Err(error) if error.class() == Class::Token => error,
+        let mut token = self.tokens.current().await?;
+        let (mut tries, mut is_replaced) = (Tries::new(&self.limits), false);
+        loop {
+            let error = match self.api.exchange(call, request(&self.api, &token)).await {
+                Err(error) => error,
                 done => return done,
             };
-            let other = self.tokens.instead_of(&token).await?;
-            if other.is_same_text(&token) {
-                return Err(refused);
+            if error.class() == Class::Token && !is_replaced {
+                token = self.tokens.instead_of(&token, error).await?;
+                is_replaced = true;
+            } else if !tries.again(&error).await {
+                return Err(error);
             }
-            self.api.exchange(call, request(&self.api, &other)).await
-        };
-        tokio::time::timeout(self.limit, attempts).await.unwrap_or(Err(Error::Timeout { call }))
+        }
     }
 }
 

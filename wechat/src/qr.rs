@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use crate::{Client, Error};
 
 /// The path of the call.
-const CALL: &str = "/cgi-bin/qrcode/create";
+pub(crate) const CALL: &str = "/cgi-bin/qrcode/create";
 
 /// The longest life of a temporary QR code: 30 days.
 pub const MAX_EXPIRE: Duration = Duration::from_secs(2_592_000);
@@ -39,7 +39,7 @@ impl Client {
     /// `expire` is sent in whole seconds, at least one and at most [`MAX_EXPIRE`]; WeChat has the last word on it.
     ///
     /// # Errors
-    /// Any [`Error`]. After a timeout a code may exist that nobody shows, which is harmless but costs quota.
+    /// Any [`Error`], an old one while WeChat refuses this call. After a timeout a code may exist that nobody shows, which is harmless but costs quota.
     pub async fn create_qr_code(&self, scene: &str, expire: Duration) -> Result<QrCode, Error> {
         let expire = expire.clamp(Duration::from_secs(1), MAX_EXPIRE);
         let question = Question {
@@ -48,7 +48,7 @@ impl Client {
             action_info: ActionInfo { scene: Scene { scene_str: scene } },
         };
         let answer: Answer = self
-            .call(CALL, |api, token| {
+            .call(&self.breakers.qr_code, |api, token| {
                 api.post(CALL).query(&[("access_token", token.expose())]).json(&question)
             })
             .await?;

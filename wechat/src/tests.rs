@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used)]
 
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -10,6 +11,8 @@ use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 
+use crate::logged::Logged;
+use crate::policy::Limits;
 use crate::{Class, Client, Error, Settings};
 
 const SECRET: &str = "the-app-secret";
@@ -80,13 +83,19 @@ impl Fake {
         Self { address, seen }
     }
 
+    /// A client with `limit` for a call and for each of its tries, and next to no wait between them.
     fn client(&self, limit: Duration) -> Client {
+        let pause = Duration::from_millis(10);
+        self.client_within(Limits { call: limit, one_try: limit, pause, ..Limits::default() })
+    }
+
+    fn client_within(&self, limits: Limits) -> Client {
         let settings = Settings {
             app_id: "wx0123456789abcdef".to_owned(),
             app_secret: SECRET.into(),
             api_url: format!("http://{}", self.address),
         };
-        Client::with_limit(settings, limit).unwrap()
+        Client::with_limits(settings, limits).unwrap()
     }
 
     fn seen(&self) -> Vec<Request> {
@@ -210,11 +219,7 @@ async fn a_hundred_calls_at_once_cost_one_token_call() {
 #[tokio::test]
 async fn a_failed_token_fetch_answers_all_who_waited_and_the_next_call_asks_again() {
     let fake = Fake::start(|_, n| {
-        if n == 0 {
-            json(r#"{"errcode":40125,"errmsg":"invalid appsecret rid: 1"}"#)
-        } else {
-            numbered_token(n)
-        }
+        if n == 0 { json(r#"{"errcode":40066,"errmsg":"invalid url rid: 1"}"#) } else { numbered_token(n) }
     })
     .await;
     let client = fake.client(PATIENCE);
@@ -224,7 +229,7 @@ async fn a_failed_token_fetch_answers_all_who_waited_and_the_next_call_asks_agai
         calls.spawn(async move { create(&client).await });
     }
     for outcome in calls.join_all().await {
-        assert_eq!(outcome.unwrap_err().class(), Class::Credentials);
+        assert_eq!(outcome.unwrap_err().class(), Class::Other);
     }
     assert_eq!(fake.token_calls(), 1);
     let _ = create(&client).await;
@@ -275,11 +280,14 @@ async fn many_calls_that_fail_with_one_token_replace_it_once() {
 }
 
 #[tokio::test]
-async fn the_same_token_again_ends_it() {
+async fn the_same_token_again_is_tried_once_more_and_no_more() {
     let fake = Fake::start(|r, _| if r.is_token() { numbered_token(7) } else { json(STALE) }).await;
-    let error = create(&fake.client(PATIENCE)).await.unwrap_err();
+    let client = fake.client(PATIENCE);
+    let error = create(&client).await.unwrap_err();
     assert_eq!(error.class(), Class::Token);
-    assert_eq!(fake.seen().len(), 3, "a token, a call, a token");
+    assert_eq!(fake.seen().len(), 4, "a token, a call, a token, a call");
+    assert_eq!(create(&client).await.unwrap_err(), error);
+    assert_eq!(fake.seen().len(), 4, "the refusal stands for a minute");
 }
 
 #[tokio::test]
@@ -288,6 +296,168 @@ async fn a_new_token_that_fails_too_ends_it() {
     let error = create(&fake.client(PATIENCE)).await.unwrap_err();
     assert_eq!(error.class(), Class::Token);
     assert_eq!(fake.seen().len(), 4, "two tokens, two calls");
+}
+
+/// Lets time pass while no socket is waited for.
+async fn pass(time: Duration) {
+    tokio::time::pause();
+    tokio::time::advance(time).await;
+    tokio::time::resume();
+}
+
+const MINUTE: Duration = Duration::from_secs(60);
+
+#[tokio::test]
+async fn a_refused_call_is_answered_from_memory_probed_once_a_minute_and_heals() {
+    let allowed = Arc::new(AtomicUsize::new(0));
+    let is_allowed = Arc::clone(&allowed);
+    let fake = Fake::start(move |r, n| {
+        if r.is_token() {
+            numbered_token(n)
+        } else if r.target.contains("user/info") || is_allowed.load(Ordering::Relaxed) == 1 {
+            json(QR)
+        } else {
+            json(r#"{"errcode":48001,"errmsg":"api unauthorized rid: 1"}"#)
+        }
+    })
+    .await;
+    let qr_calls = || fake.seen().iter().filter(|r| r.target.contains("qrcode")).count();
+    let client = fake.client(PATIENCE);
+    let refusal = create(&client).await.unwrap_err();
+    for minute in 1..=3 {
+        for _ in 0..10 {
+            assert_eq!(create(&client).await.unwrap_err(), refusal);
+        }
+        assert_eq!(qr_calls(), minute);
+        client.user("someone").await.unwrap();
+        pass(MINUTE).await;
+        assert_eq!(create(&client).await.unwrap_err().class(), Class::Permission);
+    }
+    allowed.store(1, Ordering::Relaxed);
+    pass(MINUTE).await;
+    create(&client).await.unwrap();
+    create(&client).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_wrong_secret_is_shown_to_wechat_once_a_minute() {
+    let fake = Fake::start(|_, _| json(r#"{"errcode":40125,"errmsg":"invalid appsecret rid: 1"}"#)).await;
+    let client = fake.client(PATIENCE);
+    let log = Logged::start();
+    for minute in 1..=3 {
+        for _ in 0..10 {
+            assert_eq!(create(&client).await.unwrap_err().class(), Class::Credentials);
+            assert_eq!(client.user("someone").await.unwrap_err().class(), Class::Credentials);
+        }
+        assert_eq!(fake.token_calls(), minute);
+        pass(MINUTE).await;
+    }
+    assert_eq!((log.count("ERROR"), log.count("WECHAT_APP_SECRET")), (1, 1), "{log}");
+}
+
+#[tokio::test]
+async fn a_busy_wechat_is_asked_three_times_by_each_call_and_by_the_token_call() {
+    const BUSY: &str = r#"{"errcode":-1,"errmsg":"system error"}"#;
+    let answered = AtomicUsize::new(0);
+    // Two of three are turned away: the token, then the code.
+    let fake = Fake::start(move |_, n| match answered.fetch_add(1, Ordering::Relaxed) {
+        2 => numbered_token(n),
+        5 => json(QR),
+        _ => json(BUSY),
+    })
+    .await;
+    let client = fake.client(PATIENCE);
+    create(&client).await.unwrap();
+    assert_eq!((fake.token_calls(), fake.seen().len()), (3, 6));
+    assert_eq!(create(&client).await.unwrap_err().class(), Class::Busy);
+    assert_eq!((fake.token_calls(), fake.seen().len()), (3, 9), "three tries, and no breaker: it may pass");
+    assert_eq!(create(&client).await.unwrap_err().class(), Class::Busy);
+    assert_eq!(fake.seen().len(), 12);
+}
+
+#[tokio::test]
+async fn a_try_that_hangs_is_given_up_for_another() {
+    let answered = AtomicUsize::new(0);
+    let fake = Fake::start(move |r, n| {
+        if r.is_token() {
+            numbered_token(n)
+        } else if answered.fetch_add(1, Ordering::Relaxed) < 2 {
+            Reply::Never
+        } else {
+            json(QR)
+        }
+    })
+    .await;
+    let limits = Limits { call: PATIENCE, one_try: Duration::from_millis(200), ..Limits::default() };
+    let client = fake.client_within(Limits { pause: Duration::from_millis(10), ..limits });
+    create(&client).await.unwrap();
+    assert_eq!(fake.seen().len(), 4);
+}
+
+#[tokio::test]
+async fn all_tries_together_keep_the_calls_limit() {
+    let fake = Fake::start(|r, n| if r.is_token() { numbered_token(n) } else { Reply::Status(503) }).await;
+    // Without the limit the waits alone would take minutes.
+    let limits = Limits { call: Duration::from_secs(1), pause: PATIENCE * 4, ..Limits::default() };
+    let client = fake.client_within(limits);
+    let asked = tokio::time::timeout(PATIENCE, create(&client)).await.unwrap();
+    assert_eq!(asked.unwrap_err().class(), Class::Timeout);
+}
+
+#[tokio::test]
+async fn a_token_stolen_back_and_forth_is_followed_said_and_not_in_a_loop() {
+    let thefts = Arc::new(AtomicUsize::new(0));
+    let number = Arc::clone(&thefts);
+    let fake = Fake::start(move |r, _| {
+        let number = number.load(Ordering::Relaxed);
+        if r.is_token() {
+            numbered_token(number)
+        } else if r.token() == format!("TOKEN-{number}") {
+            json(QR)
+        } else {
+            json(STALE)
+        }
+    })
+    .await;
+    let client = fake.client(PATIENCE);
+    let log = Logged::start();
+    create(&client).await.unwrap();
+    let mut said = Vec::new();
+    for theft in 1..=4 {
+        thefts.store(theft, Ordering::Relaxed);
+        create(&client).await.unwrap();
+        assert_eq!(fake.token_calls(), theft + 1);
+        said.push(log.count("force_refresh"));
+    }
+    assert_eq!(said, [0, 0, 1, 1], "{log}");
+    thefts.store(5, Ordering::Relaxed);
+    assert_eq!(create(&client).await.unwrap_err().class(), Class::Token);
+    assert_eq!(fake.token_calls(), 5, "the fifth within a minute is not followed");
+    pass(MINUTE).await;
+    create(&client).await.unwrap();
+    assert_eq!((fake.token_calls(), log.count("force_refresh")), (6, 1), "{log}");
+}
+
+#[tokio::test]
+async fn a_token_that_wechat_refuses_and_gives_again_is_not_called_stolen() {
+    let answered = AtomicUsize::new(0);
+    let fake = Fake::start(move |r, _| {
+        if r.is_token() {
+            numbered_token(7)
+        } else if answered.fetch_add(1, Ordering::Relaxed).is_multiple_of(2) {
+            json(STALE)
+        } else {
+            json(QR)
+        }
+    })
+    .await;
+    let client = fake.client(PATIENCE);
+    let log = Logged::start();
+    for calls in 1..=4 {
+        create(&client).await.unwrap();
+        assert_eq!(fake.token_calls(), calls + 1);
+    }
+    assert_eq!(log.count("WARN"), 0, "{log}");
 }
 
 #[tokio::test]

@@ -2,7 +2,8 @@
 //!
 //! It comes from `stable_token` in normal mode, which hands every process of an account the same token; the older
 //! `token` call would make the gateway and callback-service take each other's away. One fetch runs at a time, and all
-//! who waited for it share its outcome, a failure too, so that a wrong secret is not hammered with.
+//! who waited for it share its outcome, a failure too. A token that WeChat refuses early is replaced, once for all who
+//! were refused with it.
 
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -13,7 +14,10 @@ use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 
 use crate::api::Api;
+use crate::breaker::Breaker;
 use crate::error::Error;
+use crate::policy::{Limits, Tries};
+use crate::theft::Thefts;
 
 /// The path of the token call.
 pub(crate) const CALL: &str = "/cgi-bin/stable_token";
@@ -40,7 +44,7 @@ impl AccessToken {
         self.text.expose_secret()
     }
 
-    pub(crate) fn is_same_text(&self, other: &Self) -> bool {
+    fn is_same_text(&self, other: &Self) -> bool {
         self.expose() == other.expose()
     }
 }
@@ -56,7 +60,8 @@ pub(crate) struct Tokens {
     api: Arc<Api>,
     app_id: String,
     app_secret: SecretString,
-    limit: Duration,
+    limits: Limits,
+    breaker: Breaker,
     state: Mutex<State>,
     /// Held during a fetch.
     fetching: tokio::sync::Mutex<()>,
@@ -69,6 +74,9 @@ struct State {
     fetches: u64,
     /// The last fetch's failure, for those who waited for it.
     failure: Option<Error>,
+    /// The token that WeChat refused early and that is being replaced.
+    refused: Option<AccessToken>,
+    thefts: Thefts,
 }
 
 impl State {
@@ -78,9 +86,10 @@ impl State {
 }
 
 impl Tokens {
-    pub(crate) fn new(api: Arc<Api>, app_id: String, app_secret: SecretString, limit: Duration) -> Self {
+    pub(crate) fn new(api: Arc<Api>, app_id: String, app_secret: SecretString, limits: Limits) -> Self {
+        let breaker = Breaker::new(CALL, limits.probe);
         let (state, fetching) = (Mutex::default(), tokio::sync::Mutex::default());
-        Self { api, app_id, app_secret, limit, state, fetching }
+        Self { api, app_id, app_secret, limits, breaker, state, fetching }
     }
 
     /// The present token, fetched if need be.
@@ -102,12 +111,22 @@ impl Tokens {
     }
 
     /// Another token than the one that WeChat has just refused; the same text again if WeChat has no other.
-    pub(crate) async fn instead_of(self: &Arc<Self>, failed: &AccessToken) -> Result<AccessToken, Error> {
+    ///
+    /// # Errors
+    /// A failure of the token call, or `refusal` itself when tokens are refused faster than is worth following.
+    pub(crate) async fn instead_of(
+        self: &Arc<Self>,
+        failed: &AccessToken,
+        refusal: Error,
+    ) -> Result<AccessToken, Error> {
         {
-            let mut state = self.state();
-            // Somebody may have replaced it already, and theirs may be good.
-            if state.token.as_ref().is_some_and(|(token, _)| token.fetch == failed.fetch) {
-                state.token = None;
+            let (mut state, now) = (self.state(), Instant::now());
+            // Somebody may have replaced it already, and theirs may be good; or it may have grown old meanwhile.
+            if state.fresh(now).is_some_and(|token| token.fetch == failed.fetch) {
+                if !state.thefts.may_replace(now) {
+                    return Err(refusal);
+                }
+                state.refused = state.token.take().map(|(token, _)| token);
             }
         }
         self.current().await
@@ -125,25 +144,44 @@ impl Tokens {
                 return Err(failure.clone());
             }
         }
-        // Life is counted from before the question, so that a slow answer cannot stretch it.
-        let asked_at = Instant::now();
-        let answer = tokio::time::timeout(self.limit, self.fetch())
+        let pass = self.breaker.admit()?;
+        let answer = tokio::time::timeout(self.limits.call, self.tries())
             .await
             .unwrap_or(Err(Error::Timeout { call: CALL }));
+        self.breaker.report(pass, &answer);
         let mut state = self.state();
         state.fetches += 1;
         match answer {
-            Ok(answer) => {
+            Ok((answer, asked_at)) => {
                 let life = Duration::from_secs(answer.expires_in.into()).min(MAX_LIFE);
                 let token = AccessToken { text: answer.access_token.into(), fetch: state.fetches };
                 state.token = Some((token.clone(), asked_at + life - margin(life)));
                 state.failure = None;
+                if state.refused.take().is_some_and(|refused| !refused.is_same_text(&token)) {
+                    state.thefts.stolen(Instant::now());
+                }
                 tracing::debug!(life_s = life.as_secs(), "access token fetched");
                 Ok(token)
             }
             Err(error) => {
                 state.failure = Some(error.clone());
                 Err(error)
+            }
+        }
+    }
+
+    /// Asks as often as the failures allow; the answer comes with the moment of its question, because life is counted
+    /// from there: a slow answer cannot stretch it.
+    async fn tries(&self) -> Result<(Answer, Instant), Error> {
+        let mut tries = Tries::new(&self.limits);
+        loop {
+            let asked_at = Instant::now();
+            let error = match self.fetch().await {
+                Ok(answer) => return Ok((answer, asked_at)),
+                Err(error) => error,
+            };
+            if !tries.again(&error).await {
+                return Err(error);
             }
         }
     }

@@ -8,7 +8,7 @@ use serde::Deserialize;
 use crate::{Client, Error};
 
 /// The path of the call.
-const CALL: &str = "/cgi-bin/user/info";
+pub(crate) const CALL: &str = "/cgi-bin/user/info";
 
 /// The longest nickname given out, in characters. WeChat's own limit is 30 or so; the rest is room for its changes.
 pub const MAX_NICKNAME: usize = 64;
@@ -28,10 +28,10 @@ impl Client {
     /// Asks who an openid of this account is.
     ///
     /// # Errors
-    /// Any [`Error`]; callers should do without the name then.
+    /// Any [`Error`], an old one while WeChat refuses this call; callers should do without the name then.
     pub async fn user(&self, openid: &str) -> Result<User, Error> {
         let answer: Answer = self
-            .call(CALL, |api, token| {
+            .call(&self.breakers.user, |api, token| {
                 api.get(CALL).query(&[
                     ("access_token", token.expose()),
                     ("openid", openid),

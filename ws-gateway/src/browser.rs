@@ -4,44 +4,40 @@
 //! login on the same socket when the page asks. Whatever it tells has been recorded before; it only ever
 //! reads the login's record, and it reads it again whenever it is woken or the time is over.
 
+mod limits;
+mod new_login;
 mod socket;
 #[cfg(test)]
 mod tests;
 mod throttle;
 
 use std::future::pending;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 use protocol::Scene;
 use protocol::message::{Context, State};
-use service::clock;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::time::{Instant, sleep, sleep_until};
-use tokio_tungstenite::WebSocketStream;
+use tokio::time::{Instant, sleep_until};
 
-pub(crate) use self::socket::CLOSE_WITHIN;
-use self::socket::{Ended, PageSocket};
-pub(crate) use self::throttle::Throttled;
+pub(crate) use self::limits::Limits;
+use self::new_login::REFRESHES;
+use self::socket::Ended;
+pub(crate) use self::socket::{CLOSE_WITHIN, PageSocket};
 use crate::Gateway;
 use crate::heartbeat::{Beat, Heartbeat};
-use crate::logins::{AFTER_CLAIM, NewLogin, QrCode, ResumeKey, Snapshot, StoreError};
+use crate::logins::{AFTER_CLAIM, QrCode, ResumeKey, Snapshot};
 use crate::message::{Close, FromPage, ToPage, milliseconds, seconds};
 use crate::opening::Opening;
 use crate::pace::Pace;
 use crate::pages::{Seat, Woken};
 use crate::qr::{self, NoQrCode};
 
-/// New codes that a page may ask for at once, and then one each five seconds: a person who clicks, not a
-/// script that spends WeChat's daily allowance.
-const REFRESHES: (u32, Duration) = (3, Duration::from_secs(5));
-
 /// How long a full store, or one that does not answer, is left alone.
 const STORE_RETRY: Duration = Duration::from_secs(2);
 
 /// Serves a page until one side ends the connection.
-pub(crate) async fn serve<S>(gateway: &Gateway, socket: WebSocketStream<Throttled<S>>, opening: Opening)
+pub(crate) async fn serve<S>(gateway: &Gateway, socket: PageSocket<S>, opening: Opening)
 where
     S: AsyncRead + AsyncWrite + Unpin + Send,
 {
@@ -51,7 +47,7 @@ where
         gateway,
         heart: Heartbeat::new(opening.is_ours, now),
         refreshes: Pace::new(REFRESHES.0, REFRESHES.1, now),
-        socket: PageSocket::new(socket, now),
+        socket,
         stage: Stage::Over,
         failures: 0,
         opening,
@@ -75,7 +71,7 @@ struct Browser<'g, S> {
 /// What the page is at.
 enum Stage {
     /// Its QR code is being made, perhaps after a wait.
-    Making(BoxFuture<'static, (Scene, Result<QrCode, NoQrCode>)>),
+    Making(BoxFuture<'static, Result<(Scene, QrCode), NoQrCode>>),
     /// It shows a login.
     Showing(Shown),
     /// Its login is over, and it may ask for another.
@@ -93,7 +89,7 @@ struct Shown {
 
 /// What happened without the page's doing.
 enum Progress {
-    Made(Scene, Result<QrCode, NoQrCode>),
+    Made(Result<(Scene, QrCode), NoQrCode>),
     Look,
     TakenOver,
 }
@@ -101,10 +97,7 @@ enum Progress {
 impl Stage {
     async fn progress(&mut self) -> Progress {
         match self {
-            Self::Making(made) => {
-                let (scene, code) = made.await;
-                Progress::Made(scene, code)
-            }
+            Self::Making(made) => Progress::Made(made.await),
             Self::Showing(shown) => tokio::select! {
                 woken = shown.seat.woken() => match woken {
                     Woken::Changed => Progress::Look,
@@ -127,7 +120,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Browser<'_, S> {
             return Err(Ended::Told(Close::Policy));
         }
         match self.opening.resume.take() {
-            None => self.stage = self.make_after(Duration::ZERO),
+            None => {
+                self.admit().await?;
+                self.stage = self.make_after(Duration::ZERO);
+            }
             Some(key) => self.resume(key).await?,
         }
         let gateway = self.gateway;
@@ -147,8 +143,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Browser<'_, S> {
                     Beat::Dead => return Err(Ended::Gone),
                 },
                 progress = self.stage.progress() => match progress {
-                    Progress::Made(scene, Ok(code)) => self.open(scene, code).await?,
-                    Progress::Made(_, Err(none)) => self.wait_for_code(&none).await?,
+                    Progress::Made(Ok((scene, code))) => self.open(scene, code).await?,
+                    Progress::Made(Err(none)) => self.wait_for_code(&none).await?,
                     Progress::Look => self.look().await?,
                     Progress::TakenOver => return Err(Ended::Told(Close::TakenOver)),
                 },
@@ -161,55 +157,6 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Browser<'_, S> {
     async fn leave(mut self, ended: Ended) {
         self.stage = Stage::Over;
         self.socket.end(ended).await;
-    }
-
-    fn make_after(&self, wait: Duration) -> Stage {
-        let qr = self.gateway.qr.clone();
-        Stage::Making(Box::pin(async move {
-            sleep(wait).await;
-            let scene = Scene::random();
-            let code = qr.make(scene).await;
-            (scene, code)
-        }))
-    }
-
-    /// There is no code just now: the page is told, and the gateway itself tries again.
-    async fn wait_for_code(&mut self, none: &NoQrCode) -> Result<(), Ended> {
-        self.failures += 1;
-        self.gateway.metrics.qr_failures.inc();
-        let retry_in = spread(none.retry_in(self.failures));
-        // One line for an outage, however many pages wait.
-        if !self.gateway.is_out_of_codes.swap(true, Ordering::Relaxed) {
-            tracing::warn!("pages wait for their QR codes: {none}");
-        }
-        self.stage = self.make_after(retry_in);
-        self.socket.send(&none.tell(self.opening.language, retry_in)).await
-    }
-
-    /// Records a new login and shows it. Its seat is taken and its record written before anybody can scan.
-    async fn open(&mut self, scene: Scene, code: QrCode) -> Result<(), Ended> {
-        let key = ResumeKey::new(scene);
-        let seat = self.gateway.pages.join(scene);
-        let mut context = self.opening.context.clone();
-        context.created_at = clock::unix_now();
-        let new = NewLogin { context, qr: code.clone(), secret: key.hash() };
-        let ttl = self.gateway.config.gateway_login_ttl;
-        let until = Instant::now() + ttl;
-        match self.gateway.logins.open(scene, new, ttl).await {
-            Ok(()) => {}
-            Err(StoreError::Full) => {
-                tracing::warn!("the store of logins is full; a page was told to wait");
-                self.socket.send(&self.busy()).await?;
-                return Err(Ended::Told(Close::Busy));
-            }
-        }
-        self.failures = 0;
-        if self.gateway.is_out_of_codes.swap(false, Ordering::Relaxed) {
-            tracing::info!("there are QR codes again");
-        }
-        self.gateway.metrics.logins.inc();
-        self.stage = Stage::Showing(Shown { scene, state: State::Waiting, until, seat });
-        self.show_code(&key, &code, ttl).await
     }
 
     fn busy(&self) -> ToPage {
@@ -310,35 +257,4 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Browser<'_, S> {
         self.stage = Stage::Over;
         self.socket.send(message).await
     }
-
-    /// The page wants a new code. A live login ends as expired; one that was granted in this very moment
-    /// is told instead.
-    async fn refresh(&mut self) -> Result<(), Ended> {
-        match &self.stage {
-            Stage::Making(_) => return Ok(()),
-            Stage::Over => {}
-            Stage::Showing(Shown { scene, .. }) => {
-                let scene = *scene;
-                if let Err(error) = self.gateway.logins.expire(scene).await {
-                    tracing::warn!(%scene, "a login cannot be ended: {error}");
-                }
-                if let Some(login) = self.read(scene).await?.filter(|login| login.state == State::Granted) {
-                    return self.tell(login).await;
-                }
-            }
-        }
-        let wait = self.refreshes.take(Instant::now()).err().unwrap_or_default();
-        self.stage = self.make_after(wait);
-        if wait.is_zero() {
-            return Ok(());
-        }
-        let message = self.opening.language.of("刷新太频繁，请稍候", "Too many new codes, please wait");
-        let too_fast = ToPage::Error { code: "too_fast", message, retry_in: Some(milliseconds(wait)) };
-        self.socket.send(&too_fast).await
-    }
-}
-
-/// A quarter more or less, so that pages which lost something together do not come back in step.
-fn spread(wait: Duration) -> Duration {
-    wait.mul_f64(0.75 + crate::chance() / 2.0)
 }

@@ -57,6 +57,21 @@ pub struct Config {
     #[arg(long, env, default_value = "8s", value_parser = settings::duration)]
     pub gateway_drain_time: Duration,
 
+    /// QR codes made ahead, so that a page waits for no call to WeChat; 0 makes each when a page asks. An
+    /// idle gateway replaces them about every 25 minutes.
+    #[arg(long, env, default_value_t = 8, value_parser = clap::value_parser!(u8).range(..=64))]
+    pub gateway_qr_ready: u8,
+
+    /// Calls to WeChat for QR codes in a day of UTC+8, and an eighth of them in an hour: WeChat allows an
+    /// account 100,000, a test account 10,000. The rest is for calls that have to be made twice. A restart
+    /// begins anew.
+    #[arg(long, env, default_value_t = 90_000, value_parser = clap::value_parser!(u32).range(1..=10_000_000))]
+    pub gateway_qr_per_day: u32,
+
+    /// New logins a minute from one address (an IPv6 /64).
+    #[arg(long, env, default_value_t = 120, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    pub gateway_address_rate: u32,
+
     /// Pages connected at once, as far as the limit on open files allows.
     #[arg(long, env, default_value_t = 15_000)]
     pub gateway_max_pages: usize,
@@ -263,6 +278,9 @@ mod tests {
             (vec!["--gateway-allowed-origins", "example.com"], "GATEWAY_ALLOWED_ORIGINS"),
             (vec!["--gateway-trusted-proxies", "10.0.0.0/8,proxy"], "GATEWAY_TRUSTED_PROXIES"),
             (vec!["--gateway-drain-time", "soon"], "GATEWAY_DRAIN_TIME"),
+            (vec!["--gateway-qr-ready", "65"], "GATEWAY_QR_READY"),
+            (vec!["--gateway-qr-per-day", "0"], "GATEWAY_QR_PER_DAY"),
+            (vec!["--gateway-address-rate", "0"], "GATEWAY_ADDRESS_RATE"),
             (vec!["--gateway-max-pages", "0"], "GATEWAY_MAX_PAGES"),
             (vec!["--gateway-max-logins", "many"], "GATEWAY_MAX_LOGINS"),
             (vec!["--gateway-max-clients", "99999999999"], "GATEWAY_MAX_CLIENTS"),

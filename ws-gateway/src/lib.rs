@@ -1,15 +1,18 @@
 //! The gateway: holds the browsers' WebSockets, shows each a QR code, and takes notices from back ends.
 //!
-//! Two journeys cross here. A browser: [`routes`] → [`opening`] (may this page connect?) → [`browser`]
-//! (its task), which gets a code from [`qr`], records a login in [`logins`], and speaks [`message`]s. A
-//! notice: [`notices`] (who are you?) → [`clients`] → [`logins`] (record first), which wakes the page
-//! through [`pages`]. The rest decides small things without I/O: [`origin`], [`address`], [`heartbeat`],
-//! [`pace`], [`language`].
+//! Two journeys cross here. A browser: [`routes`] → [`opening`] (may this page connect?) → [`upgrade`] →
+//! [`browser`] (its task), which asks [`admission`], takes a code from [`qr`], records a login in [`logins`],
+//! and speaks [`message`]s. A notice: [`notices`] (who are you?) → [`clients`] → [`logins`] (record first),
+//! which wakes the page through [`pages`]. The rest decides small things without I/O: [`origin`],
+//! [`address`], [`heartbeat`], [`pace`], [`language`].
 
 mod address;
+mod admission;
 mod browser;
 mod clients;
 pub mod config;
+#[doc(hidden)]
+pub mod echo;
 mod heartbeat;
 mod language;
 mod logins;
@@ -25,6 +28,7 @@ mod qr;
 mod routes;
 #[cfg(test)]
 mod test_gateway;
+mod upgrade;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -35,7 +39,7 @@ use bytes::Bytes;
 use prometheus_client::metrics::gauge::Gauge;
 use service::listen::{self, Accepted};
 use service::stop::Drain;
-use service::{admin, descriptors};
+use service::{admin, clock, descriptors};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -45,7 +49,7 @@ use self::config::Config;
 use self::logins::{Logins, MemoryLogins};
 use self::metrics::Metrics;
 use self::pages::Pages;
-use self::qr::{OnDemand, QrCodes};
+use self::qr::{Budget, QrCodes, Ready, WeChat};
 
 /// What every connection of this gateway shares.
 pub(crate) struct Gateway {
@@ -55,6 +59,7 @@ pub(crate) struct Gateway {
     logins: Arc<dyn Logins>,
     pages: Arc<Pages>,
     qr: Arc<dyn QrCodes>,
+    addresses: admission::Addresses,
     metrics: Metrics,
     /// The last QR code that was asked for could not be had.
     is_out_of_codes: AtomicBool,
@@ -92,6 +97,7 @@ fn chance() -> f64 {
 pub struct Server {
     gateway: Arc<Gateway>,
     memory: Arc<MemoryLogins>,
+    qr: Arc<Ready<WeChat>>,
     browsers: TcpListener,
     notices: TcpListener,
     admin: TcpListener,
@@ -117,13 +123,22 @@ impl Server {
         let wechat = config.wechat()?;
         let pages = Arc::new(Pages::default());
         let memory = Arc::new(MemoryLogins::new(Arc::clone(&pages), config.gateway_max_logins));
+        let metrics = Metrics::default();
+        let qr = Arc::new(Ready::new(
+            WeChat::new(wechat, config.qr_url().to_owned()),
+            Budget::new(config.gateway_qr_per_day, clock::unix_now),
+            config.gateway_qr_ready.into(),
+            config.gateway_login_ttl,
+            &metrics,
+        ));
         let gateway = Gateway {
             clients: config.clients()?,
             page: Bytes::from(page::render(&config.gateway_title, config.gateway_logo.as_deref())),
             logins: Arc::clone(&memory) as Arc<dyn Logins>,
             pages,
-            qr: Arc::new(OnDemand::new(wechat, config.qr_url().to_owned())),
-            metrics: Metrics::default(),
+            qr: Arc::clone(&qr) as Arc<dyn QrCodes>,
+            addresses: admission::Addresses::new(config.gateway_address_rate),
+            metrics,
             is_out_of_codes: AtomicBool::new(false),
             drain: Drain::new(config.gateway_drain_time),
             config,
@@ -134,6 +149,7 @@ impl Server {
             notices: listen::bind("GATEWAY_NOTIFY_LISTEN", config.gateway_notify_listen)?,
             admin: listen::bind("GATEWAY_ADMIN_LISTEN", config.gateway_admin_listen)?,
             memory,
+            qr,
             gateway: Arc::new(gateway),
         })
     }
@@ -155,7 +171,7 @@ impl Server {
     /// # Errors
     /// When a listening socket itself fails.
     pub async fn run(self, stopped: impl Future<Output = ()>) -> anyhow::Result<bool> {
-        let Self { gateway, memory, browsers, notices, admin } = self;
+        let Self { gateway, memory, qr, browsers, notices, admin } = self;
         let drain = gateway.drain.clone();
         // The admin port answers until the very end.
         let ended = CancellationToken::new();
@@ -181,6 +197,8 @@ impl Server {
             served = serving => served,
             failed = operators => failed.context("GATEWAY_ADMIN_LISTEN").map(|()| false),
             () = memory.sweep() => Ok(false),
+            () = gateway.addresses.sweep() => Ok(false),
+            () = qr.refill() => Ok(false),
         }
     }
 }

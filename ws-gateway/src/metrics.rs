@@ -8,6 +8,9 @@ use prometheus_client::registry::Registry;
 /// A notice's type and status. Label values come from our own code, never from outside.
 pub(crate) type Labels = [(&'static str, &'static str); 2];
 
+/// Why a new login was told to wait.
+pub(crate) type Reason = [(&'static str, &'static str); 1];
+
 /// The gateway's counters and gauges.
 #[derive(Debug, Default)]
 pub(crate) struct Metrics {
@@ -19,6 +22,12 @@ pub(crate) struct Metrics {
     pub resumed: Counter,
     /// QR codes that could not be had.
     pub qr_failures: Counter,
+    /// Calls to WeChat for QR codes, whatever became of them.
+    pub qr_calls: Counter,
+    /// QR codes that were made ahead and wait for their pages.
+    pub qr_ready: Gauge,
+    /// New logins that were told to wait, by the limit that they met.
+    pub logins_refused: Family<Reason, Counter>,
     /// Connections of browsers that were refused because the port was full.
     pub refused: Counter,
     /// Notices, by type and by what came of them.
@@ -36,6 +45,13 @@ impl Metrics {
         registry.register("logins", "Logins that were shown a QR code", self.logins.clone());
         registry.register("resumed", "Pages that came back to their login", self.resumed.clone());
         registry.register("qr_failures", "QR codes that could not be had", self.qr_failures.clone());
+        registry.register("qr_calls", "Calls to WeChat for QR codes", self.qr_calls.clone());
+        registry.register("qr_ready", "QR codes made ahead that wait for pages", self.qr_ready.clone());
+        registry.register(
+            "logins_refused",
+            "New logins told to wait, by the limit that they met",
+            self.logins_refused.clone(),
+        );
         registry.register("refused", "Connections refused because the port was full", self.refused.clone());
         registry.register("notices", "Notices by type and status", self.notices.clone());
         registry.register(

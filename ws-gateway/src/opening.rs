@@ -1,6 +1,6 @@
 //! What a page says when it opens its WebSocket, checked before the upgrade (RFC 6455, section 4.2).
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use http::header::{
     ACCEPT_LANGUAGE, CONNECTION, HOST, HeaderMap, HeaderName, ORIGIN, SEC_WEBSOCKET_KEY,
@@ -29,6 +29,8 @@ const MAX_USER_AGENT: usize = 256;
 pub(crate) struct Opening {
     /// Who asks for a login.
     pub context: Context,
+    /// Where it comes from, as `context` says it in words.
+    pub address: IpAddr,
     /// What the page comes back with. `Some(None)` is a key of no proper form, which opens nothing.
     pub resume: Option<Option<ResumeKey>>,
     /// The page speaks [`SUBPROTOCOL`].
@@ -106,9 +108,10 @@ impl Opening {
             return refuse(StatusCode::FORBIDDEN, message);
         }
 
+        let address = forwarded_address(headers, peer, config);
         let mut context = Context {
             origin: origin.map(|origin| cut(&origin, MAX_FIELD)),
-            ip: forwarded_address(headers, peer, config).to_string(),
+            ip: address.to_string(),
             user_agent: text(USER_AGENT).map(|agent| cut(&agent, MAX_USER_AGENT)),
             ..Context::default()
         };
@@ -141,11 +144,11 @@ impl Opening {
             }
         }
         let language = Language::choose(lang.as_deref(), text(ACCEPT_LANGUAGE).as_deref());
-        Ok(Self { context, resume, is_ours, language, fault })
+        Ok(Self { context, address, resume, is_ours, language, fault })
     }
 }
 
-fn forwarded_address(headers: &HeaderMap, peer: SocketAddr, config: &Config) -> std::net::IpAddr {
+fn forwarded_address(headers: &HeaderMap, peer: SocketAddr, config: &Config) -> IpAddr {
     // Proxies append to whatever line the browser sent, so rubbish at its start must not hide the rest.
     let forwarded: Vec<_> = headers
         .get_all("x-forwarded-for")

@@ -38,6 +38,12 @@ impl Pace {
         self.tokens -= 1;
         Ok(())
     }
+
+    /// Whether so much time has passed that it is as good as new.
+    #[must_use]
+    pub(crate) fn is_rested(&self, now: Instant) -> bool {
+        now >= self.counted_at + self.refill * (self.most - self.tokens)
+    }
 }
 
 #[cfg(test)]
@@ -52,6 +58,7 @@ mod tests {
         assert_eq!(pace.take(start + second / 4), Err(second * 3 / 4));
         assert_eq!(pace.take(start + second), Ok(()));
         assert_eq!(pace.take(start + second), Err(second));
+        assert_eq!([pace.is_rested(start + second * 2), pace.is_rested(start + second * 3)], [false, true]);
         // A long rest fills the bucket, and no more than that.
         let later = start + second * 1000;
         assert_eq!([pace.take(later), pace.take(later)], [Ok(()), Ok(())]);

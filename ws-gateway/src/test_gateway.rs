@@ -3,19 +3,22 @@
 #![allow(clippy::unwrap_used)]
 
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::future::{BoxFuture, FutureExt, ready};
 use protocol::Scene;
 use secrecy::SecretString;
 use service::stop::Drain;
+use tokio::time::sleep;
 
 use crate::Gateway;
+use crate::admission::Addresses;
 use crate::config::{Config, Secrets};
 use crate::logins::{MemoryLogins, QrCode};
 use crate::metrics::Metrics;
 use crate::pages::Pages;
-use crate::qr::{NoQrCode, QrCodes};
+use crate::qr::{NoQrCode, QrCodes, Source};
 
 /// The key of the client `callback`.
 pub(crate) const KEY: &str = "a key for tests: 32 bytes or more";
@@ -26,15 +29,57 @@ struct Codes {
 }
 
 impl QrCodes for Codes {
-    fn make(&self, scene: Scene) -> BoxFuture<'_, Result<QrCode, NoQrCode>> {
+    fn take(&self) -> BoxFuture<'_, Result<(Scene, QrCode), NoQrCode>> {
         let mut failures = self.failures.lock().unwrap();
         if let Some(left) = failures.checked_sub(1) {
             *failures = left;
             return ready(Err(NoQrCode::Slow)).boxed();
         }
-        let url = format!("http://pictures/{scene}");
-        ready(Ok(QrCode { url, content: format!("http://weixin.qq.com/q/{scene}") })).boxed()
+        let scene = Scene::random();
+        ready(Ok((scene, code_of(scene)))).boxed()
     }
+}
+
+/// A code that says its scene, as WeChat's do not.
+pub(crate) fn code_of(scene: Scene) -> QrCode {
+    let url = format!("http://pictures/{scene}");
+    QrCode { url, content: format!("http://weixin.qq.com/q/{scene}") }
+}
+
+/// A WeChat that takes its time over each code, and fails as often as it is told.
+pub(crate) struct PlayedWeChat {
+    pub takes: Duration,
+    pub failures: Mutex<usize>,
+    /// The scenes that it was asked for.
+    pub asked: Mutex<Vec<Scene>>,
+}
+
+impl PlayedWeChat {
+    pub(crate) fn new(takes: Duration) -> Arc<Self> {
+        Arc::new(Self { takes, failures: Mutex::default(), asked: Mutex::default() })
+    }
+
+    pub(crate) fn calls(&self) -> usize {
+        self.asked.lock().unwrap().len()
+    }
+}
+
+impl Source for Arc<PlayedWeChat> {
+    async fn ask(&self, scene: Scene) -> Result<QrCode, NoQrCode> {
+        self.asked.lock().unwrap().push(scene);
+        sleep(self.takes).await;
+        let mut failures = self.failures.lock().unwrap();
+        match failures.checked_sub(1) {
+            Some(left) => *failures = left,
+            None => return Ok(code_of(scene)),
+        }
+        Err(NoQrCode::Slow)
+    }
+}
+
+/// Noon in China, where it never gets later.
+pub(crate) fn noon() -> u64 {
+    4 * 3600
 }
 
 /// A gateway with default settings, whose first `failures` QR codes cannot be had.
@@ -49,6 +94,7 @@ pub(crate) fn gateway_with(failures: u32) -> Gateway {
         logins: Arc::new(MemoryLogins::new(Arc::clone(&pages), config.gateway_max_logins)),
         pages,
         qr: Arc::new(Codes { failures: Mutex::new(failures) }),
+        addresses: Addresses::new(config.gateway_address_rate),
         metrics: Metrics::default(),
         is_out_of_codes: false.into(),
         drain: Drain::new(config.gateway_drain_time),

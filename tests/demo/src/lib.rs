@@ -114,6 +114,8 @@ impl Stack {
             format!("--wechat-app-id={}", account.app_id),
             format!("--wechat-api-url=http://{wechat_address}"),
             format!("--wechat-qr-url=http://{public}"),
+            // Every page of a test, or of a room behind one proxy, comes from the same address.
+            "--gateway-address-rate=1000000".to_owned(),
         ];
         flags.extend(options.gateway);
         let secrets = ws_gateway::config::Secrets {

@@ -161,7 +161,7 @@ async fn a_hostile_nickname_arrives_as_text() {
 #[tokio::test]
 async fn user_info_that_is_slow_or_fails_delays_nobody() {
     let stack = stack_with_nicknames().await;
-    for fault in [Fault::delay(Duration::from_secs(10)), Fault::errcode(48001), Fault::errcode(-1)] {
+    for fault in [Fault::delay(Duration::from_secs(10)), Fault::errcode(-1), Fault::errcode(48001)] {
         stack.wechat.switches().fail(Call::UserInfo, fault);
         let openid = person(&stack, "阿狸", true);
         let mut page = Page::open(stack.gateway.browsers).await;
@@ -177,8 +177,10 @@ async fn user_info_that_is_slow_or_fails_delays_nobody() {
 
 #[tokio::test]
 async fn a_page_whose_code_cannot_be_made_is_told_and_recovers_by_itself() {
-    let stack = stack().await;
-    for fault in [Fault::errcode(-1).times(1), Fault::delay(Duration::from_secs(10)).times(1)] {
+    // No codes made ahead, and more failures than the client itself tries again.
+    let gateway = vec!["--gateway-qr-ready=0".to_owned()];
+    let stack = Stack::start(Options { gateway, ..Options::default() }).await.unwrap();
+    for fault in [Fault::errcode(-1).times(3), Fault::delay(Duration::from_secs(10)).times(3)] {
         stack.wechat.switches().fail(Call::QrcodeCreate, fault);
         let mut page = Page::open(stack.gateway.browsers).await;
         let error = page.expect("error").await;

@@ -1,4 +1,5 @@
-//! The README's first command, run as a newcomer types it.
+//! What the documents claim: the README's first command works as a newcomer types it, and the tests that
+//! docs/security.md names exist.
 
 #![allow(clippy::unwrap_used, reason = "tests fail loudly")]
 
@@ -48,4 +49,40 @@ fn flags_go_to_the_demo_and_wrong_ones_are_named() {
     let wrong = cargo().args(["demo", "--", "--lam"]).output().unwrap();
     assert_eq!(wrong.status.code(), Some(64));
     assert!(String::from_utf8_lossy(&wrong.stderr).contains("--lam"), "{wrong:?}");
+}
+
+#[test]
+fn every_test_that_the_security_page_names_exists() {
+    let root = std::path::Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../.."));
+    let page = std::fs::read_to_string(root.join("docs/security.md")).unwrap();
+    let sources = ["protocol", "wechat", "deploy", "ws-gateway", "callback-service", "tests"];
+    let code: String = sources.iter().map(|folder| read_all(&root.join(folder))).collect();
+    let rows = page.lines().filter(|line| line.starts_with("| ") && !line.starts_with("| threat"));
+    let mut named = 0;
+    for row in rows {
+        let last = row.trim_end_matches(['|', ' ']).rsplit(" | ").next().unwrap();
+        let tests = last.split('`').skip(1).step_by(2);
+        assert!(last.contains("**open**") || last.contains('`'), "neither a test nor open: {row}");
+        for test in tests {
+            named += 1;
+            assert!(
+                code.contains(&format!("fn {test}()")),
+                "docs/security.md names {test}, which is no test"
+            );
+        }
+    }
+    assert!(named > 40, "{named}");
+}
+
+fn read_all(folder: &std::path::Path) -> String {
+    let mut all = String::new();
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            all += &read_all(&path);
+        } else if path.extension().is_some_and(|ending| ending == "rs") {
+            all += &std::fs::read_to_string(path).unwrap();
+        }
+    }
+    all
 }

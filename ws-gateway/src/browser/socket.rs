@@ -8,15 +8,13 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::{Instant, timeout};
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::error::ProtocolError;
+use tokio_tungstenite::tungstenite::protocol::Role;
 use tokio_tungstenite::tungstenite::{Bytes, Error, Message};
 
+use super::limits::Limits;
 use super::throttle::{Throttled, is_too_fast};
 use crate::message::{Close, FromPage, ToPage};
 use crate::pace::Pace;
-
-/// Messages, pings and pongs that a page may send at once, and then so many more a second. A person clicks
-/// now and then and a browser answers a ping each 25 s.
-const MESSAGES: (u32, Duration) = (20, Duration::from_millis(100));
 
 /// A page that does not take a message for this long does not read at all.
 const WRITE_WITHIN: Duration = Duration::from_secs(10);
@@ -26,7 +24,7 @@ pub(crate) const CLOSE_WITHIN: Duration = Duration::from_secs(1);
 
 /// How a page's connection ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Ended {
+pub(crate) enum Ended {
     /// The page closed it, or it broke, or the page does not read: nothing more is said.
     Gone,
     /// The page is told why.
@@ -50,19 +48,31 @@ impl From<Error> for Ended {
 
 /// The socket of one page.
 #[derive(Debug)]
-pub(super) struct PageSocket<S> {
+pub(crate) struct PageSocket<S> {
     socket: WebSocketStream<Throttled<S>>,
     pace: Pace,
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> PageSocket<S> {
-    pub(super) fn new(socket: WebSocketStream<Throttled<S>>, now: Instant) -> Self {
-        Self { socket, pace: Pace::new(MESSAGES.0, MESSAGES.1, now) }
+    /// A page's socket over a stream on which the handshake is done.
+    pub(crate) async fn over(stream: S, limits: Limits) -> Self {
+        let stream = Throttled::new(stream, limits.portions);
+        let socket = WebSocketStream::from_raw_socket(stream, Role::Server, Some(limits.websocket())).await;
+        Self { socket, pace: Pace::new(limits.messages.0, limits.messages.1, Instant::now()) }
     }
 
     /// Waits for the page to say something; `None` is anything that is not for us, such as a pong.
     /// Cancelling loses nothing.
     pub(super) async fn next(&mut self) -> Result<Option<FromPage>, Ended> {
+        match self.hear().await? {
+            Message::Text(text) => Ok(serde_json::from_str(text.as_str()).ok()),
+            _ => Ok(None),
+        }
+    }
+
+    /// Waits for any message but the close, which is answered. Pings have been answered.
+    /// Cancelling loses nothing.
+    pub(crate) async fn hear(&mut self) -> Result<Message, Ended> {
         let message = match self.socket.next().await {
             None => return Err(Ended::Gone),
             Some(message) => message?,
@@ -71,13 +81,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> PageSocket<S> {
             return Err(Ended::Garbled(Close::TooFast));
         }
         match message {
-            Message::Text(text) => Ok(serde_json::from_str(text.as_str()).ok()),
             Message::Close(_) => {
                 // tungstenite has the answer ready; it goes out with the flush.
                 let _ = timeout(CLOSE_WITHIN, self.socket.flush()).await;
                 Err(Ended::Gone)
             }
-            Message::Binary(_) | Message::Ping(_) | Message::Pong(_) | Message::Frame(_) => Ok(None),
+            message => Ok(message),
         }
     }
 
@@ -91,7 +100,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> PageSocket<S> {
         self.write(Message::Ping(Bytes::new())).await
     }
 
-    async fn write(&mut self, message: Message) -> Result<(), Ended> {
+    /// Sends a message, unless the page does not read.
+    pub(crate) async fn write(&mut self, message: Message) -> Result<(), Ended> {
         match timeout(WRITE_WITHIN, self.socket.send(message)).await {
             Ok(Ok(())) => Ok(()),
             Ok(Err(error)) => {
@@ -106,7 +116,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> PageSocket<S> {
     }
 
     /// Says why, waits for the page's answer, and lets go.
-    pub(super) async fn end(mut self, ended: Ended) {
+    pub(crate) async fn end(mut self, ended: Ended) {
         let goodbye = async {
             match ended {
                 Ended::Gone => {}

@@ -2,12 +2,18 @@
 
 #![allow(clippy::unwrap_used)]
 
+use std::collections::HashMap;
+use std::net::Ipv6Addr;
+use std::sync::Arc;
+
+use futures_util::future::join_all;
 use futures_util::{FutureExt, SinkExt, StreamExt};
 use protocol::Notice;
 use protocol::message::{Context, Status};
 use serde_json::Value;
-use std::sync::Arc;
 use tokio::io::{AsyncWriteExt, DuplexStream, duplex};
+use tokio::time::sleep;
+use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::protocol::Role;
 
@@ -15,6 +21,8 @@ use super::*;
 use crate::clients::Rights;
 use crate::language::Language;
 use crate::logins::Sender;
+use crate::qr::{Budget, QrCodes, Ready};
+use crate::test_gateway::{PlayedWeChat, noon};
 
 fn gateway_with(failures: u32) -> Arc<Gateway> {
     Arc::new(crate::test_gateway::gateway_with(failures))
@@ -27,6 +35,7 @@ fn gateway() -> Arc<Gateway> {
 fn opening() -> Opening {
     Opening {
         context: Context::default(),
+        address: "192.0.2.1".parse().unwrap(),
         resume: None,
         is_ours: true,
         language: Language::English,
@@ -42,9 +51,7 @@ impl Page {
         let (ours, theirs) = duplex(64 * 1024);
         let gateway = Arc::clone(gateway);
         tokio::spawn(async move {
-            let limits = Some(crate::routes::limits());
-            let theirs = Throttled::new(theirs);
-            let socket = WebSocketStream::from_raw_socket(theirs, Role::Server, limits).await;
+            let socket = PageSocket::over(theirs, Limits::default()).await;
             serve(&gateway, socket, opening).await;
         });
         Self(WebSocketStream::from_raw_socket(ours, Role::Client, None).await)
@@ -389,8 +396,7 @@ async fn a_message_over_the_limit_is_told_so() {
 async fn a_page_that_does_not_read_is_let_go() {
     let gateway = gateway();
     let (ours, theirs) = duplex(64);
-    let theirs = Throttled::new(theirs);
-    let socket = WebSocketStream::from_raw_socket(theirs, Role::Server, Some(crate::routes::limits())).await;
+    let socket = PageSocket::over(theirs, Limits::default()).await;
     let began = Instant::now();
     serve(&gateway, socket, opening()).await;
     assert!(began.elapsed() <= Duration::from_secs(11), "{:?}", began.elapsed());
@@ -410,4 +416,106 @@ async fn a_gateway_that_leaves_sends_its_pages_elsewhere_within_the_drain_time()
     assert_eq!(page.closed().await, 1001);
     assert!(began.elapsed() <= Duration::from_secs(6), "{:?}", began.elapsed());
     assert_eq!(notify(&gateway, &code.scan("p", "")).await, Status::Stored, "to be had by resume");
+}
+
+/// A gateway whose codes come from a WeChat that counts, within `per_day` calls.
+fn gateway_on_a_budget(per_day: u32) -> (Arc<Gateway>, Arc<PlayedWeChat>) {
+    let mut gateway = crate::test_gateway::gateway_with(0);
+    let wechat = PlayedWeChat::new(Duration::from_millis(100));
+    let budget = Budget::new(per_day, noon);
+    let ttl = gateway.config.gateway_login_ttl;
+    let ready = Arc::new(Ready::new(Arc::clone(&wechat), budget, 8, ttl, &gateway.metrics));
+    gateway.qr = Arc::clone(&ready) as Arc<dyn QrCodes>;
+    tokio::spawn(async move { ready.refill().await });
+    (Arc::new(gateway), wechat)
+}
+
+/// Opens 10,000 pages at once; counts what each hears first, and keeps the pages.
+async fn flood(
+    gateway: &Arc<Gateway>,
+    address: impl Fn(u128) -> Ipv6Addr,
+) -> (HashMap<String, usize>, Vec<Page>) {
+    let opened = (0..10_000).map(|n| {
+        let address = address(n).into();
+        async move {
+            let mut page = Page::open(gateway, Opening { address, ..opening() }).await;
+            let said = page.hear().await;
+            if said["message_type"] == "qrcode_url" {
+                return ("shown".to_owned(), page);
+            }
+            assert!(said["retry_in"].as_u64().unwrap() > 0, "{said}");
+            let code = said["code"].as_str().unwrap();
+            if code != "codes_spent" {
+                assert_eq!(page.closed().await, 1013, "{said}");
+            }
+            (code.to_owned(), page)
+        }
+    });
+    let mut heard: HashMap<String, usize> = HashMap::new();
+    let mut pages = Vec::new();
+    for (first, page) in join_all(opened).await {
+        *heard.entry(first).or_default() += 1;
+        pages.push(page);
+    }
+    (heard, pages)
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_flood_from_one_address_gets_its_share_and_others_do_not_notice() {
+    let (gateway, wechat) = gateway_on_a_budget(90_000);
+    sleep(Duration::from_secs(1)).await;
+    let one = |n| Ipv6Addr::from_bits((0x2001_0db8_0000_0001_u128 << 64) | (n << 32));
+    let (heard, _pages) = flood(&gateway, one).await;
+    // The time that WeChat takes for them is not a second, in which the address may open two more.
+    assert!((120..=122).contains(&heard["shown"]), "{heard:?}");
+    assert_eq!(heard["shown"] + heard["too_many"], 10_000);
+    assert!(wechat.calls() <= 122 + 16, "{}", wechat.calls());
+    let reason = [("reason", "address")];
+    assert_eq!(gateway.metrics.logins_refused.get_or_create(&reason).get(), heard["too_many"] as u64);
+
+    sleep(Duration::from_secs(10)).await;
+    let mut other = Page::open(&gateway, opening()).await;
+    Code::shown_by(&mut other).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_flood_from_everywhere_stays_within_the_budget() {
+    let everywhere = |n| Ipv6Addr::from_bits((0x2001_0db8_u128 << 96) | (n << 64));
+    let (gateway, wechat) = gateway_on_a_budget(8_000);
+    let (heard, _pages) = flood(&gateway, everywhere).await;
+    // An hour's share at once, and then one each 3.6 s.
+    assert!((1000 - 16..=1001).contains(&heard["shown"]), "{heard:?}");
+    assert_eq!(heard["shown"] + heard["busy"], 10_000);
+    assert!(wechat.calls() <= 1001, "{}", wechat.calls());
+}
+
+#[tokio::test(start_paused = true)]
+async fn when_the_budget_is_spent_pages_wait_until_told_otherwise() {
+    let everywhere = |n| Ipv6Addr::from_bits((0x2001_0db8_u128 << 96) | (n << 64));
+    let (gateway, wechat) = gateway_on_a_budget(50);
+    let (heard, mut pages) = flood(&gateway, everywhere).await;
+    assert_eq!((heard["shown"] + heard["codes_spent"], wechat.calls()), (10_000, 50));
+    assert!((50 - 8..=50).contains(&heard["shown"]), "{heard:?}");
+    let waiting = pages.last_mut().unwrap();
+    let began = Instant::now();
+    assert_eq!(waiting.hear_type("error").await["code"], "codes_spent");
+    assert!((359..=600).contains(&began.elapsed().as_secs()), "{:?}", began.elapsed());
+    assert_eq!(wechat.calls(), 50);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_refresh_is_a_new_login_and_a_resume_is_none() {
+    let gateway = gateway();
+    let mut page = Page::open(&gateway, opening()).await;
+    let mut code = Code::shown_by(&mut page).await;
+    let address = opening().address;
+    while gateway.addresses.admit(address).is_ok() {}
+    for _ in 0..3 {
+        page = Page::resume(&gateway, &code.resume).await;
+        code = Code::shown_by(&mut page).await;
+    }
+    page.refresh().await;
+    assert_eq!(page.hear_type("error").await["code"], "too_many");
+    assert_eq!(page.closed().await, 1013);
+    assert_eq!(notify(&gateway, &code.scan("p", "")).await, Status::Stored, "its login is not touched");
 }

@@ -4,30 +4,27 @@
 use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
-use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::Instant;
 
+use super::limits::Rate;
 use crate::pace::Pace;
 
 /// Reads are paid for in portions of this size, begun ones in full, so that a byte at a time costs more.
 const PORTION: usize = 64;
 
-/// Portions that may come at once, and then one each so often: 64 KiB, and 6.4 KB a second. A page sends
-/// its handshake, a pong each 25 s, and a refresh now and then.
-const PORTIONS: (u32, Duration) = (1024, Duration::from_millis(10));
-
 /// The stream under a page's WebSocket.
 #[derive(Debug)]
-pub(crate) struct Throttled<S> {
+pub(super) struct Throttled<S> {
     stream: S,
     pace: Pace,
 }
 
 impl<S> Throttled<S> {
-    pub(crate) fn new(stream: S) -> Self {
-        Self { stream, pace: Pace::new(PORTIONS.0, PORTIONS.1, Instant::now()) }
+    /// `portions` is how many may be read.
+    pub(super) fn new(stream: S, portions: Rate) -> Self {
+        Self { stream, pace: Pace::new(portions.0, portions.1, Instant::now()) }
     }
 
     /// The stream without its pace, for what is read only to be dropped.

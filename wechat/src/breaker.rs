@@ -1,0 +1,172 @@
+//! What keeps a call that WeChat refuses from being made for every page that asks.
+//!
+//! Each call has its own breaker, the token call too. A refusal that time or a person must end opens it: callers then
+//! get that refusal at once, and one in each rest goes through as a probe. The probe that succeeds closes it again.
+//! Opening and closing are each said once in the log, with what an operator can do.
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use crate::error::Error;
+use crate::policy;
+
+/// The breaker of one call.
+pub(crate) struct Breaker {
+    call: &'static str,
+    probe: Duration,
+    open: Mutex<Option<Open>>,
+}
+
+struct Open {
+    refusal: Error,
+    /// When the next caller goes through.
+    probe_at: Instant,
+}
+
+/// Leave to make the call, to be handed back with its outcome.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Pass {
+    /// Like everybody.
+    Through,
+    /// Alone, to see whether the refusal still stands. One that never reports is followed by the next one's.
+    Probe,
+}
+
+impl Breaker {
+    pub(crate) fn new(call: &'static str, probe: Duration) -> Self {
+        Self { call, probe, open: Mutex::new(None) }
+    }
+
+    /// The path of the call.
+    pub(crate) fn call(&self) -> &'static str {
+        self.call
+    }
+
+    /// Lets a caller through, or tells the refusal that stands.
+    pub(crate) fn admit(&self) -> Result<Pass, Error> {
+        let now = Instant::now();
+        match &mut *self.open() {
+            None => Ok(Pass::Through),
+            Some(open) if now >= open.probe_at => {
+                open.probe_at = now + self.probe;
+                Ok(Pass::Probe)
+            }
+            Some(open) => Err(open.refusal.clone()),
+        }
+    }
+
+    /// Takes note of how the call ended.
+    pub(crate) fn report<T>(&self, pass: Pass, outcome: &Result<T, Error>) {
+        match outcome {
+            // Who had set out before the opening proves nothing about what came after it.
+            Ok(_) if pass == Pass::Probe => self.close(),
+            // The token call's refusals are its own breaker's.
+            Err(error) if error.call() == Some(self.call) => {
+                if let Some(rest) = policy::rest(error, self.probe) {
+                    self.rest(error, rest);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn close(&self) {
+        if self.open().take().is_some() {
+            tracing::info!(call = self.call, "WeChat allows the call again");
+        }
+    }
+
+    fn rest(&self, refusal: &Error, rest: Duration) {
+        let open = Open { refusal: refusal.clone(), probe_at: Instant::now() + rest };
+        let before = self.open().replace(open);
+        if before.is_none_or(|before| before.refusal.class() != refusal.class()) {
+            tracing::error!(
+                call = self.call,
+                probe_in_s = rest.as_secs(),
+                "{refusal}; until it ends, callers are answered without asking WeChat, which is probed now and then"
+            );
+        }
+    }
+
+    /// No code that can panic runs under this lock, so a poisoned one is as good as new.
+    fn open(&self) -> MutexGuard<'_, Option<Open>> {
+        self.open.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::logged::Logged;
+
+    const CALL: &str = "/cgi-bin/qrcode/create";
+    const MINUTE: Duration = Duration::from_secs(60);
+    const INSTANT: Duration = Duration::from_millis(1);
+
+    fn refused(code: i64) -> Result<(), Error> {
+        Err(Error::Api { code, message: "no rid: 1".to_owned(), call: CALL })
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_refusal_is_remembered_probed_once_a_minute_and_forgotten_after_a_success() {
+        let breaker = Breaker::new(CALL, MINUTE);
+        assert_eq!(breaker.admit(), Ok(Pass::Through));
+        breaker.report(Pass::Through, &refused(48001));
+        for _ in 0..3 {
+            tokio::time::advance(MINUTE - INSTANT).await;
+            assert_eq!(breaker.admit().map(|_| ()), refused(48001));
+            tokio::time::advance(INSTANT).await;
+            assert_eq!(breaker.admit(), Ok(Pass::Probe));
+            assert_eq!(breaker.admit().map(|_| ()), refused(48001), "one probe only");
+            breaker.report(Pass::Probe, &refused(48001));
+        }
+        tokio::time::advance(MINUTE).await;
+        assert_eq!(breaker.admit(), Ok(Pass::Probe));
+        breaker.report(Pass::Probe, &Ok(()));
+        assert_eq!(breaker.admit(), Ok(Pass::Through));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_lost_probe_or_one_that_met_a_hiccup_is_followed_by_another() {
+        let breaker = Breaker::new(CALL, MINUTE);
+        breaker.report(Pass::Through, &refused(40164));
+        tokio::time::advance(MINUTE).await;
+        assert_eq!(breaker.admit(), Ok(Pass::Probe));
+        breaker.report::<()>(Pass::Probe, &Err(Error::Timeout { call: CALL }));
+        assert!(breaker.admit().is_err());
+        tokio::time::advance(MINUTE).await;
+        assert_eq!(breaker.admit(), Ok(Pass::Probe), "and this one is never reported");
+        tokio::time::advance(MINUTE).await;
+        assert_eq!(breaker.admit(), Ok(Pass::Probe));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn stragglers_do_not_close_and_hiccups_and_other_calls_do_not_open() {
+        let breaker = Breaker::new(CALL, MINUTE);
+        breaker.report::<()>(Pass::Through, &Err(Error::Timeout { call: CALL }));
+        let elsewhere = Error::Api { code: 40164, message: String::new(), call: crate::token::CALL };
+        breaker.report::<()>(Pass::Through, &Err(elsewhere));
+        assert_eq!(breaker.admit(), Ok(Pass::Through));
+        breaker.report(Pass::Through, &refused(45009));
+        breaker.report(Pass::Through, &Ok(()));
+        assert!(breaker.admit().is_err());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn opening_and_closing_are_said_once_each_and_a_new_reason_too() {
+        let log = Logged::start();
+        let breaker = Breaker::new(CALL, MINUTE);
+        for _ in 0..100 {
+            breaker.report(Pass::Through, &refused(48001));
+            let _ = breaker.admit();
+        }
+        assert_eq!((log.count("ERROR"), log.count("48001"), log.count("服务号")), (1, 1, 1), "{log}");
+        breaker.report(Pass::Probe, &refused(45009));
+        assert_eq!((log.count("ERROR"), log.count("45009")), (2, 1), "{log}");
+        breaker.report(Pass::Probe, &Ok(()));
+        breaker.report(Pass::Probe, &Ok(()));
+        assert_eq!((log.count("ERROR"), log.count("allows the call again")), (2, 1), "{log}");
+    }
+}

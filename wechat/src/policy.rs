@@ -1,0 +1,204 @@
+//! What follows from each class of failure: another token, another try, a rest, or nothing but the report.
+//!
+//! A call asks here after each failure whether to go on ([`Tries`]), and its breaker asks how long WeChat is to be
+//! left alone ([`rest`]). The rules are WeChat's "global return codes"; the waits are ours.
+
+use std::hash::{BuildHasher, RandomState};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use crate::error::{Class, Error};
+
+/// Tries after the first one, when WeChat was busy or out of reach.
+const MORE_TRIES: u32 = 2;
+
+/// Refusals that a person must end are tried again this often, so that the end of them is noticed by itself. It is
+/// also how long WeChat counts for its limits by the minute.
+const MINUTE: Duration = Duration::from_secs(60);
+
+/// WeChat does not say when its day begins; a wrong guess of ours heals within this.
+const QUOTA_PROBE: Duration = Duration::from_secs(600);
+
+const DAY: u64 = 86_400;
+
+/// Beijing is eight hours ahead of UTC, without summer time.
+const BEIJING: u64 = 8 * 3600;
+
+/// After midnight, since WeChat's clock and ours need not agree and a probe that comes too early costs ten minutes.
+const MIDNIGHT_SLACK: Duration = Duration::from_secs(5);
+
+/// The times a client keeps; tests make them short.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Limits {
+    /// A whole call with its token and all its tries.
+    pub(crate) call: Duration,
+    /// One request and its answer.
+    pub(crate) one_try: Duration,
+    /// The longest wait before the second try; later waits double.
+    pub(crate) pause: Duration,
+    /// From one probe to the next of a call that WeChat refuses.
+    pub(crate) probe: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            call: crate::CALL_LIMIT,
+            // Three of them nearly fit into a call.
+            one_try: Duration::from_millis(2500),
+            // Somebody is looking at a page; most of WeChat's hiccups are shorter.
+            pause: Duration::from_millis(500),
+            probe: MINUTE,
+        }
+    }
+}
+
+/// The tries that a call has left.
+pub(crate) struct Tries {
+    pause: Duration,
+    made: u32,
+}
+
+impl Tries {
+    pub(crate) fn new(limits: &Limits) -> Self {
+        Self { pause: limits.pause, made: 0 }
+    }
+
+    /// Waits until the call may be tried again after `error`; false, at once, when it may not.
+    ///
+    /// All calls may be repeated: a second token or answer is the same one, a second QR code is one nobody is shown.
+    pub(crate) async fn again(&mut self, error: &Error) -> bool {
+        if self.made == MORE_TRIES || !may_pass(error) {
+            return false;
+        }
+        // Drawn from the standard library's hash keys: good enough to keep a crowd from marching in step.
+        let wait = jittered(self.pause * 2u32.pow(self.made), RandomState::new().hash_one(self.made));
+        self.made += 1;
+        tokio::time::sleep(wait).await;
+        true
+    }
+}
+
+/// Whether the same request may succeed a moment later.
+fn may_pass(error: &Error) -> bool {
+    match error {
+        // A redirect or "not found" is a wrong address or proxy, which a moment does not mend.
+        Error::Status { status, .. } => *status >= 500 || *status == 429,
+        _ => matches!(error.class(), Class::Busy | Class::Transport | Class::Timeout),
+    }
+}
+
+/// Between half of `longest` and all of it.
+fn jittered(longest: Duration, random: u64) -> Duration {
+    let half = longest / 2;
+    half + half.mul_f64(random as f64 / u64::MAX as f64)
+}
+
+/// How long a call that failed for good is not to be made again; `None` when the next may be made at once.
+pub(crate) fn rest(error: &Error, probe: Duration) -> Option<Duration> {
+    match error {
+        // The day's quota. All others of its class are counted by the minute.
+        Error::Api { code: 45009, .. } => {
+            let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+            Some(until_midnight(now).min(QUOTA_PROBE))
+        }
+        _ => match error.class() {
+            // Of the token class only what a new token did not cure gets here.
+            Class::Token | Class::Quota | Class::Permission | Class::IpNotAllowed | Class::Credentials => {
+                Some(probe)
+            }
+            Class::Busy | Class::Transport | Class::Timeout | Class::Other => None,
+        },
+    }
+}
+
+/// From `now`, counted from 1970 in UTC, until shortly after the next midnight in Beijing.
+fn until_midnight(now: Duration) -> Duration {
+    let into_day = Duration::from_secs((now.as_secs() + BEIJING) % DAY);
+    Duration::from_secs(DAY) - into_day + MIDNIGHT_SLACK
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+    use tokio::time::Instant;
+
+    const CALL: &str = "/cgi-bin/qrcode/create";
+
+    fn refusal(code: i64) -> Error {
+        Error::Api { code, message: String::new(), call: CALL }
+    }
+
+    fn hiccups() -> [Error; 5] {
+        [
+            refusal(-1),
+            Error::Transport { call: CALL, reason: String::new() },
+            Error::Timeout { call: CALL },
+            Error::Status { call: CALL, status: 502 },
+            Error::Status { call: CALL, status: 429 },
+        ]
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_may_pass_is_tried_twice_more_with_waits_that_grow() {
+        for error in hiccups() {
+            let mut tries = Tries::new(&Limits::default());
+            let mut waits = Vec::new();
+            loop {
+                let before = Instant::now();
+                if !tries.again(&error).await {
+                    break;
+                }
+                waits.push(before.elapsed().as_millis());
+            }
+            assert_eq!(waits.len(), 2, "{error}");
+            assert!((250..=502).contains(&waits[0]), "{error}: {waits:?}");
+            assert!((500..=1002).contains(&waits[1]), "{error}: {waits:?}");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_will_not_pass_is_not_tried_again() {
+        let start = Instant::now();
+        for error in [45009, 45011, 48001, 40164, 40125, 40003, 40001].map(refusal) {
+            assert!(!Tries::new(&Limits::default()).again(&error).await, "{error}");
+        }
+        for status in [302, 403, 404] {
+            let error = Error::Status { call: CALL, status };
+            assert!(!Tries::new(&Limits::default()).again(&error).await, "{error}");
+        }
+        assert_eq!(start.elapsed(), Duration::ZERO);
+    }
+
+    #[test]
+    fn waits_are_spread_over_half_their_length() {
+        let longest = Duration::from_secs(2);
+        assert_eq!(jittered(longest, 0), Duration::from_secs(1));
+        assert_eq!(jittered(longest, u64::MAX), longest);
+        assert_eq!(jittered(longest, u64::MAX / 2 + 1), Duration::from_millis(1500));
+    }
+
+    #[test]
+    fn refusals_rest_and_hiccups_do_not() {
+        for code in [40001, 40014, 42001, 45011, 48001, 48004, 40164, 89503, 40013, 40125, 40243] {
+            assert_eq!(rest(&refusal(code), MINUTE), Some(MINUTE), "{code}");
+        }
+        for error in hiccups().into_iter().chain([refusal(40003)]) {
+            assert_eq!(rest(&error, MINUTE), None, "{error}");
+        }
+        let day = rest(&refusal(45009), MINUTE).unwrap();
+        assert!(day > Duration::ZERO && day <= QUOTA_PROBE, "{day:?}");
+    }
+
+    #[test]
+    fn the_quotas_day_ends_at_midnight_in_beijing() {
+        // 2025-11-23T15:59:59Z is one second before midnight there.
+        let before = Duration::from_secs(1_763_913_599);
+        assert_eq!(until_midnight(before), Duration::from_secs(1) + MIDNIGHT_SLACK);
+        assert_eq!(
+            until_midnight(before + Duration::from_secs(1)),
+            Duration::from_secs(DAY) + MIDNIGHT_SLACK
+        );
+    }
+}

@@ -1,0 +1,165 @@
+//! How many new logins one address may ask for: each costs a call to WeChat, and one visitor must not
+//! spend what all of them share.
+//!
+//! Coming back to a login is free. An IPv6 address counts as its /64, which is the least that one
+//! subscriber gets. The limit on all addresses together is the pace of the QR codes' budget.
+
+use std::collections::HashMap;
+use std::net::{IpAddr, Ipv6Addr};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::time::{Instant, sleep};
+
+use crate::pace::Pace;
+
+/// Addresses that are counted at once, at about 100 bytes each; one is forgotten after a minute's rest.
+/// More than that are no visitors but a flood, and share one place.
+const MAX_ADDRESSES: usize = 100_000;
+
+/// How often addresses that have rested are taken out.
+const SWEEP_EVERY: Duration = Duration::from_secs(10);
+
+/// Log lines about refusals: one, and the next no sooner than this. A flood must not fill the disk.
+const LOG_EVERY: Duration = Duration::from_secs(60);
+
+/// The addresses that have lately asked for logins.
+#[derive(Debug)]
+pub(crate) struct Addresses {
+    a_minute: u32,
+    /// Never held across an await.
+    table: Mutex<Table>,
+}
+
+#[derive(Debug)]
+struct Table {
+    known: HashMap<IpAddr, Pace>,
+    /// Whoever finds no place in the table.
+    beyond: Pace,
+    log: Pace,
+}
+
+impl Addresses {
+    /// Each address may ask for `a_minute` logins at once, and then for so many a minute, evenly.
+    #[must_use]
+    pub(crate) fn new(a_minute: u32) -> Self {
+        let now = Instant::now();
+        let table =
+            Table { known: HashMap::new(), beyond: full(a_minute, now), log: Pace::new(1, LOG_EVERY, now) };
+        Self { a_minute, table: Mutex::new(table) }
+    }
+
+    /// Counts a new login of `address`.
+    ///
+    /// # Errors
+    /// One too many: the time until there may be another.
+    pub(crate) fn admit(&self, address: IpAddr) -> Result<(), Duration> {
+        let (address, now) = (network(address), Instant::now());
+        let mut table = self.lock();
+        let Table { known, beyond, log } = &mut *table;
+        let has_place = known.len() < MAX_ADDRESSES || known.contains_key(&address);
+        let pace = match has_place {
+            true => known.entry(address).or_insert_with(|| full(self.a_minute, now)),
+            false => beyond,
+        };
+        pace.take(now).inspect_err(|_| {
+            if log.take(now).is_ok() {
+                tracing::warn!(
+                    %address,
+                    "too many new logins from one address; name it in GATEWAY_TRUSTED_PROXIES if it is your \
+                     proxy, or raise GATEWAY_ADDRESS_RATE if many people share it"
+                );
+            }
+        })
+    }
+
+    /// Forgets addresses that have rested, for as long as it is polled.
+    pub(crate) async fn sweep(&self) {
+        loop {
+            sleep(SWEEP_EVERY).await;
+            let now = Instant::now();
+            let known = &mut self.lock().known;
+            known.retain(|_, pace| !pace.is_rested(now));
+            if known.capacity() > 4 * known.len() + 1024 {
+                known.shrink_to_fit();
+            }
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Table> {
+        // Nothing that is done under the lock can panic half-way.
+        self.table.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn full(a_minute: u32, now: Instant) -> Pace {
+    Pace::new(a_minute, Duration::from_secs(60) / a_minute.max(1), now)
+}
+
+/// What counts as one: an IPv4 address, also when it is written as IPv6, or an IPv6 /64.
+fn network(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() & !u128::from(u64::MAX)).into(),
+        address @ IpAddr::V4(_) => address,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use std::sync::Arc;
+
+    use tokio::time::advance;
+
+    use super::*;
+
+    fn admitted(addresses: &Addresses, from: &[&str], times: usize) -> usize {
+        let from: Vec<IpAddr> = from.iter().map(|address| address.parse().unwrap()).collect();
+        (0..times).filter(|at| addresses.admit(from[at % from.len()]).is_ok()).count()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_minutes_logins_at_once_and_then_so_many_a_minute() {
+        let addresses = Addresses::new(120);
+        assert_eq!(admitted(&addresses, &["192.0.2.1"], 10_000), 120);
+        assert_eq!(addresses.admit("192.0.2.1".parse().unwrap()), Err(Duration::from_millis(500)));
+        advance(Duration::from_millis(500)).await;
+        assert_eq!(admitted(&addresses, &["192.0.2.1"], 2), 1);
+        let mut within_a_minute = 0;
+        for _ in 0..600 {
+            advance(Duration::from_millis(100)).await;
+            within_a_minute += admitted(&addresses, &["192.0.2.1"], 1);
+        }
+        assert_eq!(within_a_minute, 120);
+        assert_eq!(admitted(&addresses, &["192.0.2.2"], 10_000), 120, "others are not touched");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_64_is_one_address_and_mapped_ipv4_is_ipv4() {
+        let addresses = Addresses::new(120);
+        let one = ["2001:db8:0:1::1", "2001:db8:0:1:ffff:ffff:ffff:ffff", "2001:db8:0:1:8000::"];
+        assert_eq!(admitted(&addresses, &one, 10_000), 120);
+        assert_eq!(admitted(&addresses, &["2001:db8:0:2::1"], 10_000), 120);
+        assert_eq!(admitted(&addresses, &["::ffff:192.0.2.1", "192.0.2.1"], 10_000), 120);
+        assert_eq!(admitted(&addresses, &["::ffff:192.0.2.2"], 10_000), 120, "no /64 of all of IPv4");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_table_is_bounded_and_forgets_who_has_rested() {
+        let addresses = Arc::new(Addresses::new(2));
+        tokio::spawn({
+            let addresses = Arc::clone(&addresses);
+            async move { addresses.sweep().await }
+        });
+        let others = (0..200_000_u128).map(|n| Ipv6Addr::from_bits((0x2001_0db8_u128 << 96) | (n << 64)));
+        let admitted = others.filter(|other| addresses.admit((*other).into()).is_ok()).count();
+        assert_eq!(admitted, MAX_ADDRESSES + 2, "those beyond share one place");
+        assert_eq!(addresses.lock().known.len(), MAX_ADDRESSES);
+        sleep(Duration::from_secs(15)).await;
+        assert_eq!(addresses.lock().known.len(), MAX_ADDRESSES, "half rested is not rested");
+        sleep(Duration::from_secs(30)).await;
+        assert_eq!(addresses.lock().known.len(), 0);
+        assert_eq!(addresses.admit("192.0.2.1".parse().unwrap()), Ok(()));
+    }
+}

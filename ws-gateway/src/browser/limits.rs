@@ -1,0 +1,52 @@
+//! What a page may send and how much may wait for it. The defaults are the gateway's; conformance suites send
+//! more than any page, and raise them.
+
+use std::time::Duration;
+
+use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
+
+/// Bytes read at once. tungstenite's own default of 128 KiB is allocated for every connection.
+const READ_BUFFER: usize = 1024;
+
+/// So many at once, and then one more each so often.
+pub(crate) type Rate = (u32, Duration);
+
+/// The limits of one page's WebSocket.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Limits {
+    /// Bytes of one message from a page.
+    pub message: usize,
+    /// Bytes that may wait for a page that does not read.
+    pub unsent: usize,
+    /// Messages, pings and pongs from a page.
+    pub messages: Rate,
+    /// Portions of bytes from a page, see `throttle`.
+    pub portions: Rate,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            // Pages say almost nothing.
+            message: 4 * 1024,
+            // One QR code is about 2 KiB.
+            unsent: 32 * 1024,
+            // A person clicks now and then and a browser answers a ping each 25 s.
+            messages: (20, Duration::from_millis(100)),
+            // 64 KiB, and 6.4 KB a second: a pong each 25 s, and a refresh now and then.
+            portions: (1024, Duration::from_millis(10)),
+        }
+    }
+}
+
+impl Limits {
+    /// The part that the WebSocket library looks after.
+    pub(super) fn websocket(&self) -> WebSocketConfig {
+        WebSocketConfig::default()
+            .read_buffer_size(READ_BUFFER)
+            .write_buffer_size(0)
+            .max_write_buffer_size(self.unsent)
+            .max_message_size(Some(self.message))
+            .max_frame_size(Some(self.message))
+    }
+}

@@ -1,0 +1,134 @@
+//! A page's new login, from its wish for one to the QR code on its screen, or the words why there is none.
+//!
+//! The page's address pays for it first, whatever the page has done before; then it takes a code, and only
+//! when that is there is a login recorded, whose time begins.
+
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use protocol::Scene;
+use protocol::message::State;
+use service::clock;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::time::{Instant, sleep};
+
+use super::socket::Ended;
+use super::{Browser, Shown, Stage};
+use crate::logins::{NewLogin, QrCode, ResumeKey, StoreError};
+use crate::message::{Close, ToPage, milliseconds};
+use crate::qr::NoQrCode;
+
+/// New codes that a page may ask for at once, and then one each five seconds: a person who clicks, not a
+/// script that spends WeChat's daily allowance.
+pub(super) const REFRESHES: (u32, Duration) = (3, Duration::from_secs(5));
+
+/// The least wait of a page whose address asked too often: those behind one address come back in turns.
+const ADDRESS_RETRY: Duration = Duration::from_secs(5);
+
+impl<S: AsyncRead + AsyncWrite + Unpin + Send> Browser<'_, S> {
+    /// Counts a new login for the page's address; one too many is told when to come back.
+    pub(super) async fn admit(&mut self) -> Result<(), Ended> {
+        let Err(wait) = self.gateway.addresses.admit(self.opening.address) else { return Ok(()) };
+        self.count_refused("address");
+        let message = self
+            .opening
+            .language
+            .of("当前网络的登录次数过多，请稍候", "Too many logins from this network, please wait");
+        let retry_in = milliseconds(spread(wait.max(ADDRESS_RETRY)));
+        self.socket.send(&ToPage::Error { code: "too_many", message, retry_in: Some(retry_in) }).await?;
+        Err(Ended::Told(Close::Busy))
+    }
+
+    fn count_refused(&self, reason: &'static str) {
+        self.gateway.metrics.logins_refused.get_or_create(&[("reason", reason)]).inc();
+    }
+
+    pub(super) fn make_after(&self, wait: Duration) -> Stage {
+        let qr = self.gateway.qr.clone();
+        Stage::Making(Box::pin(async move {
+            sleep(wait).await;
+            qr.take().await
+        }))
+    }
+
+    /// There is no code just now: the page is told, and the gateway itself tries again. In a rush it lets go
+    /// of the page instead, so that those who wait do not take the places of those who scan.
+    pub(super) async fn wait_for_code(&mut self, none: &NoQrCode) -> Result<(), Ended> {
+        self.failures += 1;
+        self.gateway.metrics.qr_failures.inc();
+        let retry_in = spread(none.retry_in(self.failures));
+        // One line for an outage, however many pages wait.
+        if !self.gateway.is_out_of_codes.swap(true, Ordering::Relaxed) {
+            tracing::warn!("pages wait for their QR codes: {none}");
+        }
+        self.stage = self.make_after(retry_in);
+        self.socket.send(&none.tell(self.opening.language, retry_in)).await?;
+        match none {
+            NoQrCode::Rush(_) => {
+                self.count_refused("rush");
+                Err(Ended::Told(Close::Busy))
+            }
+            NoQrCode::Spent(_) => {
+                self.count_refused("spent");
+                Ok(())
+            }
+            NoQrCode::Slow | NoQrCode::Refused(_) => Ok(()),
+        }
+    }
+
+    /// Records a new login and shows it. Its seat is taken and its record written before anybody can scan.
+    pub(super) async fn open(&mut self, scene: Scene, code: QrCode) -> Result<(), Ended> {
+        let key = ResumeKey::new(scene);
+        let seat = self.gateway.pages.join(scene);
+        let mut context = self.opening.context.clone();
+        context.created_at = clock::unix_now();
+        let new = NewLogin { context, qr: code.clone(), secret: key.hash() };
+        let ttl = self.gateway.config.gateway_login_ttl;
+        let until = Instant::now() + ttl;
+        match self.gateway.logins.open(scene, new, ttl).await {
+            Ok(()) => {}
+            Err(StoreError::Full) => {
+                tracing::warn!("the store of logins is full; a page was told to wait");
+                self.socket.send(&self.busy()).await?;
+                return Err(Ended::Told(Close::Busy));
+            }
+        }
+        self.failures = 0;
+        if self.gateway.is_out_of_codes.swap(false, Ordering::Relaxed) {
+            tracing::info!("there are QR codes again");
+        }
+        self.gateway.metrics.logins.inc();
+        self.stage = Stage::Showing(Shown { scene, state: State::Waiting, until, seat });
+        self.show_code(&key, &code, ttl).await
+    }
+
+    /// The page wants a new code, which its address pays for. A live login ends as expired; one that was
+    /// granted in this very moment is told instead.
+    pub(super) async fn refresh(&mut self) -> Result<(), Ended> {
+        if matches!(self.stage, Stage::Making(_)) {
+            return Ok(());
+        }
+        self.admit().await?;
+        if let Stage::Showing(Shown { scene, .. }) = self.stage {
+            if let Err(error) = self.gateway.logins.expire(scene).await {
+                tracing::warn!(%scene, "a login cannot be ended: {error}");
+            }
+            if let Some(login) = self.read(scene).await?.filter(|login| login.state == State::Granted) {
+                return self.tell(login).await;
+            }
+        }
+        let wait = self.refreshes.take(Instant::now()).err().unwrap_or_default();
+        self.stage = self.make_after(wait);
+        if wait.is_zero() {
+            return Ok(());
+        }
+        let message = self.opening.language.of("刷新太频繁，请稍候", "Too many new codes, please wait");
+        let too_fast = ToPage::Error { code: "too_fast", message, retry_in: Some(milliseconds(wait)) };
+        self.socket.send(&too_fast).await
+    }
+}
+
+/// A quarter more or less, so that pages which lost something together do not come back in step.
+fn spread(wait: Duration) -> Duration {
+    wait.mul_f64(0.75 + crate::chance() / 2.0)
+}

@@ -1,0 +1,77 @@
+//! The gateway's connections with an echo in place of the login, for WebSocket conformance suites.
+//!
+//! Most of their cases need every message back, which a gateway does not do. Here are its accept loop, its HTTP door,
+//! its handshake, its socket with paces, limits and closes, and nothing of its own but the echo. No route of the
+//! gateway leads here; `examples/echo.rs` is the only program.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use service::http as web;
+use service::listen::{self, Accepted};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpListener;
+use tokio_tungstenite::tungstenite::Message;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::browser::{Limits, PageSocket};
+use crate::upgrade::{self, Handshake};
+
+/// Suites send messages of up to 64 KiB, in frames and at a speed that no page has.
+const LIMITS: Limits = Limits {
+    message: 64 * 1024,
+    unsent: 128 * 1024,
+    messages: (10_000, Duration::from_millis(1)),
+    portions: (1_000_000, Duration::from_millis(1)),
+};
+
+/// Connections at once; suites run a few cases side by side.
+const PLACES: usize = 64;
+
+/// Echoes every message of every connection, until the future is dropped.
+///
+/// # Errors
+/// When the listening socket itself fails.
+pub async fn serve(listener: TcpListener) -> anyhow::Result<()> {
+    let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
+    let spawning = tasks.clone();
+    listen::accept(listener, PLACES, stop.clone(), tasks, move |accepted| {
+        serve_connection(accepted, stop.clone(), spawning.clone())
+    })
+    .await
+}
+
+async fn serve_connection(accepted: Accepted, stop: CancellationToken, tasks: TaskTracker) {
+    let Accepted { stream, permit, .. } = accepted;
+    let Some(permit) = permit.map(Arc::new) else {
+        return web::refuse(stream, &stop).await;
+    };
+    web::serve(stream, &stop, |request| {
+        let permit = Arc::clone(&permit);
+        let answer = match Handshake::check(&request) {
+            Err(refusal) => upgrade::refused(&refusal),
+            Ok(handshake) => handshake.answer(request, false, LIMITS, &tasks, |socket| async {
+                echo(socket).await;
+                drop(permit);
+            }),
+        };
+        async { answer }
+    })
+    .await;
+}
+
+async fn echo<S: AsyncRead + AsyncWrite + Unpin>(mut socket: PageSocket<S>) {
+    let ended = loop {
+        match socket.hear().await {
+            Ok(message @ (Message::Text(_) | Message::Binary(_))) => {
+                if let Err(ended) = socket.write(message).await {
+                    break ended;
+                }
+            }
+            Ok(_) => {}
+            Err(ended) => break ended,
+        }
+    };
+    socket.end(ended).await;
+}

@@ -1,0 +1,324 @@
+//! The QR codes that were made ahead, so that a page waits for no call to WeChat.
+//!
+//! Each has a scene of its own, is handed out once, the oldest first, and only while it still has a login's
+//! whole time before it. One task refills: at the start, after each that was taken, before the codes grow
+//! too old, and after failures. When many pages come at once, more are made on demand.
+
+use std::collections::VecDeque;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use futures_util::future::{BoxFuture, FutureExt, join_all};
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::gauge::Gauge;
+use protocol::Scene;
+use tokio::sync::{Notify, Semaphore};
+use tokio::time::{Instant, sleep, sleep_until, timeout};
+
+use super::budget::{Budget, Purpose};
+use super::source::{Source, WECHAT_EXPIRY};
+use super::{NoQrCode, QrCodes};
+use crate::logins::{AFTER_CLAIM, QrCode};
+use crate::metrics::Metrics;
+
+/// Calls to WeChat under way at once; pages beyond wait within the limit of a call.
+const MAX_CALLS: usize = 64;
+
+/// Those among them that make codes ahead: enough to keep up, and no rush of our own making.
+const MAX_CALLS_AHEAD: usize = 4;
+
+/// How long a page waits before it is told that there is no code just now.
+const WITHIN: Duration = Duration::from_secs(9);
+
+/// Codes are replaced this long before they are too old, so that there is no moment without any.
+const REPLACE_BEFORE: Duration = Duration::from_secs(60);
+
+/// Codes that keep for less are not made ahead: an idle gateway would throw them away all day.
+const LEAST_KEPT: Duration = Duration::from_secs(300);
+
+/// QR codes from `S`, some of them made ahead.
+pub(crate) struct Ready<S> {
+    source: S,
+    budget: Budget,
+    calls: Semaphore,
+    /// Never held across an await. At most twice `most`: codes, and the old ones that they replace.
+    shelf: Mutex<VecDeque<Made>>,
+    taken: Notify,
+    most: usize,
+    /// How long after its making a code may be handed out.
+    keeps: Duration,
+    counted: Counter,
+    shown: Gauge,
+}
+
+struct Made {
+    scene: Scene,
+    code: QrCode,
+    /// When WeChat was asked: it counts from a moment later.
+    at: Instant,
+}
+
+impl<S: Source> Ready<S> {
+    /// Keeps `most` codes for logins that live for `ttl`, within `budget`. None are there before
+    /// [`Ready::refill`] runs.
+    #[must_use]
+    pub(crate) fn new(source: S, budget: Budget, most: usize, ttl: Duration, metrics: &Metrics) -> Self {
+        let keeps = WECHAT_EXPIRY.saturating_sub(ttl + AFTER_CLAIM);
+        let is_worth_it = keeps >= LEAST_KEPT;
+        if most > 0 && !is_worth_it {
+            tracing::warn!("no QR codes are made ahead: GATEWAY_LOGIN_TTL leaves them too little time");
+        }
+        Self {
+            source,
+            budget,
+            calls: Semaphore::new(MAX_CALLS),
+            shelf: Mutex::default(),
+            taken: Notify::new(),
+            most: if is_worth_it { most } else { 0 },
+            keeps,
+            counted: metrics.qr_calls.clone(),
+            shown: metrics.qr_ready.clone(),
+        }
+    }
+
+    /// Keeps codes ready for as long as it is polled.
+    pub(crate) async fn refill(&self) {
+        let mut failures = 0_u32;
+        loop {
+            let (missing, until) = self.look();
+            if missing == 0 {
+                tokio::select! {
+                    () = self.taken.notified() => {}
+                    () = sleep_until(until) => {}
+                }
+                continue;
+            }
+            let Err(none) = self.make_ahead(missing.min(MAX_CALLS_AHEAD)).await else {
+                if failures > 0 {
+                    tracing::info!("QR codes are made ahead again");
+                }
+                failures = 0;
+                continue;
+            };
+            if failures == 0 {
+                tracing::warn!("no QR codes are made ahead: {none}");
+            }
+            failures = failures.saturating_add(1);
+            sleep(none.retry_in(failures)).await;
+        }
+    }
+
+    /// Makes so many at once and keeps what it gets, even where another call fails.
+    async fn make_ahead(&self, count: usize) -> Result<(), NoQrCode> {
+        let calls = (0..count).map(|_| async {
+            let made = self.make(Purpose::Ahead).await?;
+            let mut shelf = self.lock();
+            shelf.push_back(made);
+            self.show(&shelf);
+            Ok(())
+        });
+        join_all(calls).await.into_iter().collect()
+    }
+
+    async fn make(&self, purpose: Purpose) -> Result<Made, NoQrCode> {
+        let made = async {
+            let _place = self.calls.acquire().await.map_err(|_| NoQrCode::Slow)?;
+            self.budget.spend(purpose)?;
+            self.counted.inc();
+            let (scene, at) = (Scene::random(), Instant::now());
+            let code = self.source.ask(scene).await?;
+            Ok(Made { scene, code, at })
+        };
+        timeout(WITHIN, made).await.unwrap_or(Err(NoQrCode::Slow))
+    }
+
+    /// How many codes to make, and when to look again if nothing happens before.
+    fn look(&self) -> (usize, Instant) {
+        let now = Instant::now();
+        let mut shelf = self.lock();
+        shelf.retain(|made| now < made.at + self.keeps);
+        self.show(&shelf);
+        let lasts_until = |made: &Made| made.at + self.keeps.saturating_sub(REPLACE_BEFORE);
+        let lasting = shelf.iter().map(lasts_until).filter(|until| now < *until);
+        let until = lasting.clone().min().unwrap_or(now + WECHAT_EXPIRY);
+        (self.most.saturating_sub(lasting.count()), until)
+    }
+
+    /// The oldest code that is not too old. What is taken is gone, whatever becomes of its page.
+    fn take_ready(&self) -> Option<Made> {
+        let now = Instant::now();
+        let mut shelf = self.lock();
+        let made = std::iter::from_fn(|| shelf.pop_front()).find(|made| now < made.at + self.keeps);
+        self.show(&shelf);
+        self.taken.notify_one();
+        made
+    }
+
+    fn show(&self, shelf: &VecDeque<Made>) {
+        self.shown.set(i64::try_from(shelf.len()).unwrap_or(i64::MAX));
+    }
+
+    fn lock(&self) -> MutexGuard<'_, VecDeque<Made>> {
+        // Nothing that is done under the lock can panic half-way.
+        self.shelf.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl<S: Source> QrCodes for Ready<S> {
+    fn take(&self) -> BoxFuture<'_, Result<(Scene, QrCode), NoQrCode>> {
+        async {
+            let made = match self.take_ready() {
+                Some(made) => made,
+                None => self.make(Purpose::Page).await?,
+            };
+            Ok((made.scene, made.code))
+        }
+        .boxed()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use std::collections::HashSet;
+    use std::sync::Arc;
+
+    use tokio::task::JoinHandle;
+
+    use super::*;
+    use crate::test_gateway::{PlayedWeChat, code_of, noon};
+
+    const TTL: Duration = Duration::from_secs(120);
+    const KEEPS: Duration = Duration::from_secs(1800 - 120 - 120);
+
+    struct Played {
+        ready: Arc<Ready<Arc<PlayedWeChat>>>,
+        wechat: Arc<PlayedWeChat>,
+        metrics: Metrics,
+        refilling: JoinHandle<()>,
+    }
+
+    impl Played {
+        /// Eight codes ahead from a WeChat that needs a second for each.
+        fn with(per_day: u32, failures: usize) -> Self {
+            let wechat = PlayedWeChat::new(Duration::from_secs(1));
+            *wechat.failures.lock().unwrap() = failures;
+            let (budget, metrics) = (Budget::new(per_day, noon), Metrics::default());
+            let ready = Arc::new(Ready::new(Arc::clone(&wechat), budget, 8, TTL, &metrics));
+            let task = Arc::clone(&ready);
+            let refilling = tokio::spawn(async move { task.refill().await });
+            Self { ready, wechat, metrics, refilling }
+        }
+
+        /// Takes a code; says for which scene and how long it took.
+        async fn take(&self) -> (Scene, Duration) {
+            let began = Instant::now();
+            let (scene, code) = self.ready.take().await.unwrap();
+            assert_eq!(code, code_of(scene), "the scene is the one that WeChat was asked for");
+            (scene, began.elapsed())
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn pages_wait_for_no_call_and_each_gets_its_own_code() {
+        let played = Played::with(90_000, 0);
+        sleep(Duration::from_secs(10)).await;
+        assert_eq!((played.wechat.calls(), played.metrics.qr_ready.get()), (8, 8));
+        let mut scenes = HashSet::new();
+        for _ in 0..8 {
+            let (scene, waited) = played.take().await;
+            assert!(scenes.insert(scene) && waited.is_zero(), "{waited:?}");
+        }
+        let (scene, waited) = played.take().await;
+        assert!(scenes.insert(scene) && waited == Duration::from_secs(1), "made on demand: {waited:?}");
+        sleep(Duration::from_secs(10)).await;
+        assert_eq!(played.wechat.calls(), 17, "each that was handed out was replaced");
+        assert_eq!((played.metrics.qr_calls.get(), played.metrics.qr_ready.get()), (17, 8));
+        let rush = join_all((0..200).map(|_| played.take())).await;
+        assert!(rush.into_iter().all(|(scene, _)| scenes.insert(scene)), "a code was handed out twice");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_code_that_a_page_took_and_left_is_gone() {
+        let played = Played::with(90_000, 0);
+        sleep(Duration::from_secs(10)).await;
+        played.refilling.abort();
+        let first = played.wechat.asked.lock().unwrap()[0];
+        let mut taking = played.ready.take();
+        assert_eq!(taking.as_mut().now_or_never().unwrap().unwrap().0, first);
+        // The next page leaves while its code is being made.
+        for _ in 0..7 {
+            assert_ne!(played.take().await.0, first);
+        }
+        assert!(timeout(Duration::from_millis(500), played.ready.take()).await.is_err());
+        let left = *played.wechat.asked.lock().unwrap().last().unwrap();
+        assert_ne!(played.take().await.0, left);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_code_too_old_for_a_whole_login_is_not_handed_out() {
+        let played = Played::with(90_000, 0);
+        let began = Instant::now();
+        sleep(Duration::from_secs(10)).await;
+        played.refilling.abort();
+        sleep_until(began + KEEPS - Duration::from_millis(10)).await;
+        assert_eq!(played.take().await.1, Duration::ZERO, "old, but it has its time left");
+        // The first four were asked for at the beginning, the others a second later.
+        sleep_until(began + KEEPS + Duration::from_millis(10)).await;
+        assert_eq!(played.take().await.1, Duration::ZERO);
+        assert_eq!(played.metrics.qr_ready.get(), 3, "three that were too old were dropped");
+        sleep_until(began + KEEPS + Duration::from_millis(1010)).await;
+        assert_eq!(played.take().await.1, Duration::from_secs(1), "made anew");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_idle_gateway_always_has_fresh_codes_and_spends_little() {
+        let played = Played::with(90_000, 0);
+        sleep(Duration::from_secs(10)).await;
+        for _ in 0..24 * 60 {
+            sleep(Duration::from_secs(60)).await;
+            let (_, until) = played.ready.look();
+            assert!(played.metrics.qr_ready.get() >= 8 && until > Instant::now());
+        }
+        let calls = played.wechat.calls();
+        assert!((400..=500).contains(&calls), "{calls} calls in a day");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_outage_is_not_hammered_and_ends_by_itself() {
+        let played = Played::with(90_000, 100);
+        sleep(Duration::from_secs(300)).await;
+        let during = played.wechat.calls();
+        assert!((40..=60).contains(&during), "{during} calls in five minutes");
+        sleep(Duration::from_secs(600)).await;
+        assert_eq!((played.wechat.calls(), played.metrics.qr_ready.get()), (108, 8));
+        assert_eq!(played.take().await.1, Duration::ZERO);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn near_the_end_of_the_budget_codes_are_for_pages_only() {
+        let played = Played::with(50, 0);
+        for _ in 0..45 {
+            sleep(Duration::from_secs(10)).await;
+            assert_eq!(played.take().await.1, Duration::ZERO);
+        }
+        assert_eq!((played.wechat.calls(), played.metrics.qr_ready.get()), (45, 0));
+        for _ in 0..5 {
+            sleep(Duration::from_secs(1000)).await;
+            assert_eq!(played.take().await.1, Duration::from_secs(1), "made on demand");
+        }
+        assert!(matches!(played.ready.take().await, Err(NoQrCode::Spent(_))));
+        assert_eq!(played.wechat.calls(), 50);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn codes_that_would_not_keep_are_not_made_ahead() {
+        let wechat = PlayedWeChat::new(Duration::ZERO);
+        let (ttl, budget) = (Duration::from_secs(1680), Budget::new(90_000, noon));
+        let ready = Ready::new(Arc::clone(&wechat), budget, 8, ttl, &Metrics::default());
+        assert!(timeout(Duration::from_secs(3600), ready.refill()).await.is_err());
+        assert_eq!(wechat.calls(), 0);
+        assert!(ready.take().await.is_ok());
+    }
+}
