@@ -48,7 +48,9 @@ async fn run(flags: &Flags) -> anyhow::Result<()> {
     let ports = if flags.free_ports { Ports::default() } else { Ports::fixed() };
     // WeChat gives no nicknames since the end of 2021. Here it does, so that the page can say who it was.
     let wechat = simulator::Settings { nicknames: true, ..simulator::Settings::default() };
-    let stack = Stack::start(Options { ports, lan, wechat, ..Options::default() }).await?;
+    // Without codes made ahead, the newest code on the phone is the one that the page shows.
+    let gateway = vec!["--gateway-qr-ready=0".to_owned()];
+    let stack = Stack::start(Options { ports, lan, wechat, gateway, ..Options::default() }).await?;
     show(&stack, flags.lan);
     stack.run(process::signalled()).await
 }

@@ -40,6 +40,10 @@ async fn cargo_demo_says_what_to_open_and_it_is_there() {
     }
     let code = Page::open(login_page.parse().unwrap()).await.code().await;
     assert!(code.content.starts_with(&format!("http://{phone}/q/")), "{}", code.content);
+    // "On the phone page, press Scan at the newest code", says the demo.
+    let codes = reqwest::get(format!("http://{phone}/phone/codes")).await.unwrap();
+    let codes: serde_json::Value = codes.json().await.unwrap();
+    assert!(codes[0].to_string().contains(&code.content), "{codes}");
 }
 
 #[test]
