@@ -23,7 +23,7 @@ const LONGEST_WAIT: Duration = Duration::from_secs(2);
 pub(super) async fn run(settings: Settings, mut queue: mpsc::Receiver<Call>, link: watch::Sender<bool>) {
     let mut unanswered = Vec::new();
     let mut wait = FIRST_WAIT;
-    let mut told = false;
+    let (mut told, mut drains) = (false, false);
     for address in settings.addresses.iter().cycle() {
         let end = match connect(address, &settings).await {
             Ok(connection) => connection.run(&mut queue, &mut unanswered, &link).await,
@@ -32,6 +32,7 @@ pub(super) async fn run(settings: Settings, mut queue: mpsc::Receiver<Call>, lin
         let was_in = link.send_replace(false);
         match end {
             End::Unused => return,
+            End::Bye if drains => tracing::debug!(address, "{end}, still"),
             End::Bye => tracing::info!(address, "{end}; connecting anew"),
             // One line when it breaks, not one for every try until it is back.
             _ if told && !was_in => tracing::debug!(address, "still no connection to the gateway: {end}"),
@@ -39,11 +40,13 @@ pub(super) async fn run(settings: Settings, mut queue: mpsc::Receiver<Call>, lin
             _ => tracing::warn!(address, "no connection to the gateway: {end}"),
         }
         told = true;
+        // A gateway that drains takes connections for a while, only to say bye again.
+        drains = matches!(end, End::Bye);
         unanswered.retain(|call| !call.reply.is_closed());
         if queue.is_closed() && queue.is_empty() && unanswered.is_empty() {
             return;
         }
-        if was_in {
+        if was_in && !drains {
             wait = FIRST_WAIT;
         }
         sleep(jittered(wait)).await;

@@ -132,6 +132,20 @@ async fn a_no_to_the_second_sending_says_nothing_of_the_first() {
 }
 
 #[tokio::test]
+async fn a_gateway_that_drains_is_not_pressed() {
+    let (gateway, client) = Gateway::start().await;
+    let mut frames = gateway.accept().await;
+    let began = Instant::now();
+    for _ in 0..4 {
+        frames.send(ServerMessage::Bye).await.unwrap();
+        frames = gateway.accept().await;
+    }
+    // At least half of 100, 200, 400 and 800 ms.
+    assert!(began.elapsed() >= Duration::from_millis(750), "{:?}", began.elapsed());
+    drop(client);
+}
+
+#[tokio::test]
 async fn an_answer_that_did_not_come_is_no_no() {
     let (gateway, client) = Gateway::start().await;
     let mut frames = gateway.accept().await;
