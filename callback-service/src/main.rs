@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use callback_service::Server;
 use callback_service::config::Config;
-use service::process;
+use service::{process, stop};
 
 fn main() -> ExitCode {
     process::run("callback-service", Config::read(), |config| config.log_format, serve)
@@ -14,5 +14,5 @@ async fn serve(config: Config) -> anyhow::Result<bool> {
     let server = Server::bind(config)?;
     let at = server.addresses()?;
     tracing::info!(pushes = %at.pushes, admin = %at.admin, "listening");
-    server.run(process::signalled()).await
+    server.run(stop::signalled()).await
 }

@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use service::process;
+use service::{process, stop};
 use ws_gateway::Server;
 use ws_gateway::config::Config;
 
@@ -14,5 +14,5 @@ async fn serve(config: Config) -> anyhow::Result<bool> {
     let server = Server::bind(config)?;
     let at = server.addresses()?;
     tracing::info!(browsers = %at.browsers, notices = %at.notices, admin = %at.admin, "listening");
-    server.run(process::signalled()).await
+    server.run(stop::signalled()).await
 }

@@ -4,7 +4,6 @@ use std::process::ExitCode;
 
 use crate::logging::{self, LogFormat};
 use crate::settings::NoSettings;
-use crate::stop;
 
 /// Runs a program: reports wrong settings with exit code 64, starts logging, and runs `serve` on a
 /// runtime until it ends by itself or by the stop that it is given. Exit code 0 means that everything
@@ -40,13 +39,5 @@ where
             tracing::error!("{error:#}");
             ExitCode::FAILURE
         }
-    }
-}
-
-/// Waits for SIGTERM or SIGINT; says so when signals cannot be heard, and then never ends.
-pub async fn signalled() {
-    if let Err(error) = stop::signalled().await {
-        tracing::error!("signals cannot be heard: {error}");
-        std::future::pending::<()>().await;
     }
 }

@@ -14,17 +14,22 @@ use tokio_util::task::TaskTracker;
 /// Taken off the drain time, so that the process has really gone when it is over.
 const MARGIN: Duration = Duration::from_millis(250);
 
-/// Waits for SIGTERM or SIGINT.
-///
-/// # Errors
-/// When the handlers cannot be installed.
-pub async fn signalled() -> std::io::Result<()> {
-    let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
-    tokio::select! {
-        _ = terminate.recv() => tracing::info!("SIGTERM: stopping"),
-        _ = interrupt.recv() => tracing::info!("SIGINT: stopping"),
+/// Waits for SIGTERM or SIGINT; says so when signals cannot be heard, and then never ends.
+pub async fn signalled() {
+    let heard = signal(SignalKind::terminate()).and_then(|terminate| {
+        let interrupt = signal(SignalKind::interrupt())?;
+        Ok((terminate, interrupt))
+    });
+    match heard {
+        Ok((mut terminate, mut interrupt)) => tokio::select! {
+            _ = terminate.recv() => tracing::info!("SIGTERM: stopping"),
+            _ = interrupt.recv() => tracing::info!("SIGINT: stopping"),
+        },
+        Err(error) => {
+            tracing::error!("signals cannot be heard: {error}");
+            std::future::pending::<()>().await;
+        }
     }
-    Ok(())
 }
 
 /// A process's end: it begins with a signal, closes the ports a quarter of its time later, so that load

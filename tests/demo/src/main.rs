@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use clap::Parser;
 use demo::{Options, Ports, Stack, lan_address};
 use service::logging::{self, LogFormat};
-use service::{process, settings};
+use service::{settings, stop};
 
 /// The gateway, the callback service and an offline WeChat, to try the whole login without an account.
 #[derive(Debug, Parser)]
@@ -52,7 +52,7 @@ async fn run(flags: &Flags) -> anyhow::Result<()> {
     let gateway = vec!["--gateway-qr-ready=0".to_owned()];
     let stack = Stack::start(Options { ports, lan, wechat, gateway, ..Options::default() }).await?;
     show(&stack, flags.lan);
-    stack.run(process::signalled()).await
+    stack.run(stop::signalled()).await
 }
 
 #[expect(clippy::print_stdout, reason = "this text is what the program is for")]

@@ -46,7 +46,7 @@ async fn run(listen: SocketAddr, simulator: Simulator, shown: &Shown) -> anyhow:
     let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
     tokio::select! {
         served = simulator.serve(listener, stop.clone(), tasks.clone()) => served?,
-        signalled = stop::signalled() => signalled?,
+        () = stop::signalled() => {}
     }
     stop::drain(&stop, &tasks, DRAIN).await;
     Ok(())
