@@ -7,9 +7,11 @@ cd "$(dirname "$0")/.."
 
 section() { printf '\n== %s (%s s so far)\n' "$1" "$SECONDS"; }
 
-# What the tests need beside Rust: a C compiler for SQLite and the TLS library, a real browser, and Python
-# for the WebSocket conformance suite.
-packages=(gcc libc6-dev chromium chromium-driver fonts-noto-cjk python3 python3-venv)
+# What the tests need beside Rust: a C compiler for SQLite and the TLS library, a C++ compiler for the fuzzer, a
+# real browser, Python for the WebSocket conformance suite, Redis with its Sentinel, slowhttptest for slow peers, sslscan,
+# the languages of the sample clients, the proxies that deploy/ configures, and what judges its units.
+packages=(gcc g++ libc6-dev chromium chromium-driver fonts-noto-cjk python3 python3-venv redis-server redis-sentinel slowhttptest sslscan
+    php-cli nodejs golang-go openssl nginx-light haproxy caddy systemd)
 
 section 'tools'
 if ! command -v cargo >/dev/null; then
@@ -30,7 +32,7 @@ if command -v dpkg-query >/dev/null; then
         DEBIAN_FRONTEND=noninteractive "${as_root[@]}" apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
     fi
 else
-    for tool in cc chromium chromedriver python3; do
+    for tool in cc c++ chromium chromedriver python3 redis-server redis-sentinel slowhttptest sslscan php node go openssl nginx haproxy caddy systemd-analyze; do
         command -v "$tool" >/dev/null && continue
         echo "$tool is missing; on Debian it comes with: ${packages[*]}" >&2
         exit 1
@@ -39,6 +41,8 @@ fi
 
 section 'format'
 cargo fmt --all --check
+cargo fmt --manifest-path tests/fuzz/Cargo.toml --check
+cargo fmt --manifest-path protocol/fuzz/Cargo.toml --check
 
 section 'lints'
 cargo clippy --locked --workspace --all-targets -- -D warnings
@@ -52,13 +56,22 @@ trap 'rm -f "$log"' EXIT
 status=0
 cargo test --locked --workspace --no-fail-fast 2>&1 | tee "$log" || status=$?
 
+# Once more, with logins, counts and limits in Redis.
+section 'the same on Redis'
+cargo run --locked --quiet -p test-redis --example with_redis -- cargo test --locked --no-fail-fast -p e2e --test journey \
+    --test many --test hostile --test limits --test vectors_http --test wechat_errors 2>&1 | tee -a "$log" || status=$?
+
 section 'WebSocket conformance'
 tests/websocket/run.sh 2>&1 | tee -a "$log" || status=$?
+
+section 'fuzzing'
+tests/fuzz/run.sh 2>&1 | tee -a "$log" || status=$?
 
 section 'result'
 awk -v status="$status" '
     /^test result:/ { passed += $4; failed += $6 }
     /^[0-9]+ passed, [0-9]+ failed$/ { passed += $1; failed += $3 }
+    /^fuzz: [0-9]+ passed, [0-9]+ failed$/ { passed += $2; failed += $4 }
     END {
         # A test program that did not build or died has no result line of its own.
         if (status != 0 && failed == 0) failed = 1

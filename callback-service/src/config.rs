@@ -7,12 +7,17 @@ use std::time::Duration;
 
 use clap::Parser;
 use protocol::Key;
-use secrecy::SecretString;
+use protocol::tls::{ClientTls, File, Identity};
+use records::Place;
+use secrecy::{ExposeSecret, SecretString};
 use service::logging::LogFormat;
 use service::settings::{self, NoSettings, SettingError};
 
 use crate::push::{self, Account, Mode};
 use crate::texts::Texts;
+
+/// Where operators ask, unless it is set.
+pub(crate) const ADMIN_LISTEN: &str = "127.0.0.1:8081";
 
 /// Takes WeChat's pushes, decides, tells the gateway, and answers the phone.
 #[derive(Debug, Clone, Parser)]
@@ -23,23 +28,56 @@ pub struct Config {
     pub callback_listen: SocketAddr,
 
     /// Where operators find /livez, /readyz and /metrics.
-    #[arg(long, env, default_value = "127.0.0.1:8081")]
+    #[arg(long, env, default_value = ADMIN_LISTEN)]
     pub callback_admin_listen: SocketAddr,
 
-    /// The gateway's internal port, as host:port.
+    /// The gateways' internal ports, as host:port; the next is tried when one fails. More than one needs
+    /// gateways that share their logins in Redis.
     #[arg(long, env, default_value = "127.0.0.1:9999", value_delimiter = ',')]
     pub callback_gateway: Vec<GatewayAddress>,
 
-    /// Where counts and recent answers are kept: sqlite: and a file, or sqlite::memory:.
-    #[arg(long, env, default_value = "sqlite:callback.db")]
-    pub callback_store: Store,
+    /// Speak TLS with the gateways' internal ports.
+    #[arg(long, env, default_value_t = false, action = clap::ArgAction::Set)]
+    pub callback_gateway_tls: bool,
+
+    /// The CAs, in PEM form, of which a gateway must show a certificate. Unset: those of the operating system.
+    /// This file and the two below are read again for each connection.
+    #[arg(long, env)]
+    pub callback_gateway_ca: Option<PathBuf>,
+
+    /// The name that a gateway's certificate must be for. Unset: the host in CALLBACK_GATEWAY.
+    #[arg(long, env)]
+    pub callback_gateway_name: Option<String>,
+
+    /// The certificate, in PEM form, that gateways are shown where they ask for one.
+    #[arg(long, env)]
+    pub callback_gateway_cert: Option<PathBuf>,
+
+    /// The private key of that certificate, in PEM form.
+    #[arg(long, env)]
+    pub callback_gateway_key: Option<PathBuf>,
+
+    /// Where counts and recent answers are kept: sqlite: and a file, or sqlite::memory:; redis://host:6379,
+    /// rediss://host:6379 (TLS) or redis+sentinel://host1:26379,host2:26379/name let any number of
+    /// callback-services share them.
+    #[arg(long, env, default_value = "sqlite:callback.db", hide_env_values = true)]
+    pub callback_store: SecretString,
+
+    /// What the keys in Redis begin with.
+    #[arg(long, env, default_value = "saoma:callback:")]
+    pub callback_redis_prefix: String,
+
+    /// Replicas of Redis that must have what is noted before it counts. Unset: 1 where Sentinels name the
+    /// master, else 0.
+    #[arg(long, env)]
+    pub callback_redis_replicas: Option<u32>,
 
     /// From SIGTERM to exit; pushes in hand are finished.
     #[arg(long, env, default_value = "8s", value_parser = settings::duration)]
     pub callback_drain_time: Duration,
 
-    /// Connections at once. WeChat opens one a push and is answered within 4 s, so the default is hundreds
-    /// of scans a second.
+    /// Connections at once, as far as the limit on open files allows: each may need two. WeChat opens one a
+    /// push and is answered within 4 s, so the default is hundreds of scans a second.
     #[arg(long, env, default_value_t = 2048)]
     pub callback_max_connections: usize,
 
@@ -80,13 +118,15 @@ pub struct Config {
     pub secrets: Secrets,
 }
 
-const SECRETS: &str = "Secrets have no flag. Each is read from the environment, or from the file that its name with _FILE \
+const SECRETS: &str = "Beside serving:\n  callback-service health  exits with 0 if the callback-service on this host is ready\n\n\
+Secrets have no flag. Each is read from the environment, or from the file that its name with _FILE \
 names:\n  NOTIFY_KEY               the key of the client `callback` at the gateway, at least 32 bytes\n  \
 WECHAT_APP_SECRET        the official account's AppSecret\n  \
 WECHAT_TOKEN             the token of WeChat's message push settings\n  \
 WECHAT_AES_KEY           the EncodingAESKey of the same, unless the mode is plaintext\n  \
 WECHAT_TOKEN_PREVIOUS    the token before, while it is being changed\n  \
-WECHAT_AES_KEY_PREVIOUS  the EncodingAESKey before, while it is being changed";
+WECHAT_AES_KEY_PREVIOUS  the EncodingAESKey before, while it is being changed\n  \
+CALLBACK_REDIS_PASSWORD  the password of Redis, where it has one";
 
 /// What must never be shown.
 #[derive(Debug, Clone, Default)]
@@ -103,6 +143,8 @@ pub struct Secrets {
     pub wechat_token_previous: Option<SecretString>,
     /// `WECHAT_AES_KEY_PREVIOUS`.
     pub wechat_aes_key_previous: Option<SecretString>,
+    /// `CALLBACK_REDIS_PASSWORD`.
+    pub redis_password: Option<SecretString>,
 }
 
 /// A gateway's internal port: `host:port`.
@@ -123,21 +165,17 @@ impl FromStr for GatewayAddress {
 }
 
 /// Where counts and recent answers are kept.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub enum Store {
     /// In a SQLite file; the path `:memory:` is this process.
     Sqlite(PathBuf),
-}
-
-impl FromStr for Store {
-    type Err = &'static str;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        match text.strip_prefix("sqlite:") {
-            Some(path) if !path.is_empty() => Ok(Self::Sqlite(PathBuf::from(path))),
-            _ => Err("write sqlite: and a file, for example sqlite:callback.db"),
-        }
-    }
+    /// In Redis.
+    Redis {
+        /// Where it is.
+        place: Place,
+        /// How many replicas must have what is noted.
+        replicas: u32,
+    },
 }
 
 /// Beyond this a push is no news, and what is remembered of it would only cost memory.
@@ -175,6 +213,7 @@ impl Config {
             wechat_aes_key: settings::secret("WECHAT_AES_KEY")?,
             wechat_token_previous: settings::secret("WECHAT_TOKEN_PREVIOUS")?,
             wechat_aes_key_previous: settings::secret("WECHAT_AES_KEY_PREVIOUS")?,
+            redis_password: settings::secret("CALLBACK_REDIS_PASSWORD")?,
         };
         config.check()?;
         Ok(config)
@@ -191,17 +230,84 @@ impl Config {
     }
 
     fn check(&self) -> Result<(), SettingError> {
-        if self.callback_gateway.len() > 1 {
-            let problem =
-                "more than one gateway needs gateways that share their logins, which this version has not";
-            return Err(SettingError::new("CALLBACK_GATEWAY", problem));
-        }
         if !service::listen::PLACES.contains(&self.callback_max_connections) {
             return Err(SettingError::new("CALLBACK_MAX_CONNECTIONS", "must be between 1 and 1000000"));
         }
+        self.gateway_tls()?;
+        self.store()?;
         self.account()?;
         self.wechat()?;
         self.notify_key().map(|_| ())
+    }
+
+    /// How to speak TLS with the gateways, where that is asked for. The files are there and can be used.
+    ///
+    /// # Errors
+    /// Which setting is missing or wrong.
+    pub fn gateway_tls(&self) -> Result<Option<ClientTls>, SettingError> {
+        const TLS: &str = "CALLBACK_GATEWAY_TLS";
+        const CA: &str = "CALLBACK_GATEWAY_CA";
+        const NAME: &str = "CALLBACK_GATEWAY_NAME";
+        const CERT: &str = "CALLBACK_GATEWAY_CERT";
+        const KEY: &str = "CALLBACK_GATEWAY_KEY";
+        let identity = match (&self.callback_gateway_cert, &self.callback_gateway_key) {
+            (Some(certificate), Some(key)) => {
+                Some(Identity { certificate: certificate.clone(), key: key.clone() })
+            }
+            (None, None) => None,
+            (Some(_), None) => return Err(SettingError::new(KEY, format!("is not set, and {CERT} is"))),
+            (None, Some(_)) => return Err(SettingError::new(CERT, format!("is not set, and {KEY} is"))),
+        };
+        let (ca, name) = (self.callback_gateway_ca.clone(), self.callback_gateway_name.clone());
+        if !self.callback_gateway_tls {
+            let set = [(CA, ca.is_some()), (NAME, name.is_some()), (CERT, identity.is_some())];
+            return match set.iter().find(|(_, is_set)| *is_set) {
+                None => Ok(None),
+                Some((setting, _)) => Err(SettingError::new(
+                    *setting,
+                    format!("is set, and {TLS} is false; set that to true, or take this away"),
+                )),
+            };
+        }
+        let tls = ClientTls { ca, name, identity };
+        if let Some(GatewayAddress(address)) =
+            self.callback_gateway.iter().find(|address| tls.server_name(&address.0).is_none())
+        {
+            let problem = format!("no certificate could be for {address}; set {NAME} to a name");
+            return Err(SettingError::new("CALLBACK_GATEWAY", problem));
+        }
+        tls.load().map_err(|error| {
+            let name = match error.file {
+                File::Certificate => CERT,
+                File::Key => KEY,
+                File::Ca => CA,
+            };
+            SettingError::new(name, error)
+        })?;
+        Ok(Some(tls))
+    }
+
+    /// Where counts and recent answers are kept.
+    ///
+    /// # Errors
+    /// When the setting is no store. Its text may hold a password and is not repeated.
+    pub fn store(&self) -> Result<Store, SettingError> {
+        let wrong = |problem: String| SettingError::new("CALLBACK_STORE", problem);
+        let password = self.secrets.redis_password.as_ref();
+        let text = self.callback_store.expose_secret();
+        if let Some(path) = text.strip_prefix("sqlite:") {
+            return match path {
+                "" => Err(wrong("write sqlite: and a file, for example sqlite:callback.db".to_owned())),
+                _ if password.is_some() || self.callback_redis_replicas.is_some() => {
+                    Err(wrong("is sqlite:, which has no password and no replicas".to_owned()))
+                }
+                path => Ok(Store::Sqlite(PathBuf::from(path))),
+            };
+        }
+        let place = Place::of(text, password);
+        let place = place.map_err(|forms| wrong(format!("{forms}, or sqlite: and a file")))?;
+        let replicas = self.callback_redis_replicas.unwrap_or(place.has_sentinels().into());
+        Ok(Store::Redis { place, replicas })
     }
 
     /// The account whose pushes are believed.
@@ -286,8 +392,26 @@ mod tests {
         for (flags, secrets, name) in [
             (vec!["--callback-listen", "8080"], secrets(), "CALLBACK_LISTEN"),
             (vec!["--callback-gateway", "gateway"], secrets(), "CALLBACK_GATEWAY"),
-            (vec!["--callback-gateway", "a:1,b:2"], secrets(), "CALLBACK_GATEWAY"),
+            (vec!["--callback-gateway-ca", "ca.pem"], secrets(), "CALLBACK_GATEWAY_TLS"),
+            (
+                vec!["--callback-gateway-tls=true", "--callback-gateway-ca=/nowhere/ca"],
+                secrets(),
+                "CALLBACK_GATEWAY_CA",
+            ),
+            (
+                vec!["--callback-gateway-tls=true", "--callback-gateway-cert=c"],
+                secrets(),
+                "CALLBACK_GATEWAY_KEY",
+            ),
+            (
+                vec!["--callback-gateway-tls=true", "--callback-gateway-key=k"],
+                secrets(),
+                "CALLBACK_GATEWAY_CERT",
+            ),
+            (vec!["--callback-gateway-tls=true", "--callback-gateway=g w:1"], secrets(), "CALLBACK_GATEWAY"),
             (vec!["--callback-store", "callback.db"], secrets(), "CALLBACK_STORE"),
+            (vec!["--callback-store", "sqlite:"], secrets(), "CALLBACK_STORE"),
+            (vec!["--callback-redis-replicas", "1"], secrets(), "CALLBACK_STORE"),
             (vec!["--callback-drain-time", "8"], secrets(), "CALLBACK_DRAIN_TIME"),
             (vec!["--callback-max-connections", "0"], secrets(), "CALLBACK_MAX_CONNECTIONS"),
             (vec!["--wechat-mode", "Plain"], secrets(), "WECHAT_MODE"),

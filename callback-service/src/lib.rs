@@ -5,6 +5,7 @@
 //! remembers in [`store`] → [`texts`] (the words) → [`push`] again (the sealed reply). [`one_body`] is
 //! plaintext mode's own rule.
 
+pub mod commands;
 pub mod config;
 mod gateway;
 mod login;
@@ -17,14 +18,16 @@ mod texts;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::Context;
+use futures_util::future::{BoxFuture, FutureExt};
 use http::StatusCode;
 use protocol::Client;
-use service::admin;
 use service::http::{self as web, Answer};
 use service::listen::{self, Accepted};
 use service::stop::Drain;
+use service::{admin, descriptors};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -34,7 +37,7 @@ use self::login::Logins;
 use self::metrics::Metrics;
 use self::one_body::OneBody;
 use self::push::{Account, Mode, Refusal};
-use self::store::SqliteStore;
+use self::store::{RedisStore, SqliteStore};
 use self::texts::Texts;
 
 /// What every request of this service shares.
@@ -59,7 +62,9 @@ impl Callback {
 pub struct Server {
     config: Config,
     account: Account,
-    store: SqliteStore,
+    store: Arc<dyn store::Store>,
+    /// What keeps the store's connections.
+    work: BoxFuture<'static, ()>,
     wechat: wechat::Client,
     pushes: TcpListener,
     admin: TcpListener,
@@ -80,10 +85,17 @@ impl Server {
     /// # Errors
     /// When the store cannot be used, a port cannot be bound, or the WeChat client cannot be set up.
     pub fn bind(config: Config) -> anyhow::Result<Self> {
-        let Store::Sqlite(path) = &config.callback_store;
+        let (store, work): (Arc<dyn store::Store>, _) = match config.store()? {
+            Store::Sqlite(path) => (Arc::new(SqliteStore::open(&path)?), std::future::pending().boxed()),
+            Store::Redis { place, replicas } => {
+                let (store, keepers) = RedisStore::new(place, &config.callback_redis_prefix, replicas);
+                (Arc::new(store), keepers.run().boxed())
+            }
+        };
         Ok(Self {
             account: config.account()?,
-            store: SqliteStore::open(path)?,
+            store,
+            work,
             wechat: config.wechat()?,
             pushes: listen::bind("CALLBACK_LISTEN", config.callback_listen)?,
             admin: listen::bind("CALLBACK_ADMIN_LISTEN", config.callback_admin_listen)?,
@@ -105,7 +117,7 @@ impl Server {
     /// # Errors
     /// When a listening socket itself fails.
     pub async fn run(self, stopped: impl Future<Output = ()>) -> anyhow::Result<bool> {
-        let Self { config, account, store, wechat, pushes, admin } = self;
+        let Self { config, account, store, work, wechat, pushes, admin } = self;
         if config.wechat_mode == Mode::Plaintext {
             tracing::warn!(
                 "plaintext mode: WeChat's signature does not cover what a push says; use safe mode outside of tests"
@@ -115,13 +127,14 @@ impl Server {
             name: "callback".to_owned(),
             key: config.notify_key()?,
             addresses: config.callback_gateway.iter().map(|address| address.0.clone()).collect(),
+            tls: config.gateway_tls()?,
         });
         let drain = Drain::new(config.callback_drain_time);
         // The admin port answers until the very end.
         let ended = CancellationToken::new();
         let _end = ended.clone().drop_guard();
         let within = config.callback_user_info_within;
-        let logins = Logins::new(gateway.clone(), wechat, Arc::new(store), within, drain.tasks().clone());
+        let logins = Logins::new(gateway.clone(), wechat, store, within, drain.tasks().clone());
         let one_body = match (config.wechat_mode, config.wechat_push_max_age.0) {
             (Mode::Plaintext, Some(max_age)) => Some(OneBody::new(max_age)),
             _ => None,
@@ -130,15 +143,20 @@ impl Server {
         let callback = Arc::new(Callback { account, one_body, logins, texts, metrics });
 
         let leaving = drain.leaving().clone();
+        let was_connected = AtomicBool::new(false);
+        // Once it has been there, a gateway that is away changes nothing: a person is told to try again, which a
+        // load balancer without any callback-service could not do. All of them change gateways together.
         let ready: admin::Readiness = Arc::new(move || match () {
             () if leaving.is_cancelled() => Err("draining".to_owned()),
-            () if !gateway.is_connected() => Err("no connection to the gateway".to_owned()),
-            () => Ok(()),
+            () if was_connected.fetch_or(gateway.is_connected(), Ordering::Relaxed) => Ok(()),
+            () if gateway.is_connected() => Ok(()),
+            () => Err(format!("no gateway has been reached yet: {}", gateway.link())),
         });
         let registry = callback.metrics.registry();
         let operators = admin::serve(admin, registry, ready, ended.clone(), TaskTracker::new());
+        let most = places(&config);
         let serving = async {
-            let pushes = accept_pushes(&callback, pushes, config.callback_max_connections, &drain);
+            let pushes = accept_pushes(&callback, pushes, most, &drain);
             let draining = async {
                 drain.begin_when(stopped).await;
                 Ok(())
@@ -148,9 +166,21 @@ impl Server {
         };
         tokio::select! {
             served = serving => served,
+            () = work => Ok(false),
             failed = operators => failed.context("CALLBACK_ADMIN_LISTEN").map(|()| false),
         }
     }
+}
+
+/// Open files that pushes leave to the gateway's connection, the store, the admin port (40), refusals under way
+/// (64), and the program's own.
+const FILES_BESIDE: usize = 128;
+
+/// How many of WeChat's connections there is room for: each may be an open file of its own and a call to WeChat
+/// for a nickname, and a flood of them must not take the rest of the service down.
+fn places(config: &Config) -> usize {
+    let (setting, wanted) = ("CALLBACK_MAX_CONNECTIONS", config.callback_max_connections);
+    descriptors::Port { setting, wanted, each: 2, beside: FILES_BESIDE }.places(descriptors::raise())
 }
 
 async fn accept_pushes(
@@ -159,7 +189,8 @@ async fn accept_pushes(
     most: usize,
     drain: &Drain,
 ) -> anyhow::Result<()> {
-    listen::accept(listener, most, drain.closed().clone(), drain.tasks().clone(), |accepted| {
+    let places = listen::Places::new(most, callback.metrics.connections_refused.clone(), web::FULL);
+    listen::accept(listener, places, drain.closed().clone(), drain.tasks().clone(), |accepted| {
         let (callback, stop) = (Arc::clone(callback), drain.closed().clone());
         async move {
             let Accepted { stream, peer, permit } = accepted;

@@ -120,13 +120,20 @@ impl Logins {
             }
         };
 
+        // Who cannot be told to scan again is told to look at the page, and may be logged in a little later: an
+        // outage of the store is over before people have given up.
+        let (claim_until, scan_until) = match nothing {
+            Outcome::Look => (arrived + self.times.clear, arrived + self.times.clear),
+            _ => (arrived + self.times.claim, arrived + self.times.scan),
+        };
+
         let nickname = self.ask_nickname(&scan.openid);
         let claim = Notice::Claim { scene: scan.scene, by: scan.openid.clone(), number: None };
-        match gateway::ask(&self.gateway, &claim, arrived + self.times.claim, false).await {
+        match gateway::ask(&self.gateway, &claim, claim_until, false).await {
             // A claim is no end: whether it was recorded or not, nobody is logged in by it.
             Err(_) => return nothing,
             Ok(answer) if answer.status == Status::Unknown => return unknown,
-            Ok(answer) => match self.after_claim(scan, answer, arrived).await {
+            Ok(answer) => match self.after_claim(scan, answer, scan_until).await {
                 Some(Outcome::TryAgain) => return nothing,
                 Some(outcome) => return outcome,
                 None => {}
@@ -137,8 +144,11 @@ impl Logins {
         // A later process must know that an end may have been recorded. Without that, it may only say
         // "look at the page", and so may this one.
         let noted = self.in_time(self.store.attempt(scan)).await;
-        let nothing = if noted.is_ok() { nothing } else { Outcome::Look };
-        match self.scan(scan, nickname.clone(), arrived).await {
+        let (nothing, scan_until) = match noted {
+            Ok(()) => (nothing, scan_until),
+            Err(_) => (Outcome::Look, arrived + self.times.clear),
+        };
+        match self.scan(scan, nickname.clone(), scan_until, arrived).await {
             Ok(answer) => match answer.status {
                 Status::Delivered | Status::Stored => self.count(scan, nickname).await,
                 Status::Unknown => unknown,
@@ -153,7 +163,7 @@ impl Logins {
     }
 
     /// What a claim's answer decides by itself; nothing when the scan may go on.
-    async fn after_claim(&self, scan: &Scan, answer: Answer, arrived: Instant) -> Option<Outcome> {
+    async fn after_claim(&self, scan: &Scan, answer: Answer, until: Instant) -> Option<Outcome> {
         match answer.status {
             Status::Delivered | Status::Stored => {}
             Status::Expired => return Some(Outcome::Expired),
@@ -165,15 +175,15 @@ impl Logins {
             Some(State::Expired) => Some(Outcome::Expired),
             // This service knows no sites yet, so every site is an unknown one. A repeated push finds the
             // login denied already, denies it again and says the same.
-            _ if site.is_some() || request.is_some() => Some(self.deny(scan, arrived).await),
+            _ if site.is_some() || request.is_some() => Some(self.deny(scan, until).await),
             Some(State::Denied) => Some(Outcome::Denied),
             _ => None,
         }
     }
 
-    async fn deny(&self, scan: &Scan, arrived: Instant) -> Outcome {
+    async fn deny(&self, scan: &Scan, until: Instant) -> Outcome {
         let deny = Notice::Deny { scene: scan.scene, by: Some(scan.openid.clone()) };
-        match gateway::ask(&self.gateway, &deny, arrived + self.times.scan, false).await {
+        match gateway::ask(&self.gateway, &deny, until, false).await {
             Ok(answer) if answer.status.is_recorded() => Outcome::UnknownSite,
             Ok(answer) if matches!(answer.status, Status::Unknown | Status::Expired) => Outcome::Expired,
             Ok(answer) => misunderstood(&answer, Outcome::Look),
@@ -187,11 +197,12 @@ impl Logins {
         &self,
         scan: &Scan,
         nickname: Option<String>,
+        until: Instant,
         arrived: Instant,
     ) -> Result<Answer, NoAnswer> {
         let by = Some(scan.openid.clone());
         let notice = Notice::Scan { scene: scan.scene, nickname, code: None, by };
-        match gateway::ask(&self.gateway, &notice, arrived + self.times.scan, false).await {
+        match gateway::ask(&self.gateway, &notice, until, false).await {
             Err(NoAnswer::Unknown) => {
                 gateway::ask(&self.gateway, &notice, arrived + self.times.clear, true).await
             }

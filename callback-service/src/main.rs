@@ -2,12 +2,13 @@
 
 use std::process::ExitCode;
 
-use callback_service::Server;
 use callback_service::config::Config;
+use callback_service::{Server, commands};
 use service::{process, stop};
 
 fn main() -> ExitCode {
-    process::run("callback-service", Config::read(), |config| config.log_format, serve)
+    let serving = || process::run("callback-service", Config::read(), |config| config.log_format, serve);
+    commands::run(std::env::args_os()).unwrap_or_else(serving)
 }
 
 async fn serve(config: Config) -> anyhow::Result<bool> {

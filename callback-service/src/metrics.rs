@@ -14,6 +14,8 @@ pub(crate) struct Metrics {
     pub scans: Family<Label, Counter>,
     /// Pushes that were refused, by the check that failed.
     pub refused: Family<Label, Counter>,
+    /// Connections that were refused because the port was full.
+    pub connections_refused: Counter,
 }
 
 impl Metrics {
@@ -23,6 +25,11 @@ impl Metrics {
         let mut registry = Registry::with_prefix("callback");
         registry.register("scans", "Scans by what the phone was told", self.scans.clone());
         registry.register("refused", "Refused pushes by the check that failed", self.refused.clone());
+        registry.register(
+            "connections_refused",
+            "Connections refused because the port was full",
+            self.connections_refused.clone(),
+        );
         registry
     }
 }

@@ -20,6 +20,16 @@ const PROOF_DIGITS: usize = 64;
 #[derive(Debug, Clone)]
 pub struct Key(SecretString);
 
+/// Compared in constant time; only how long the keys are may be guessed from it.
+impl PartialEq for Key {
+    fn eq(&self, other: &Self) -> bool {
+        let (one, other) = (self.0.expose_secret().as_bytes(), other.0.expose_secret().as_bytes());
+        aws_lc_rs::constant_time::verify_slices_are_equal(one, other).is_ok()
+    }
+}
+
+impl Eq for Key {}
+
 /// The text is too short to be a key. How long it was is not said.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("a key has at least {MIN_KEY_BYTES} bytes; make one with: openssl rand -hex 32")]

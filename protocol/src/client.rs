@@ -9,6 +9,7 @@ mod call;
 mod connection;
 mod reconnect;
 
+use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -19,6 +20,7 @@ use self::call::{Call, Fate};
 use crate::auth::Key;
 use crate::message::{Answer, Notice};
 use crate::scene::random_name;
+use crate::tls::ClientTls;
 
 /// Notices that wait for the connection; one more waits outside, within its own deadline.
 const QUEUE: usize = 1024;
@@ -32,14 +34,46 @@ pub struct Settings {
     pub key: Key,
     /// `host:port` of the gateways' internal ports, tried in turn.
     pub addresses: Vec<String>,
+    /// How to speak TLS; `None` speaks in plain text.
+    pub tls: Option<ClientTls>,
 }
 
 /// A handle to the connection; clones share it. When the last one is dropped, the connection closes.
 #[derive(Debug, Clone)]
 pub struct Client {
     calls: mpsc::Sender<Call>,
-    connected: watch::Receiver<bool>,
+    link: watch::Receiver<Link>,
     ids: Arc<Ids>,
+}
+
+/// How the connection stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Link {
+    /// Nothing is known yet.
+    Starting,
+    /// A gateway has accepted this client.
+    Connected,
+    /// The last connection ended, or the last try failed; the next one comes by itself. Why, for people.
+    Broken(String),
+    /// A gateway does not want this client: its `error` frame, for people. It is tried again all the same,
+    /// because a key may be being changed.
+    Refused {
+        /// The short name of the reason: see PROTOCOL.md, "Errors".
+        code: String,
+        /// Words for people.
+        message: String,
+    },
+}
+
+impl fmt::Display for Link {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Starting => f.write_str("not tried yet"),
+            Self::Connected => f.write_str("connected"),
+            Self::Broken(why) => f.write_str(why),
+            Self::Refused { code, message } => write!(f, "the gateway refused: {code}: {message}"),
+        }
+    }
 }
 
 /// Why there is no answer.
@@ -54,28 +88,41 @@ pub enum NoAnswer {
 }
 
 impl Client {
-    /// Starts the connection's task on the current runtime. It connects by itself and keeps at it.
+    /// Starts the connection's task on the current runtime. It connects by itself and keeps at it; what stands
+    /// in the way is logged once, and [`Client::link`] says it.
     ///
     /// # Panics
     /// Outside a tokio runtime.
     #[must_use]
     pub fn start(settings: Settings) -> Self {
         let (calls, queue) = mpsc::channel(QUEUE);
-        let (link, connected) = watch::channel(false);
-        tokio::spawn(reconnect::run(settings, queue, link));
-        Self { calls, connected, ids: Arc::new(Ids::new()) }
+        let (is, link) = watch::channel(Link::Starting);
+        tokio::spawn(reconnect::run(settings, queue, is));
+        Self { calls, link, ids: Arc::new(Ids::new()) }
     }
 
     /// Whether a gateway has accepted this client and the connection stands.
     #[must_use]
     pub fn is_connected(&self) -> bool {
-        *self.connected.borrow()
+        *self.link.borrow() == Link::Connected
     }
 
     /// Waits until a gateway has accepted this client.
     pub async fn connected(&self) {
+        self.wait_for(|link| *link == Link::Connected).await;
+    }
+
+    /// How the connection stands now.
+    #[must_use]
+    pub fn link(&self) -> Link {
+        self.link.borrow().clone()
+    }
+
+    /// Waits until the connection stands so that `is` holds of it, and says how. Dropping the future does nothing.
+    pub async fn wait_for(&self, is: impl FnMut(&Link) -> bool) -> Link {
         // An error means that the task is gone, and with it the runtime.
-        let _ = self.connected.clone().wait_for(|connected| *connected).await;
+        let mut link = self.link.clone();
+        link.wait_for(is).await.map_or_else(|_| self.link(), |link| link.clone())
     }
 
     /// Sends a notice and waits for its answer until `deadline`.

@@ -89,6 +89,8 @@ mod tests {
 
     use std::collections::HashSet;
 
+    use proptest::prelude::*;
+
     use super::*;
 
     #[test]
@@ -113,5 +115,22 @@ mod tests {
             assert_eq!(text.parse::<Scene>(), Err(NotAScene), "{text}");
         }
         assert!("AAAAAAAAAAAAAAAAAAA_-9".parse::<Scene>().is_ok());
+    }
+
+    proptest! {
+        #[test]
+        fn a_scene_is_taken_as_it_is_and_nothing_near_it(
+            mut near in "[A-Za-z0-9_-]{21,23}",
+            other in any::<char>(),
+            place in any::<proptest::sample::Index>(),
+        ) {
+            let taken = near.parse::<Scene>().map(|scene| scene.to_string());
+            prop_assert_eq!(taken, if near.len() == SCENE_LENGTH { Ok(near.clone()) } else { Err(NotAScene) });
+
+            let place = place.index(near.len());
+            near.replace_range(place..=place, &other.to_string());
+            let is_plain = other.is_ascii_alphanumeric() || other == '_' || other == '-';
+            prop_assert_eq!(near.parse::<Scene>().is_ok(), is_plain && near.len() == SCENE_LENGTH);
+        }
     }
 }

@@ -1,14 +1,16 @@
 // The gateway's login page. It holds one socket to the gateway, shows the QR code that comes over it, and tells the
-// person how the login goes on. The gateway decides everything: the page never renews a code by its own clock, and it
-// believes a login is over only when told so. What it does on its own is to stay connected: it comes back after a lost
-// connection with the resume key, spread by jitter, and finds its login as it left it.
+// person how the login goes on. The gateway decides everything: a login is over only when it says so, and the page's
+// own clock merely hides a code that may be dead. What the page does by itself is to stay connected: it comes back
+// after a lost connection with the resume key, spread by jitter, and finds its login as it stands.
 //
 // A page of another site that wants the outcome listens for `saoma:login` on its document.
 'use strict';
 
 (() => {
   const SECOND = 1000;
-  const SILENCE = 40 * SECOND; // The gateway is heard every 25 s; this is one heartbeat missed, and some patience.
+  const HEARTBEAT = 25 * SECOND; // The gateway is heard at least this often.
+  const SILENCE = 40 * SECOND; // One heartbeat missed, and some patience: nobody is there any more.
+  const LATENCY = 3 * SECOND; // What a heartbeat may be late, and a new connection may take.
   const FIRST_RETRY = 3 * SECOND; // Pages that lose one gateway together come back spread over this time.
   const LONGEST_RETRY = 30 * SECOND;
   const LONGEST_WAIT = 24 * 3600 * SECOND; // WeChat's allowance of codes is daily: no wait is longer.
@@ -21,7 +23,8 @@
       reconnecting: '连接已中断，正在重新连接…',
       renewing: '正在更换二维码…',
       waiting: '请用微信“扫一扫”扫码登录',
-      stale: '二维码已过期，正在更换…',
+      stale: '已过期，请稍候…',
+      moment: '请稍等片刻…',
       scanned: '已扫码，请在微信里继续',
       number: '已扫码，请在微信对话中回复这两位数字',
       granted: '登录成功',
@@ -46,7 +49,8 @@
       reconnecting: 'Connection lost, reconnecting…',
       renewing: 'Fetching a new QR code…',
       waiting: 'Scan with WeChat to log in',
-      stale: 'This code has expired, fetching a new one…',
+      stale: 'Expired. One moment, please…',
+      moment: 'One moment, please…',
       scanned: 'Scanned. Please continue in WeChat',
       number: 'Scanned. Reply with this number in the WeChat chat',
       granted: 'You are logged in',
@@ -71,20 +75,62 @@
   const element = (id) => document.getElementById(id);
   const visible = () => document.visibilityState === 'visible';
 
-  // What the person sees. `words` and `button` name entries of WORDS, so that the language can change at any moment.
+  // What the person sees. `words` and `button` name entries of WORDS, so that the language can change at any moment;
+  // `until` is when the code on show dies, or else when the next try is made.
   let view = { state: 'connecting', words: 'connecting' };
   let language = chooseLanguage();
-  let expiresAt = null; // By this clock, which only dims the code and counts down.
 
   // The connection. At any moment there is a socket, or a time to try again, or the login is over.
   let socket = null;
   let heardAt = 0;
   let retryAt = null;
   let mayHurry = true; // False where the gateway itself named the time to wait.
-  let failures = 0; // Since the last QR code came.
+  let failures = 0; // Since the last QR code came, or something changed on this side.
   let complaint = null; // The gateway's last `error`: often the reason for the close that follows.
-  let renewals = 0; // Since somebody last touched the page.
+  let renewals = 0; // Since a person last did anything.
   let resumeKey = recallKey();
+
+  // ---- Time ----
+
+  let clock = 0;
+  let clockReadAt = Date.now();
+  let tickedAt = 0;
+
+  /** In ms. Unlike Date.now() it never goes back; unlike performance.now() it goes on while the machine sleeps. */
+  function now() {
+    const read = Date.now();
+    clock += Math.max(0, read - clockReadAt);
+    clockReadAt = read;
+    return clock;
+  }
+
+  function deadline(amount, unit) {
+    return Number.isFinite(amount) ? now() + Math.min(amount * unit, LONGEST_WAIT) : null;
+  }
+
+  /** Any time up to a bound that doubles: however many pages lost the gateway, they do not return together. */
+  function backOff(failuresBefore, chance) {
+    return chance * Math.min(FIRST_RETRY * 2 ** failuresBefore, LONGEST_RETRY);
+  }
+
+  /** Runs twice a second at best: in a tab out of sight once a minute, in sleep never. So it only compares times. */
+  function tick() {
+    const slept = visible() && now() - tickedAt > HEARTBEAT;
+    tickedAt = now();
+    if (slept) return wake(HEARTBEAT + LATENCY);
+    if (socket && now() - heardAt >= SILENCE) lose();
+    if (retryAt !== null && now() >= retryAt) connect();
+    renderTime();
+  }
+
+  /** Somebody is back, or the network is: no back-off is waited out, nor a socket that was silent for `patience`. */
+  function wake(patience) {
+    failures = 0;
+    if (socket && (socket.readyState > WebSocket.OPEN || now() - heardAt >= patience)) lose();
+    if (view.state === 'expired') renewUnlessForgotten(0);
+    if (retryAt !== null && mayHurry) retryAt = now();
+    tick();
+  }
 
   // ---- The resume key: whoever holds it gets the outcome, so it stays in this tab and out of every URL. ----
 
@@ -113,6 +159,7 @@
     }
   }
 
+  /** A duplicate of this tab has the key as well: the newer socket gets the login, and the older one hears 4002. */
   function keepKey(key) {
     resumeKey = key;
     try {
@@ -129,7 +176,7 @@
     disconnect();
     retryAt = null;
     complaint = null;
-    heardAt = Date.now();
+    heardAt = now();
     const protocols = ['saoma.v1'];
     if (resumeKey) protocols.push(`resume.${resumeKey}`);
     socket = new WebSocket(gatewayUrl('site', 'nonce', 'code_challenge', 'request', 'lang'), protocols);
@@ -149,54 +196,55 @@
     socket = null;
   }
 
+  function lose() {
+    if (!socket) return;
+    disconnect();
+    closed();
+  }
+
   function closed(code) {
     if (isOver()) return; // Nothing to come back for; the button begins anew.
     switch (code) {
-      case 4010: // Done, though the outcome was not understood.
-        keepKey(null);
-        return show('stopped', 'ended', { button: 'renewButton' });
-      case 4001: // The gateway does not know this login any more.
-        keepKey(null);
-        return renewUnlessForgotten();
-      case 4002:
-        return show('stopped', 'elsewhere', { button: 'hereButton' });
-      case 1008:
-      case 1009:
-        return show('stopped', 'refused', { button: 'retryButton', detail: complaint && complaint.message });
       case 1013:
       case 4008:
         return comeBackWhenTold();
+      case 4001: // The login is not known any more. Thousands may be told so at once, when a store comes back empty.
+        return renewUnlessForgotten(Math.random() * FIRST_RETRY);
+      case 4002: // Coming back by itself, a page would be in a fight with the one that has the login now.
+        return show('stopped', 'elsewhere', { button: 'hereButton' });
+      case 1002:
+      case 1007:
+      case 1008:
+      case 1009:
+        keepKey(null);
+        return show('stopped', 'refused', { button: 'retryButton', detail: complaint && complaint.message });
+      case 4010: // Done, though the outcome was not understood.
+        keepKey(null);
+        return show('stopped', 'ended', { button: 'renewButton' });
       default: // 1001, 1006 and whatever else happens to connections.
         return comeBack();
     }
   }
 
   function comeBack() {
-    const firstTime = failures === 0;
     mayHurry = true;
-    retryAt = Date.now() + backOff();
-    if (firstTime) showUnlessScanned('connecting', 'reconnecting');
-    else showUnlessScanned('error', 'unreachable', { button: 'retryButton' });
+    retryAt = now() + backOff(failures, Math.random());
+    if (failures === 0) showUnlessScanned('connecting', 'reconnecting');
+    else showUnlessScanned('error', 'unreachable', { until: retryAt, button: 'retryButton' });
+    failures += 1;
   }
 
   function comeBackWhenTold() {
     mayHurry = false;
-    const spread = backOff();
-    retryAt = complaint && complaint.triesAt ? complaint.triesAt + spread : Date.now() + FIRST_RETRY + spread;
-    showUnlessScanned('error', 'busy', { detail: complaint && complaint.message });
-  }
-
-  /** Any time up to a bound that doubles: however many pages lost the gateway, they do not return together. */
-  function backOff() {
-    const bound = Math.min(FIRST_RETRY * 2 ** failures, LONGEST_RETRY);
+    retryAt = Math.max(now(), complaint && complaint.triesAt) + backOff(failures, Math.random());
     failures += 1;
-    return Math.random() * bound;
+    showWait(retryAt);
   }
 
   // ---- What the gateway says ----
 
   function receive(text) {
-    heardAt = Date.now();
+    heardAt = now();
     let message;
     try {
       message = JSON.parse(text) || {};
@@ -207,26 +255,27 @@
       case 'qrcode_url':
         return showCode(message);
       case 'scanned':
-        expiresAt = deadline(message.expires_in, SECOND);
-        return showScanned(message.number);
+        return showScanned(message.number, deadline(message.expires_in, SECOND));
       case 'scan_success':
         return finish(message);
       case 'denied':
+        keepKey(null);
         return show('denied', 'denied', { button: 'renewButton' });
       case 'expired':
-        return renewUnlessForgotten();
-      case 'error': // Without a close after it the gateway tries again by itself.
+        return renewUnlessForgotten(0);
+      case 'error': // Without a close after it the gateway tries again by itself, and says how the login stands.
         complaint = { message: message.message, triesAt: deadline(message.retry_in, 1) };
-        return showUnlessScanned('error', 'busy', { detail: complaint.message });
+        return showWait(complaint.triesAt);
     }
   }
 
   function showCode(message) {
-    const resumed = resumeKey !== null && message.resume === resumeKey;
+    const same = resumeKey !== null && message.resume === resumeKey;
     failures = 0;
     complaint = null;
     keepKey(message.resume || null);
-    expiresAt = deadline(message.expires_in, SECOND);
+    if (message.expires_in === 0) return; // The login has ended while the page was away: how, is said next.
+    const until = deadline(message.expires_in, SECOND);
 
     const qrcode = element('qrcode');
     const drawn = String(message.image || '').startsWith('data:image/') ? message.image : null;
@@ -234,13 +283,14 @@
     qrcode.src = drawn || message.url || '';
 
     // A scanned login never goes back to waiting, and its number must not flicker while it is being typed.
-    if (resumed && view.state === 'scanned') showScanned(view.number);
-    else show('waiting', 'waiting');
+    if (same && view.state === 'scanned') showScanned(view.number, until);
+    else show('waiting', 'waiting', { until });
   }
 
-  function showScanned(number) {
-    const digits = number === undefined || number === null ? '' : String(number).padStart(2, '0');
-    show('scanned', digits ? 'number' : 'scanned', { number: digits });
+  function showScanned(number, until) {
+    const digits = number || number === 0 ? String(number).padStart(2, '0') : '';
+    renewals = 0; // A person did that.
+    show('scanned', digits ? 'number' : 'scanned', { number: digits, until });
   }
 
   function finish({ user, code }) {
@@ -250,59 +300,32 @@
     if (code) document.dispatchEvent(new CustomEvent('saoma:login', { detail: { code, user: name } }));
   }
 
-  function deadline(amount, unit) {
-    return Number.isFinite(amount) ? Date.now() + Math.min(amount * unit, LONGEST_WAIT) : null;
-  }
-
   // ---- Renewal ----
 
-  /** The code is over. It is replaced while somebody may be looking; else a button waits for them. */
-  function renewUnlessForgotten() {
+  /** The login is over. Its code is replaced while somebody may be looking; else a button waits for them. */
+  function renewUnlessForgotten(delay) {
+    keepKey(null);
     if (!visible() || renewals >= UNATTENDED_RENEWALS) return show('expired', 'expired', { button: 'renewButton' });
     renewals += 1;
-    renew(Math.random() * SECOND);
+    begin(delay);
   }
 
-  /** A new code over the same socket; without one, over a new socket after `delay`, since many may have lost theirs. */
-  function renew(delay) {
-    show('connecting', 'renewing');
-    if (socket && socket.readyState === WebSocket.OPEN) {
+  /** A new login over the same socket, where there is one; else over a new socket, which may also resume one. */
+  function begin(delay) {
+    show('connecting', resumeKey ? 'reconnecting' : 'renewing');
+    if (!resumeKey && socket && socket.readyState === WebSocket.OPEN) {
       socket.send('{"message_type":"refresh"}');
     } else {
-      keepKey(null);
+      disconnect();
       mayHurry = true;
-      retryAt = Date.now() + delay;
+      retryAt = now() + delay;
     }
   }
 
   function press() {
-    const stillOurs = view.button === 'hereButton' || view.state === 'error';
-    if (stillOurs) {
-      show('connecting', 'reconnecting');
-      connect();
-    } else {
-      renew(0);
-      tick();
-    }
-  }
-
-  // ---- Time. Every wait compares Date.now(), because timers stand still while the machine sleeps. ----
-
-  function tick() {
-    const now = Date.now();
-    if (socket && now - heardAt > SILENCE) {
-      disconnect();
-      closed();
-    }
-    if (retryAt !== null && now >= retryAt) connect();
-    renderTime();
-  }
-
-  /** Somebody is back, or the network is: no waiting out of a back-off then. */
-  function wake() {
+    renewals = 0;
+    begin(0);
     tick();
-    if (retryAt !== null && mayHurry) connect();
-    if (view.state === 'expired') renewUnlessForgotten();
   }
 
   // ---- The person's view ----
@@ -316,10 +339,18 @@
     render();
   }
 
-  /** A person who is typing the number keeps it on show while the connection is mended. */
-  function showUnlessScanned(state, words, more) {
-    if (view.state === 'scanned') show('scanned', words, { number: view.number });
-    else show(state, words, more);
+  /** Whoever has scanned goes on in WeChat, and may be typing the number, while the connection is mended. */
+  function showUnlessScanned(state, words, more = {}) {
+    if (view.state !== 'scanned') return show(state, words, more);
+    view.detail = more.detail || WORDS[language][words];
+    render();
+  }
+
+  /** The gateway asked for patience: with a login that it cannot look up for the moment, or without any. */
+  function showWait(until) {
+    const more = { detail: complaint && complaint.message, until };
+    if (resumeKey) showUnlessScanned('connecting', 'moment', more);
+    else show('error', 'busy', more);
   }
 
   function render() {
@@ -327,27 +358,24 @@
     document.documentElement.lang = language;
     document.body.dataset.state = view.state;
     setText('user', view.user);
+    setText('status', words[view.words]);
     setText('number', view.number);
     setText('detail', view.detail);
     setText('hint', words.hint);
     element('qrcode').alt = words.qrcode;
-    element('qrcode').hidden = view.state !== 'waiting' && !(view.state === 'connecting' && resumeKey);
+    element('qrcode').hidden = view.state !== 'waiting'; // Whatever else goes on, it may be dead.
     element('renew').hidden = !view.button;
     setText('renew', words[view.button]);
     renderLanguageLink();
     renderTime();
   }
 
-  /** The countdown, and a code that is not on show a moment longer than it lives. */
+  /** The countdown, at whose end a code leaves the screen; but only the gateway knows whether it has expired. */
   function renderTime() {
-    const words = WORDS[language];
     const ofCode = view.state === 'waiting' || view.state === 'scanned';
-    const until = ofCode ? expiresAt : view.state === 'error' ? retryAt || (complaint && complaint.triesAt) : null;
-    const left = until === null ? null : Math.max(0, Math.ceil((until - Date.now()) / SECOND));
-    const stale = ofCode && left === 0;
-    document.body.classList.toggle('stale', stale);
-    setText('status', words[stale && view.state === 'waiting' ? 'stale' : view.words]);
-    setText('countdown', left ? words[ofCode ? 'timeLeft' : 'timeToRetry'](minutes(left)) : '');
+    const left = view.until ? Math.max(0, Math.ceil((view.until - now()) / SECOND)) : null;
+    if (ofCode && left === 0) return show('connecting', 'stale');
+    setText('countdown', left ? WORDS[language][ofCode ? 'timeLeft' : 'timeToRetry'](minutes(left)) : '');
   }
 
   function minutes(seconds) {
@@ -385,13 +413,16 @@
     event.preventDefault();
     history.replaceState(null, '', element('language').href);
     language = otherLanguage();
+    view.detail = ''; // The gateway's own words were in the other language.
     render();
   }
 
-  for (const sign of ['pointerdown', 'keydown']) addEventListener(sign, () => { renewals = 0; });
-  addEventListener('online', wake);
-  addEventListener('pageshow', wake);
-  document.addEventListener('visibilitychange', () => { if (visible()) wake(); });
+  for (const act of ['pointerdown', 'keydown']) addEventListener(act, () => { renewals = 0; });
+  // After a laptop's sleep a socket may look open though nobody is there.
+  document.addEventListener('visibilitychange', () => { if (visible()) wake(HEARTBEAT + LATENCY); });
+  addEventListener('pageshow', (event) => { if (event.persisted) wake(0); });
+  addEventListener('offline', lose);
+  addEventListener('online', () => wake(LATENCY)); // An attempt under way is let finish.
   element('renew').addEventListener('click', press);
   element('language').addEventListener('click', switchLanguage);
   setInterval(tick, TICK);

@@ -2,15 +2,18 @@
 //! spend what all of them share.
 //!
 //! Coming back to a login is free. An IPv6 address counts as its /64, which is the least that one
-//! subscriber gets. The limit on all addresses together is the pace of the QR codes' budget.
+//! subscriber gets. The limit on all addresses together is the pace of the QR codes' budget. Gateways that
+//! share their logins in Redis count there, together; otherwise each counts in its memory.
 
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv6Addr};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use records::{Bucket, Records, Taken};
 use tokio::time::{Instant, sleep};
 
+use crate::logins::StoreError;
 use crate::pace::Pace;
 
 /// Addresses that are counted at once, at about 100 bytes each; one is forgotten after a minute's rest.
@@ -27,6 +30,7 @@ const LOG_EVERY: Duration = Duration::from_secs(60);
 #[derive(Debug)]
 pub(crate) struct Addresses {
     a_minute: u32,
+    shared: Option<Records>,
     /// Never held across an await.
     table: Mutex<Table>,
 }
@@ -40,37 +44,57 @@ struct Table {
 }
 
 impl Addresses {
-    /// Each address may ask for `a_minute` logins at once, and then for so many a minute, evenly.
+    /// Each address may ask for `a_minute` logins at once, and then for so many a minute, evenly. They are
+    /// counted in `shared` where there is one.
     #[must_use]
-    pub(crate) fn new(a_minute: u32) -> Self {
+    pub(crate) fn new(a_minute: u32, shared: Option<Records>) -> Self {
         let now = Instant::now();
-        let table =
-            Table { known: HashMap::new(), beyond: full(a_minute, now), log: Pace::new(1, LOG_EVERY, now) };
-        Self { a_minute, table: Mutex::new(table) }
+        let beyond = Pace::new(a_minute, refill(a_minute), now);
+        let table = Table { known: HashMap::new(), beyond, log: Pace::new(1, LOG_EVERY, now) };
+        Self { a_minute, shared, table: Mutex::new(table) }
     }
 
-    /// Counts a new login of `address`.
+    /// Counts a new login of `address`. One too many gets the time until there may be another.
     ///
     /// # Errors
-    /// One too many: the time until there may be another.
-    pub(crate) fn admit(&self, address: IpAddr) -> Result<(), Duration> {
-        let (address, now) = (network(address), Instant::now());
+    /// When the store cannot count.
+    pub(crate) async fn admit(&self, address: IpAddr) -> Result<Result<(), Duration>, StoreError> {
+        let address = network(address);
+        let admitted = match &self.shared {
+            None => self.admit_here(address),
+            Some(records) => {
+                let name = format!("address:{address}");
+                let bucket = Bucket { name: &name, most: self.a_minute, refill: self.refill() };
+                match records.take(bucket, None).await? {
+                    Taken::Wait(wait) => Err(wait),
+                    Taken::Yes | Taken::Full => Ok(()),
+                }
+            }
+        };
+        if admitted.is_err() && self.lock().log.take(Instant::now()).is_ok() {
+            tracing::warn!(
+                %address,
+                "too many new logins from one address; name it in GATEWAY_TRUSTED_PROXIES if it is your \
+                 proxy, or raise GATEWAY_ADDRESS_RATE if many people share it"
+            );
+        }
+        Ok(admitted)
+    }
+
+    fn admit_here(&self, address: IpAddr) -> Result<(), Duration> {
+        let now = Instant::now();
         let mut table = self.lock();
-        let Table { known, beyond, log } = &mut *table;
+        let Table { known, beyond, .. } = &mut *table;
         let has_place = known.len() < MAX_ADDRESSES || known.contains_key(&address);
         let pace = match has_place {
-            true => known.entry(address).or_insert_with(|| full(self.a_minute, now)),
+            true => known.entry(address).or_insert_with(|| Pace::new(self.a_minute, self.refill(), now)),
             false => beyond,
         };
-        pace.take(now).inspect_err(|_| {
-            if log.take(now).is_ok() {
-                tracing::warn!(
-                    %address,
-                    "too many new logins from one address; name it in GATEWAY_TRUSTED_PROXIES if it is your \
-                     proxy, or raise GATEWAY_ADDRESS_RATE if many people share it"
-                );
-            }
-        })
+        pace.take(now)
+    }
+
+    fn refill(&self) -> Duration {
+        refill(self.a_minute)
     }
 
     /// Forgets addresses that have rested, for as long as it is polled.
@@ -92,8 +116,8 @@ impl Addresses {
     }
 }
 
-fn full(a_minute: u32, now: Instant) -> Pace {
-    Pace::new(a_minute, Duration::from_secs(60) / a_minute.max(1), now)
+fn refill(a_minute: u32) -> Duration {
+    Duration::from_secs(60) / a_minute.max(1)
 }
 
 /// What counts as one: an IPv4 address, also when it is written as IPv6, or an IPv6 /64.
@@ -116,14 +140,17 @@ mod tests {
 
     fn admitted(addresses: &Addresses, from: &[&str], times: usize) -> usize {
         let from: Vec<IpAddr> = from.iter().map(|address| address.parse().unwrap()).collect();
-        (0..times).filter(|at| addresses.admit(from[at % from.len()]).is_ok()).count()
+        (0..times).filter(|at| addresses.admit_here(network(from[at % from.len()])).is_ok()).count()
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_minutes_logins_at_once_and_then_so_many_a_minute() {
-        let addresses = Addresses::new(120);
+        let addresses = Addresses::new(120, None);
         assert_eq!(admitted(&addresses, &["192.0.2.1"], 10_000), 120);
-        assert_eq!(addresses.admit("192.0.2.1".parse().unwrap()), Err(Duration::from_millis(500)));
+        assert_eq!(
+            addresses.admit("192.0.2.1".parse().unwrap()).await.unwrap(),
+            Err(Duration::from_millis(500))
+        );
         advance(Duration::from_millis(500)).await;
         assert_eq!(admitted(&addresses, &["192.0.2.1"], 2), 1);
         let mut within_a_minute = 0;
@@ -137,7 +164,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_64_is_one_address_and_mapped_ipv4_is_ipv4() {
-        let addresses = Addresses::new(120);
+        let addresses = Addresses::new(120, None);
         let one = ["2001:db8:0:1::1", "2001:db8:0:1:ffff:ffff:ffff:ffff", "2001:db8:0:1:8000::"];
         assert_eq!(admitted(&addresses, &one, 10_000), 120);
         assert_eq!(admitted(&addresses, &["2001:db8:0:2::1"], 10_000), 120);
@@ -147,19 +174,19 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn the_table_is_bounded_and_forgets_who_has_rested() {
-        let addresses = Arc::new(Addresses::new(2));
+        let addresses = Arc::new(Addresses::new(2, None));
         tokio::spawn({
             let addresses = Arc::clone(&addresses);
             async move { addresses.sweep().await }
         });
         let others = (0..200_000_u128).map(|n| Ipv6Addr::from_bits((0x2001_0db8_u128 << 96) | (n << 64)));
-        let admitted = others.filter(|other| addresses.admit((*other).into()).is_ok()).count();
+        let admitted = others.filter(|other| addresses.admit_here((*other).into()).is_ok()).count();
         assert_eq!(admitted, MAX_ADDRESSES + 2, "those beyond share one place");
         assert_eq!(addresses.lock().known.len(), MAX_ADDRESSES);
         sleep(Duration::from_secs(15)).await;
         assert_eq!(addresses.lock().known.len(), MAX_ADDRESSES, "half rested is not rested");
         sleep(Duration::from_secs(30)).await;
         assert_eq!(addresses.lock().known.len(), 0);
-        assert_eq!(addresses.admit("192.0.2.1".parse().unwrap()), Ok(()));
+        assert_eq!(addresses.admit("192.0.2.1".parse().unwrap()).await.unwrap(), Ok(()));
     }
 }

@@ -21,19 +21,19 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::{Instant, sleep_until};
 
 pub(crate) use self::limits::Limits;
-use self::new_login::REFRESHES;
+use self::new_login::{REFRESHES, spread};
 use self::socket::Ended;
 pub(crate) use self::socket::{CLOSE_WITHIN, PageSocket};
 use crate::Gateway;
 use crate::heartbeat::{Beat, Heartbeat};
-use crate::logins::{AFTER_CLAIM, QrCode, ResumeKey, Snapshot};
+use crate::logins::{AFTER_CLAIM, QrCode, ResumeKey, Snapshot, StoreError};
 use crate::message::{Close, FromPage, ToPage, milliseconds, seconds};
 use crate::opening::Opening;
 use crate::pace::Pace;
-use crate::pages::{Seat, Woken};
+use crate::pages::Seat;
 use crate::qr::{self, NoQrCode};
 
-/// How long a full store, or one that does not answer, is left alone.
+/// How long a full store, or one that does not answer, is left alone, a quarter more or less.
 const STORE_RETRY: Duration = Duration::from_secs(2);
 
 /// Serves a page until one side ends the connection.
@@ -41,7 +41,7 @@ pub(crate) async fn serve<S>(gateway: &Gateway, socket: PageSocket<S>, opening: 
 where
     S: AsyncRead + AsyncWrite + Unpin + Send,
 {
-    let _counted = gateway.count_page();
+    let _counted = gateway.metrics.count_page();
     let now = Instant::now();
     let mut browser = Browser {
         gateway,
@@ -79,19 +79,20 @@ enum Stage {
 }
 
 struct Shown {
-    scene: Scene,
+    key: ResumeKey,
     /// The state that the page has been told.
     state: State,
     /// When to read the record again at the latest.
     until: Instant,
     seat: Seat,
+    /// The page was told to wait, because the store cannot be read.
+    waits: bool,
 }
 
 /// What happened without the page's doing.
 enum Progress {
     Made(Result<(Scene, QrCode), NoQrCode>),
     Look,
-    TakenOver,
 }
 
 impl Stage {
@@ -99,10 +100,7 @@ impl Stage {
         match self {
             Self::Making(made) => Progress::Made(made.await),
             Self::Showing(shown) => tokio::select! {
-                woken = shown.seat.woken() => match woken {
-                    Woken::Changed => Progress::Look,
-                    Woken::TakenOver => Progress::TakenOver,
-                },
+                () = shown.seat.woken() => Progress::Look,
                 () = sleep_until(shown.until) => Progress::Look,
             },
             Self::Over => pending().await,
@@ -137,16 +135,19 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Browser<'_, S> {
                         self.refresh().await?;
                     }
                 }
-                () = sleep_until(self.heart.due()) => match self.heart.beat(Instant::now()) {
-                    Beat::Message => self.socket.send(&ToPage::Heartbeat).await?,
-                    Beat::Ping => self.socket.ping().await?,
-                    Beat::Dead => return Err(Ended::Gone),
-                },
+                () = sleep_until(self.heart.due()) => {
+                    match self.heart.beat(Instant::now()) {
+                        Beat::Message => self.socket.send(&ToPage::Heartbeat).await?,
+                        Beat::Ping => self.socket.ping().await?,
+                        Beat::Dead => return Err(Ended::Gone),
+                    }
+                    // A wake-up may have been lost.
+                    self.look().await?;
+                }
                 progress = self.stage.progress() => match progress {
                     Progress::Made(Ok((scene, code))) => self.open(scene, code).await?,
                     Progress::Made(Err(none)) => self.wait_for_code(&none).await?,
                     Progress::Look => self.look().await?,
-                    Progress::TakenOver => return Err(Ended::Told(Close::TakenOver)),
                 },
                 () = &mut leave => return Err(Ended::Told(Close::GoingAway)),
             }
@@ -155,13 +156,18 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Browser<'_, S> {
 
     /// The seat is left before the close handshake, so that what comes now is stored for a resume.
     async fn leave(mut self, ended: Ended) {
-        self.stage = Stage::Over;
+        if let Stage::Showing(shown) = std::mem::replace(&mut self.stage, Stage::Over) {
+            let has_it_still = !matches!(ended, Ended::Told(Close::Done | Close::TakenOver | Close::Unknown));
+            if has_it_still {
+                self.gateway.logins.leave(shown.key.scene(), shown.seat.name()).await;
+            }
+        }
         self.socket.end(ended).await;
     }
 
-    fn busy(&self) -> ToPage {
+    fn busy(&self, retry_in: Duration) -> ToPage {
         let message = self.opening.language.of("服务器繁忙，请稍候", "The server is busy, please wait");
-        ToPage::Error { code: "busy", message, retry_in: Some(milliseconds(STORE_RETRY)) }
+        ToPage::Error { code: "busy", message, retry_in: Some(milliseconds(retry_in)) }
     }
 
     async fn show_code(&mut self, key: &ResumeKey, code: &QrCode, left: Duration) -> Result<(), Ended> {
@@ -180,8 +186,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Browser<'_, S> {
     async fn resume(&mut self, key: Option<ResumeKey>) -> Result<(), Ended> {
         let unknown = Err(Ended::Told(Close::Unknown));
         let Some(key) = key else { return unknown };
-        let scene = key.scene();
-        match self.read(scene).await? {
+        let (gateway, scene) = (self.gateway, key.scene());
+        let found = gateway.logins.look(scene).await;
+        match self.needed(found).await? {
             Some(login) if login.secret.matches(&key) => {
                 if login.context.origin != self.opening.context.origin {
                     return Err(Ended::Told(Close::Policy));
@@ -190,45 +197,80 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Browser<'_, S> {
             _ => return unknown,
         }
         // Only now may the page take the seat. Whatever happens from here on wakes it.
-        let seat = self.gateway.pages.join(scene);
-        let Some(login) = self.read(scene).await? else {
+        let seat = gateway.pages.join(scene);
+        let found = gateway.logins.sit(scene, seat.name()).await;
+        let Some(login) = self.needed(found).await? else {
             return unknown;
         };
-        self.gateway.metrics.resumed.inc();
+        gateway.metrics.resumed.inc();
         // A later login on this socket is for the same site, but from where the page is now.
         let Context { ip, user_agent, .. } = std::mem::take(&mut self.opening.context);
         self.opening.context = Context { ip, user_agent, ..login.context.clone() };
-        self.stage = Stage::Showing(Shown { scene, state: State::Waiting, until: Instant::now(), seat });
+        let (state, until) = (State::Waiting, Instant::now());
+        self.stage = Stage::Showing(Shown { key: key.clone(), state, until, seat, waits: false });
         self.show_code(&key, &login.qr, login.expires_in).await?;
         self.tell(login).await
     }
 
-    async fn read(&mut self, scene: Scene) -> Result<Option<Snapshot>, Ended> {
-        match self.gateway.logins.look(scene).await {
-            Ok(login) => Ok(login),
+    /// What the store says, or the page is told to come back: without the store it cannot be served.
+    async fn needed<T>(&mut self, answer: Result<T, StoreError>) -> Result<T, Ended> {
+        match answer {
+            Ok(answer) => Ok(answer),
             Err(error) => {
-                tracing::warn!(%scene, "a login cannot be read: {error}");
-                self.socket.send(&self.busy()).await?;
+                tracing::debug!("a page is told to wait: {error}");
+                self.gateway.metrics.store_failures.inc();
+                self.socket.send(&self.busy(spread(STORE_RETRY))).await?;
                 Err(Ended::Told(Close::Busy))
             }
         }
     }
 
-    /// Reads the login's record and tells the page what is new.
+    /// Reads the login's record and tells the page what is new. Where it cannot be read, the page stays, is
+    /// told to wait, and the record is read again a little later.
     async fn look(&mut self) -> Result<(), Ended> {
-        let Stage::Showing(Shown { scene, state: told, .. }) = self.stage else {
+        let Stage::Showing(shown) = &mut self.stage else {
             return Ok(());
         };
-        let Some(login) = self.read(scene).await? else {
+        let login = match self.gateway.logins.look(shown.key.scene()).await {
+            Ok(login) => login,
+            Err(error) => return self.wait_for_store(&error).await,
+        };
+        let Some(login) = login else {
             return Err(Ended::Told(Close::Unknown));
         };
-        // Claim and end may come faster than this task runs; the page still hears of both, in order.
-        if told == State::Waiting && login.is_claimed && matches!(login.state, State::Granted | State::Denied)
-        {
+        if login.seat.as_ref().is_some_and(|seat| seat != shown.seat.name()) {
+            return Err(Ended::Told(Close::TakenOver));
+        }
+        if std::mem::take(&mut shown.waits) {
+            shown.state = State::Waiting;
+            let key = shown.key.clone();
+            self.show_code(&key, &login.qr, login.expires_in).await?;
+        }
+        self.catch_up(login).await
+    }
+
+    /// Claim and end may come faster than this task runs; the page still hears of both, in order.
+    async fn catch_up(&mut self, login: Snapshot) -> Result<(), Ended> {
+        let is_waiting = matches!(self.stage, Stage::Showing(Shown { state: State::Waiting, .. }));
+        if is_waiting && login.is_claimed && matches!(login.state, State::Granted | State::Denied) {
             let expires_in = login.expires_in.max(AFTER_CLAIM);
             self.tell(Snapshot { state: State::Scanned, expires_in, ..login.clone() }).await?;
         }
         self.tell(login).await
+    }
+
+    async fn wait_for_store(&mut self, error: &StoreError) -> Result<(), Ended> {
+        let Stage::Showing(shown) = &mut self.stage else {
+            return Ok(());
+        };
+        let wait = spread(STORE_RETRY);
+        shown.until = Instant::now() + wait;
+        if std::mem::replace(&mut shown.waits, true) {
+            return Ok(());
+        }
+        tracing::debug!("a page is told to wait: {error}");
+        self.gateway.metrics.store_failures.inc();
+        self.socket.send(&self.busy(wait)).await
     }
 
     async fn tell(&mut self, login: Snapshot) -> Result<(), Ended> {

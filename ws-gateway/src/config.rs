@@ -1,21 +1,25 @@
 //! The gateway's settings: environment variables and equal flags; secrets from the environment or a file.
 
 use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Parser;
 use ipnet::IpNet;
-use protocol::Key;
-use secrecy::SecretString;
+use records::Place;
+use secrecy::{ExposeSecret, SecretString};
 use service::logging::LogFormat;
 use service::settings::{self, NoSettings, SettingError};
 
-use crate::clients::{Client, Rights};
+use crate::credentials::Credentials;
 use crate::origin::AllowedOrigins;
 
 /// The shortest and the longest time that a QR code may be shown. WeChat's own expiry is set to 1,800 s,
 /// and a code is only shown while it has its own time and a claim's 120 s left.
 const LOGIN_TTL: std::ops::RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_secs(1680);
+
+/// Where operators ask, unless it is set.
+pub(crate) const ADMIN_LISTEN: &str = "127.0.0.1:1098";
 
 /// Holds the browsers' WebSockets, shows each a QR code, and takes notices on the internal port.
 #[derive(Debug, Clone, Parser)]
@@ -29,17 +33,45 @@ pub struct Config {
     #[arg(long, env, default_value = "127.0.0.1:9999")]
     pub gateway_notify_listen: SocketAddr,
 
+    /// The internal port's own certificate, in PEM form, with those between it and its CA. With it and its key
+    /// the port speaks TLS 1.2 and 1.3 only. Read again on SIGHUP.
+    #[arg(long, env)]
+    pub gateway_notify_tls_cert: Option<PathBuf>,
+
+    /// The private key of that certificate, in PEM form.
+    #[arg(long, env)]
+    pub gateway_notify_tls_key: Option<PathBuf>,
+
+    /// The CAs, in PEM form, of which clients must show a certificate beside their key.
+    #[arg(long, env)]
+    pub gateway_notify_tls_client_ca: Option<PathBuf>,
+
+    /// A TOML file of clients that may send notices: of each its name, keys, may, and perhaps rate and expires.
+    /// Read again on SIGHUP. "ws-gateway client-key NAME" makes an entry.
+    #[arg(long, env)]
+    pub gateway_notify_clients: Option<PathBuf>,
+
     /// Let the internal port listen beyond loopback without TLS.
     #[arg(long, env, default_value_t = false, action = clap::ArgAction::Set)]
     pub gateway_notify_allow_plaintext: bool,
 
     /// Where operators find /livez, /readyz and /metrics.
-    #[arg(long, env, default_value = "127.0.0.1:1098")]
+    #[arg(long, env, default_value = ADMIN_LISTEN)]
     pub gateway_admin_listen: SocketAddr,
 
-    /// Where logins are kept: memory: is this process.
-    #[arg(long, env, default_value = "memory:")]
-    pub gateway_store: Store,
+    /// Where logins are kept: memory: is this process; redis://host:6379, rediss://host:6379 (TLS) or
+    /// redis+sentinel://host1:26379,host2:26379/name let any number of gateways share them.
+    #[arg(long, env, default_value = "memory:", hide_env_values = true)]
+    pub gateway_store: SecretString,
+
+    /// What the keys in Redis begin with.
+    #[arg(long, env, default_value = "saoma:gateway:")]
+    pub gateway_redis_prefix: String,
+
+    /// Replicas of Redis that must have a claim or an end before it counts as recorded. Unset: 1 where
+    /// Sentinels name the master, else 0.
+    #[arg(long, env)]
+    pub gateway_redis_replicas: Option<u32>,
 
     /// How long a QR code is shown.
     #[arg(long, env, default_value = "120s", value_parser = settings::duration)]
@@ -76,7 +108,7 @@ pub struct Config {
     #[arg(long, env, default_value_t = 15_000)]
     pub gateway_max_pages: usize,
 
-    /// Logins in memory at once. One is about a kilobyte, and lives for its time and three minutes: the
+    /// Logins in memory at once. One is about two kilobytes, and lives for its time and three minutes: the
     /// default is more than WeChat's allowance of codes a day, and less than would hurt a small machine.
     #[arg(long, env, default_value_t = 200_000)]
     pub gateway_max_logins: usize,
@@ -115,9 +147,11 @@ pub struct Config {
     pub secrets: Secrets,
 }
 
-const SECRETS: &str = "Secrets have no flag. Each is read from the environment, or from the file that its name with _FILE \
-names:\n  NOTIFY_KEY         the key of the client `callback`, at least 32 bytes\n  WECHAT_APP_SECRET  the official \
-account's AppSecret";
+const SECRETS: &str = "Beside serving:\n  ws-gateway health           exits with 0 if the gateway on this host is ready\n  ws-gateway client-key NAME  prints an entry for GATEWAY_NOTIFY_CLIENTS with a new \
+key; see its --help\n\nSecrets have no flag. Each is read from the environment, or from the file that its name with _FILE \
+names:\n  NOTIFY_KEY              the key of the client `callback`, at least 32 bytes; needed unless \
+GATEWAY_NOTIFY_CLIENTS\n                          has the clients\n  WECHAT_APP_SECRET       the \
+official account's AppSecret\n  GATEWAY_REDIS_PASSWORD  the password of Redis, where it has one";
 
 /// What must never be shown.
 #[derive(Debug, Clone, Default)]
@@ -126,21 +160,22 @@ pub struct Secrets {
     pub notify_key: Option<SecretString>,
     /// `WECHAT_APP_SECRET`.
     pub wechat_app_secret: Option<SecretString>,
+    /// `GATEWAY_REDIS_PASSWORD`.
+    pub redis_password: Option<SecretString>,
 }
 
 /// Where logins are kept.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub enum Store {
     /// In this process's memory.
     Memory,
-}
-
-impl std::str::FromStr for Store {
-    type Err = &'static str;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        if text == "memory:" { Ok(Self::Memory) } else { Err("the only store of this version is memory:") }
-    }
+    /// In Redis.
+    Redis {
+        /// Where it is.
+        place: Place,
+        /// How many replicas must have a claim or an end.
+        replicas: u32,
+    },
 }
 
 /// Reads a network such as 10.0.0.0/8, or a single address.
@@ -158,8 +193,9 @@ impl Config {
     pub fn read() -> Result<Self, NoSettings> {
         let mut config: Self = settings::parse(std::env::args_os())?;
         config.secrets = Secrets {
-            notify_key: Some(settings::required_secret("NOTIFY_KEY")?),
+            notify_key: settings::secret("NOTIFY_KEY")?,
             wechat_app_secret: Some(settings::required_secret("WECHAT_APP_SECRET")?),
+            redis_password: settings::secret("GATEWAY_REDIS_PASSWORD")?,
         };
         config.check()?;
         Ok(config)
@@ -178,12 +214,14 @@ impl Config {
     /// What no single setting can say of itself.
     fn check(&self) -> Result<(), SettingError> {
         let beyond_loopback = !self.gateway_notify_listen.ip().is_loopback();
-        if beyond_loopback && !self.gateway_notify_allow_plaintext {
+        let in_plain_text = self.gateway_notify_tls_cert.is_none() && self.gateway_notify_tls_key.is_none();
+        if beyond_loopback && in_plain_text && !self.gateway_notify_allow_plaintext {
             return Err(SettingError::new(
                 "GATEWAY_NOTIFY_LISTEN",
                 format!(
-                    "{} is beyond loopback and the internal port has no TLS; listen on loopback, or set \
-                     GATEWAY_NOTIFY_ALLOW_PLAINTEXT=true where the network itself is private",
+                    "{} is beyond loopback and the internal port has no TLS; set GATEWAY_NOTIFY_TLS_CERT and \
+                     GATEWAY_NOTIFY_TLS_KEY, or listen on loopback, or set GATEWAY_NOTIFY_ALLOW_PLAINTEXT=true \
+                     where the network itself is private",
                     self.gateway_notify_listen
                 ),
             ));
@@ -210,8 +248,32 @@ impl Config {
         if self.wechat_qr_url.as_ref().is_some_and(|url| !is_web(url)) {
             return Err(SettingError::new("WECHAT_QR_URL", "must be an http or https URL"));
         }
-        self.clients()?;
+        self.store()?;
+        Credentials::new(self, self.gateway_max_clients)?;
         self.wechat().map(|_| ())
+    }
+
+    /// Where logins are kept.
+    ///
+    /// # Errors
+    /// When the setting is no store. Its text may hold a password and is not repeated.
+    pub fn store(&self) -> Result<Store, SettingError> {
+        let password = self.secrets.redis_password.as_ref();
+        let text = self.gateway_store.expose_secret();
+        if text == "memory:" {
+            return match password.is_some() || self.gateway_redis_replicas.is_some() {
+                true => Err(SettingError::new(
+                    "GATEWAY_STORE",
+                    "is memory:, which has no password and no replicas",
+                )),
+                false => Ok(Store::Memory),
+            };
+        }
+        let place = Place::of(text, password);
+        let place =
+            place.map_err(|forms| SettingError::new("GATEWAY_STORE", format!("{forms}, or memory:")))?;
+        let replicas = self.gateway_redis_replicas.unwrap_or(place.has_sentinels().into());
+        Ok(Store::Redis { place, replicas })
     }
 
     /// A client of WeChat's API.
@@ -227,17 +289,6 @@ impl Config {
             api_url: self.wechat_api_url.clone(),
         };
         wechat::Client::new(settings).map_err(|error| SettingError::new("WECHAT_API_URL", error))
-    }
-
-    /// The back ends that may send notices.
-    ///
-    /// # Errors
-    /// When a key is missing or too short.
-    pub fn clients(&self) -> Result<Vec<Client>, SettingError> {
-        let missing = || SettingError::new("NOTIFY_KEY", "is not set; set it or NOTIFY_KEY_FILE");
-        let text = self.secrets.notify_key.as_ref().ok_or_else(missing)?;
-        let key = Key::new(text).map_err(|error| SettingError::new("NOTIFY_KEY", error))?;
-        Ok(vec![Client { name: "callback".to_owned(), key, may: Rights::all() }])
     }
 
     /// Where browsers fetch WeChat's pictures.
@@ -261,6 +312,7 @@ mod tests {
         let secrets = Secrets {
             notify_key: Some(SecretString::from("0123456789abcdef0123456789abcdef")),
             wechat_app_secret: Some(SecretString::from("secret")),
+            ..Secrets::default()
         };
         Config::of(&[&["--wechat-app-id", "wx0123456789abcdef"], flags].concat(), secrets)
     }
@@ -271,8 +323,19 @@ mod tests {
             (vec!["--gateway-listen", "somewhere"], "GATEWAY_LISTEN"),
             (vec!["--gateway-notify-listen", "0.0.0.0:9999"], "GATEWAY_NOTIFY_LISTEN"),
             (vec!["--gateway-notify-allow-plaintext", "maybe"], "GATEWAY_NOTIFY_ALLOW_PLAINTEXT"),
+            (vec!["--gateway-notify-tls-cert", "c.pem"], "GATEWAY_NOTIFY_TLS_KEY"),
+            (vec!["--gateway-notify-tls-key", "k.pem"], "GATEWAY_NOTIFY_TLS_CERT"),
+            (vec!["--gateway-notify-tls-client-ca", "ca.pem"], "GATEWAY_NOTIFY_TLS_CERT"),
+            (
+                vec!["--gateway-notify-tls-cert=c", "--gateway-notify-tls-key=/nowhere/k"],
+                "GATEWAY_NOTIFY_TLS_KEY",
+            ),
+            (vec!["--gateway-notify-clients", "/nowhere/clients.toml"], "GATEWAY_NOTIFY_CLIENTS"),
             (vec!["--gateway-admin-listen", ":1"], "GATEWAY_ADMIN_LISTEN"),
             (vec!["--gateway-store", "mysql:"], "GATEWAY_STORE"),
+            (vec!["--gateway-store", "redis+sentinel://a,b"], "GATEWAY_STORE"),
+            (vec!["--gateway-redis-replicas", "1"], "GATEWAY_STORE"),
+            (vec!["--gateway-redis-replicas", "one"], "GATEWAY_REDIS_REPLICAS"),
             (vec!["--gateway-login-ttl", "120"], "GATEWAY_LOGIN_TTL"),
             (vec!["--gateway-login-ttl", "2h"], "GATEWAY_LOGIN_TTL"),
             (vec!["--gateway-allowed-origins", "example.com"], "GATEWAY_ALLOWED_ORIGINS"),
@@ -316,6 +379,7 @@ mod tests {
         let secrets = Secrets {
             notify_key: Some(SecretString::from("short-key")),
             wechat_app_secret: Some("secret".into()),
+            ..Secrets::default()
         };
         let error = Config::of(&["--wechat-app-id", "wx0123456789abcdef"], secrets).unwrap_err();
         assert!(error.text.contains("NOTIFY_KEY") && !error.text.contains("short-key"), "{}", error.text);

@@ -2,17 +2,21 @@
 //!
 //! Two journeys cross here. A browser: [`routes`] → [`opening`] (may this page connect?) → [`upgrade`] →
 //! [`browser`] (its task), which asks [`admission`], takes a code from [`qr`], records a login in [`logins`],
-//! and speaks [`message`]s. A notice: [`notices`] (who are you?) → [`clients`] → [`logins`] (record first),
-//! which wakes the page through [`pages`]. The rest decides small things without I/O: [`origin`],
+//! and speaks [`message`]s. A notice: [`notices`] (who are you?) → [`clients`], as [`credentials`] were read last →
+//! [`logins`] (record first), which wakes the page through [`pages`]. The rest decides small things without I/O: [`origin`],
 //! [`address`], [`heartbeat`], [`pace`], [`language`].
 
 mod address;
 mod admission;
 mod browser;
 mod clients;
+pub mod commands;
 pub mod config;
+mod credentials;
 #[doc(hidden)]
 pub mod echo;
+#[doc(hidden)]
+pub mod fuzz;
 mod heartbeat;
 mod language;
 mod logins;
@@ -26,6 +30,7 @@ mod page;
 mod pages;
 mod qr;
 mod routes;
+mod stores;
 #[cfg(test)]
 mod test_gateway;
 mod upgrade;
@@ -36,25 +41,26 @@ use std::sync::atomic::AtomicBool;
 
 use anyhow::Context as _;
 use bytes::Bytes;
-use prometheus_client::metrics::gauge::Gauge;
+use futures_util::future::BoxFuture;
 use service::listen::{self, Accepted};
-use service::stop::Drain;
-use service::{admin, clock, descriptors};
+use service::stop::{self, Drain};
+use service::{admin, descriptors, http as web};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use self::clients::Client;
 use self::config::Config;
-use self::logins::{Logins, MemoryLogins};
+use self::credentials::Credentials;
+use self::logins::Logins;
 use self::metrics::Metrics;
 use self::pages::Pages;
-use self::qr::{Budget, QrCodes, Ready, WeChat};
+use self::qr::{QrCodes, Ready, WeChat};
+use self::stores::Stores;
 
 /// What every connection of this gateway shares.
 pub(crate) struct Gateway {
     config: Config,
-    clients: Vec<Client>,
+    credentials: Credentials,
     page: Bytes,
     logins: Arc<dyn Logins>,
     pages: Arc<Pages>,
@@ -67,40 +73,24 @@ pub(crate) struct Gateway {
 }
 
 impl Gateway {
-    /// Counts a page for as long as the guard lives.
-    fn count_page(&self) -> impl Drop + use<> {
-        struct Counted(Gauge);
-        impl Drop for Counted {
-            fn drop(&mut self) {
-                self.0.dec();
-            }
-        }
-        self.metrics.pages.inc();
-        Counted(self.metrics.pages.clone())
-    }
-
     /// Waits for the drain, and then for this page's share of it: pages are let go spread over the drain
     /// time, so that they do not come to the next gateway all at once.
     async fn time_to_leave(&self) {
-        self.drain.share(chance(), browser::CLOSE_WITHIN).await;
+        self.drain.share(fastrand::f64(), browser::CLOSE_WITHIN).await;
     }
-}
-
-/// A random number from 0 to 1. Without randomness everything happens at once, which still works.
-fn chance() -> f64 {
-    let mut random = [0; 2];
-    let _ = aws_lc_rs::rand::fill(&mut random);
-    f64::from(u16::from_be_bytes(random)) / f64::from(u16::MAX)
 }
 
 /// A gateway whose ports are bound.
 pub struct Server {
     gateway: Arc<Gateway>,
-    memory: Arc<MemoryLogins>,
+    /// What the stores do by themselves.
+    work: BoxFuture<'static, ()>,
     qr: Arc<Ready<WeChat>>,
     browsers: TcpListener,
     notices: TcpListener,
     admin: TcpListener,
+    most_pages: usize,
+    most_clients: usize,
 }
 
 /// Where a gateway listens, with the ports that were really bound.
@@ -121,23 +111,24 @@ impl Server {
     /// When a port cannot be bound.
     pub fn bind(config: Config) -> anyhow::Result<Self> {
         let wechat = config.wechat()?;
+        let (most_pages, most_clients) = places(&config);
         let pages = Arc::new(Pages::default());
-        let memory = Arc::new(MemoryLogins::new(Arc::clone(&pages), config.gateway_max_logins));
+        let Stores { logins, addresses, budget, work } = Stores::new(config.store()?, &config, &pages);
         let metrics = Metrics::default();
         let qr = Arc::new(Ready::new(
             WeChat::new(wechat, config.qr_url().to_owned()),
-            Budget::new(config.gateway_qr_per_day, clock::unix_now),
+            budget,
             config.gateway_qr_ready.into(),
             config.gateway_login_ttl,
             &metrics,
         ));
         let gateway = Gateway {
-            clients: config.clients()?,
+            credentials: Credentials::new(&config, most_clients)?,
             page: Bytes::from(page::render(&config.gateway_title, config.gateway_logo.as_deref())),
-            logins: Arc::clone(&memory) as Arc<dyn Logins>,
+            logins,
             pages,
             qr: Arc::clone(&qr) as Arc<dyn QrCodes>,
-            addresses: admission::Addresses::new(config.gateway_address_rate),
+            addresses,
             metrics,
             is_out_of_codes: AtomicBool::new(false),
             drain: Drain::new(config.gateway_drain_time),
@@ -148,7 +139,9 @@ impl Server {
             browsers: listen::bind("GATEWAY_LISTEN", config.gateway_listen)?,
             notices: listen::bind("GATEWAY_NOTIFY_LISTEN", config.gateway_notify_listen)?,
             admin: listen::bind("GATEWAY_ADMIN_LISTEN", config.gateway_admin_listen)?,
-            memory,
+            most_pages,
+            most_clients,
+            work,
             qr,
             gateway: Arc::new(gateway),
         })
@@ -171,21 +164,24 @@ impl Server {
     /// # Errors
     /// When a listening socket itself fails.
     pub async fn run(self, stopped: impl Future<Output = ()>) -> anyhow::Result<bool> {
-        let Self { gateway, memory, qr, browsers, notices, admin } = self;
+        let Self { gateway, work, qr, browsers, notices, admin, most_pages, most_clients } = self;
         let drain = gateway.drain.clone();
         // The admin port answers until the very end.
         let ended = CancellationToken::new();
         let _end = ended.clone().drop_guard();
-        let leaving = drain.leaving().clone();
-        let ready: admin::Readiness = Arc::new(move || match leaving.is_cancelled() {
-            true => Err("draining".to_owned()),
-            false => Ok(()),
+        let (leaving, logins) = (drain.leaving().clone(), Arc::clone(&gateway.logins));
+        // During an outage of the store it stays ready: pages are told to wait in words, which a load balancer
+        // without any gateway could not do.
+        let ready: admin::Readiness = Arc::new(move || match () {
+            () if leaving.is_cancelled() => Err("draining".to_owned()),
+            () if !logins.is_ready() => Err("the store of logins has not been reached yet".to_owned()),
+            () => Ok(()),
         });
         let registry = gateway.metrics.registry();
         let operators = admin::serve(admin, registry, ready, ended.clone(), TaskTracker::new());
         let serving = async {
-            let pages = accept_browsers(&gateway, browsers);
-            let clients = accept_clients(&gateway, notices);
+            let pages = accept_browsers(&gateway, browsers, most_pages);
+            let clients = accept_clients(&gateway, notices, most_clients);
             let draining = async {
                 drain.begin_when(stopped).await;
                 Ok(())
@@ -196,48 +192,49 @@ impl Server {
         tokio::select! {
             served = serving => served,
             failed = operators => failed.context("GATEWAY_ADMIN_LISTEN").map(|()| false),
-            () = memory.sweep() => Ok(false),
+            () = work => Ok(false),
             () = gateway.addresses.sweep() => Ok(false),
             () = qr.refill() => Ok(false),
+            () = stop::hung_up(|| gateway.credentials.read_again(&gateway.config)) => Ok(false),
         }
     }
 }
 
-/// Open files that pages must leave to the internal port, the admin port and WeChat's API.
-const FILES_BESIDE_PAGES: usize = 256;
+/// Open files that are kept beside those of pages and clients: refusals under way at both ports (64 each), the
+/// admin port (40), calls to WeChat (64), and the program's own.
+const FILES_BESIDE: usize = 256;
 
-/// Each page is an open file, and a flood of pages must not take the internal port down with it.
-fn places_for_pages(config: &Config) -> usize {
-    let reserved = FILES_BESIDE_PAGES + config.gateway_max_clients;
-    let possible = descriptors::raise().saturating_sub(reserved).max(1);
-    if possible < config.gateway_max_pages {
-        tracing::warn!(
-            possible,
-            "GATEWAY_MAX_PAGES is {}, more than the limit on open files allows; raise that limit (ulimit -n)",
-            config.gateway_max_pages
-        );
-    }
-    possible.min(config.gateway_max_pages)
+/// How many pages and how many clients there is room for: each is an open file, and a flood of the ones must
+/// not take the others' port down with it.
+fn places(config: &Config) -> (usize, usize) {
+    let files = descriptors::raise();
+    let port = |setting, wanted, beside| descriptors::Port { setting, wanted, each: 1, beside }.places(files);
+    let clients = port("GATEWAY_MAX_CLIENTS", config.gateway_max_clients, FILES_BESIDE);
+    let pages = port("GATEWAY_MAX_PAGES", config.gateway_max_pages, FILES_BESIDE + clients);
+    (pages, clients)
 }
 
-async fn accept_browsers(gateway: &Arc<Gateway>, listener: TcpListener) -> anyhow::Result<()> {
-    let (limit, drain) = (places_for_pages(&gateway.config), &gateway.drain);
-    listen::accept(listener, limit, drain.closed().clone(), drain.tasks().clone(), |accepted| {
+async fn accept_browsers(gateway: &Arc<Gateway>, listener: TcpListener, most: usize) -> anyhow::Result<()> {
+    let (metrics, drain) = (&gateway.metrics, &gateway.drain);
+    let places = listen::Places::new(most, metrics.refused.clone(), web::FULL);
+    listen::accept(listener, places, drain.closed().clone(), drain.tasks().clone(), |accepted| {
         routes::serve(Arc::clone(gateway), accepted)
     })
     .await
     .context("GATEWAY_LISTEN")
 }
 
-async fn accept_clients(gateway: &Arc<Gateway>, listener: TcpListener) -> anyhow::Result<()> {
-    let (limit, drain) = (gateway.config.gateway_max_clients, &gateway.drain);
-    listen::accept(listener, limit, drain.closed().clone(), drain.tasks().clone(), |accepted| {
+async fn accept_clients(gateway: &Arc<Gateway>, listener: TcpListener, most: usize) -> anyhow::Result<()> {
+    let (metrics, drain) = (&gateway.metrics, &gateway.drain);
+    // The last word is none: over TLS nothing could be said before the handshake.
+    let places = listen::Places::new(most, metrics.clients_refused.clone(), b"");
+    listen::accept(listener, places, drain.closed().clone(), drain.tasks().clone(), |accepted| {
         let gateway = Arc::clone(gateway);
         async move {
             let Accepted { stream, peer, permit } = accepted;
             match permit {
                 Some(_place) => notices::serve(&gateway, stream, peer).await,
-                None => notices::refuse(stream).await,
+                None => notices::refuse(&gateway, stream, peer).await,
             }
         }
     })

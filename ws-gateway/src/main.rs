@@ -3,11 +3,12 @@
 use std::process::ExitCode;
 
 use service::{process, stop};
-use ws_gateway::Server;
 use ws_gateway::config::Config;
+use ws_gateway::{Server, commands};
 
 fn main() -> ExitCode {
-    process::run("ws-gateway", Config::read(), |config| config.log_format, serve)
+    let serving = || process::run("ws-gateway", Config::read(), |config| config.log_format, serve);
+    commands::run(std::env::args_os()).unwrap_or_else(serving)
 }
 
 async fn serve(config: Config) -> anyhow::Result<bool> {

@@ -5,8 +5,13 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
 
+use crate::clients::Proved;
+
 /// A notice's type and status. Label values come from our own code, never from outside.
 pub(crate) type Labels = [(&'static str, &'static str); 2];
+
+/// A client's name, and its key's place in the file, counted from 1: both are the operator's own words.
+pub(crate) type ClientKey = [(&'static str, String); 2];
 
 /// Why a new login was told to wait.
 pub(crate) type Reason = [(&'static str, &'static str); 1];
@@ -28,15 +33,58 @@ pub(crate) struct Metrics {
     pub qr_ready: Gauge,
     /// New logins that were told to wait, by the limit that they met.
     pub logins_refused: Family<Reason, Counter>,
+    /// Times that a page was told to wait because the store of logins could not be used.
+    pub store_failures: Counter,
     /// Connections of browsers that were refused because the port was full.
     pub refused: Counter,
     /// Notices, by type and by what came of them.
     pub notices: Family<Labels, Counter>,
     /// Connections to the internal port that proved no key.
     pub unauthorized: Counter,
+    /// Connections to the internal port whose TLS handshake failed.
+    pub tls_failures: Counter,
+    /// Connections to the internal port that were refused because it, or the client's half of it, was full.
+    pub clients_refused: Counter,
+    /// Clients that are connected now, by name and by which of its keys.
+    pub clients: Family<ClientKey, Gauge>,
+    /// Proofs that held, likewise.
+    pub proofs: Family<ClientKey, Counter>,
+}
+
+/// Counts one of something for as long as it lives.
+pub(crate) struct Counted(Gauge);
+
+impl Counted {
+    fn by(gauge: Gauge) -> Self {
+        gauge.inc();
+        Self(gauge)
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.0.dec();
+    }
 }
 
 impl Metrics {
+    /// Counts a page.
+    #[must_use]
+    pub(crate) fn count_page(&self) -> Counted {
+        Counted::by(self.pages.clone())
+    }
+
+    /// Counts a client's connection.
+    #[must_use]
+    pub(crate) fn count_client(&self, proved: &Proved) -> Counted {
+        Counted::by(self.clients.get_or_create(&labels(proved)).clone())
+    }
+
+    /// Counts a proof that held.
+    pub(crate) fn count_proof(&self, proved: &Proved) {
+        self.proofs.get_or_create(&labels(proved)).inc();
+    }
+
     /// Registers everything under names that begin with `gateway_`.
     #[must_use]
     pub(crate) fn registry(&self) -> Registry {
@@ -52,6 +100,11 @@ impl Metrics {
             "New logins told to wait, by the limit that they met",
             self.logins_refused.clone(),
         );
+        registry.register(
+            "store_failures",
+            "Pages told to wait because the store of logins could not be used",
+            self.store_failures.clone(),
+        );
         registry.register("refused", "Connections refused because the port was full", self.refused.clone());
         registry.register("notices", "Notices by type and status", self.notices.clone());
         registry.register(
@@ -59,6 +112,30 @@ impl Metrics {
             "Connections to the internal port that proved no key",
             self.unauthorized.clone(),
         );
+        registry.register(
+            "tls_failures",
+            "Connections to the internal port whose TLS handshake failed",
+            self.tls_failures.clone(),
+        );
+        registry.register(
+            "clients_refused",
+            "Connections to the internal port refused because it, or the client's half of it, was full",
+            self.clients_refused.clone(),
+        );
+        registry.register(
+            "clients",
+            "Connections of clients now, by client and by which of its keys, 1 or 2",
+            self.clients.clone(),
+        );
+        registry.register(
+            "proofs",
+            "Proofs of clients that held, by client and by which of its keys, 1 or 2",
+            self.proofs.clone(),
+        );
         registry
     }
+}
+
+fn labels(Proved { known, key }: &Proved) -> ClientKey {
+    [("client", known.client.name.clone()), ("key", (key + 1).to_string())]
 }

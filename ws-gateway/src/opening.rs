@@ -179,8 +179,11 @@ mod tests {
     use crate::config::Secrets;
 
     fn config() -> Config {
-        let secrets =
-            Secrets { notify_key: Some("k".repeat(32).into()), wechat_app_secret: Some("secret".into()) };
+        let secrets = Secrets {
+            notify_key: Some("k".repeat(32).into()),
+            wechat_app_secret: Some("secret".into()),
+            ..Secrets::default()
+        };
         Config::of(&["--wechat-app-id", "wx0123456789abcdef"], secrets).unwrap()
     }
 
@@ -228,8 +231,11 @@ mod tests {
 
     #[test]
     fn rubbish_in_a_forwarded_line_hides_nobody() {
-        let secrets =
-            Secrets { notify_key: Some("k".repeat(32).into()), wechat_app_secret: Some("secret".into()) };
+        let secrets = Secrets {
+            notify_key: Some("k".repeat(32).into()),
+            wechat_app_secret: Some("secret".into()),
+            ..Secrets::default()
+        };
         let flags = ["--wechat-app-id", "wx0123456789abcdef", "--gateway-trusted-proxies", "192.0.2.0/24"];
         let config = Config::of(&flags, secrets).unwrap();
         let line = http::HeaderValue::from_bytes(b"\xff\xfe, 203.0.113.9").unwrap();

@@ -1,85 +1,135 @@
 //! The pages that are connected to this gateway, by the login that each one shows.
 //!
 //! A page takes a [`Seat`] before its login can be scanned and leaves it by dropping it, however its
-//! connection ends. A wake-up carries nothing: the page reads its login's record.
+//! connection ends. A wake-up carries nothing: the page reads its login's record, which also says whether
+//! the page still is the one that shows the login.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::fmt;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use protocol::Scene;
+use serde::{Deserialize, Serialize};
 use tokio::sync::Notify;
+use tokio::time::sleep;
+
+/// Random characters in a gateway's name: no two processes share one.
+const NAME_LENGTH: usize = 12;
+
+/// When all pages are to read their records, so many do at a time, and the next after a moment: the store
+/// has others to serve.
+const AT_A_TIME: usize = 256;
+const NEXT_AFTER: Duration = Duration::from_millis(20);
 
 /// The connected pages.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Pages {
-    seats: Mutex<HashMap<Scene, Arc<Bell>>>,
+    gateway: String,
+    joined: AtomicU64,
+    /// As a rule one bell a login; two while a newer socket takes it over. Never held across an await.
+    bells: Mutex<HashMap<Scene, Vec<Arc<Notify>>>>,
 }
 
-#[derive(Debug, Default)]
-struct Bell {
-    ring: Notify,
-    taken_over: AtomicBool,
+/// One connection of a page, among those of all gateways: `<gateway>.<number>`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct SeatName(String);
+
+impl SeatName {
+    /// The gateway that holds the connection.
+    #[must_use]
+    pub(crate) fn gateway(&self) -> &str {
+        self.0.split_once('.').map_or("", |(gateway, _)| gateway)
+    }
+}
+
+impl fmt::Display for SeatName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl Default for Pages {
+    /// No pages yet, of a gateway with a name of its own.
+    ///
+    /// # Panics
+    /// When the operating system has no randomness to give.
+    fn default() -> Self {
+        let gateway = Scene::random().as_str().chars().take(NAME_LENGTH).collect();
+        Self { gateway, joined: AtomicU64::new(0), bells: Mutex::default() }
+    }
 }
 
 impl Pages {
-    /// Takes the seat of `scene`. A page that had it before is told that it was taken over.
+    /// This gateway's name: a new one for each process.
+    #[must_use]
+    pub(crate) fn gateway(&self) -> &str {
+        &self.gateway
+    }
+
+    /// Takes a seat before `scene`.
     pub(crate) fn join(self: &Arc<Self>, scene: Scene) -> Seat {
-        let bell = Arc::new(Bell::default());
-        if let Some(before) = self.lock().insert(scene, Arc::clone(&bell)) {
-            before.taken_over.store(true, Ordering::Release);
-            before.ring.notify_one();
-        }
-        Seat { pages: Arc::clone(self), scene, bell }
+        let bell = Arc::new(Notify::new());
+        self.lock().entry(scene).or_default().push(Arc::clone(&bell));
+        let number = self.joined.fetch_add(1, Ordering::Relaxed);
+        let name = SeatName(format!("{}.{number}", self.gateway));
+        Seat { pages: Arc::clone(self), scene, name, bell }
     }
 
-    /// Whether a page shows `scene` now.
-    pub(crate) fn is_here(&self, scene: Scene) -> bool {
-        self.lock().contains_key(&scene)
-    }
-
-    /// Tells the page that shows `scene` to read its record again.
+    /// Tells the pages before `scene` to read its record again.
     pub(crate) fn wake(&self, scene: Scene) {
-        if let Some(bell) = self.lock().get(&scene) {
-            bell.ring.notify_one();
+        for bell in self.lock().get(&scene).into_iter().flatten() {
+            bell.notify_one();
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<Scene, Arc<Bell>>> {
-        self.seats.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Tells all pages to read their records again, not all at once.
+    pub(crate) async fn wake_all(&self) {
+        let bells: Vec<_> = self.lock().values().flatten().cloned().collect();
+        for some in bells.chunks(AT_A_TIME) {
+            for bell in some {
+                bell.notify_one();
+            }
+            sleep(NEXT_AFTER).await;
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<Scene, Vec<Arc<Notify>>>> {
+        self.bells.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// Why a page was woken.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Woken {
-    /// The login's record has changed.
-    Changed,
-    /// A newer socket shows the same login.
-    TakenOver,
-}
-
-/// A connected page's place. Dropping it leaves, unless a newer page has taken over.
+/// A connected page's place. Dropping it leaves.
 #[derive(Debug)]
 pub(crate) struct Seat {
     pages: Arc<Pages>,
     scene: Scene,
-    bell: Arc<Bell>,
+    name: SeatName,
+    bell: Arc<Notify>,
 }
 
 impl Seat {
+    /// The seat's name, for the login's record.
+    #[must_use]
+    pub(crate) fn name(&self) -> &SeatName {
+        &self.name
+    }
+
     /// Waits to be woken. A wake-up between two waits is not lost.
-    pub(crate) async fn woken(&self) -> Woken {
-        self.bell.ring.notified().await;
-        if self.bell.taken_over.load(Ordering::Acquire) { Woken::TakenOver } else { Woken::Changed }
+    pub(crate) async fn woken(&self) {
+        self.bell.notified().await;
     }
 }
 
 impl Drop for Seat {
     fn drop(&mut self) {
-        let mut seats = self.pages.lock();
-        if seats.get(&self.scene).is_some_and(|bell| Arc::ptr_eq(bell, &self.bell)) {
-            seats.remove(&self.scene);
+        let mut bells = self.pages.lock();
+        if let Some(here) = bells.get_mut(&self.scene) {
+            here.retain(|bell| !Arc::ptr_eq(bell, &self.bell));
+            if here.is_empty() {
+                bells.remove(&self.scene);
+            }
         }
     }
 }
@@ -93,18 +143,34 @@ mod tests {
         let (pages, scene) = (Arc::new(Pages::default()), Scene::random());
         let seat = pages.join(scene);
         pages.wake(scene);
-        assert_eq!(seat.woken().await, Woken::Changed);
+        seat.woken().await;
         drop(seat);
-        assert!(!pages.is_here(scene));
+        assert!(pages.lock().is_empty());
     }
 
     #[tokio::test]
-    async fn the_newer_page_keeps_the_seat_when_the_older_leaves() {
+    async fn all_who_sit_before_a_login_are_woken_and_one_may_leave() {
         let (pages, scene) = (Arc::new(Pages::default()), Scene::random());
         let (older, newer) = (pages.join(scene), pages.join(scene));
-        assert_eq!(older.woken().await, Woken::TakenOver);
+        assert_ne!(older.name(), newer.name());
+        assert_eq!(newer.name().gateway(), pages.gateway());
+        pages.wake(scene);
+        older.woken().await;
+        newer.woken().await;
         drop(older);
         pages.wake(scene);
-        assert_eq!(newer.woken().await, Woken::Changed);
+        newer.woken().await;
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn all_pages_are_woken_in_turns() {
+        let pages = Arc::new(Pages::default());
+        let seats: Vec<_> = (0..3 * AT_A_TIME).map(|_| pages.join(Scene::random())).collect();
+        let before = tokio::time::Instant::now();
+        pages.wake_all().await;
+        assert_eq!(before.elapsed(), NEXT_AFTER * 3);
+        for seat in seats {
+            seat.woken().await;
+        }
     }
 }

@@ -20,7 +20,6 @@ use crate::upgrade::{self, Handshake};
 pub(crate) async fn serve(gateway: Arc<Gateway>, accepted: Accepted) {
     let (Accepted { stream, peer, permit }, stop) = (accepted, gateway.drain.closed());
     let Some(permit) = permit.map(Arc::new) else {
-        gateway.metrics.refused.inc();
         return web::refuse(stream, stop).await;
     };
     web::serve(stream, stop, |request| {

@@ -15,6 +15,7 @@ use tokio::time::sleep;
 use crate::Gateway;
 use crate::admission::Addresses;
 use crate::config::{Config, Secrets};
+use crate::credentials::Credentials;
 use crate::logins::{MemoryLogins, QrCode};
 use crate::metrics::Metrics;
 use crate::pages::Pages;
@@ -84,17 +85,20 @@ pub(crate) fn noon() -> u64 {
 
 /// A gateway with default settings, whose first `failures` QR codes cannot be had.
 pub(crate) fn gateway_with(failures: u32) -> Gateway {
-    let secrets =
-        Secrets { notify_key: Some(SecretString::from(KEY)), wechat_app_secret: Some("secret".into()) };
+    let secrets = Secrets {
+        notify_key: Some(SecretString::from(KEY)),
+        wechat_app_secret: Some("secret".into()),
+        ..Secrets::default()
+    };
     let config = Config::of(&["--wechat-app-id", "wx0123456789abcdef"], secrets).unwrap();
     let pages = Arc::new(Pages::default());
     Gateway {
-        clients: config.clients().unwrap(),
+        credentials: Credentials::new(&config, config.gateway_max_clients).unwrap(),
         page: Bytes::new(),
         logins: Arc::new(MemoryLogins::new(Arc::clone(&pages), config.gateway_max_logins)),
         pages,
         qr: Arc::new(Codes { failures: Mutex::new(failures) }),
-        addresses: Addresses::new(config.gateway_address_rate),
+        addresses: Addresses::new(config.gateway_address_rate, None),
         metrics: Metrics::default(),
         is_out_of_codes: false.into(),
         drain: Drain::new(config.gateway_drain_time),

@@ -120,6 +120,7 @@ fn client(listener: &TcpListener) -> Client {
         name: "callback".to_owned(),
         key: key(),
         addresses: vec![listener.local_addr().unwrap().to_string()],
+        tls: None,
     })
 }
 
@@ -541,6 +542,47 @@ async fn a_store_with_faults_stops_no_login_and_never_makes_it_certain_that_noth
         let store = Faulty { inner: sqlite(), faults };
         let logins = hurried(logins(client, Arc::new(store)), Times { store: SHORT.store, ..TIMES });
         assert_eq!(logins.log_in(scan(), Instant::now()).await, outcome, "row {row}");
+    });
+    join_all(rows).await;
+}
+
+/// An outage of the store is often one of the gateway's too: both keep their records in the same Redis.
+#[tokio::test]
+async fn a_scan_that_the_store_fails_keeps_trying_when_its_time_is_over() {
+    // The words wait for the end here, so that it can be seen.
+    let (claim, within) = (Duration::from_millis(100), Duration::from_millis(200));
+    let times = Times { words: PATIENCE, claim, scan: within, clear: PATIENCE, ..SHORT };
+    let counted = Memory::Recorded(Recorded { first: true, nickname: None, count: 1 });
+    // What the store fails at, what the gateway is too busy for, and whether the login is one of a site.
+    let unread = Faults { recall: Fault::Fails, ..Faults::default() };
+    let unnoted = Faults { attempt: Fault::Fails, ..Faults::default() };
+    let table = [
+        (unread, "claim", None, told(Some(1)), counted.clone()),
+        (unread, "scan", None, told(Some(1)), counted.clone()),
+        (unread, "deny", Some("shop"), Outcome::UnknownSite, Memory::Nothing),
+        (unnoted, "scan", None, told(Some(1)), counted),
+    ];
+    let rows = table.into_iter().map(|(faults, delayed, site, outcome, memory)| async move {
+        let (gateway, client) = Gateway::start().await;
+        let arrived = Instant::now();
+        let mut is_busy = true;
+        gateway.play(move |notice| {
+            Some(match notice {
+                notice if notice.kind() == delayed && is_busy => {
+                    // It says so after the time too, and takes what comes after that.
+                    is_busy = arrived.elapsed() <= times.scan;
+                    busy()
+                }
+                Notice::Claim { .. } => claimed_for(site, None),
+                Notice::Deny { .. } => answer(Status::Delivered, State::Denied),
+                _ => granted(),
+            })
+        });
+        let (store, scan) = (sqlite(), scan());
+        let faulty = Faulty { inner: Arc::clone(&store), faults };
+        let logins = hurried(logins(client, Arc::new(faulty)), times);
+        assert_eq!(logins.log_in(scan.clone(), arrived).await, outcome, "{delayed}");
+        assert_eq!(store.recall(&scan).await.unwrap(), memory, "{delayed}");
     });
     join_all(rows).await;
 }

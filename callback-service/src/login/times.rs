@@ -11,9 +11,11 @@ pub(super) struct Times {
     pub(super) words: Duration,
     /// The claim is clear, so that there is time for the scan.
     pub(super) claim: Duration,
-    /// A scan that has not been sent by then is not sent any more.
+    /// A scan, or a denial, that the gateway was too busy for until then is not sent again. Where the phone
+    /// can only be told to look at the page, `clear` takes the place of this and of `claim`.
     pub(super) scan: Duration,
-    /// Until then a scan that was sent and not answered is repeated, so that it is known and counted.
+    /// The end of all asking: for a scan that may have been recorded, so that it is known and counted; and for
+    /// every notice of a person who can only be told to look at the page.
     pub(super) clear: Duration,
     /// A call of the store that takes longer has failed. A login makes three, and its words may still be
     /// in time.

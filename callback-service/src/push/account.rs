@@ -216,6 +216,9 @@ impl<T> Rotating<T> {
 mod tests {
     #![allow(clippy::unwrap_used)]
 
+    use proptest::prelude::*;
+    use proptest::sample::Index;
+
     use super::*;
     use crate::push::Kind;
 
@@ -381,6 +384,34 @@ mod tests {
         let refused = account(Mode::Safe).open(&Query::default(), &[0; MAX_BODY + 1], NOW);
         assert_eq!(refused, Err(Refusal::TooLarge));
         assert_eq!(account(Mode::Safe).open(&Query::default(), &[0; MAX_BODY], NOW), Err(Refusal::Signature));
+    }
+
+    proptest! {
+        #[test]
+        fn one_wrong_bit_in_what_is_signed_is_enough(key in "[a-z]{0,99}", part in 0..6_usize, bit in any::<Index>()) {
+            let mut sealed = encrypt(KEY, &message("o").replace(">k<", &format!(">{key}<")));
+            let mut query = query("tokenA", NOW, Some(&sealed));
+            let open = |query: &Query, sealed: &str| {
+                account(Mode::Safe).open(query, format!("<xml><Encrypt>{sealed}</Encrypt></xml>").as_bytes(), NOW)
+            };
+            prop_assert_eq!(open(&query, &sealed).unwrap().kind, Kind::Scan { key });
+
+            let text = match part {
+                0 => &mut sealed,
+                1 => query.signature.as_mut().unwrap(),
+                2 => query.timestamp.as_mut().unwrap(),
+                3 => query.nonce.as_mut().unwrap(),
+                4 => query.encrypt_type.as_mut().unwrap(),
+                _ => query.msg_signature.as_mut().unwrap(),
+            };
+            let mut bytes = text.clone().into_bytes();
+            // The eighth bit would leave no text.
+            let bit = bit.index(7 * bytes.len());
+            bytes[bit / 7] ^= 1 << (bit % 7);
+            *text = String::from_utf8(bytes).unwrap();
+            let outcome = open(&query, &sealed);
+            prop_assert!(outcome.is_err(), "{:?}", outcome);
+        }
     }
 
     #[test]

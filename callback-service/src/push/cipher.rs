@@ -98,6 +98,8 @@ fn unpad(frame: &[u8]) -> Result<&[u8], Refusal> {
 mod tests {
     #![allow(clippy::unwrap_used)]
 
+    use proptest::prelude::*;
+
     use super::*;
 
     /// The key that WeChat's own page uses as a sample; its last character has bits beyond the key.
@@ -145,6 +147,21 @@ mod tests {
         assert_eq!(unpad(&[9, 2, 2]), Ok(&[9][..]));
         for wrong in [&[][..], &[0], &[33; 40], &[2], &[9, 1, 2]] {
             assert_eq!(unpad(wrong), Err(Refusal::Padding), "{wrong:?}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn any_message_comes_back_and_for_its_own_account_only(
+            message in ".{0,200}",
+            app_id in "[a-z0-9]{0,40}",
+            other in "[a-z0-9]{0,40}",
+            random in any::<[u8; RANDOM]>(),
+        ) {
+            let sealed = key().seal(&message, &app_id, random);
+            prop_assert_eq!(key().open(&sealed, &app_id), Ok(message));
+            prop_assume!(other != app_id);
+            prop_assert_eq!(key().open(&sealed, &other), Err(Refusal::AppId));
         }
     }
 }

@@ -74,6 +74,8 @@ fn is_xml(c: char) -> bool {
 mod tests {
     #![allow(clippy::unwrap_used)]
 
+    use proptest::prelude::*;
+
     use super::*;
     use crate::push::xml::Fields;
 
@@ -112,5 +114,23 @@ mod tests {
         let (one, two) = (Salt::fresh(7), Salt::fresh(7));
         assert_ne!(one.random, two.random);
         assert!(one.nonce.bytes().all(|byte| byte.is_ascii_digit()), "{}", one.nonce);
+    }
+
+    fn words() -> impl Strategy<Value = String> {
+        let markup = prop::sample::select(vec!['[', ']', '<', '>', '&', '!', '狸']);
+        // XML itself makes a line feed of a carriage return.
+        let char = prop_oneof![any::<char>(), markup].prop_filter("line end", |&c| c != '\r');
+        prop::collection::vec(char, 0..2 * MAX_CONTENT).prop_map(String::from_iter)
+    }
+
+    proptest! {
+        #[test]
+        fn any_words_arrive_as_far_as_they_fit(words in words()) {
+            let content = content_of(&text("o", "g", 7, &words));
+            let known: String = words.chars().filter(|&c| is_xml(c)).collect();
+            prop_assert!(known.starts_with(&content), "{content:?}");
+            let is_full = (MAX_CONTENT - 3..=MAX_CONTENT).contains(&content.len());
+            prop_assert!(content.len() == known.len() || is_full, "{} bytes", content.len());
+        }
     }
 }

@@ -53,20 +53,21 @@ fn is_named(node: Node<'_, '_>, name: &str) -> bool {
     node.is_element() && node.tag_name().name() == name && node.tag_name().namespace().is_none()
 }
 
+/// What is no tag although it begins like one: beginning and end.
+const SECTIONS: [(&str, &str); 3] = [("<![CDATA[", "]]>"), ("<!--", "-->"), ("<?", "?>")];
+
 /// Refuses DTDs and deep nesting in one pass over the markup. It need not find other faults; the parser does.
 fn check_structure(text: &str) -> Result<(), Refusal> {
     const CUT: Refusal = Refusal::Xml("it is cut off");
-    let after = |rest: &str, end: &str| rest.find(end).map(|at| at + end.len()).ok_or(CUT);
     let mut depth = 0_usize;
     let mut rest = text;
     while let Some(at) = rest.find('<') {
         rest = &rest[at..];
-        let length = if rest.starts_with("<![CDATA[") {
-            after(rest, "]]>")?
-        } else if rest.starts_with("<!--") {
-            after(rest, "-->")?
-        } else if rest.starts_with("<?") {
-            after(rest, "?>")?
+        let section = SECTIONS.iter().find(|(start, _)| rest.starts_with(start));
+        let length = if let Some((start, end)) = section {
+            // Behind the beginning: `<!-->` opens a comment and does not close it.
+            let behind = &rest[start.len()..];
+            start.len() + behind.find(end).ok_or(CUT)? + end.len()
         } else if rest.starts_with("<!") {
             return Err(Refusal::Xml("it has a document type"));
         } else {
@@ -156,6 +157,14 @@ mod tests {
         assert!(Fields::parse(flat.as_bytes()).is_ok());
         let hidden = format!("<xml>{}</xml>", r#"<b c='/>'>"#.repeat(50));
         assert_eq!(refusal(&hidden), Refusal::Xml("it is nested too deeply"));
+    }
+
+    #[test]
+    fn depth_does_not_hide_behind_a_comment_that_seems_to_end_at_once() {
+        let nested = format!("{}<!--'/>-->{}", "<a>".repeat(MAX_DEPTH), "</a>".repeat(MAX_DEPTH));
+        let hidden = format!("<xml><!--><a b='-->{nested}</xml>");
+        assert_eq!(refusal(&hidden), Refusal::Xml("it is nested too deeply"));
+        assert!(Fields::parse(b"<xml><!--><a>--><!----></xml>").is_ok());
     }
 
     #[test]

@@ -3,12 +3,24 @@
 //! Counts are kept by scene, so that a repeated push and a second scan of an ended login add none and
 //! get the same words, also after a restart.
 
+#[cfg(test)]
+mod contract;
+mod redis;
 mod sqlite;
+
+use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 use protocol::Scene;
 
+pub(crate) use self::redis::RedisStore;
 pub(crate) use self::sqlite::SqliteStore;
+
+/// How long what became of a scan is remembered: far longer than a login and WeChat's repeats live.
+const REMEMBERED: Duration = Duration::from_secs(3600);
+
+/// How long a repeat gets the same words without asking the gateway: as long as the gateway keeps an end.
+const SAME_WORDS: Duration = Duration::from_secs(180);
 
 /// One scan of one person.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -12,7 +12,7 @@ use tokio::sync::oneshot;
 
 use service::clock;
 
-use super::{Memory, Recorded, Scan, Store, StoreError};
+use super::{Memory, REMEMBERED, Recorded, SAME_WORDS, Scan, Store, StoreError};
 
 /// The version of the tables, kept in the file's `user_version`.
 const SCHEMA: i64 = 1;
@@ -23,12 +23,6 @@ const QUEUE: usize = 4096;
 
 /// Requests in one transaction.
 const BATCH: usize = 256;
-
-/// How long what became of a scan is remembered: far longer than a login and WeChat's repeats live.
-const REMEMBERED: Duration = Duration::from_secs(3600);
-
-/// How long a repeat gets the same words without asking the gateway: as long as the gateway keeps an end.
-const SAME_WORDS: Duration = Duration::from_secs(180);
 
 /// How often forgotten scans are taken out.
 const SWEEP_EVERY: Duration = Duration::from_secs(60);
@@ -258,29 +252,8 @@ fn record(
 mod tests {
     #![allow(clippy::unwrap_used)]
 
-    use protocol::Scene;
-
     use super::*;
-
-    fn scan(openid: &str, created_at: i64) -> Scan {
-        Scan { scene: Scene::random(), openid: openid.to_owned(), first: true, created_at }
-    }
-
-    #[tokio::test]
-    async fn a_scene_is_counted_once_and_its_words_stay() {
-        let store = SqliteStore::open(Path::new(":memory:")).unwrap();
-        let one = scan("a", 100);
-        assert_eq!(store.recall(&one).await.unwrap(), Memory::Nothing);
-        store.attempt(&one).await.unwrap();
-        assert_eq!(store.recall(&one).await.unwrap(), Memory::Attempted);
-        let first = store.record(&one, Some("阿狸")).await.unwrap();
-        assert_eq!(first, Recorded { first: true, nickname: Some("阿狸".to_owned()), count: 1 });
-        assert_eq!(store.record(&one, None).await.unwrap(), first, "a repeat");
-        store.attempt(&one).await.unwrap();
-        assert_eq!(store.recall(&one).await.unwrap(), Memory::Recorded(first));
-        assert_eq!(store.record(&scan("a", 101), None).await.unwrap().count, 2);
-        assert_eq!(store.record(&scan("b", 101), None).await.unwrap().count, 1, "another person");
-    }
+    use crate::store::contract::scan;
 
     #[tokio::test]
     async fn long_after_it_the_gateway_is_asked_again_but_nothing_is_counted_twice() {
@@ -291,18 +264,6 @@ mod tests {
         Connection::open(&path).unwrap().execute("UPDATE scans SET noted_at = noted_at - 181", []).unwrap();
         assert_eq!(store.recall(&one).await.unwrap(), Memory::LongAgo);
         assert_eq!(store.record(&one, None).await.unwrap().count, 1);
-    }
-
-    #[tokio::test]
-    async fn who_unfollows_is_forgotten_but_not_by_a_late_repeat() {
-        let store = SqliteStore::open(Path::new(":memory:")).unwrap();
-        let (before, after) = (scan("a", 100), scan("a", 300));
-        store.record(&before, None).await.unwrap();
-        store.forget("a", 200).await.unwrap();
-        assert_eq!(store.recall(&before).await.unwrap(), Memory::Nothing);
-        assert_eq!(store.record(&after, None).await.unwrap().count, 1, "counted anew");
-        store.forget("a", 200).await.unwrap();
-        assert_eq!(store.record(&scan("a", 301), None).await.unwrap().count, 2, "the unfollow was old");
     }
 
     #[tokio::test]

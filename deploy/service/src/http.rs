@@ -17,11 +17,19 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use crate::write_deadline::WriteDeadline;
+
 /// The only body this project sends: one that is in memory.
 pub type Answer = Response<Full<Bytes>>;
 
 /// A request's head must have come within this; it is also how long an idle connection is kept.
 pub const HEAD_WITHIN: Duration = Duration::from_secs(5);
+
+/// An answer must have been taken within this, from the moment in which the peer lets it wait.
+const TAKEN_WITHIN: Duration = Duration::from_secs(10);
+
+/// A connection that goes on asking is told to come anew after this: its place is for everybody.
+const ASKS_FOR: Duration = Duration::from_secs(60);
 
 /// Bytes of request head, and of hyper's read buffer. hyper takes no less than 8 KiB, and browsers with
 /// many cookies come near it.
@@ -37,25 +45,37 @@ const DRAIN_BYTES: usize = 8 * 1024 * 1024;
 /// And for no longer than this.
 const DRAIN_TIME: Duration = Duration::from_secs(1);
 
+/// What is said on a connection of a full port when not even [`refuse`] has a place.
+pub const FULL: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\nretry-after: 5\r\nconnection: close\r\n\
+    content-type: text/plain; charset=utf-8\r\ncontent-length: 38\r\n\r\n\
+    too many connections, try again later\n";
+
 /// Serves one connection until it ends, or until `stop` and the request in hand has been answered.
 ///
-/// Upgrades are possible. The peer's faults are logged at debug level: peers leave all the time.
+/// Upgrades are possible, and what is written after one has the same time to be taken as an answer. The peer's faults are logged at debug level: peers leave all the time.
 pub async fn serve<S, H, F>(stream: S, stop: &CancellationToken, handle: H)
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     H: Fn(Request<Incoming>) -> F,
     F: Future<Output = Answer>,
 {
+    let began = Instant::now();
     let service = service_fn(|request| {
         let answer = handle(request);
-        async { Ok::<_, Infallible>(answer.await) }
+        async move {
+            let mut answer = answer.await;
+            if began.elapsed() >= ASKS_FOR && answer.status() != StatusCode::SWITCHING_PROTOCOLS {
+                answer.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+            }
+            Ok::<_, Infallible>(answer)
+        }
     });
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEAD_WITHIN)
         .max_buf_size(MAX_HEAD)
         .max_headers(MAX_HEADERS)
-        .serve_connection(TokioIo::new(stream), service)
+        .serve_connection(TokioIo::new(WriteDeadline::new(stream, TAKEN_WITHIN)), service)
         .with_upgrades();
     let mut connection = std::pin::pin!(connection);
     let ended = tokio::select! {
@@ -191,6 +211,9 @@ pub fn method_not_allowed(methods: &'static str) -> Answer {
 mod tests {
     #![allow(clippy::unwrap_used)]
 
+    use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
+    use tokio::task::JoinHandle;
+
     use super::*;
 
     #[tokio::test]
@@ -200,11 +223,92 @@ mod tests {
         assert_eq!(read(101).await.unwrap_err(), BodyError::TooLarge);
     }
 
+    /// Serves one end of a connection, on which 64 bytes may wait, and gives the other.
+    fn served(size: usize) -> (DuplexStream, JoinHandle<()>) {
+        let (client, server) = tokio::io::duplex(64);
+        let served = tokio::spawn(async move {
+            serve(server, &CancellationToken::new(), |_| async { text(StatusCode::OK, "x".repeat(size)) })
+                .await;
+        });
+        (client, served)
+    }
+
+    const REQUEST: &[u8] = b"GET / HTTP/1.1\r\nhost: x\r\n\r\n";
+
+    /// Sends a request and reads one answer of an empty body.
+    async fn ask(client: &mut DuplexStream) -> String {
+        client.write_all(REQUEST).await.unwrap();
+        let mut head = Vec::new();
+        while !head.ends_with(b"\r\n\r\n") {
+            head.push(client.read_u8().await.unwrap());
+        }
+        String::from_utf8(head).unwrap()
+    }
+
     #[tokio::test(start_paused = true)]
     async fn a_head_that_does_not_come_ends_the_connection() {
-        let (_client, server) = tokio::io::duplex(64);
+        for bytes in [&b""[..], b"GET / HTTP/1.1\r\nhost:"] {
+            let (mut client, served) = served(0);
+            let began = Instant::now();
+            client.write_all(bytes).await.unwrap();
+            served.await.unwrap();
+            assert_eq!(began.elapsed(), HEAD_WITHIN, "{bytes:?}");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_connection_that_asks_no_more_is_let_go_of() {
+        let (mut client, served) = served(0);
+        ask(&mut client).await;
         let began = Instant::now();
-        serve(server, &CancellationToken::new(), |_| async { text(StatusCode::OK, "") }).await;
-        assert!(began.elapsed() <= HEAD_WITHIN + Duration::from_secs(1), "{:?}", began.elapsed());
+        served.await.unwrap();
+        assert_eq!(began.elapsed(), HEAD_WITHIN);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_connection_that_goes_on_asking_is_told_to_come_anew() {
+        let (mut client, served) = served(0);
+        let began = Instant::now();
+        while !ask(&mut client).await.contains("connection: close") {
+            tokio::time::sleep(HEAD_WITHIN / 2).await;
+        }
+        assert_eq!(began.elapsed(), ASKS_FOR);
+        served.await.unwrap();
+        assert_eq!(began.elapsed(), ASKS_FOR);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_answer_that_is_not_taken_ends_the_connection() {
+        // The last request asks for nothing after it, so that no head is waited for.
+        let last = [REQUEST, &b"GET / HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n"[..]].concat();
+        for requests in [REQUEST.repeat(100), last] {
+            let (mut client, served) = served(1000);
+            let began = Instant::now();
+            let asking = tokio::spawn(async move {
+                // It writes as much as is taken, and reads nothing.
+                let _ = client.write_all(&requests).await;
+                std::future::pending::<()>().await;
+            });
+            served.await.unwrap();
+            assert_eq!(began.elapsed(), TAKEN_WITHIN);
+            asking.abort();
+        }
+    }
+
+    #[tokio::test]
+    async fn the_last_word_of_a_full_port_is_a_whole_answer() {
+        let text = std::str::from_utf8(FULL).unwrap();
+        let (head, body) = text.split_once("\r\n\r\n").unwrap();
+        assert!(head.ends_with(&format!("content-length: {}", body.len())), "{head}");
+        let (mut client, server) = tokio::io::duplex(1024);
+        let asked = tokio::spawn(async move {
+            client.write_all(REQUEST).await.unwrap();
+            let mut answer = String::new();
+            client.read_to_string(&mut answer).await.unwrap();
+            answer
+        });
+        refuse(server, &CancellationToken::new()).await;
+        let politely = asked.await.unwrap();
+        assert!(politely.starts_with(head.lines().next().unwrap()) && politely.ends_with(body), "{politely}");
     }
 }

@@ -2,7 +2,8 @@
 //!
 //! One loop for every port of every program: a permit is taken before the task is spawned, the
 //! handshake happens inside the task, a peer's fault never ends the loop, and running out of
-//! descriptors makes it wait instead of spin.
+//! descriptors makes it wait instead of spin. Whoever comes to a full port is counted and told so: as long
+//! as there are places for refusals by a task that listens first, else by a few bytes before the close.
 
 use std::io;
 use std::net::SocketAddr;
@@ -10,10 +11,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
+use prometheus_client::metrics::counter::Counter;
 use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -28,6 +31,13 @@ pub const PLACES: std::ops::RangeInclusive<usize> = 1..=1_000_000;
 /// How long the loop waits when a connection cannot be accepted, instead of spinning.
 const PAUSE: Duration = Duration::from_millis(100);
 
+/// Where nothing can be accepted for longer, the log says so again after this.
+const TELL_AGAIN: Duration = Duration::from_secs(60);
+
+/// Bytes of the kernel's memory, before it doubles them for its own needs, in which written data waits for a
+/// peer to take it. Linux alone would let it grow to 4 MiB for each; the longest answer is about 20 KiB.
+const SEND_BUFFER: usize = 32 * 1024;
+
 /// Data that the peer's host does not acknowledge for this long ends the connection, so that a
 /// vanished peer does not hold a descriptor for the quarter of an hour that TCP would give it.
 const UNACKNOWLEDGED: Duration = Duration::from_secs(30);
@@ -35,7 +45,7 @@ const UNACKNOWLEDGED: Duration = Duration::from_secs(30);
 /// How long a peer that has been told goodbye may take to hang up.
 const LINGER: Duration = Duration::from_secs(1);
 
-/// Refusals that may be under way at once when a port is full; beyond it connections are just closed.
+/// Refusals that may be under way at once when a port is full, where it has four times as many places.
 const MAX_REFUSING: usize = 64;
 
 /// Binds `address` with [`BACKLOG`]; port 0 takes a free one.
@@ -53,10 +63,39 @@ pub fn bind(setting: &str, address: SocketAddr) -> anyhow::Result<TcpListener> {
         .with_context(|| format!("{setting}: cannot listen on {address}; is another program using the port?"))
 }
 
+/// How many connections a port serves at once, and what becomes of the others. A number is a limit alone.
+#[derive(Debug, Clone)]
+pub struct Places {
+    limit: usize,
+    refused: Counter,
+    last_word: &'static [u8],
+}
+
+impl Places {
+    /// At most `limit` at once. Whoever is refused is counted; `last_word` is for those whom not even a
+    /// refusal's task can serve. It comes before anything was asked, which some clients take for an error: that
+    /// is what a close without a word would be to all of them.
+    #[must_use]
+    pub fn new(limit: usize, refused: Counter, last_word: &'static [u8]) -> Self {
+        Self { limit, refused, last_word }
+    }
+
+    /// Refusals hold open files as well, so a small port refuses few at once.
+    fn refusals(&self) -> usize {
+        (self.limit / 4).clamp(1, MAX_REFUSING)
+    }
+}
+
+impl From<usize> for Places {
+    fn from(limit: usize) -> Self {
+        Self::new(limit, Counter::default(), b"")
+    }
+}
+
 /// A connection that has been accepted.
 #[derive(Debug)]
 pub struct Accepted {
-    /// The connection, with `TCP_NODELAY` and a limit on unacknowledged data set.
+    /// The connection, with `TCP_NODELAY` and limits on unacknowledged and unread data set.
     pub stream: TcpStream,
     /// The other end, as the kernel sees it.
     pub peer: SocketAddr,
@@ -65,13 +104,14 @@ pub struct Accepted {
     pub permit: Option<OwnedSemaphorePermit>,
 }
 
-/// Accepts until `stop`, and spawns `handle` on `tasks` for each connection, at most `limit` at once.
+/// Accepts until `stop`, and spawns `handle` on `tasks` for each connection, at most as many at once as
+/// there are `places`.
 ///
 /// # Errors
 /// When the listening socket itself is broken; a peer's fault or a lack of descriptors is not that.
 pub async fn accept<H, F>(
     listener: TcpListener,
-    limit: usize,
+    places: impl Into<Places>,
     stop: CancellationToken,
     tasks: TaskTracker,
     mut handle: H,
@@ -80,8 +120,10 @@ where
     H: FnMut(Accepted) -> F,
     F: Future<Output = ()> + Send + 'static,
 {
-    let places = Arc::new(Semaphore::new(limit));
-    let refusals = Arc::new(Semaphore::new(MAX_REFUSING));
+    let places = places.into();
+    let free = Arc::new(Semaphore::new(places.limit));
+    let refusals = Arc::new(Semaphore::new(places.refusals()));
+    let mut told = None;
     loop {
         let accepted = tokio::select! {
             () = stop.cancelled() => return Ok(()),
@@ -93,7 +135,7 @@ where
             Err(error) if is_broken(&error) => return Err(error).context("the listening socket failed"),
             // Mostly a lack of descriptors or memory, which passes.
             Err(error) => {
-                tracing::warn!(%error, "cannot accept a connection; trying again");
+                tell_now_and_then(&mut told, &listener, &error);
                 tokio::time::sleep(PAUSE).await;
                 continue;
             }
@@ -102,20 +144,34 @@ where
             tracing::debug!(%peer, %error, "a connection was gone before it was served");
             continue;
         }
-        let permit = Arc::clone(&places).try_acquire_owned().ok();
-        let refusal = match permit {
-            Some(_) => None,
-            None => match Arc::clone(&refusals).try_acquire_owned() {
-                Ok(refusal) => Some(refusal),
-                Err(_) => continue,
-            },
-        };
+        let permit = Arc::clone(&free).try_acquire_owned().ok();
+        let mut refusal = None;
+        if permit.is_none() {
+            places.refused.inc();
+            refusal = Arc::clone(&refusals).try_acquire_owned().ok();
+            if refusal.is_none() {
+                // A new connection has room for this; if it has not, there is nobody to tell.
+                let _ = stream.try_write(places.last_word);
+                continue;
+            }
+        }
         let served = handle(Accepted { stream, peer, permit });
         tasks.spawn(async move {
             served.await;
             drop(refusal);
         });
     }
+}
+
+/// One line for an outage and not ten a second.
+fn tell_now_and_then(told: &mut Option<Instant>, listener: &TcpListener, error: &io::Error) {
+    let now = Instant::now();
+    if told.is_some_and(|told| now < told + TELL_AGAIN) {
+        return;
+    }
+    *told = Some(now);
+    let address = listener.local_addr().map_or_else(|_| "a port".to_owned(), |address| address.to_string());
+    tracing::warn!("cannot accept connections on {address}: {error}; trying until it works");
 }
 
 /// Closes a connection whose last word should be read: says that no more follows, and drops what still
@@ -133,7 +189,9 @@ pub async fn let_go<S: AsyncRead + AsyncWrite + Unpin>(mut stream: S) {
 
 fn tune(stream: &TcpStream) -> io::Result<()> {
     stream.set_nodelay(true)?;
-    SockRef::from(stream).set_tcp_user_timeout(Some(UNACKNOWLEDGED))
+    let socket = SockRef::from(stream);
+    socket.set_send_buffer_size(SEND_BUFFER)?;
+    socket.set_tcp_user_timeout(Some(UNACKNOWLEDGED))
 }
 
 /// Linux reports an error that was pending on the new connection as accept's own: see accept(2).
@@ -169,9 +227,10 @@ mod tests {
     async fn a_full_port_is_told_so_and_frees_its_places() {
         let listener = bind("TEST_LISTEN", "127.0.0.1:0".parse().unwrap()).unwrap();
         let address = listener.local_addr().unwrap();
-        let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
+        let (stop, tasks, refused) = (CancellationToken::new(), TaskTracker::new(), Counter::default());
+        let places = Places::new(1, refused.clone(), b"go");
         let served =
-            tokio::spawn(accept(listener, 1, stop.clone(), tasks.clone(), |mut accepted| async move {
+            tokio::spawn(accept(listener, places, stop.clone(), tasks.clone(), |mut accepted| async move {
                 let word: &[u8] = if accepted.permit.is_some() { b"in" } else { b"no" };
                 accepted.stream.write_all(word).await.unwrap();
                 // Held until the peer hangs up.
@@ -186,8 +245,12 @@ mod tests {
 
         let (first, word) = ask().await;
         assert_eq!(&word, b"in");
-        assert_eq!(&ask().await.1, b"no");
-        drop(first);
+        let (second, word) = ask().await;
+        assert_eq!(&word, b"no");
+        let (mut third, word) = ask().await;
+        assert_eq!(&word, b"go");
+        assert_eq!((refused.get(), third.read(&mut [0]).await.unwrap()), (2, 0));
+        drop((first, second));
         while &ask().await.1 != b"in" {}
 
         assert!(crate::stop::drain(&stop, &tasks, Duration::from_secs(5)).await);

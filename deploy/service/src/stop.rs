@@ -32,6 +32,20 @@ pub async fn signalled() {
     }
 }
 
+/// Calls `each` for every SIGHUP, which asks a program to read its files again. It never ends; signals that come
+/// while `each` works count as one.
+pub async fn hung_up(mut each: impl FnMut()) {
+    match signal(SignalKind::hangup()) {
+        Ok(mut hangup) => {
+            while hangup.recv().await.is_some() {
+                each();
+            }
+        }
+        Err(error) => tracing::error!("SIGHUP cannot be heard: {error}"),
+    }
+    std::future::pending::<()>().await;
+}
+
 /// A process's end: it begins with a signal, closes the ports a quarter of its time later, so that load
 /// balancers see `/readyz` fail first, and is over when every task has ended or the time is. Clones are
 /// the same one.

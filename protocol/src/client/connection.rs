@@ -1,6 +1,7 @@
 //! One connection: the handshake, then notices out and answers in, until it ends.
 
 use std::collections::HashMap;
+use std::io;
 use std::time::Duration;
 
 use futures_util::{SinkExt, StreamExt};
@@ -9,14 +10,18 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, sleep_until, timeout};
 use tokio_util::codec::Framed;
 
-use super::Settings;
 use super::call::Call;
+use super::{Link, Settings};
 use crate::VERSION;
 use crate::codec::{Codec, FrameError};
 use crate::message::{ClientMessage, Hello, ServerMessage};
+use crate::tls::TlsError;
+
+/// A gateway on the same network answers in milliseconds; the next address should be tried soon.
+pub(super) const CONNECT_WITHIN: Duration = Duration::from_secs(2);
 
 /// The gateway speaks first, and at once.
-const HELLO_WITHIN: Duration = Duration::from_secs(5);
+const HELLO_WITHIN: Duration = Duration::from_secs(4);
 
 /// A write that takes longer means that the gateway does not read.
 const WRITE_WITHIN: Duration = Duration::from_secs(5);
@@ -42,8 +47,18 @@ pub(super) enum End {
     Refused { code: String, message: String },
     #[error("the gateway speaks version {0} of the wire, this client {VERSION}")]
     Version(u32),
-    #[error("the gateway did not say hello")]
+    #[error("the gateway did not say hello; does its port expect TLS?")]
     NoHello,
+    #[error("no connection within {} s", CONNECT_WITHIN.as_secs())]
+    NotConnected,
+    #[error(
+        "TLS: {0}; does the gateway's port speak TLS, with a certificate for this name, and does it accept this client's?"
+    )]
+    Tls(#[source] io::Error),
+    #[error("no certificate could be for {0}")]
+    Name(String),
+    #[error(transparent)]
+    Files(#[from] TlsError),
     #[error("the gateway does not answer")]
     Silent,
     #[error(transparent)]
@@ -103,7 +118,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         mut self,
         queue: &mut mpsc::Receiver<Call>,
         unanswered: &mut Vec<Call>,
-        link: &watch::Sender<bool>,
+        link: &watch::Sender<Link>,
     ) -> End {
         let end = match self.send_all(std::mem::take(unanswered)).await {
             Ok(()) => self.converse(queue, link).await,
@@ -115,7 +130,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
 
     /// Waits for three things: a message from the gateway, the next moment at which a ping is due or the
     /// silence is too long, and a notice to send.
-    async fn converse(&mut self, queue: &mut mpsc::Receiver<Call>, link: &watch::Sender<bool>) -> End {
+    async fn converse(&mut self, queue: &mut mpsc::Receiver<Call>, link: &watch::Sender<Link>) -> End {
         let (mut open, mut bye) = (true, false);
         loop {
             if self.pending.is_empty() && (bye || !open) {
@@ -148,7 +163,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         }
     }
 
-    fn hear(&mut self, message: ServerMessage, link: &watch::Sender<bool>) -> Result<(), End> {
+    fn hear(&mut self, message: ServerMessage, link: &watch::Sender<Link>) -> Result<(), End> {
         self.waiting_since = Instant::now();
         match message {
             ServerMessage::Answer(answer) => {
@@ -159,7 +174,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             }
             ServerMessage::Pong { .. } => {
                 self.pings = self.pings.saturating_sub(1);
-                link.send_replace(true);
+                link.send_replace(Link::Connected);
             }
             ServerMessage::Error { code, message } => return Err(End::Refused { code, message }),
             ServerMessage::Hello(_) | ServerMessage::Bye | ServerMessage::Unknown => {}

@@ -1,71 +1,140 @@
 //! Keeping a connection: the next address when one fails, waits that grow, and jitter so that many
 //! clients do not come back in step.
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::net::TcpStream;
+use rustls::ClientConfig;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpStream, lookup_host};
 use tokio::sync::{mpsc, watch};
 use tokio::time::{sleep, timeout};
+use tokio_rustls::TlsConnector;
 
-use super::Settings;
 use super::call::Call;
-use super::connection::{Connection, End};
-
-/// A gateway on the same network answers in milliseconds; the next address should be tried soon.
-const CONNECT_WITHIN: Duration = Duration::from_secs(2);
+use super::connection::{CONNECT_WITHIN, Connection, End};
+use super::{Link, Settings};
+use crate::codec::FrameError;
+use crate::tls::{ClientTls, TlsError};
 
 /// The first wait after a failure, and the longest: a scan has four seconds in all, so the client looks
 /// often, and a gateway that comes back is found within two seconds.
 const FIRST_WAIT: Duration = Duration::from_millis(100);
 const LONGEST_WAIT: Duration = Duration::from_secs(2);
 
+/// TCP, or TLS over it.
+trait Stream: AsyncRead + AsyncWrite + Unpin + Send {}
+
+impl<S: AsyncRead + AsyncWrite + Unpin + Send> Stream for S {}
+
 /// Connects and converses until the client is dropped.
-pub(super) async fn run(settings: Settings, mut queue: mpsc::Receiver<Call>, link: watch::Sender<bool>) {
+pub(super) async fn run(settings: Settings, mut queue: mpsc::Receiver<Call>, link: watch::Sender<Link>) {
     let mut unanswered = Vec::new();
     let mut wait = FIRST_WAIT;
     let (mut told, mut drains) = (false, false);
+    let mut tls = settings.tls.clone().map(Files::new);
     for address in settings.addresses.iter().cycle() {
-        let end = match connect(address, &settings).await {
+        let end = match connect(address, &settings, tls.as_mut()).await {
             Ok(connection) => connection.run(&mut queue, &mut unanswered, &link).await,
             Err(end) => end,
         };
-        let was_in = link.send_replace(false);
+        let was_in = link.send_replace(link_after(address, &end)) == Link::Connected;
         match end {
             End::Unused => return,
             End::Bye if drains => tracing::debug!(address, "{end}, still"),
             End::Bye => tracing::info!(address, "{end}; connecting anew"),
             // One line when it breaks, not one for every try until it is back.
             _ if told && !was_in => tracing::debug!(address, "still no connection to the gateway: {end}"),
-            End::Refused { .. } | End::Version(_) => tracing::error!(address, "{end}"),
+            End::Refused { .. } | End::Version(_) | End::Files(_) | End::Name(_) => {
+                tracing::error!(address, "{end}");
+            }
             _ => tracing::warn!(address, "no connection to the gateway: {end}"),
         }
         told = true;
         // A gateway that drains takes connections for a while, only to say bye again.
         drains = matches!(end, End::Bye);
+        if queue.is_closed() {
+            // Nobody holds the client any more; somebody may still wait for an answer.
+            unanswered.extend(std::iter::from_fn(|| queue.try_recv().ok()));
+        }
         unanswered.retain(|call| !call.reply.is_closed());
-        if queue.is_closed() && queue.is_empty() && unanswered.is_empty() {
+        if queue.is_closed() && unanswered.is_empty() {
             return;
         }
         if was_in && !drains {
             wait = FIRST_WAIT;
         }
-        sleep(jittered(wait)).await;
+        // Between half of the wait and all of it.
+        sleep(wait.mul_f64(0.5 + fastrand::f64() / 2.0)).await;
         wait = (wait * 2).min(LONGEST_WAIT);
     }
 }
 
-async fn connect(address: &str, settings: &Settings) -> Result<Connection<TcpStream>, End> {
-    let stream = match timeout(CONNECT_WITHIN, TcpStream::connect(address)).await {
-        Err(_) => return Err(End::Silent),
-        Ok(stream) => stream.and_then(|stream| stream.set_nodelay(true).map(|()| stream)),
-    };
-    Connection::open(stream.map_err(crate::codec::FrameError::from)?, settings).await
+fn link_after(address: &str, end: &End) -> Link {
+    match end {
+        End::Refused { code, message } => Link::Refused { code: code.clone(), message: message.clone() },
+        _ => Link::Broken(format!("{address}: {end}")),
+    }
 }
 
-/// Between half of `wait` and all of it.
-fn jittered(wait: Duration) -> Duration {
-    let mut random = [0; 2];
-    // Without randomness there is merely no jitter.
-    let _ = aws_lc_rs::rand::fill(&mut random);
-    wait / 2 + wait.mul_f64(f64::from(u16::from_be_bytes(random)) / 131_072.0)
+async fn connect(
+    address: &str,
+    settings: &Settings,
+    tls: Option<&mut Files>,
+) -> Result<Connection<Box<dyn Stream>>, End> {
+    let stream = reach(address).await?;
+    stream.set_nodelay(true).map_err(FrameError::from)?;
+    let stream: Box<dyn Stream> = match tls {
+        None => Box::new(stream),
+        Some(tls) => {
+            let name = tls
+                .files
+                .server_name(address)
+                .ok_or_else(|| End::Name(tls.files.name.clone().unwrap_or_else(|| address.to_owned())))?;
+            let connector = TlsConnector::from(tls.read()?);
+            Box::new(within(connector.connect(name, stream)).await?.map_err(End::Tls)?)
+        }
+    };
+    Connection::open(stream, settings).await
+}
+
+/// Connects to the first address of the name that answers, each in a time of its own: one may be dead.
+async fn reach(address: &str) -> Result<TcpStream, End> {
+    let mut end = End::NotConnected;
+    for address in within(lookup_host(address)).await?.map_err(FrameError::from)? {
+        match within(TcpStream::connect(address)).await {
+            Ok(Ok(stream)) => return Ok(stream),
+            Ok(Err(error)) => end = FrameError::from(error).into(),
+            Err(late) => end = late,
+        }
+    }
+    Err(end)
+}
+
+async fn within<T>(step: impl Future<Output = T>) -> Result<T, End> {
+    timeout(CONNECT_WITHIN, step).await.map_err(|_| End::NotConnected)
+}
+
+/// The files of TLS, read anew for each connection, so that replaced ones need no signal. Whoever replaces them
+/// may be half done: then what was read before still holds.
+struct Files {
+    files: ClientTls,
+    read: Option<Arc<ClientConfig>>,
+}
+
+impl Files {
+    fn new(files: ClientTls) -> Self {
+        Self { files, read: None }
+    }
+
+    fn read(&mut self) -> Result<Arc<ClientConfig>, TlsError> {
+        match (self.files.load(), &self.read) {
+            (Ok(config), _) => Ok(Arc::clone(self.read.insert(config))),
+            (Err(error), Some(before)) => {
+                tracing::warn!("{error}; using what was read before");
+                Ok(Arc::clone(before))
+            }
+            (Err(error), None) => Err(error),
+        }
+    }
 }

@@ -26,7 +26,8 @@ impl Gateway {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let key = Key::new(&SecretString::from("a key for tests, of 32 bytes or more")).unwrap();
         let addresses = vec![listener.local_addr().unwrap().to_string()];
-        let client = Client::start(Settings { name: "callback".to_owned(), key: key.clone(), addresses });
+        let client =
+            Client::start(Settings { name: "callback".to_owned(), key: key.clone(), addresses, tls: None });
         (Self { listener, key }, client)
     }
 
@@ -175,7 +176,7 @@ async fn without_a_gateway_nothing_was_sent() {
     let addresses = vec![listener.local_addr().unwrap().to_string()];
     drop(listener);
     let key = Key::new(&SecretString::from("a key for tests, of 32 bytes or more")).unwrap();
-    let client = Client::start(Settings { name: "callback".to_owned(), key, addresses });
+    let client = Client::start(Settings { name: "callback".to_owned(), key, addresses, tls: None });
     let answer = client.send(claim(), Instant::now() + Duration::from_millis(200)).await;
     assert_eq!(answer.unwrap_err(), NoAnswer::NotSent);
 }
@@ -203,7 +204,7 @@ async fn a_gateway_that_falls_silent_is_left() {
     // In-memory, because paused time must not run ahead of a socket.
     let (ours, theirs) = tokio::io::duplex(1024);
     let key = Key::new(&SecretString::from("a key for tests, of 32 bytes or more")).unwrap();
-    let settings = Settings { name: "callback".to_owned(), key, addresses: Vec::new() };
+    let settings = Settings { name: "callback".to_owned(), key, addresses: Vec::new(), tls: None };
     let mut frames: Framed<_, Codec<ClientMessage>> = Framed::new(theirs, Codec::default());
     let hello = Hello { version: VERSION, challenge: "c".to_owned(), max_frame: 65_536, heartbeat: 30 };
     frames.send(ServerMessage::Hello(hello)).await.unwrap();
@@ -213,7 +214,7 @@ async fn a_gateway_that_falls_silent_is_left() {
     frames.send(ServerMessage::Pong { id: None }).await.unwrap();
 
     let (_calls, mut queue) = mpsc::channel(1);
-    let (link, _) = watch::channel(false);
+    let (link, _) = watch::channel(Link::Starting);
     let (mut unanswered, began) = (Vec::new(), Instant::now());
     let ran = connection.run(&mut queue, &mut unanswered, &link);
     // One heartbeat is answered, the next is not.

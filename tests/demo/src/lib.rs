@@ -11,12 +11,21 @@ use secrecy::SecretString;
 use service::listen;
 use service::settings::NoSettings;
 use simulator::Simulator;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 /// The key of the internal port. It never leaves the process and its loopback.
 pub const NOTIFY_KEY: &str = "the demo's own key, on loopback only";
+
+/// The variable that names a Redis in which both services keep everything, `redis://127.0.0.1:6379`, instead
+/// of their own memory. Each stack has keys of its own there, so that the same tests try both stores.
+pub const REDIS: &str = "STACK_REDIS";
+
+/// How long the parts may take to find each other, and Redis.
+const READY_WITHIN: Duration = Duration::from_secs(20);
 
 /// How long the parts may take to end.
 const DRAIN: Duration = Duration::from_secs(2);
@@ -62,9 +71,9 @@ pub struct Options {
     pub lan: Option<IpAddr>,
     /// The simulated account.
     pub wechat: simulator::Settings,
-    /// More flags for the gateway.
+    /// More flags for the gateway, as `--name=value`; they stand in place of ours.
     pub gateway: Vec<String>,
-    /// More flags for the callback service.
+    /// More flags for the callback service, likewise.
     pub callback: Vec<String>,
 }
 
@@ -106,6 +115,7 @@ impl Stack {
         let served = simulator.clone().serve(listener, stop.clone(), TaskTracker::new());
         parts.spawn(served);
 
+        let [gateway_store, callback_store] = stores();
         let mut flags = vec![
             format!("--gateway-listen={}", loopback(gateway)),
             format!("--gateway-notify-listen={}", loopback(notices)),
@@ -117,10 +127,12 @@ impl Stack {
             // Every page of a test, or of a room behind one proxy, comes from the same address.
             "--gateway-address-rate=1000000".to_owned(),
         ];
-        flags.extend(options.gateway);
+        flags.extend(gateway_store);
+        let flags = with(flags, options.gateway);
         let secrets = ws_gateway::config::Secrets {
             notify_key: Some(SecretString::from(NOTIFY_KEY)),
             wechat_app_secret: Some(SecretString::from(account.app_secret.clone())),
+            ..ws_gateway::config::Secrets::default()
         };
         let config = ws_gateway::config::Config::of(&as_strs(&flags), secrets).map_err(said)?;
         let gateway = ws_gateway::Server::bind(config)?;
@@ -133,13 +145,13 @@ impl Stack {
             format!("--callback-admin-listen={}", loopback(callback_admin)),
             format!("--callback-gateway={}", at_gateway.notices),
             format!("--callback-drain-time={}s", DRAIN.as_secs()),
-            "--callback-store=sqlite::memory:".to_owned(),
             format!("--wechat-mode={}", mode_name(account.mode)),
             format!("--wechat-original-id={}", account.original_id),
             format!("--wechat-app-id={}", account.app_id),
             format!("--wechat-api-url=http://{wechat_address}"),
         ];
-        flags.extend(options.callback);
+        flags.extend(callback_store);
+        let flags = with(flags, options.callback);
         let secrets = callback_service::config::Secrets {
             notify_key: Some(SecretString::from(NOTIFY_KEY)),
             wechat_app_secret: Some(SecretString::from(account.app_secret)),
@@ -154,6 +166,12 @@ impl Stack {
         let stopped = stop.clone().cancelled_owned();
         parts.spawn(async { callback.run(stopped).await.map(|_| ()) });
 
+        tokio::time::timeout(READY_WITHIN, async {
+            until_ready(at_gateway.admin).await;
+            until_ready(at_callback.admin).await;
+        })
+        .await
+        .with_context(|| format!("not everything is ready within {READY_WITHIN:?}; is {REDIS} right?"))?;
         Ok(Self {
             wechat: simulator,
             wechat_address,
@@ -184,6 +202,32 @@ impl Stack {
     }
 }
 
+/// Asks an admin port until it says that its service is ready.
+async fn until_ready(admin: SocketAddr) {
+    let ask = async || -> std::io::Result<bool> {
+        let mut stream = TcpStream::connect(admin).await?;
+        stream.write_all(b"GET /readyz HTTP/1.1\r\nhost: admin\r\nconnection: close\r\n\r\n").await?;
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await?;
+        Ok(answer.starts_with("HTTP/1.1 200"))
+    };
+    while !ask().await.unwrap_or(false) {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+}
+
+/// The flags of both services that say where everything is kept.
+fn stores() -> [Vec<String>; 2] {
+    let url = std::env::var(REDIS).unwrap_or_default();
+    if url.is_empty() {
+        return [vec![], vec!["--callback-store=sqlite::memory:".to_owned()]];
+    }
+    let prefix = format!("stack:{}:", protocol::Scene::random());
+    ["gateway", "callback"].map(|service| {
+        vec![format!("--{service}-store={url}"), format!("--{service}-redis-prefix={prefix}{service}:")]
+    })
+}
+
 /// Waits for a part to fail; parts that end well are let go.
 async fn first_failure(parts: &mut JoinSet<anyhow::Result<()>>) -> anyhow::Error {
     while let Some(part) = parts.join_next().await {
@@ -194,6 +238,16 @@ async fn first_failure(parts: &mut JoinSet<anyhow::Result<()>>) -> anyhow::Error
         }
     }
     std::future::pending().await
+}
+
+/// Ours and theirs; where both say something, theirs, because a flag may be given once.
+fn with(mut ours: Vec<String>, theirs: Vec<String>) -> Vec<String> {
+    fn name(flag: &str) -> &str {
+        flag.split('=').next().unwrap_or(flag)
+    }
+    ours.retain(|flag| theirs.iter().all(|their| name(their) != name(flag)));
+    ours.extend(theirs);
+    ours
 }
 
 fn as_strs(flags: &[String]) -> Vec<&str> {

@@ -5,7 +5,7 @@
 //! console complains about: a refusal of the content security policy or a script's error fails no page by
 //! itself.
 
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{BufRead, BufReader, Write};
 use std::net::{Ipv4Addr, TcpStream};
 use std::process::{Child, ChildStdout, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -79,9 +79,13 @@ impl Browser {
 
     /// Has every page opened from now on run `script` before its own.
     pub async fn run_first(&self, script: &str) {
-        let command = "Page.addScriptToEvaluateOnNewDocument";
-        let body = json!({ "cmd": command, "params": { "source": script } });
-        self.chromiums_own("goog/cdp/execute", &body).await;
+        self.devtools("Page.addScriptToEvaluateOnNewDocument", json!({ "source": script })).await;
+    }
+
+    /// A command of the DevTools protocol, to the page in front.
+    pub async fn devtools(&self, command: &str, parameters: Value) -> Value {
+        let body = json!({ "cmd": command, "params": parameters });
+        self.chromiums_own("goog/cdp/execute", &body).await
     }
 
     /// Opens a page.
@@ -92,6 +96,12 @@ impl Browser {
     /// The value of a JavaScript expression in the page.
     pub async fn value(&self, expression: &str) -> Value {
         self.evaluate(expression).await.unwrap()
+    }
+
+    /// The text of an element, whether or not it is on show.
+    pub async fn text(&self, selector: &str) -> String {
+        let text = self.value(&format!("document.querySelector({selector:?}).textContent")).await;
+        text.as_str().unwrap().to_owned()
     }
 
     /// Waits until a JavaScript expression is truthy in the page, and returns its value.
@@ -183,6 +193,9 @@ async fn watch<T>(look: impl AsyncFn() -> Option<T>) -> Option<T> {
 
 const INSTALL: &str = "on Debian: apt-get install chromium chromium-driver fonts-noto-cjk";
 
+/// How often chromedriver may fail to start before something else must be wrong.
+const DRIVER_STARTS: u32 = 5;
+
 /// chromedriver, a child of this process, and Chromium, a child of that.
 struct Driver {
     process: Child,
@@ -193,22 +206,29 @@ struct Driver {
 }
 
 impl Driver {
+    /// Starts chromedriver on a free port. It takes one of IPv4 and wants the same of IPv6; where somebody has
+    /// that in this moment, it ends at once, and another start finds another port.
     fn start() -> Self {
-        let mut process = Command::new("chromedriver")
-            .arg("--port=0")
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap_or_else(|error| panic!("chromedriver does not start: {error}; {INSTALL}"));
-        let mut output = BufReader::new(process.stdout.take().unwrap());
-        let port = output
-            .by_ref()
-            .lines()
-            .map_while(Result::ok)
-            .find_map(|line| line.split("successfully on port ").nth(1)?.trim_end_matches('.').parse().ok())
-            .expect("chromedriver ended without naming its port");
-        Self { process, port, chromium: None, _output: output }
+        let mut said = String::new();
+        for _ in 0..DRIVER_STARTS {
+            let mut process = Command::new("chromedriver")
+                .arg("--port=0")
+                .stdin(Stdio::null())
+                .stdout(Stdio::piped())
+                .stderr(Stdio::null())
+                .spawn()
+                .unwrap_or_else(|error| panic!("chromedriver does not start: {error}; {INSTALL}"));
+            let mut output = BufReader::new(process.stdout.take().unwrap());
+            said.clear();
+            while output.read_line(&mut said).unwrap() > 0 {
+                let port = said.split("successfully on port ").nth(1);
+                if let Some(port) = port.and_then(|port| port.trim().trim_end_matches('.').parse().ok()) {
+                    return Self { process, port, chromium: None, _output: output };
+                }
+            }
+            process.wait().unwrap();
+        }
+        panic!("chromedriver names no port, {DRIVER_STARTS} times; it says: {said}");
     }
 
     /// Has chromedriver end Chromium and then itself; it hangs up when Chromium has gone.

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use futures_util::{SinkExt, StreamExt};
 use serde_json::Value;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
@@ -14,8 +15,13 @@ use tokio_tungstenite::tungstenite::{Error, Message};
 /// Nothing that a test waits for takes this long.
 pub const PATIENCE: Duration = Duration::from_secs(30);
 
+/// What a page's connection goes over: TCP, or TLS to a proxy.
+pub trait Stream: AsyncRead + AsyncWrite + Unpin + Send {}
+
+impl<S: AsyncRead + AsyncWrite + Unpin + Send> Stream for S {}
+
 /// A page's connection.
-pub struct Page(WebSocketStream<TcpStream>);
+pub struct Page(WebSocketStream<Box<dyn Stream>>);
 
 /// What a page hears.
 #[derive(Debug, Clone, PartialEq)]
@@ -60,12 +66,20 @@ impl Page {
     /// # Errors
     /// When the gateway refuses the handshake.
     pub async fn offer(gateway: SocketAddr, path: &str, subprotocols: &[&str]) -> Result<Self, Error> {
-        let mut request = format!("ws://{gateway}{path}").into_client_request()?;
+        let stream = TcpStream::connect(gateway).await?;
+        Self::over(Box::new(stream), &format!("ws://{gateway}{path}"), subprotocols).await
+    }
+
+    /// Opens `url`, which `stream` leads to, as a page of its own origin does.
+    ///
+    /// # Errors
+    /// When the handshake is refused.
+    pub async fn over(stream: Box<dyn Stream>, url: &str, subprotocols: &[&str]) -> Result<Self, Error> {
+        let mut request = url.into_client_request()?;
         if !subprotocols.is_empty() {
             let offered = HeaderValue::from_str(&subprotocols.join(", "))?;
             request.headers_mut().insert("sec-websocket-protocol", offered);
         }
-        let stream = TcpStream::connect(gateway).await?;
         let (socket, answer) = tokio_tungstenite::client_async(request, stream).await?;
         let chosen = answer.headers().get("sec-websocket-protocol").map(HeaderValue::as_bytes);
         let expected = subprotocols.contains(&"saoma.v1").then_some(&b"saoma.v1"[..]);
@@ -77,22 +91,29 @@ impl Page {
     pub async fn hear(&mut self) -> Heard {
         let heard = async {
             loop {
-                match self.0.next().await {
-                    Some(Ok(Message::Text(text))) => {
-                        let said: Value = serde_json::from_str(&text).expect("the gateway speaks JSON");
-                        if said["message_type"] != "heartbeat" {
-                            return Heard::Message(said);
-                        }
-                    }
-                    Some(Ok(Message::Close(frame))) => {
-                        return Heard::Closed(frame.map_or(1005, |frame| frame.code.into()));
-                    }
-                    Some(Ok(_)) => {}
-                    Some(Err(_)) | None => return Heard::Closed(1006),
+                match self.next().await {
+                    Heard::Message(said) if said["message_type"] == "heartbeat" => {}
+                    heard => return heard,
                 }
             }
         };
         tokio::time::timeout(PATIENCE, heard).await.expect("the gateway says something")
+    }
+
+    /// The next thing, heartbeats too, however long it takes.
+    pub async fn next(&mut self) -> Heard {
+        loop {
+            match self.0.next().await {
+                Some(Ok(Message::Text(text))) => {
+                    return Heard::Message(serde_json::from_str(&text).expect("the gateway speaks JSON"));
+                }
+                Some(Ok(Message::Close(frame))) => {
+                    return Heard::Closed(frame.map_or(1005, |frame| frame.code.into()));
+                }
+                Some(Ok(_)) => {}
+                Some(Err(_)) | None => return Heard::Closed(1006),
+            }
+        }
     }
 
     /// The next message, which must be of this type.

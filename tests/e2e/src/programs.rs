@@ -1,10 +1,11 @@
 //! The real programs as processes, started with settings as an operator would, and killed as a machine
 //! would.
 
+use std::cell::Cell;
 use std::collections::HashMap;
 use std::io::{BufRead, BufReader, Read};
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::sync::OnceLock;
 use std::sync::mpsc::{Receiver, channel};
@@ -24,7 +25,18 @@ pub fn program(name: &str) -> PathBuf {
         }
         let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
         let mut build = Command::new(cargo);
-        build.args(["build", "--quiet", "-p", "ws-gateway", "-p", "callback-service", "-p", "simulator"]);
+        build.args([
+            "build",
+            "--quiet",
+            "-p",
+            "ws-gateway",
+            "-p",
+            "callback-service",
+            "-p",
+            "simulator",
+            "-p",
+            "protocol",
+        ]);
         if folder.ends_with("release") {
             build.arg("--release");
         }
@@ -53,6 +65,8 @@ pub struct Program {
     child: Child,
     /// The fields of its line "listening": what it bound.
     listening: Value,
+    /// What it logged until then.
+    before: Cell<Vec<String>>,
     log: Receiver<String>,
 }
 
@@ -60,10 +74,36 @@ impl Program {
     /// Starts a program and waits until it listens.
     #[must_use]
     pub fn start(name: &str, settings: &HashMap<&str, String>) -> Self {
+        Self::start_from(None, name, settings)
+    }
+
+    /// As [`Program::start`], with the program of another build, in this folder.
+    #[must_use]
+    pub fn start_from(folder: Option<&Path>, name: &str, settings: &HashMap<&str, String>) -> Self {
+        match folder {
+            None => Self::run(name, command(name, settings)),
+            Some(folder) => {
+                let mut command = Command::new(folder.join(name));
+                command.env_clear().envs(settings).stdin(Stdio::null());
+                Self::run(name, command)
+            }
+        }
+    }
+
+    /// As [`Program::start`], on a system that lets it open so many files and no more.
+    #[must_use]
+    pub fn start_within(files: usize, name: &str, settings: &HashMap<&str, String>) -> Self {
+        let mut command = Command::new("prlimit");
+        command.arg(format!("--nofile={files}:{files}")).arg(program(name));
+        command.env_clear().envs(settings).stdin(Stdio::null());
+        Self::run(name, command)
+    }
+
+    fn run(name: &str, mut command: Command) -> Self {
         let (write, log) = channel();
-        let mut command = command(name, settings);
         command.env("LOG_FORMAT", "json").stdout(Stdio::null()).stderr(Stdio::piped());
-        let mut program = Self { child: command.spawn().unwrap(), listening: Value::Null, log };
+        let child = command.spawn().unwrap();
+        let mut program = Self { child, listening: Value::Null, before: Cell::default(), log };
         let lines = BufReader::new(program.child.stderr.take().unwrap()).lines();
         std::thread::spawn(move || {
             for line in lines.map_while(Result::ok) {
@@ -78,6 +118,7 @@ impl Program {
             if said["message"] == "listening" {
                 program.listening = said;
             }
+            program.before.get_mut().push(line);
         }
         program
     }
@@ -88,10 +129,22 @@ impl Program {
         self.listening[purpose].as_str().unwrap().parse().unwrap()
     }
 
+    /// Its number in the system.
+    #[must_use]
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Kills it, as `kill -9` does.
     pub fn kill(&mut self) {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
+    }
+
+    /// Asks it to read its files again, as `kill -HUP` does.
+    pub fn hang_up(&self) {
+        let id = self.child.id().to_string();
+        assert!(Command::new("kill").args(["-HUP", &id]).status().unwrap().success());
     }
 
     /// Asks it to end, as `kill` does, and waits.
@@ -101,10 +154,10 @@ impl Program {
         self.child.wait().unwrap()
     }
 
-    /// What it has logged until now.
+    /// What it has logged since it was last asked, or since it began.
     #[must_use]
     pub fn log(&self) -> String {
-        self.log.try_iter().collect::<Vec<_>>().join("\n")
+        self.before.take().into_iter().chain(self.log.try_iter()).collect::<Vec<_>>().join("\n")
     }
 }
 

@@ -72,12 +72,17 @@ impl Raw {
 
     /// Reads and drops until the other end lets go.
     pub async fn ended(&mut self) -> End {
-        let mut sink = [0; 4096];
+        self.rest().await.1
+    }
+
+    /// Reads until the other end lets go.
+    pub async fn rest(&mut self) -> (Vec<u8>, End) {
+        let mut bytes = Vec::new();
         loop {
-            match patiently(self.0.read(&mut sink)).await {
-                Ok(0) => return End::Closed,
+            match patiently(self.0.read_buf(&mut bytes)).await {
+                Ok(0) => return (bytes, End::Closed),
                 Ok(_) => {}
-                Err(_) => return End::Reset,
+                Err(_) => return (bytes, End::Reset),
             }
         }
     }
@@ -169,7 +174,8 @@ impl Raw {
         }
     }
 
-    async fn frame(&mut self) -> Option<(u8, Vec<u8>)> {
+    /// The next WebSocket frame's first byte and payload; `None` when the connection ends before it is whole.
+    pub async fn frame(&mut self) -> Option<(u8, Vec<u8>)> {
         let head = self.read(2).await?;
         let length = match head[1] {
             126 => u16::from_be_bytes(self.read(2).await?.try_into().unwrap()).into(),
@@ -188,10 +194,16 @@ impl Raw {
 
     /// Proves the demo's key to the internal port.
     pub async fn prove(&mut self) {
+        let proof = self.proof("callback", demo::NOTIFY_KEY).await;
+        self.write(proof).await;
+    }
+
+    /// Hears the internal port's hello; gives the frame with which this client proves this key.
+    pub async fn proof(&mut self, client: &str, key: &str) -> Vec<u8> {
         let hello = self.message().await.expect("the port says hello");
-        let key = protocol::Key::new(&demo::NOTIFY_KEY.into()).unwrap();
+        let key = protocol::Key::new(&key.into()).unwrap();
         let proof = key.proof(hello["challenge"].as_str().unwrap());
-        self.write(framed(json!({"type": "auth", "client": "callback", "proof": proof}).to_string())).await;
+        framed(json!({"type": "auth", "client": client, "proof": proof}).to_string())
     }
 
     /// Sends a notice and reads the next message.

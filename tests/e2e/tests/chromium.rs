@@ -32,14 +32,9 @@ async fn scan(stack: &Stack, nickname: &str, code: &str) -> String {
     delivery.reply.unwrap_or_else(|| panic!("no reply: {:?}", delivery.attempts))
 }
 
-async fn text(browser: &Browser, selector: &str) -> String {
-    let text = browser.value(&format!("document.querySelector({selector:?}).textContent")).await;
-    text.as_str().unwrap().to_owned()
-}
-
 async fn assert_granted(browser: &Browser, name: &str) {
     browser.until_state("granted").await;
-    assert_eq!(text(browser, "#user").await, name);
+    assert_eq!(browser.text("#user").await, name);
     assert_eq!(browser.complaints().await, [""; 0]);
 }
 
@@ -48,12 +43,12 @@ async fn logs_in(language: &str, waiting: &str, granted: &str) {
     let browser = Browser::start(language).await;
     browser.open(&login_page(&stack)).await;
     browser.until_state("waiting").await;
-    assert_eq!(text(&browser, "#status").await, waiting);
+    assert_eq!(browser.text("#status").await, waiting);
 
     let code = browser.read_code("#qrcode", &[]).await;
     let reply = scan(&stack, NAME, &code).await;
     assert_granted(&browser, NAME).await;
-    assert_eq!(text(&browser, "#status").await, granted);
+    assert_eq!(browser.text("#status").await, granted);
     assert!(reply.contains(NAME) && reply.contains("登录成功") && reply.contains("第1次"), "{reply}");
 }
 
@@ -76,7 +71,7 @@ async fn the_code_opened_in_a_phones_browser_logs_in_too() {
 
     phone.open(&code).await;
     phone.until("!document.querySelector('#preselected').hidden").await;
-    assert_eq!(text(&phone, "#preselected-text").await, code);
+    assert_eq!(phone.text("#preselected-text").await, code);
     // The phone becomes somebody first; the button says who.
     let button = "document.querySelector('#preselected-scan').textContent";
     phone.until(button).await;
@@ -86,7 +81,7 @@ async fn the_code_opened_in_a_phones_browser_logs_in_too() {
     assert_eq!(phone.complaints().await, [""; 0]);
 
     computer.until_state("granted").await;
-    let name = text(&computer, "#user").await;
+    let name = computer.text("#user").await;
     assert!(!name.is_empty() && reply.as_str().unwrap().contains(&name), "{name}");
     assert_eq!(computer.complaints().await, [""; 0]);
 }
@@ -181,7 +176,7 @@ async fn the_originals_page_logs_in_unchanged() {
 
     scan(&stack, NAME, &code).await;
     browser.until("document.querySelector('#user').textContent").await;
-    assert_eq!(text(&browser, "#user").await, NAME);
+    assert_eq!(browser.text("#user").await, NAME);
     assert_eq!(browser.complaints().await, [""; 0]);
 }
 

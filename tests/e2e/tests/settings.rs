@@ -4,7 +4,9 @@
 
 use std::collections::HashMap;
 
+use e2e::fleet::{Fleet, Options};
 use e2e::programs::{output, text};
+use tokio::task::block_in_place;
 
 fn good(program: &str) -> HashMap<&'static str, String> {
     let mut settings = HashMap::from([
@@ -43,13 +45,17 @@ fn a_wrong_setting_ends_the_start_with_one_line_that_names_it() {
     let cases: &[(&str, &str, &str)] = &[
         ("ws-gateway", "GATEWAY_LISTEN", "1099"),
         ("ws-gateway", "GATEWAY_NOTIFY_LISTEN", "0.0.0.0:9999"),
+        ("ws-gateway", "GATEWAY_NOTIFY_CLIENTS", "/nowhere/clients.toml"),
+        ("ws-gateway", "GATEWAY_NOTIFY_TLS_CERT", "/nowhere/gateway.pem"),
         ("ws-gateway", "GATEWAY_LOGIN_TTL", "120"),
-        ("ws-gateway", "GATEWAY_STORE", "redis://localhost"),
+        ("ws-gateway", "GATEWAY_STORE", "redis//localhost"),
         ("ws-gateway", "GATEWAY_ALLOWED_ORIGINS", "example.com"),
         ("ws-gateway", "NOTIFY_KEY", "too-short-to-be-a-key"),
         ("ws-gateway", "WECHAT_APP_SECRET", ""),
         ("ws-gateway", "WECHAT_APP_ID", ""),
         ("callback-service", "CALLBACK_GATEWAY", "gateway"),
+        ("callback-service", "CALLBACK_GATEWAY_TLS", "yes"),
+        ("callback-service", "CALLBACK_GATEWAY_CA", "/nowhere/ca.pem"),
         ("callback-service", "CALLBACK_STORE", "mysql:x"),
         ("callback-service", "WECHAT_MODE", "plain"),
         ("callback-service", "WECHAT_TOKEN", "no good token!"),
@@ -73,14 +79,35 @@ fn a_wrong_setting_ends_the_start_with_one_line_that_names_it() {
     }
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn health_says_whether_the_program_is_ready() {
+    let mut fleet = Fleet::prepare(Options::one_of_each()).await;
+    let (gateway, callback) = (fleet.gateways[0].admin.to_string(), fleet.callbacks[0].admin.to_string());
+    let health = |program, flag, admin: &str| {
+        let asked =
+            block_in_place(|| output(program, &HashMap::new(), &["health", &format!("{flag}={admin}")]));
+        (asked.status.code().unwrap(), text(&asked.stderr))
+    };
+    let of_gateway = || health("ws-gateway", "--gateway-admin-listen", &gateway);
+    let of_callback = || health("callback-service", "--callback-admin-listen", &callback);
+    let (code, why) = of_callback();
+    assert!(code == 1 && why.contains("does not answer"), "{why}");
+    fleet.callbacks[0].start();
+    let (code, why) = of_callback();
+    assert!(code == 1 && why.contains("no gateway has been reached yet"), "{why}");
+    fleet.gateways[0].start();
+    fleet.until_ready().await;
+    assert_eq!([of_gateway(), of_callback()], [(0, String::new()), (0, String::new())]);
+}
+
 #[test]
 fn the_readme_names_every_setting() {
     let readme = include_str!("../../../README.md");
     for program in ["ws-gateway", "callback-service"] {
         let help = text(&output(program, &HashMap::new(), &["--help"]).stdout);
-        // clap writes them as [env: GATEWAY_LISTEN=].
+        // clap writes them as [env: GATEWAY_LISTEN=], or without the sign where the value may be a secret.
         let names: Vec<&str> =
-            help.split("[env: ").skip(1).filter_map(|rest| rest.split('=').next()).collect();
+            help.split("[env: ").skip(1).filter_map(|rest| rest.split(['=', ']']).next()).collect();
         assert!(names.len() > 10, "{names:?}");
         for name in names {
             // Texts are listed by their endings.

@@ -49,6 +49,9 @@ pub struct Settings {
     /// How long an answer to a push may take, and the least time from one try to the next:
     /// [`ANSWER_WITHIN`], or less to make tests short.
     pub answer_within: Duration,
+    /// Codes that are kept at once; while all of them are good, no more are made. By default as many as a
+    /// real account may make in a day.
+    pub max_codes: usize,
 }
 
 impl Default for Settings {
@@ -65,6 +68,7 @@ impl Default for Settings {
             public_url: None,
             nicknames: false,
             answer_within: ANSWER_WITHIN,
+            max_codes: 100_000,
         }
     }
 }

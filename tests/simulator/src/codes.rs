@@ -10,10 +10,6 @@ use tokio::time::Instant;
 
 use crate::random;
 
-/// Codes kept at once: as many as a real account may make in a day. Beyond it the oldest expired ones
-/// go; without any, no more are made.
-const MAX_CODES: usize = 100_000;
-
 /// What stands before a code's id in the text of its picture.
 const PATH: &str = "/q/";
 
@@ -56,9 +52,10 @@ impl Code {
     }
 }
 
-/// The codes, oldest first.
-#[derive(Default)]
+/// The codes, oldest first. Beyond the most that are kept the expired ones go; without any, no more are
+/// made.
 pub(crate) struct Codes {
+    most: usize,
     by_id: HashMap<String, Code>,
     id_of_ticket: HashMap<String, String>,
     order: VecDeque<String>,
@@ -69,6 +66,11 @@ pub(crate) struct Codes {
 pub(crate) struct Full;
 
 impl Codes {
+    /// No codes yet, and never more than `most`.
+    pub(crate) fn new(most: usize) -> Self {
+        Self { most, by_id: HashMap::new(), id_of_ticket: HashMap::new(), order: VecDeque::new() }
+    }
+
     /// Makes a code whose text begins with `base`; `life` is in seconds, `None` is for ever.
     pub(crate) fn make(
         &mut self,
@@ -77,10 +79,10 @@ impl Codes {
         life: Option<u32>,
         (now, unix): (Instant, u64),
     ) -> Result<Code, Full> {
-        if self.order.len() >= MAX_CODES {
+        if self.order.len() >= self.most {
             self.drop_expired(now);
         }
-        if self.order.len() >= MAX_CODES {
+        if self.order.len() >= self.most {
             return Err(Full);
         }
         // Real ones begin with 02 too.
@@ -148,7 +150,7 @@ mod tests {
 
     #[test]
     fn a_code_is_found_by_its_text_and_ticket_until_it_is_needed_no_more() {
-        let (mut codes, now) = (Codes::default(), Instant::now());
+        let (mut codes, now) = (Codes::new(1000), Instant::now());
         let code = codes.make(BASE, Scene::Text("abc".to_owned()), Some(60), (now, 1)).unwrap();
         assert_eq!(codes.by_text(&format!(" {}\n", code.url)).unwrap().id, code.id);
         assert_eq!(codes.by_ticket(&code.ticket).unwrap().id, code.id);
@@ -159,17 +161,17 @@ mod tests {
 
     #[test]
     fn a_full_table_drops_expired_codes_and_then_refuses() {
-        let (mut codes, now) = (Codes::default(), Instant::now());
+        let (mut codes, now) = (Codes::new(1000), Instant::now());
         let at = (now, 1);
         codes.make(BASE, Scene::Number(1), Some(1), at).unwrap();
-        for _ in 1..MAX_CODES {
+        for _ in 1..1000 {
             codes.make(BASE, Scene::Number(2), None, at).unwrap();
         }
         assert_eq!(codes.make(BASE, Scene::Number(3), None, at).unwrap_err(), Full);
         let later = (now + Duration::from_secs(1), 2);
         codes.make(BASE, Scene::Number(4), None, later).unwrap();
-        assert_eq!(codes.order.len(), MAX_CODES);
-        assert_eq!(codes.id_of_ticket.len(), MAX_CODES);
+        assert_eq!(codes.order.len(), 1000);
+        assert_eq!(codes.id_of_ticket.len(), 1000);
         assert_eq!(codes.make(BASE, Scene::Number(5), None, later).unwrap_err(), Full);
     }
 }

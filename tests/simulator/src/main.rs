@@ -42,7 +42,9 @@ fn main() -> ExitCode {
 #[tokio::main]
 async fn run(listen: SocketAddr, simulator: Simulator, shown: &Shown) -> anyhow::Result<()> {
     let listener = listen::bind("SIMULATOR_LISTEN", listen)?;
-    introduce(&simulator, listener.local_addr()?, shown);
+    let bound = listener.local_addr()?;
+    introduce(&simulator, bound, shown);
+    tracing::info!(wechat = %bound, "listening");
     let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
     tokio::select! {
         served = simulator.serve(listener, stop.clone(), tasks.clone()) => served?,

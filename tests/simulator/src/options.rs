@@ -31,6 +31,9 @@ pub(crate) struct Options {
     #[arg(long, env = "SIMULATOR_NICKNAMES", default_value = "false", default_missing_value = "true",
           num_args = 0..=1, action = clap::ArgAction::Set)]
     simulator_nicknames: bool,
+    /// Codes that are kept at once; no more are made while all of them are good
+    #[arg(long, env = "SIMULATOR_MAX_CODES", default_value_t = 100_000)]
+    simulator_max_codes: usize,
     /// The account's appid [default: the demo account's]
     #[arg(long, env = "WECHAT_APP_ID")]
     wechat_app_id: Option<String>,
@@ -65,6 +68,7 @@ pub(crate) fn account(options: Options) -> Result<(Settings, Shown), NoSettings>
         public_url: options.simulator_public_url,
         nicknames: options.simulator_nicknames,
         answer_within: demo.answer_within,
+        max_codes: options.simulator_max_codes,
     };
     let shown = shown.try_into().expect("three secrets");
     Ok((settings, Shown(shown)))

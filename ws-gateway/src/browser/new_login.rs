@@ -28,7 +28,8 @@ const ADDRESS_RETRY: Duration = Duration::from_secs(5);
 impl<S: AsyncRead + AsyncWrite + Unpin + Send> Browser<'_, S> {
     /// Counts a new login for the page's address; one too many is told when to come back.
     pub(super) async fn admit(&mut self) -> Result<(), Ended> {
-        let Err(wait) = self.gateway.addresses.admit(self.opening.address) else { return Ok(()) };
+        let admitted = self.gateway.addresses.admit(self.opening.address).await;
+        let Err(wait) = self.needed(admitted).await? else { return Ok(()) };
         self.count_refused("address");
         let message = self
             .opening
@@ -72,7 +73,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Browser<'_, S> {
                 self.count_refused("spent");
                 Ok(())
             }
-            NoQrCode::Slow | NoQrCode::Refused(_) => Ok(()),
+            NoQrCode::Slow | NoQrCode::Refused(_) | NoQrCode::Uncounted(_) => Ok(()),
         }
     }
 
@@ -85,20 +86,18 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Browser<'_, S> {
         let new = NewLogin { context, qr: code.clone(), secret: key.hash() };
         let ttl = self.gateway.config.gateway_login_ttl;
         let until = Instant::now() + ttl;
-        match self.gateway.logins.open(scene, new, ttl).await {
-            Ok(()) => {}
-            Err(StoreError::Full) => {
-                tracing::warn!("the store of logins is full; a page was told to wait");
-                self.socket.send(&self.busy()).await?;
-                return Err(Ended::Told(Close::Busy));
-            }
+        let opened = self.gateway.logins.open(scene, new, ttl, seat.name().clone()).await;
+        if opened == Err(StoreError::Full) {
+            tracing::warn!("the store of logins is full; a page was told to wait");
         }
+        self.needed(opened).await?;
         self.failures = 0;
         if self.gateway.is_out_of_codes.swap(false, Ordering::Relaxed) {
             tracing::info!("there are QR codes again");
         }
         self.gateway.metrics.logins.inc();
-        self.stage = Stage::Showing(Shown { scene, state: State::Waiting, until, seat });
+        self.stage =
+            Stage::Showing(Shown { key: key.clone(), state: State::Waiting, until, seat, waits: false });
         self.show_code(&key, &code, ttl).await
     }
 
@@ -109,12 +108,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Browser<'_, S> {
             return Ok(());
         }
         self.admit().await?;
-        if let Stage::Showing(Shown { scene, .. }) = self.stage {
-            if let Err(error) = self.gateway.logins.expire(scene).await {
-                tracing::warn!(%scene, "a login cannot be ended: {error}");
-            }
-            if let Some(login) = self.read(scene).await?.filter(|login| login.state == State::Granted) {
-                return self.tell(login).await;
+        if let Stage::Showing(Shown { key, .. }) = &self.stage {
+            match self.gateway.logins.expire(key.scene()).await {
+                Ok(Some(login)) if login.state == State::Granted => return self.tell(login).await,
+                Ok(_) => {}
+                // A new code now would leave the old one open to a scan that nobody would see.
+                Err(error) => return self.wait_for_store(&error).await,
             }
         }
         let wait = self.refreshes.take(Instant::now()).err().unwrap_or_default();
@@ -129,6 +128,6 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Browser<'_, S> {
 }
 
 /// A quarter more or less, so that pages which lost something together do not come back in step.
-fn spread(wait: Duration) -> Duration {
-    wait.mul_f64(0.75 + crate::chance() / 2.0)
+pub(super) fn spread(wait: Duration) -> Duration {
+    wait.mul_f64(0.75 + fastrand::f64() / 2.0)
 }

@@ -65,7 +65,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> PageSocket<S> {
     /// Cancelling loses nothing.
     pub(super) async fn next(&mut self) -> Result<Option<FromPage>, Ended> {
         match self.hear().await? {
-            Message::Text(text) => Ok(serde_json::from_str(text.as_str()).ok()),
+            Message::Text(text) => Ok(FromPage::read(text.as_str())),
             _ => Ok(None),
         }
     }

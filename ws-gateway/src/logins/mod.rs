@@ -1,11 +1,15 @@
 //! The logins: one small trait, so that a gateway's memory and Redis can both hold them.
 //!
 //! The record is the truth, and a push to the page is only a wake-up: whoever holds a page reads the
-//! record when it is woken, when it comes back, and when the time is over. An end is recorded before
-//! anybody hears of it.
+//! record when it is woken, when it comes back, with every heartbeat, and when the time is over. An end is
+//! recorded before anybody hears of it. What may become of a record is one pure function, [`record`],
+//! whichever store holds it.
 
+#[cfg(test)]
+mod contract;
 mod memory;
 mod record;
+mod redis;
 mod resume_key;
 
 use std::time::Duration;
@@ -13,11 +17,14 @@ use std::time::Duration;
 use futures_util::future::BoxFuture;
 use protocol::message::{Answer, Code, Context, State};
 use protocol::{Notice, Scene};
+use serde::{Deserialize, Serialize};
 
 pub(crate) use self::memory::MemoryLogins;
-pub(crate) use self::record::{Record, Sender};
+pub(crate) use self::record::{Done, Record, Sender};
+pub(crate) use self::redis::RedisLogins;
 pub(crate) use self::resume_key::{ResumeKey, SecretHash};
 use crate::clients::Right;
+use crate::pages::SeatName;
 
 /// How long an end can be had again, by resume or by a repeated notice; then the login is unknown.
 pub(crate) const KEPT_AFTER_END: Duration = Duration::from_secs(180);
@@ -26,7 +33,7 @@ pub(crate) const KEPT_AFTER_END: Duration = Duration::from_secs(180);
 pub(crate) const AFTER_CLAIM: Duration = Duration::from_secs(120);
 
 /// What was shown for a login; enough to show it again when its page comes back.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct QrCode {
     /// WeChat's own picture of it.
     pub url: String,
@@ -55,33 +62,61 @@ pub(crate) struct Snapshot {
     pub qr: QrCode,
     /// What the resume key must match.
     pub secret: SecretHash,
+    /// The page that shows it.
+    pub seat: Option<SeatName>,
 }
 
 /// Why the store did not do what was asked.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum StoreError {
     /// No room for another login.
     #[error("the store of logins is full")]
     Full,
+    /// The store does not answer, or refuses. Perhaps it has done what was asked.
+    #[error("the store of logins cannot be used: {0}")]
+    Away(String),
 }
 
-/// A store of logins. Everything it does is atomic for one login, and decided by one clock.
-pub(crate) trait Logins: Send + Sync {
-    /// Records a new login that lives for `ttl` from now.
-    fn open(&self, scene: Scene, new: NewLogin, ttl: Duration) -> BoxFuture<'_, Result<(), StoreError>>;
+/// A login as it is now; `None` when it is unknown.
+pub(crate) type Looked<'a> = BoxFuture<'a, Result<Option<Snapshot>, StoreError>>;
 
-    /// Takes a notice and wakes the login's page if it changed something.
+/// A store of logins. Everything it does is atomic for one login, and decided by one clock.
+///
+/// Dropping a future does not undo what was begun.
+pub(crate) trait Logins: Send + Sync {
+    /// Records a new login that lives for `ttl` from now and is shown by the page in `seat`.
+    fn open(
+        &self,
+        scene: Scene,
+        new: NewLogin,
+        ttl: Duration,
+        seat: SeatName,
+    ) -> BoxFuture<'_, Result<(), StoreError>>;
+
+    /// Takes a notice and wakes the login's page if it changed something. Where the store cannot be used,
+    /// the answer says whether the notice can have been recorded: `busy` or `unsure`.
     fn notify<'a>(&'a self, notice: &'a Notice, from: &'a Sender) -> BoxFuture<'a, Answer>;
 
     /// Reads a login; `None` when it is unknown.
-    fn look(&self, scene: Scene) -> BoxFuture<'_, Result<Option<Snapshot>, StoreError>>;
+    fn look(&self, scene: Scene) -> Looked<'_>;
 
-    /// Ends a live login as expired, because its page takes a new code.
-    fn expire(&self, scene: Scene) -> BoxFuture<'_, Result<(), StoreError>>;
+    /// Makes the page in `seat` the one that shows the login, and wakes the one that did before, wherever it
+    /// is; `None` when the login is unknown.
+    fn sit<'a>(&'a self, scene: Scene, seat: &'a SeatName) -> Looked<'a>;
+
+    /// Notes that the page in `seat` has gone, if that can be noted: all that hangs on it is whether a
+    /// notice is answered `delivered` or `stored`.
+    fn leave<'a>(&'a self, scene: Scene, seat: &'a SeatName) -> BoxFuture<'a, ()>;
+
+    /// Ends a live login as expired, because its page takes a new code, and reads it.
+    fn expire(&self, scene: Scene) -> Looked<'_>;
+
+    /// Whether the store has ever been reached.
+    fn is_ready(&self) -> bool;
 }
 
 /// What is known of a login when it is made.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct NewLogin {
     /// Who asks.
     pub context: Context,

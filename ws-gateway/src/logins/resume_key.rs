@@ -3,7 +3,11 @@
 use std::fmt;
 
 use aws_lc_rs::digest;
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use protocol::Scene;
+use serde::de::Error;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// `<scene>.<secret>`: whoever holds it gets the login's outcome. It never enters a QR code, a URL or a
 /// log; stores hold the secret's hash.
@@ -60,8 +64,22 @@ impl fmt::Debug for ResumeKey {
 }
 
 /// SHA-256 of a resume key's secret. The secret is random, so it needs no salt and no slow hash.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct SecretHash([u8; 32]);
+
+impl Serialize for SecretHash {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&URL_SAFE_NO_PAD.encode(self.0))
+    }
+}
+
+impl<'de> Deserialize<'de> for SecretHash {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        let bytes = URL_SAFE_NO_PAD.decode(text).map_err(D::Error::custom)?;
+        bytes.try_into().map(Self).map_err(|_| D::Error::custom("a SHA-256 hash has 32 bytes"))
+    }
+}
 
 impl SecretHash {
     /// Whether `key` has the secret, compared in constant time.

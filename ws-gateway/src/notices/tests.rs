@@ -2,24 +2,27 @@
 
 #![allow(clippy::unwrap_used)]
 
+mod credentials;
+
 use std::cell::RefCell;
 use std::fmt::{Debug, Write as _};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use futures_util::future::BoxFuture;
-use protocol::message::Context;
+use futures_util::future::{BoxFuture, FutureExt};
+use protocol::message::{Answer, Context};
 use protocol::{Key, Notice, Scene};
 use secrecy::SecretString;
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
 use tokio::task::JoinHandle;
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep};
 
+use super::conversation::IN_FLIGHT;
 use super::*;
-use crate::clients::{Right, Rights};
-use crate::logins::{Logins, NewLogin, QrCode, ResumeKey, Snapshot, StoreError};
-use crate::pages::{Seat, Woken};
+use crate::clients::{Client, Right, Rights};
+use crate::logins::{Logins, Looked, NewLogin, QrCode, ResumeKey, Sender, StoreError};
+use crate::pages::{Seat, SeatName};
 use crate::test_gateway::{self, KEY};
 
 const SHOP_KEY: &str = "the key of a client with fewer rights";
@@ -35,12 +38,8 @@ impl Port {
         Self::of(test_gateway::gateway_with(0))
     }
 
-    fn of(mut gateway: Gateway) -> Self {
-        gateway.clients.push(Client {
-            name: "shop".to_owned(),
-            key: key(SHOP_KEY),
-            may: Rights::of(&[Right::Scan, Right::Claim]),
-        });
+    fn of(gateway: Gateway) -> Self {
+        gateway.credentials.replace_clients(vec![callback(), shop()]);
         Self { gateway: Arc::new(gateway) }
     }
 
@@ -75,14 +74,21 @@ impl Port {
         wire
     }
 
-    async fn login_of(&self, context: Context) -> Scene {
+    async fn open_login(&self, context: Context) -> (Scene, Seat) {
         let scene = Scene::random();
+        let seat = self.gateway.pages.join(scene);
         let new = NewLogin {
             context,
             qr: QrCode { url: String::new(), content: String::new() },
             secret: ResumeKey::new(scene).hash(),
         };
-        self.gateway.logins.open(scene, new, TTL).await.unwrap();
+        self.gateway.logins.open(scene, new, TTL, seat.name().clone()).await.unwrap();
+        (scene, seat)
+    }
+
+    async fn login_of(&self, context: Context) -> Scene {
+        let (scene, seat) = self.open_login(context).await;
+        self.gateway.logins.leave(scene, seat.name()).await;
         scene
     }
 
@@ -93,8 +99,7 @@ impl Port {
 
     /// A login whose page is connected as long as the seat is kept.
     async fn login_with_page(&self) -> (Scene, Seat) {
-        let scene = self.login().await;
-        (scene, self.gateway.pages.join(scene))
+        self.open_login(Context::default()).await
     }
 }
 
@@ -170,8 +175,14 @@ struct Slow {
 }
 
 impl Logins for Slow {
-    fn open(&self, scene: Scene, new: NewLogin, ttl: Duration) -> BoxFuture<'_, Result<(), StoreError>> {
-        self.logins.open(scene, new, ttl)
+    fn open(
+        &self,
+        scene: Scene,
+        new: NewLogin,
+        ttl: Duration,
+        seat: SeatName,
+    ) -> BoxFuture<'_, Result<(), StoreError>> {
+        self.logins.open(scene, new, ttl, seat)
     }
 
     fn notify<'a>(&'a self, notice: &'a Notice, from: &'a Sender) -> BoxFuture<'a, Answer> {
@@ -187,13 +198,35 @@ impl Logins for Slow {
         .boxed()
     }
 
-    fn look(&self, scene: Scene) -> BoxFuture<'_, Result<Option<Snapshot>, StoreError>> {
+    fn look(&self, scene: Scene) -> Looked<'_> {
         self.logins.look(scene)
     }
 
-    fn expire(&self, scene: Scene) -> BoxFuture<'_, Result<(), StoreError>> {
+    fn sit<'a>(&'a self, scene: Scene, seat: &'a SeatName) -> Looked<'a> {
+        self.logins.sit(scene, seat)
+    }
+
+    fn leave<'a>(&'a self, scene: Scene, seat: &'a SeatName) -> BoxFuture<'a, ()> {
+        self.logins.leave(scene, seat)
+    }
+
+    fn expire(&self, scene: Scene) -> Looked<'_> {
         self.logins.expire(scene)
     }
+
+    fn is_ready(&self) -> bool {
+        self.logins.is_ready()
+    }
+}
+
+fn callback() -> Client {
+    let keys = vec![key(KEY)];
+    Client { name: "callback".to_owned(), keys, may: Rights::all(), rate: None, expires: None }
+}
+
+fn shop() -> Client {
+    let may = Rights::of(&[Right::Scan, Right::Claim]);
+    Client { name: "shop".to_owned(), keys: vec![key(SHOP_KEY)], may, ..callback() }
 }
 
 fn key(text: &str) -> Key {
@@ -255,7 +288,7 @@ async fn the_originals_notice_logs_a_page_in() {
         json!({"type": "answer", "status": "delivered", "state": "granted"}),
         "no id was sent, so none comes back"
     );
-    assert_eq!(page.woken().await, Woken::Changed);
+    page.woken().await;
     let login = port.gateway.logins.look(scene).await.unwrap().unwrap();
     assert_eq!(login.user, "阿狸 <b>");
 }
@@ -349,7 +382,7 @@ const FAULTS: &str = r#"
 {"id":"a","type":"scan"} | scene is missing
 {"id":"a","type":"scan","scene":7} | expected a string
 {"id":"a","type":"scan","fd":"7"} | 22 characters
-{"id":"a","type":"scan","fd":"$scene","scene":"$scene"} | duplicate
+{"id":"a","type":"scan","fd":"$scene","scene":"$scene"} | give one of them
 {"id":"a","type":"claim","scene":"$scene"} | claim needs by
 {"id":"a","type":"deny","scene":"$scene","by":""} | by is empty
 {"id":"a","type":"scan","scene":"$scene","code":""} | code is empty
@@ -479,6 +512,7 @@ async fn a_drain_says_bye_answers_what_is_in_flight_and_closes() {
     // A quarter of the drain time later nothing new is taken.
     idle.ended().await;
     assert_eq!(start.elapsed().as_secs(), 2);
+    busy.say(&slow_claim(port.login().await, 30)).await;
     assert_eq!(busy.hear().await["status"], "stored");
     busy.ended().await;
     assert_eq!(start.elapsed().as_secs(), 3);
@@ -671,8 +705,9 @@ async fn a_client_that_does_not_read_is_dropped() {
 #[tokio::test(start_paused = true)]
 async fn a_full_port_says_so() {
     let (stream, theirs) = duplex(1024);
+    let gateway = test_gateway::gateway_with(0);
     let task = tokio::spawn(async move {
-        refuse(theirs).await;
+        refuse(&gateway, theirs, "192.0.2.7:1234".parse().unwrap()).await;
         Instant::now()
     });
     let mut wire = Wire { stream, task };

@@ -4,11 +4,13 @@
 //! Every call is counted before it is made, whatever becomes of it. Near the end of the budget codes are
 //! made for pages only, at its end for nobody. The pace within the day is the global limit on new logins,
 //! since each of them costs a call: without it a flood of minutes would end the logins of a whole day.
-//! The count is in memory, so a restart forgets it, and each gateway of an account counts for itself.
+//! Gateways that share their logins in Redis count there, together. Otherwise the count is in memory, and a
+//! restart forgets it.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
+use records::{Bucket, Count, Records, Taken};
 use tokio::time::Instant;
 
 use super::NoQrCode;
@@ -45,6 +47,7 @@ pub(crate) enum Purpose {
 #[derive(Debug)]
 pub(crate) struct Budget {
     per_day: u32,
+    shared: Option<Records>,
     unix_now: fn() -> u64,
     today: Mutex<Today>,
 }
@@ -57,24 +60,42 @@ struct Today {
 }
 
 impl Budget {
-    /// A budget of `per_day` calls, with nothing spent; `unix_now` is the wall clock.
+    /// A budget of `per_day` calls, counted in `shared` where there is one; `unix_now` is the wall clock.
     #[must_use]
-    pub(crate) fn new(per_day: u32, unix_now: fn() -> u64) -> Self {
-        let rush = (per_day / HOURS).max(LEAST_RUSH);
-        let pace = Pace::new(rush, Duration::from_secs(3600) * HOURS / per_day.max(1), Instant::now());
-        Self { per_day, unix_now, today: Mutex::new(Today { day: 0, calls: 0, pace }) }
+    pub(crate) fn new(per_day: u32, shared: Option<Records>, unix_now: fn() -> u64) -> Self {
+        let pace = Pace::new(rush(per_day), refill(per_day), Instant::now());
+        Self { per_day, shared, unix_now, today: Mutex::new(Today { day: 0, calls: 0, pace }) }
     }
 
     /// Counts a call that is about to be made.
     ///
     /// # Errors
-    /// [`NoQrCode::Spent`] and [`NoQrCode::Rush`]; then it must not be made.
-    pub(crate) fn spend(&self, purpose: Purpose) -> Result<(), NoQrCode> {
-        let now = (self.unix_now)() + CHINA;
+    /// [`NoQrCode::Spent`] and [`NoQrCode::Rush`], and [`NoQrCode::Uncounted`] when the store cannot count;
+    /// then it must not be made.
+    pub(crate) async fn spend(&self, purpose: Purpose) -> Result<(), NoQrCode> {
         let most = match purpose {
             Purpose::Page => self.per_day,
             Purpose::Ahead => self.per_day - self.per_day.div_ceil(LAST_PART),
         };
+        let now = (self.unix_now)() + CHINA;
+        match &self.shared {
+            None => self.spend_here(now, most),
+            Some(records) => self.spend_together(records, now, most).await,
+        }
+    }
+
+    async fn spend_together(&self, records: &Records, now: u64, most: u32) -> Result<(), NoQrCode> {
+        let pace = Bucket { name: "qr:pace", most: rush(self.per_day), refill: refill(self.per_day) };
+        let day = format!("qr:{}", now / DAY);
+        let today = Count { name: &day, most, kept: Duration::from_secs(DAY) };
+        match records.take(pace, Some(today)).await.map_err(NoQrCode::Uncounted)? {
+            Taken::Yes => Ok(()),
+            Taken::Wait(wait) => Err(NoQrCode::Rush(wait)),
+            Taken::Full => Err(spent(now)),
+        }
+    }
+
+    fn spend_here(&self, now: u64, most: u32) -> Result<(), NoQrCode> {
         // Nothing that is done under the lock can panic half-way.
         let mut today = self.today.lock().unwrap_or_else(PoisonError::into_inner);
         if today.day != now / DAY {
@@ -82,12 +103,25 @@ impl Budget {
             today.calls = 0;
         }
         if today.calls >= most {
-            return Err(NoQrCode::Spent(Duration::from_secs(DAY - now % DAY).min(LONGEST_WAIT)));
+            return Err(spent(now));
         }
         today.pace.take(Instant::now()).map_err(NoQrCode::Rush)?;
         today.calls += 1;
         Ok(())
     }
+}
+
+/// What may come at once.
+fn rush(per_day: u32) -> u32 {
+    (per_day / HOURS).max(LEAST_RUSH)
+}
+
+fn refill(per_day: u32) -> Duration {
+    Duration::from_secs(3600) * HOURS / per_day.max(1)
+}
+
+fn spent(now: u64) -> NoQrCode {
+    NoQrCode::Spent(Duration::from_secs(DAY - now % DAY).min(LONGEST_WAIT))
 }
 
 #[cfg(test)]
@@ -106,14 +140,14 @@ mod tests {
     }
 
     fn budget(per_day: u32) -> Budget {
-        Budget::new(per_day, || NOW.get())
+        Budget::new(per_day, None, || NOW.get())
     }
 
     /// Spends until the day's budget is spent, waiting whenever it is told to; says how often and how long.
     async fn spend_all(budget: &Budget, purpose: Purpose) -> (u32, Duration, Duration) {
         let (began, mut calls) = (Instant::now(), 0);
         loop {
-            match budget.spend(purpose) {
+            match budget.spend(purpose).await {
                 Ok(()) => calls += 1,
                 Err(NoQrCode::Rush(wait)) => advance(wait).await,
                 Err(NoQrCode::Spent(wait)) => return (calls, began.elapsed(), wait),
@@ -137,7 +171,10 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_flood_needs_hours_to_spend_the_day() {
         let budget = budget(90_000);
-        let at_once = (0..).take_while(|_| budget.spend(Purpose::Page).is_ok()).count();
+        let mut at_once = 0;
+        while budget.spend(Purpose::Page).await.is_ok() {
+            at_once += 1;
+        }
         assert_eq!(at_once, 90_000 / 8);
         let (calls, lasted, _) = spend_all(&budget, Purpose::Page).await;
         assert_eq!(calls, 90_000 / 8 * 7);

@@ -16,6 +16,8 @@ use protocol::Scene;
 use wechat::Class;
 
 pub(crate) use self::budget::Budget;
+#[cfg(test)]
+pub(crate) use self::budget::Purpose;
 pub(crate) use self::draw::draw;
 pub(crate) use self::ready::Ready;
 #[cfg(test)]
@@ -59,6 +61,9 @@ pub(crate) enum NoQrCode {
     /// New logins come faster than the day's budget bears; there may be a code after this time.
     #[error("new logins come faster than the day's calls for QR codes (GATEWAY_QR_PER_DAY) bear")]
     Rush(Duration),
+    /// The calls are counted in the store of logins, which cannot be used.
+    #[error("the calls for QR codes cannot be counted: {0}")]
+    Uncounted(records::Failure),
 }
 
 impl NoQrCode {
@@ -68,7 +73,7 @@ impl NoQrCode {
         let passes = match self {
             Self::Spent(wait) => return *wait,
             Self::Rush(wait) => return (*wait).max(RUSH_RETRY),
-            Self::Slow => true,
+            Self::Slow | Self::Uncounted(_) => true,
             Self::Refused(error) => {
                 matches!(error.class(), Class::Busy | Class::Transport | Class::Timeout | Class::Token)
             }
@@ -102,7 +107,7 @@ impl NoQrCode {
                     "Today's QR codes are used up; trying again later",
                 ),
             ),
-            Self::Rush(_) => {
+            Self::Rush(_) | Self::Uncounted(_) => {
                 ("busy", language.of("登录人数过多，请稍候", "Too many people are logging in, please wait"))
             }
         };

@@ -123,7 +123,7 @@ impl<S: Source> Ready<S> {
     async fn make(&self, purpose: Purpose) -> Result<Made, NoQrCode> {
         let made = async {
             let _place = self.calls.acquire().await.map_err(|_| NoQrCode::Slow)?;
-            self.budget.spend(purpose)?;
+            self.budget.spend(purpose).await?;
             self.counted.inc();
             let (scene, at) = (Scene::random(), Instant::now());
             let code = self.source.ask(scene).await?;
@@ -204,7 +204,7 @@ mod tests {
         fn with(per_day: u32, failures: usize) -> Self {
             let wechat = PlayedWeChat::new(Duration::from_secs(1));
             *wechat.failures.lock().unwrap() = failures;
-            let (budget, metrics) = (Budget::new(per_day, noon), Metrics::default());
+            let (budget, metrics) = (Budget::new(per_day, None, noon), Metrics::default());
             let ready = Arc::new(Ready::new(Arc::clone(&wechat), budget, 8, TTL, &metrics));
             let task = Arc::clone(&ready);
             let refilling = tokio::spawn(async move { task.refill().await });
@@ -315,7 +315,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn codes_that_would_not_keep_are_not_made_ahead() {
         let wechat = PlayedWeChat::new(Duration::ZERO);
-        let (ttl, budget) = (Duration::from_secs(1680), Budget::new(90_000, noon));
+        let (ttl, budget) = (Duration::from_secs(1680), Budget::new(90_000, None, noon));
         let ready = Ready::new(Arc::clone(&wechat), budget, 8, ttl, &Metrics::default());
         assert!(timeout(Duration::from_secs(3600), ready.refill()).await.is_err());
         assert_eq!(wechat.calls(), 0);

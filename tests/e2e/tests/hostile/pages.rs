@@ -185,6 +185,7 @@ fn wordy_gateway(stack: &Stack) -> ws_gateway::Addresses {
     let secrets = ws_gateway::config::Secrets {
         notify_key: Some(NOTIFY_KEY.into()),
         wechat_app_secret: Some(account.app_secret.clone().into()),
+        ..ws_gateway::config::Secrets::default()
     };
     let flags: Vec<&str> = flags.iter().map(String::as_str).collect();
     let config = ws_gateway::config::Config::of(&flags, secrets).unwrap();

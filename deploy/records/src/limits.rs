@@ -1,0 +1,61 @@
+//! What all processes together may do: a pace, and a count beside it.
+
+use std::time::Duration;
+
+use redis::Script;
+
+use crate::{Failure, Records, milliseconds};
+
+/// A bucket that holds `most` and gets one more each `refill`.
+#[derive(Debug, Clone, Copy)]
+pub struct Bucket<'a> {
+    /// Its name.
+    pub name: &'a str,
+    /// What it holds when it is full.
+    pub most: u32,
+    /// The time until one more.
+    pub refill: Duration,
+}
+
+/// What a bucket's users are counted by.
+#[derive(Debug, Clone, Copy)]
+pub struct Count<'a> {
+    /// Its name.
+    pub name: &'a str,
+    /// The most that are counted.
+    pub most: u32,
+    /// How long it is kept after the last one.
+    pub kept: Duration,
+}
+
+/// What came of taking one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Taken {
+    /// It is taken, and counted.
+    Yes,
+    /// The bucket is empty; there is one after this time.
+    Wait(Duration),
+    /// The count is full.
+    Full,
+}
+
+impl Records {
+    /// Takes one from a bucket and counts it; where there is none, or the count is full, nothing is changed.
+    ///
+    /// # Errors
+    /// [`Failure`]; perhaps one was taken.
+    pub async fn take(&self, bucket: Bucket<'_>, count: Option<Count<'_>>) -> Result<Taken, Failure> {
+        let script = Script::new(include_str!("take.lua"));
+        let mut call = script.key(self.key(bucket.name));
+        call.arg(bucket.most).arg(u64::try_from(bucket.refill.as_micros()).unwrap_or(u64::MAX));
+        if let Some(count) = count {
+            call.key(self.key(count.name)).arg(count.most).arg(milliseconds(count.kept));
+        }
+        let wait: i64 = self.link.ask(|mut redis| async move { call.invoke_async(&mut redis).await }).await?;
+        Ok(match u64::try_from(wait) {
+            Ok(0) => Taken::Yes,
+            Ok(wait) => Taken::Wait(Duration::from_micros(wait)),
+            Err(_) => Taken::Full,
+        })
+    }
+}

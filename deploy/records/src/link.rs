@@ -1,0 +1,320 @@
+//! One connection to Redis that is kept: the [`Keeper`] connects, watches and connects again, and the
+//! [`Link`] is what everybody else holds.
+//!
+//! While there is no connection, a call fails at once and has certainly changed nothing. A call that was
+//! handed to the connection and got no answer in time has perhaps changed something. Whoever meets such a
+//! silence makes the keeper look at once whether Redis is still there.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use redis::aio::MultiplexedConnection;
+use redis::{
+    AsyncConnectionConfig, Client, ConnectionInfo, ErrorKind, PushInfo, PushKind, RedisError, RedisResult,
+    ServerErrorKind, Value,
+};
+use tokio::sync::{Notify, mpsc, watch};
+use tokio::time::{sleep, timeout};
+
+use crate::place::Place;
+
+/// A command is answered within this, or Redis counts as silent.
+const COMMAND: Duration = Duration::from_millis(500);
+
+/// To connect: TCP, TLS, and the first words.
+const CONNECT: Duration = Duration::from_secs(1);
+
+/// How often the keeper looks whether Redis is there, and whether it still is the master.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+
+/// Waits between attempts to connect: doubling between these, each cut by up to a half.
+const FIRST_RETRY: Duration = Duration::from_millis(100);
+const LONGEST_RETRY: Duration = Duration::from_secs(1);
+
+/// Published messages that wait to be heard.
+const PUSHES: usize = 16 * 1024;
+
+/// Why Redis did not do what was asked.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum Failure {
+    /// Nothing was changed: there was no connection, or Redis refused.
+    #[error("{0}")]
+    NotDone(String),
+    /// Perhaps it was done: the answer did not come, or too few replicas have it.
+    #[error("{0}; perhaps it was done")]
+    Unknown(String),
+}
+
+impl Failure {
+    /// The same, of something that could not have changed anything.
+    #[must_use]
+    pub fn certain(self) -> Self {
+        match self {
+            Self::NotDone(why) | Self::Unknown(why) => Self::NotDone(why),
+        }
+    }
+
+    fn of(error: &RedisError) -> Self {
+        match error.kind() {
+            // Whatever Redis itself refuses, it refuses before a script has written: each writes once, at its end.
+            ErrorKind::Server(_)
+            | ErrorKind::Extension
+            | ErrorKind::Client
+            | ErrorKind::AuthenticationFailed => Self::NotDone(format!("Redis refuses: {error}")),
+            _ => Self::Unknown(format!("Redis does not answer: {error}")),
+        }
+    }
+}
+
+/// A handle to the connection; clones share it.
+#[derive(Debug, Clone)]
+pub(crate) struct Link {
+    connection: watch::Receiver<Option<MultiplexedConnection>>,
+    doubt: Arc<Notify>,
+}
+
+impl Link {
+    /// A link to `place`, and the keeper that makes it. `ears` hear what is published.
+    #[must_use]
+    pub(crate) fn new(place: Place, ears: Option<Ears>) -> (Self, Keeper) {
+        let (sender, connection) = watch::channel(None);
+        let doubt = Arc::new(Notify::new());
+        let keeper = Keeper { place, ears, connection: sender, doubt: Arc::clone(&doubt) };
+        (Self { connection, doubt }, keeper)
+    }
+
+    /// Waits until there is a connection (`true`), or none (`false`).
+    pub(crate) async fn is(&self, up: bool) {
+        // An error means that the keeper is gone, and the process with it.
+        let _ = self.connection.clone().wait_for(|connection| connection.is_some() == up).await;
+    }
+
+    /// Asks Redis for something, within half a second.
+    pub(crate) async fn ask<T, F>(&self, work: impl FnOnce(MultiplexedConnection) -> F) -> Result<T, Failure>
+    where
+        F: Future<Output = RedisResult<T>>,
+    {
+        let connection = self.connection.borrow().clone();
+        let connection =
+            connection.ok_or_else(|| Failure::NotDone("there is no connection to Redis".to_owned()))?;
+        let failure = match timeout(COMMAND, work(connection)).await {
+            Ok(Ok(answer)) => return Ok(answer),
+            Ok(Err(error)) => {
+                if matches!(error.kind(), ErrorKind::Server(ServerErrorKind::ReadOnly)) {
+                    self.doubt.notify_one();
+                }
+                Failure::of(&error)
+            }
+            Err(_) => Failure::Unknown(format!("Redis does not answer within {COMMAND:?}")),
+        };
+        if matches!(failure, Failure::Unknown(_)) {
+            self.doubt.notify_one();
+        }
+        Err(failure)
+    }
+}
+
+/// Hears what is published on one channel.
+pub struct Ears {
+    /// The channel.
+    pub channel: String,
+    /// What to do. It must not block.
+    pub hear: Box<dyn Fn(Heard) + Send + Sync>,
+}
+
+impl fmt::Debug for Ears {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Ears").field("channel", &self.channel).finish_non_exhaustive()
+    }
+}
+
+/// What was heard.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Heard {
+    /// Somebody published this.
+    Message(String),
+    /// There is a connection again. What was published before it is lost.
+    Connected,
+}
+
+/// Makes and keeps a link's connection.
+#[derive(Debug)]
+pub(crate) struct Keeper {
+    place: Place,
+    ears: Option<Ears>,
+    connection: watch::Sender<Option<MultiplexedConnection>>,
+    doubt: Arc<Notify>,
+}
+
+/// A connection that stands.
+struct Session {
+    connection: MultiplexedConnection,
+    /// Where the Sentinels said that the master is.
+    master: Option<(String, u16)>,
+    pushes: mpsc::Receiver<PushInfo>,
+}
+
+impl Keeper {
+    /// Keeps the connection for as long as it is polled.
+    pub(crate) async fn run(self) {
+        let mut failures = 0_u32;
+        loop {
+            match self.connect().await {
+                Ok(session) => {
+                    tracing::info!(place = %self.place, "connected to Redis");
+                    failures = 0;
+                    let why = self.watch(session).await;
+                    self.connection.send_replace(None);
+                    tracing::warn!(place = %self.place, "the connection to Redis is lost: {why}; connecting again");
+                }
+                // One line for an outage, however long it is.
+                Err(why) if failures == 0 => {
+                    tracing::warn!(place = %self.place, "no connection to Redis: {why}; trying until there is one");
+                    failures = 1;
+                }
+                Err(why) => {
+                    tracing::debug!(place = %self.place, "no connection to Redis: {why}");
+                    failures = failures.saturating_add(1);
+                }
+            }
+            let wait = FIRST_RETRY.saturating_mul(1 << failures.min(8)).min(LONGEST_RETRY);
+            sleep(wait.mul_f64(1.0 - fastrand::f64() / 2.0)).await;
+        }
+    }
+
+    async fn connect(&self) -> Result<Session, String> {
+        let connecting = async {
+            let (mut server, mut master) = (ConnectionInfo::clone(&self.place.server), None);
+            if let Some(sentinels) = &self.place.sentinels {
+                let found = sentinels.master().await.ok_or("no Sentinel names the master")?;
+                server = server.set_addr(sentinels.address(found.clone()));
+                master = Some(found);
+            }
+            let (sender, pushes) = mpsc::channel(PUSHES);
+            let config = AsyncConnectionConfig::new()
+                .set_connection_timeout(Some(CONNECT))
+                .set_response_timeout(Some(COMMAND))
+                // What finds no place is lost, and heals as every lost wake-up does.
+                .set_push_sender(move |push| sender.try_send(push).or(Ok::<(), ()>(())));
+            let client = Client::open(server).map_err(|error| error.to_string())?;
+            let mut connection = client
+                .get_multiplexed_async_connection_with_config(&config)
+                .await
+                .map_err(|error| error.to_string())?;
+            // While it loads its data it tells its role and lets everybody hear, but does nothing else.
+            redis::cmd("PING").exec_async(&mut connection).await.map_err(|error| error.to_string())?;
+            if !check_role(&mut connection).await? {
+                tracing::warn!(
+                    "Redis does not tell us its role, so a demotion may go unnoticed; allow it in the ACL"
+                );
+            }
+            if let Some(ears) = &self.ears {
+                listen_for(&mut connection, &ears.channel).await?;
+            }
+            Ok(Session { connection, master, pushes })
+        };
+        timeout(2 * CONNECT, connecting).await.unwrap_or_else(|_| Err("it does not answer".to_owned()))
+    }
+
+    /// Watches a connection until it is lost, and says why.
+    async fn watch(&self, session: Session) -> String {
+        let Session { connection, master, pushes } = session;
+        self.connection.send_replace(Some(connection.clone()));
+        self.tell(Heard::Connected);
+        tokio::select! {
+            () = self.listen(pushes) => "it was closed".to_owned(),
+            why = self.look(connection, master) => why,
+        }
+    }
+
+    /// Hears what is published, until the connection ends.
+    async fn listen(&self, mut pushes: mpsc::Receiver<PushInfo>) {
+        while let Some(PushInfo { kind, data }) = pushes.recv().await {
+            match kind {
+                // The channel, and the message.
+                PushKind::Message => data.into_iter().nth(1).and_then(text).into_iter().for_each(|message| {
+                    self.tell(Heard::Message(message));
+                }),
+                PushKind::Disconnection => return,
+                _ => {}
+            }
+        }
+    }
+
+    /// Looks whether Redis is there, now and then and whenever somebody doubts it; ends when it is not.
+    async fn look(&self, mut connection: MultiplexedConnection, master: Option<(String, u16)>) -> String {
+        loop {
+            tokio::select! {
+                () = self.doubt.notified() => {}
+                () = sleep(LOOK_EVERY) => {}
+            }
+            if let Err(why) = self.check(&mut connection, master.as_ref()).await {
+                return why;
+            }
+        }
+    }
+
+    async fn check(
+        &self,
+        connection: &mut MultiplexedConnection,
+        master: Option<&(String, u16)>,
+    ) -> Result<(), String> {
+        check_role(connection).await?;
+        if let Some(sentinels) = &self.place.sentinels
+            && let Some(now) = sentinels.master().await
+            && Some(&now) != master
+        {
+            return Err(format!("{}:{} is the master now", now.0, now.1));
+        }
+        Ok(())
+    }
+
+    fn tell(&self, heard: Heard) {
+        if let Some(ears) = &self.ears {
+            (ears.hear)(heard);
+        }
+    }
+}
+
+/// Checks that it answers and is a master; `false` where Redis does not let us ask for its role.
+async fn check_role(connection: &mut MultiplexedConnection) -> Result<bool, String> {
+    let question = redis::cmd("ROLE");
+    let answer: RedisResult<Value> = match timeout(COMMAND, question.query_async(connection)).await {
+        Ok(answer) => answer,
+        Err(_) => return Err("it does not answer".to_owned()),
+    };
+    match answer {
+        Ok(Value::Array(role))
+            if role.first().cloned().and_then(text).is_some_and(|role| role != "master") =>
+        {
+            Err("it is not the master".to_owned())
+        }
+        Ok(_) => Ok(true),
+        Err(error) if is_forbidden(&error) => Ok(false),
+        Err(error) => Err(error.to_string()),
+    }
+}
+
+/// Subscribes to `channel`. To be forbidden it is borne, because the next connection would not be better.
+async fn listen_for(connection: &mut MultiplexedConnection, channel: &str) -> Result<(), String> {
+    match connection.subscribe(channel).await {
+        Err(error) if is_forbidden(&error) => {
+            tracing::warn!(
+                "Redis does not let us hear {channel}, so pages learn late: {error}; allow it in the ACL"
+            );
+            Ok(())
+        }
+        Err(error) => Err(format!("it does not let us hear {channel}: {error}")),
+        Ok(()) => Ok(()),
+    }
+}
+
+/// Whether the ACL forbids it.
+fn is_forbidden(error: &RedisError) -> bool {
+    error.kind() == ErrorKind::Server(ServerErrorKind::NoPerm)
+}
+
+fn text(value: Value) -> Option<String> {
+    redis::from_redis_value(value).ok()
+}

@@ -1,0 +1,75 @@
+//! Sentinels: who the master is now.
+
+use std::fmt;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use redis::{AsyncConnectionConfig, Client, ConnectionAddr, ConnectionInfo, RedisResult};
+use tokio::time::timeout;
+
+/// A Sentinel that has not answered by then is passed over.
+const WITHIN: Duration = Duration::from_millis(500);
+
+/// The Sentinels of one master.
+pub(crate) struct Sentinels {
+    addresses: Vec<ConnectionInfo>,
+    name: String,
+    /// The one that answered last, which is asked first.
+    good: AtomicUsize,
+}
+
+impl Sentinels {
+    pub(crate) fn new(addresses: Vec<ConnectionInfo>, name: String) -> Self {
+        Self { addresses, name, good: AtomicUsize::new(0) }
+    }
+
+    /// The address of the master, as the first Sentinel says that answers; `None` if none does.
+    pub(crate) async fn master(&self) -> Option<(String, u16)> {
+        let first = self.good.load(Ordering::Relaxed);
+        for turn in 0..self.addresses.len() {
+            let index = (first + turn) % self.addresses.len();
+            match timeout(WITHIN, self.ask(&self.addresses[index])).await {
+                Ok(Ok(Some(master))) => {
+                    self.good.store(index, Ordering::Relaxed);
+                    return Some(master);
+                }
+                Ok(Ok(None)) => {
+                    tracing::debug!(sentinel = %self.addresses[index].addr(), "it knows no {}", self.name);
+                }
+                Ok(Err(error)) => {
+                    tracing::debug!(sentinel = %self.addresses[index].addr(), %error, "no answer");
+                }
+                Err(_) => tracing::debug!(sentinel = %self.addresses[index].addr(), "no answer in time"),
+            }
+        }
+        None
+    }
+
+    /// The address `master`, reached as the Sentinels are: with TLS or without.
+    pub(crate) fn address(&self, (host, port): (String, u16)) -> ConnectionAddr {
+        match self.addresses.first().map(ConnectionInfo::addr) {
+            Some(ConnectionAddr::TcpTls { insecure, tls_params, .. }) => {
+                ConnectionAddr::TcpTls { host, port, insecure: *insecure, tls_params: tls_params.clone() }
+            }
+            _ => ConnectionAddr::Tcp(host, port),
+        }
+    }
+
+    async fn ask(&self, sentinel: &ConnectionInfo) -> RedisResult<Option<(String, u16)>> {
+        let config = AsyncConnectionConfig::new().set_connection_timeout(Some(WITHIN));
+        let mut connection =
+            Client::open(sentinel.clone())?.get_multiplexed_async_connection_with_config(&config).await?;
+        let mut question = redis::cmd("SENTINEL");
+        question.arg("get-master-addr-by-name").arg(&self.name).query_async(&mut connection).await
+    }
+}
+
+impl fmt::Display for Sentinels {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, sentinel) in self.addresses.iter().enumerate() {
+            let separator = if index == 0 { "" } else { ", " };
+            write!(f, "{separator}{}", sentinel.addr())?;
+        }
+        write!(f, " ({})", self.name)
+    }
+}

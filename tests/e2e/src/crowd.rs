@@ -1,0 +1,204 @@
+//! People and their browsers in great number: pages open at a pace, people scan what they see, scan again
+//! when the phone says so or the page that they were told to look at still shows its code, and everything
+//! is written down for the judge.
+
+use std::collections::HashSet;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use protocol::message::{State, Status};
+use protocol::{Client, Key, Notice};
+use secrecy::SecretString;
+use simulator::{Person, Simulator};
+use tokio::sync::mpsc;
+use tokio::task::{JoinHandle, JoinSet};
+use tokio::time::{Instant, sleep, timeout};
+
+use crate::fleet::NOTIFY_KEY;
+use crate::history::{Browser, End, Event, Recorder, Words};
+use crate::roaming::{Habits, Outcome, Roaming, Shown};
+
+/// How often a person scans one code, when the phone keeps saying that it did not work.
+const SCANS: usize = 30;
+
+/// After how long somebody who was told to scan again does so.
+const AGAIN: Duration = Duration::from_millis(500);
+
+/// How long people look at the page that the phone told them to look at.
+const LOOK: Duration = Duration::from_secs(5);
+
+/// The browsers whose page is done.
+type Done = Arc<Mutex<HashSet<Browser>>>;
+
+/// What a crowd does.
+#[derive(Debug, Clone)]
+pub struct Plan {
+    /// Browsers, each with a person of its own.
+    pub people: u32,
+    /// The time from one browser to the next.
+    pub pace: Duration,
+    /// People look at a code for up to this long before they scan.
+    pub hesitation: Duration,
+    /// Where the pages connect.
+    pub gateways: Vec<SocketAddr>,
+    /// How pages behave.
+    pub habits: Habits,
+    /// Decides whatever is left to chance.
+    pub seed: u64,
+}
+
+/// A crowd at work.
+pub struct Crowd {
+    /// What it sees.
+    pub recorder: Recorder,
+    pages: JoinHandle<Vec<(Browser, Outcome)>>,
+    people: JoinHandle<Vec<String>>,
+}
+
+/// A seed for this run, printed so that it can be had again with `SEED=`.
+#[must_use]
+pub fn seed() -> u64 {
+    let seed =
+        std::env::var("SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or_else(|| fastrand::u64(..));
+    eprintln!("SEED={seed}");
+    seed
+}
+
+impl Crowd {
+    /// Lets the crowd come.
+    #[must_use]
+    pub fn start(plan: Plan, wechat: &Simulator) -> Self {
+        let recorder = Recorder::new();
+        let (codes, shown) = mpsc::channel(1024);
+        let done = Done::default();
+        let people = People { wechat: wechat.clone(), recorder: recorder.clone(), done: Arc::clone(&done) };
+        let people = tokio::spawn(people.scan_all(shown, plan.clone()));
+        let pages = tokio::spawn(open_all(plan, recorder.clone(), codes, done));
+        Self { recorder, pages, people }
+    }
+
+    /// Waits until every page is done, and every person has been answered; gives the pages' outcomes and the
+    /// scenes that were scanned.
+    ///
+    /// # Panics
+    /// When that takes longer than `within`.
+    pub async fn finish(self, within: Duration) -> (Vec<(Browser, Outcome)>, Vec<String>) {
+        let Self { pages, people, .. } = self;
+        let finished = timeout(within, async { (pages.await.unwrap(), people.await.unwrap()) });
+        finished.await.expect("every page is done")
+    }
+}
+
+async fn open_all(
+    plan: Plan,
+    recorder: Recorder,
+    codes: mpsc::Sender<Shown>,
+    done: Done,
+) -> Vec<(Browser, Outcome)> {
+    let mut pages = JoinSet::new();
+    for number in 0..plan.people {
+        let browser = Browser(number);
+        let roaming = Roaming {
+            browser,
+            gateways: plan.gateways.clone(),
+            habits: plan.habits,
+            seed: plan.seed,
+            recorder: recorder.clone(),
+            codes: codes.clone(),
+        };
+        let done = Arc::clone(&done);
+        pages.spawn(async move {
+            let outcome = roaming.run().await;
+            done.lock().unwrap().insert(browser);
+            (browser, outcome)
+        });
+        sleep(plan.pace).await;
+    }
+    drop(codes);
+    pages.join_all().await
+}
+
+/// The people before the browsers.
+#[derive(Clone)]
+struct People {
+    wechat: Simulator,
+    recorder: Recorder,
+    done: Done,
+}
+
+impl People {
+    async fn scan_all(self, mut shown: mpsc::Receiver<Shown>, plan: Plan) -> Vec<String> {
+        let mut scans = JoinSet::new();
+        let mut rng = fastrand::Rng::with_seed(plan.seed);
+        let mut scanned = Vec::new();
+        while let Some(shown) = shown.recv().await {
+            let hesitation = plan.hesitation.mul_f64(rng.f64());
+            scanned.push(shown.scene.clone());
+            let people = self.clone();
+            scans.spawn(async move {
+                sleep(hesitation).await;
+                people.scan(&shown).await;
+            });
+        }
+        scans.join_all().await;
+        scanned
+    }
+
+    /// The person before a browser scans its code, and again for as long as there is reason to.
+    async fn scan(&self, shown: &Shown) {
+        let Self { wechat, recorder, done } = self;
+        let person = person(shown.browser);
+        let openid = format!("o{:0>27}", shown.browser.0);
+        wechat.add_person(Person { openid: openid.clone(), nickname: person.clone(), follower: true });
+        for _ in 0..SCANS {
+            let scene = shown.scene.clone();
+            recorder.record(Event::Scans { person: person.clone(), scene: scene.clone() });
+            let reply = wechat.scan(&openid, &shown.content).await.unwrap().reply;
+            let words = Words::of(reply.as_deref());
+            recorder.record(Event::Told { person: person.clone(), scene, words });
+            match words {
+                Words::TryAgain | Words::Nothing => sleep(AGAIN).await,
+                Words::LookAtPage => sleep(LOOK).await,
+                _ => return,
+            }
+            if done.lock().unwrap().contains(&shown.browser) {
+                return;
+            }
+        }
+    }
+}
+
+/// The nickname of the person before a browser.
+#[must_use]
+pub fn person(browser: Browser) -> String {
+    format!("person {}", browser.0)
+}
+
+/// Asks a gateway how every login stands, and writes it down.
+pub async fn audit(notices: SocketAddr, scenes: Vec<String>, recorder: &Recorder) {
+    let key = Key::new(&SecretString::from(NOTIFY_KEY)).unwrap();
+    let addresses = vec![notices.to_string()];
+    let client =
+        Client::start(protocol::client::Settings { name: "callback".to_owned(), key, addresses, tls: None });
+    let client = Arc::new(client);
+    for scene in scenes {
+        let notice = Notice::Query { scene: scene.parse().unwrap() };
+        let answer = loop {
+            let deadline = Instant::now() + crate::page::PATIENCE;
+            let answer = client.send(notice.clone(), deadline).await.unwrap();
+            if answer.status != Status::Busy {
+                break answer;
+            }
+        };
+        let end = match answer.state {
+            Some(State::Granted) => Some(End::Granted),
+            Some(State::Denied) => Some(End::Denied),
+            Some(State::Expired) => Some(End::Expired),
+            Some(State::Waiting | State::Scanned) => None,
+            // Unknown: forgotten after its time, or lost.
+            None => continue,
+        };
+        recorder.record(Event::Recorded { scene, end });
+    }
+}

@@ -1,0 +1,200 @@
+//! One browser's run: which login its page was at and when, what it heard, and whether it was ever left
+//! waiting without a word.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use super::{Browser, End, Event, Limits, News, Violation};
+
+/// What a browser went through.
+#[derive(Default)]
+pub(super) struct Run {
+    /// The scenes it showed, in order.
+    pub(super) shown: Vec<String>,
+    /// What became of it at each of them.
+    pub(super) logins: BTreeMap<String, AtLogin>,
+    /// How its sockets ended.
+    pub(super) closes: Vec<u16>,
+    pub(super) fate: Fate,
+    /// What it shows now.
+    now: Option<String>,
+    /// Whether it is connected and shows it.
+    attached_since: Option<Duration>,
+    /// Since when it waits, and until when it may.
+    waits: Option<(Duration, Duration)>,
+}
+
+/// A browser at one of its logins.
+#[derive(Debug, Default)]
+pub(super) struct AtLogin {
+    /// The times in which it was connected and showed it.
+    pub(super) attached: Vec<(Duration, Duration)>,
+    /// The ends that it heard.
+    pub(super) ends: Vec<(Duration, End, String)>,
+    /// When it was told that the login is unknown.
+    pub(super) unknown: Option<Duration>,
+    /// When it showed another one instead.
+    pub(super) left: Option<Duration>,
+}
+
+/// How a browser ended.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) enum Fate {
+    /// Not before the run did.
+    #[default]
+    Unfinished,
+    /// It heard of an end.
+    Ended,
+    /// It offers its button.
+    GaveUp,
+    /// It was closed with this code and does not come back.
+    Stopped(u16),
+}
+
+impl Run {
+    /// Follows a browser through its events, to the run's end.
+    pub(super) fn of(
+        browser: Browser,
+        events: &[(Duration, &Event)],
+        end: Duration,
+        limits: &Limits,
+        violations: &mut Vec<Violation>,
+    ) -> Self {
+        let mut run = Self::default();
+        for (at, event) in events {
+            run.wait_is_over(browser, *at, violations);
+            run.step(browser, *at, event, limits, violations);
+        }
+        run.wait_is_over(browser, end, violations);
+        run.detach(end);
+        run
+    }
+
+    fn step(
+        &mut self,
+        browser: Browser,
+        at: Duration,
+        event: &Event,
+        limits: &Limits,
+        violations: &mut Vec<Violation>,
+    ) {
+        let soon = limits.answered_within;
+        match event {
+            Event::Connecting { gives_up_in, .. } => self.wait(at, *gives_up_in + limits.grace),
+            Event::Connected { .. } | Event::Renews { .. } => self.wait(at, soon),
+            Event::Closed { code, back_in, .. } => {
+                self.detach(at);
+                self.closes.push(*code);
+                if let (4001, Some(login)) = (code, self.login()) {
+                    login.unknown.get_or_insert(at);
+                }
+                match back_in {
+                    // What becomes of the socket afterwards changes nothing.
+                    _ if self.fate == Fate::Ended => {}
+                    Some(back_in) => self.wait(at, *back_in + limits.grace),
+                    None => self.finish(Fate::Stopped(*code)),
+                }
+            }
+            Event::Shown { scene, expires_in, .. } => {
+                self.wait(at, *expires_in + limits.grace);
+                if self.now.as_ref() != Some(scene) {
+                    self.show(browser, at, scene, violations);
+                }
+                self.attached_since.get_or_insert(at);
+            }
+            Event::Heard { scene, news, .. } => {
+                self.hear(browser, at, scene.as_ref(), news, limits, violations);
+            }
+            Event::GivesUp { .. } => self.finish(Fate::GaveUp),
+            Event::Scans { .. } | Event::Told { .. } | Event::Recorded { .. } | Event::Lost { .. } => {}
+        }
+    }
+
+    fn show(&mut self, browser: Browser, at: Duration, scene: &str, violations: &mut Vec<Violation>) {
+        self.detach(at);
+        if let Some(login) = self.login() {
+            login.left = Some(at);
+        }
+        if self.logins.contains_key(scene) {
+            violations.push(Violation::CameBack { browser, scene: scene.to_owned() });
+        } else {
+            self.shown.push(scene.to_owned());
+            self.logins.insert(scene.to_owned(), AtLogin::default());
+        }
+        self.now = Some(scene.to_owned());
+    }
+
+    fn hear(
+        &mut self,
+        browser: Browser,
+        at: Duration,
+        scene: Option<&String>,
+        news: &News,
+        limits: &Limits,
+        violations: &mut Vec<Violation>,
+    ) {
+        let end = match news {
+            News::Error { retry_in } => {
+                return self.wait(at, retry_in.unwrap_or_default() + limits.answered_within);
+            }
+            News::Scanned { expires_in } => {
+                self.wait(at, *expires_in + limits.grace);
+                None
+            }
+            News::Granted { user } => {
+                self.finish(Fate::Ended);
+                Some((End::Granted, user.clone()))
+            }
+            News::Denied => {
+                self.finish(Fate::Ended);
+                Some((End::Denied, String::new()))
+            }
+            News::Expired => {
+                self.wait(at, limits.answered_within);
+                Some((End::Expired, String::new()))
+            }
+        };
+        let Some(login) = scene.filter(|scene| self.now.as_ref() == Some(scene)).and(self.login()) else {
+            violations.push(Violation::Strayed { browser, scene: scene.cloned(), news: news.clone() });
+            return;
+        };
+        match end {
+            Some((end, user)) => login.ends.push((at, end, user)),
+            None if login.ends.is_empty() => {}
+            None => {
+                violations.push(Violation::CameBack { browser, scene: scene.cloned().unwrap_or_default() });
+            }
+        }
+    }
+
+    fn login(&mut self) -> Option<&mut AtLogin> {
+        self.logins.get_mut(self.now.as_ref()?)
+    }
+
+    fn wait(&mut self, since: Duration, time: Duration) {
+        self.fate = Fate::Unfinished;
+        self.waits = Some((since, since + time));
+    }
+
+    fn finish(&mut self, fate: Fate) {
+        self.fate = fate;
+        self.waits = None;
+    }
+
+    fn wait_is_over(&mut self, browser: Browser, now: Duration, violations: &mut Vec<Violation>) {
+        if let Some((since, until)) = self.waits
+            && now > until
+        {
+            violations.push(Violation::Silent { browser, scene: self.now.clone(), since, until });
+            self.waits = None;
+        }
+    }
+
+    fn detach(&mut self, at: Duration) {
+        if let Some(since) = self.attached_since.take()
+            && let Some(login) = self.login()
+        {
+            login.attached.push((since, at));
+        }
+    }
+}

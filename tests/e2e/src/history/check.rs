@@ -1,0 +1,286 @@
+//! The rules, which are the promises: the right browser and the right person, one end, nothing lost, nobody
+//! left without a word, and no untruth on a phone.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use super::browser::{AtLogin, Run};
+use super::{Browser, End, Event, History, KEPT_AFTER_END, Limits, Summary, Violation, Words};
+
+/// Judges a run.
+///
+/// - A scene is one browser's; what is heard of it is heard there; and whoever is logged in has scanned it.
+/// - A login ends once. What a page has left behind does not come back.
+/// - A recorded scan reaches its page if that is there before [`KEPT_AFTER_END`] is over: a page that stays
+///   connected hears of it within [`Limits::delivered_within`], and none is sent on to another code instead.
+/// - A page always hears something within the time it was told, until it has heard of an end.
+/// - A phone hears "logged in" only if that is so, and "try again" (or "expired", "taken", "denied") never of
+///   the scan that logged its owner in.
+///
+/// A login whose record Redis itself has lost may break the last of these and the third, which is counted.
+///
+/// # Errors
+/// Every violation.
+pub fn check(history: &History) -> Result<Summary, Vec<Violation>> {
+    let mut violations = Vec::new();
+    let runs = runs(history, &mut violations);
+    let logins = logins(history, &runs);
+    let mut summary = Summary::of_runs(&runs);
+    // What a record's loss explains, by scene, beyond the scenes that are known to be lost.
+    let mut explicable: BTreeMap<&str, Vec<Violation>> = BTreeMap::new();
+    for (scene, login) in &logins {
+        login.count(&mut summary);
+        login.judge_ends(scene, &mut violations);
+        let mut found = Vec::new();
+        login.judge_words(scene, &mut found);
+        login.judge_delivery(scene, &history.limits, &mut found, &mut summary);
+        if login.is_lost {
+            summary.lost += 1;
+        } else if !found.is_empty() {
+            explicable.insert(scene, found);
+        }
+    }
+    if explicable.len() <= history.lost_up_to {
+        summary.lost += explicable.len();
+    } else {
+        if history.lost_up_to > 0 {
+            violations.push(Violation::TooManyLost { found: explicable.len(), declared: history.lost_up_to });
+        }
+        violations.extend(explicable.into_values().flatten());
+    }
+    if violations.is_empty() { Ok(summary) } else { Err(violations) }
+}
+
+fn runs(history: &History, violations: &mut Vec<Violation>) -> BTreeMap<Browser, Run> {
+    let mut events: BTreeMap<Browser, Vec<_>> = BTreeMap::new();
+    for (at, event) in &history.events {
+        let browser = match event {
+            Event::Connecting { browser, .. }
+            | Event::Connected { browser }
+            | Event::Closed { browser, .. }
+            | Event::Shown { browser, .. }
+            | Event::Heard { browser, .. }
+            | Event::Renews { browser }
+            | Event::GivesUp { browser } => *browser,
+            Event::Scans { .. } | Event::Told { .. } | Event::Recorded { .. } | Event::Lost { .. } => {
+                continue;
+            }
+        };
+        events.entry(browser).or_default().push((*at, event));
+    }
+    let run = |(browser, events): (Browser, Vec<_>)| {
+        (browser, Run::of(browser, &events, history.end, &history.limits, violations))
+    };
+    events.into_iter().map(run).collect()
+}
+
+/// What happened to one login, in everybody's eyes.
+#[derive(Default)]
+struct Login<'a> {
+    pages: BTreeMap<Browser, &'a AtLogin>,
+    scans: Vec<Scan<'a>>,
+    recorded: Vec<(Duration, Option<End>)>,
+    is_lost: bool,
+}
+
+struct Scan<'a> {
+    person: &'a str,
+    at: Duration,
+    told: Option<(Duration, Words)>,
+}
+
+/// That somebody was logged in, as a page heard it.
+struct Grant<'a> {
+    browser: Browser,
+    at: Duration,
+    user: &'a str,
+}
+
+fn logins<'a>(history: &'a History, runs: &'a BTreeMap<Browser, Run>) -> BTreeMap<&'a str, Login<'a>> {
+    let mut logins: BTreeMap<&str, Login<'_>> = BTreeMap::new();
+    for (browser, run) in runs {
+        for (scene, at_login) in &run.logins {
+            logins.entry(scene).or_default().pages.insert(*browser, at_login);
+        }
+    }
+    for (at, event) in &history.events {
+        match event {
+            Event::Scans { person, scene } => {
+                logins.entry(scene).or_default().scans.push(Scan { person, at: *at, told: None });
+            }
+            Event::Told { person, scene, words } => {
+                let scans = &mut logins.entry(scene).or_default().scans;
+                let mut open = scans.iter_mut().filter(|scan| scan.person == person && scan.told.is_none());
+                if let Some(scan) = open.next() {
+                    scan.told = Some((*at, *words));
+                }
+            }
+            Event::Recorded { scene, end } => {
+                logins.entry(scene).or_default().recorded.push((*at, *end));
+            }
+            Event::Lost { scene } => logins.entry(scene).or_default().is_lost = true,
+            _ => {}
+        }
+    }
+    logins
+}
+
+impl<'a> Login<'a> {
+    fn grants(&self) -> impl Iterator<Item = Grant<'a>> {
+        self.pages.iter().flat_map(|(browser, page)| {
+            let granted = page.ends.iter().filter(|(_, end, _)| *end == End::Granted);
+            granted.map(|(at, _, user)| Grant { browser: *browser, at: *at, user })
+        })
+    }
+
+    /// When `person` was logged in, as far as anybody knows.
+    fn granted_to(&self, person: &str) -> Option<Duration> {
+        let alone = self.scans.iter().all(|scan| scan.person == person);
+        let named = |user: &str| user == person || (user.is_empty() && alone);
+        let heard = self.grants().filter(|grant| named(grant.user)).map(|grant| grant.at).min();
+        let mut recorded = self.recorded.iter().filter(|(_, end)| alone && *end == Some(End::Granted));
+        heard.or_else(|| recorded.next().map(|(at, _)| *at))
+    }
+
+    fn judge_ends(&self, scene: &str, violations: &mut Vec<Violation>) {
+        let scene = || scene.to_owned();
+        if self.pages.len() > 1 {
+            violations
+                .push(Violation::Shared { scene: scene(), browsers: self.pages.keys().copied().collect() });
+        }
+        for Grant { browser, at, user } in self.grants() {
+            let did_scan = |scan: &Scan<'_>| scan.at <= at && (user.is_empty() || scan.person == user);
+            if !self.scans.iter().any(did_scan) {
+                violations.push(Violation::WrongPerson { browser, scene: scene(), user: user.to_owned() });
+            }
+        }
+        let heard = self.pages.values().flat_map(|page| &page.ends);
+        let heard = heard.map(|(_, end, user)| (*end, user.as_str()));
+        let kinds: BTreeSet<_> = heard.clone().map(|(end, _)| end).collect();
+        let known = self.recorded.iter().filter_map(|(_, end)| *end).filter(|end| !kinds.contains(end));
+        let ends: BTreeSet<_> = heard.chain(known.map(|end| (end, ""))).collect();
+        if ends.len() > 1 {
+            let ends = ends.into_iter().map(|(end, user)| (end, user.to_owned())).collect();
+            violations.push(Violation::EndedTwice { scene: scene(), ends });
+        }
+    }
+
+    fn judge_words(&self, scene: &str, violations: &mut Vec<Violation>) {
+        for (at, scan) in self.scans.iter().enumerate() {
+            let Some((told_at, words)) = scan.told else { continue };
+            let because = match words {
+                Words::LoggedIn => self.contradicts_logged_in(scan, told_at),
+                Words::TryAgain | Words::Expired | Words::Taken | Words::Denied => {
+                    self.contradicts_refusal(scan.person, &self.scans[at + 1..], told_at, words)
+                }
+                Words::LookAtPage | Words::Other | Words::Nothing => None,
+            };
+            if let Some(because) = because {
+                let person = scan.person.to_owned();
+                violations.push(Violation::Untrue { scene: scene.to_owned(), person, words, because });
+            }
+        }
+    }
+
+    fn contradicts_logged_in(&self, scan: &Scan<'_>, told_at: Duration) -> Option<String> {
+        for (browser, page) in &self.pages {
+            for (_, end, user) in &page.ends {
+                if *end != End::Granted {
+                    return Some(format!("{browser} heard of its end as {end:?}"));
+                }
+                if !user.is_empty() && user != scan.person {
+                    return Some(format!("{browser} was logged in as {user:?}"));
+                }
+            }
+        }
+        let mut others = self.scans.iter().filter(|other| other.person != scan.person);
+        if let Some(other) = others.find(|other| matches!(other.told, Some((_, Words::LoggedIn)))) {
+            return Some(format!("{:?} was told the same", other.person));
+        }
+        let until = scan.at + KEPT_AFTER_END;
+        let mut later = self.recorded.iter().filter(|(at, _)| (told_at..until).contains(at));
+        let (_, end) = later.find(|(_, end)| *end != Some(End::Granted))?;
+        Some(format!("the gateway then says {end:?}"))
+    }
+
+    fn contradicts_refusal(
+        &self,
+        person: &str,
+        later: &[Scan<'_>],
+        told_at: Duration,
+        words: Words,
+    ) -> Option<String> {
+        let granted_at = self.granted_to(person)?;
+        // A scan that began after these words may have logged them in.
+        let did = |scan: &Scan<'_>| scan.person == person && (told_at..=granted_at).contains(&scan.at);
+        if later.iter().any(did) {
+            return None;
+        }
+        // Long after the end the gateway does not know the login any more.
+        let first = self.scans.iter().find(|scan| scan.person == person)?.at;
+        if words == Words::Expired && told_at >= first + KEPT_AFTER_END {
+            return None;
+        }
+        Some(format!("that scan logged them in, as known at {granted_at:.1?}"))
+    }
+
+    fn judge_delivery(
+        &self,
+        scene: &str,
+        limits: &Limits,
+        violations: &mut Vec<Violation>,
+        summary: &mut Summary,
+    ) {
+        let Some((scanned_at, known_at, person)) = self.recorded_scan() else { return };
+        if self.grants().next().is_some() {
+            return;
+        }
+        let kept_until = scanned_at + KEPT_AFTER_END;
+        let (scene, person) = (scene.to_owned(), person.to_owned());
+        for (browser, page) in &self.pages {
+            let browser = *browser;
+            let gone = page.unknown.into_iter().chain(page.left).min();
+            if page.ends.is_empty() && gone.is_some_and(|at| at < kept_until) {
+                return violations.push(Violation::Forgotten { scene, person, browser });
+            }
+            let there = |(from, to): &(Duration, Duration)| {
+                (*to).min(kept_until).saturating_sub((*from).max(known_at)) >= limits.delivered_within
+            };
+            if page.attached.iter().any(there) {
+                return violations.push(Violation::NotDelivered { scene, person, browser });
+            }
+        }
+        summary.away += 1;
+    }
+
+    /// When a scan began that is known to be recorded, since when it is known, and whose it is.
+    fn recorded_scan(&self) -> Option<(Duration, Duration, &str)> {
+        let told = self.scans.iter().filter_map(|scan| match scan.told {
+            Some((at, Words::LoggedIn)) => Some((scan.at, at, scan.person)),
+            _ => None,
+        });
+        let first = self.scans.first();
+        let recorded =
+            self.recorded.iter().filter(|(_, end)| *end == Some(End::Granted)).filter_map(|(at, _)| {
+                let first = first?;
+                Some((first.at, *at, first.person))
+            });
+        told.chain(recorded).min()
+    }
+
+    fn count(&self, summary: &mut Summary) {
+        summary.scans += self.scans.len();
+        for (_, words) in self.scans.iter().filter_map(|scan| scan.told) {
+            *summary.words.entry(words).or_default() += 1;
+        }
+        for Grant { at, user, .. } in self.grants() {
+            let theirs = self.scans.iter().filter(|scan| user.is_empty() || scan.person == user);
+            // One that was told to try again did not do it.
+            let mut did =
+                theirs.filter(|scan| !matches!(scan.told, Some((_, Words::TryAgain))) && scan.at <= at);
+            if let Some(scan) = did.next() {
+                summary.scan_to_page.push(at - scan.at);
+            }
+        }
+    }
+}

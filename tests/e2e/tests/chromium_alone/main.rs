@@ -1,0 +1,494 @@
+//! The login page alone in a real browser, in a world of the test's own: `world.js` has its clock, its chance
+//! and its gateway. So every wait can be measured to the millisecond, and nobody waits for it.
+
+#![allow(clippy::unwrap_used)]
+
+use demo::{Options, Stack};
+use e2e::browser::Browser;
+use serde_json::{Value, json};
+
+const KEY: &str = "scene.secret";
+
+const NUMBER: &str = "Scanned. Reply with this number in the WeChat chat";
+
+/// How often the page looks at its clock, in ms.
+const TICK: u64 = 500;
+
+struct Alone {
+    browser: Browser,
+    _stack: Stack,
+}
+
+impl Alone {
+    /// A page that has just made its first attempt to connect.
+    async fn open() -> Self {
+        // Only the page's files come from the real gateway.
+        let stack = Stack::start(Options::default()).await.unwrap();
+        let browser = Browser::start("en").await;
+        browser.run_first(include_str!("world.js")).await;
+        browser.open(&format!("http://{}/", stack.gateway.browsers)).await;
+        Self { browser, _stack: stack }
+    }
+
+    /// A page that shows the code of the login [`KEY`] for two minutes.
+    async fn waiting() -> Self {
+        let page = Self::open().await;
+        is(&page.say(&code(120)).await, "waiting");
+        page
+    }
+
+    /// The same, in the tab of an earlier page and without its memory.
+    async fn anew(&self) {
+        self.browser.value("sessionStorage.clear()").await;
+        self.browser.client.refresh().await.unwrap();
+        is(&self.say(&code(120)).await, "waiting");
+    }
+
+    /// Does something to the page; most doings return what it then looks like.
+    async fn world(&self, does: &str) -> Value {
+        self.browser.value(&format!("world.{does}")).await
+    }
+
+    async fn say(&self, message: &Value) -> Value {
+        self.world(&format!("say({message})")).await
+    }
+
+    async fn pass(&self, milliseconds: u64) -> Value {
+        self.world(&format!("pass({milliseconds})")).await
+    }
+
+    /// Checks that the page makes its next attempt when this time has passed, or at its next tick.
+    async fn tries_again_in(&self, milliseconds: u64, resumes: Option<&str>) {
+        let before = self.world("look()").await["attempts"].as_u64().unwrap();
+        let seen = self.pass(milliseconds.saturating_sub(1)).await;
+        assert_eq!(seen["attempts"], before, "too early: {seen}");
+        let seen = self.pass(1 + TICK).await;
+        assert_eq!(seen["attempts"], before + 1, "too late: {seen}");
+        assert_eq!(seen["offers"], offers(resumes));
+    }
+
+    /// Checks that nothing but its button makes the page connect again.
+    async fn stays_as_it_is(&self) {
+        let before = self.world("look()").await;
+        for does in ["pass(3600000)", "tell('offline')", "tell('online')", "see(false)", "see(true)"] {
+            assert_eq!(self.world(does).await, before, "{does}");
+        }
+    }
+}
+
+fn offers(resumes: Option<&str>) -> Value {
+    let ours = std::iter::once("saoma.v1".to_owned());
+    ours.chain(resumes.map(|key| format!("resume.{key}"))).collect::<Vec<_>>().into()
+}
+
+/// Checks the state, and that a code is on show only where it can be scanned.
+#[track_caller]
+fn is(seen: &Value, state: &str) {
+    assert_eq!(seen["state"], state, "{seen}");
+    assert_eq!(seen["code"], state == "waiting", "{seen}");
+}
+
+/// Checks some of what is seen.
+#[track_caller]
+fn has(seen: &Value, expected: &Value) {
+    for (name, value) in expected.as_object().unwrap() {
+        assert_eq!(&seen[name], value, "{name} of {seen}");
+    }
+}
+
+fn code(expires_in: u64) -> Value {
+    json!({
+        "message_type": "qrcode_url", "url": "", "content": "c", "expires_in": expires_in, "resume": KEY,
+        "image": "data:image/gif;base64,R0lGODlhAQABAAAAACwAAAAAAQABAAA=",
+    })
+}
+
+fn scanned(expires_in: u64, number: &str) -> Value {
+    json!({ "message_type": "scanned", "expires_in": expires_in, "number": number })
+}
+
+fn error(retry_in: u64) -> Value {
+    json!({ "message_type": "error", "code": "busy", "message": "The reason", "retry_in": retry_in })
+}
+
+fn said(message_type: &str) -> Value {
+    json!({ "message_type": message_type })
+}
+
+#[tokio::test]
+async fn attempts_are_spread_over_three_seconds_and_then_over_times_that_double_to_thirty() {
+    let page = Alone::waiting().await;
+    for percent in [0, 25, 99] {
+        page.world(&format!("chance({percent} / 100)")).await;
+        for bound in [3, 6, 12, 24, 30, 30] {
+            page.world("end(1006)").await;
+            page.tries_again_in(bound * 10 * percent, Some(KEY)).await;
+        }
+        // Only a code proves that somebody serves again.
+        page.say(&code(120)).await;
+    }
+}
+
+#[tokio::test]
+async fn a_lost_connection_is_resumed_and_its_code_is_not_on_show_meanwhile() {
+    let page = Alone::waiting().await;
+    for lost in [1000, 1001, 1005, 1006, 1011, 1012] {
+        let seen = page.world(&format!("end({lost})")).await;
+        is(&seen, "connecting");
+        assert_eq!(seen["status"], "Connection lost, reconnecting…");
+        page.tries_again_in(1500, Some(KEY)).await;
+        is(&page.world("look()").await, "connecting");
+        let seen = page.say(&code(99)).await;
+        is(&seen, "waiting");
+        assert_eq!(seen["countdown"], "Expires in 1:39");
+    }
+    page.world("end(1006)").await;
+    page.pass(1500).await;
+    let seen = page.world("end(1006)").await;
+    is(&seen, "error");
+    has(&seen, &json!({ "status": "The server cannot be reached", "button": "Try again" }));
+    assert_eq!(page.world("press()").await["holds"], true);
+}
+
+#[tokio::test]
+async fn a_login_that_is_over_is_not_come_back_for() {
+    let page = Alone::waiting().await;
+    page.say(&said("denied")).await;
+    let seen = page.world("end(1006)").await;
+    is(&seen, "denied");
+    page.stays_as_it_is().await;
+    has(&page.world("press()").await, &json!({ "holds": true, "offers": offers(None) }));
+}
+
+#[tokio::test]
+async fn an_unknown_login_is_replaced_after_any_time_up_to_three_seconds() {
+    let page = Alone::waiting().await;
+    for percent in [0, 50, 99] {
+        page.world(&format!("chance({percent} / 100)")).await;
+        let seen = page.world("end(4001)").await;
+        is(&seen, "connecting");
+        assert_eq!(seen["status"], "Fetching a new QR code…");
+        page.tries_again_in(30 * percent, None).await;
+        page.say(&code(120)).await;
+    }
+    // Where no login lasts, this is a renewal like any other, and nobody is there.
+    let seen = page.world("end(4001)").await;
+    is(&seen, "expired");
+    page.stays_as_it_is().await;
+}
+
+#[tokio::test]
+async fn some_ends_are_final_until_somebody_presses_the_button() {
+    let page = Alone::open().await;
+    let ends = [
+        (4002, "This login continues in another window", "Continue here", Some(KEY)),
+        (1002, "The server refused this login", "Try again", None),
+        (1007, "The server refused this login", "Try again", None),
+        (1008, "The server refused this login", "Try again", None),
+        (1009, "The server refused this login", "Try again", None),
+        (4010, "This login is over", "New QR code", None),
+    ];
+    for (end, status, button, resumes) in ends {
+        page.anew().await;
+        let seen = page.world(&format!("end({end})")).await;
+        is(&seen, "stopped");
+        has(&seen, &json!({ "status": status, "button": button }));
+        page.stays_as_it_is().await;
+        let seen = page.world("press()").await;
+        has(&seen, &json!({ "holds": true, "offers": offers(resumes) }));
+    }
+}
+
+#[tokio::test]
+async fn a_page_that_is_told_to_wait_does_so_whatever_happens() {
+    for close in [1013, 4008] {
+        let page = Alone::waiting().await;
+        page.say(&error(20_000)).await;
+        let seen = page.world(&format!("end({close})")).await;
+        is(&seen, "connecting");
+        has(&seen, &json!({ "status": "One moment, please…", "detail": "The reason" }));
+        assert_eq!(seen["countdown"], "Trying again in 0:22");
+        for does in ["tell('offline')", "tell('online')", "see(false)", "see(true)"] {
+            assert_eq!(page.world(does).await["attempts"], 1, "{does}");
+        }
+        page.tries_again_in(20_000 + 1500, Some(KEY)).await;
+        // Not told for how long, or told of something that is over: then as after any loss.
+        page.world(&format!("end({close})")).await;
+        page.tries_again_in(1500, Some(KEY)).await;
+        page.say(&error(20_000)).await;
+        page.say(&code(120)).await;
+        has(&page.world(&format!("end({close})")).await, &json!({ "detail": "" }));
+        page.tries_again_in(1500, Some(KEY)).await;
+    }
+}
+
+#[tokio::test]
+async fn while_the_gateway_cannot_look_the_page_asks_for_patience_and_then_goes_on() {
+    let page = Alone::waiting().await;
+    let wait = async || {
+        let seen = page.say(&error(2000)).await;
+        is(&seen, "connecting");
+        has(&seen, &json!({ "status": "One moment, please…", "detail": "The reason" }));
+        assert_eq!(seen["countdown"], "Trying again in 0:02");
+        let seen = page.pass(20_000).await;
+        is(&seen, "connecting");
+        has(&seen, &json!({ "countdown": "", "attempts": 1 }));
+    };
+    wait().await;
+    let seen = page.say(&code(70)).await;
+    is(&seen, "waiting");
+    has(&seen, &json!({ "countdown": "Expires in 1:10", "detail": "" }));
+    wait().await;
+    let seen = page.say(&said("expired")).await;
+    has(&seen, &json!({ "refreshes": 1, "status": "Fetching a new QR code…" }));
+    // Without a login there is only a code to be waited for.
+    let seen = page.say(&error(2000)).await;
+    is(&seen, "error");
+    assert_eq!(seen["status"], "No QR code just now, please wait");
+    page.say(&code(120)).await;
+    wait().await;
+    is(&page.say(&scanned(120, "07")).await, "scanned");
+    let seen = page.say(&error(2000)).await;
+    is(&seen, "scanned");
+    has(&seen, &json!({ "number": "07", "status": NUMBER, "detail": "The reason" }));
+    let seen = page.say(&json!({ "message_type": "scan_success", "user": "A" })).await;
+    is(&seen, "granted");
+    assert_eq!(seen["detail"], "");
+}
+
+#[tokio::test]
+async fn a_scanned_login_that_is_resumed_does_not_flicker() {
+    let page = Alone::waiting().await;
+    page.say(&scanned(100, "7")).await;
+    page.pass(10_000).await;
+    let seen = page.world("end(1006)").await;
+    has(&seen, &json!({ "number": "07", "status": NUMBER, "countdown": "Expires in 1:30" }));
+    has(&seen, &json!({ "detail": "Connection lost, reconnecting…" }));
+    page.pass(3000).await;
+    let seen = page.say(&code(85)).await;
+    has(&seen, &json!({ "number": "07", "status": NUMBER, "countdown": "Expires in 1:25", "detail": "" }));
+    let seen = page.say(&scanned(84, "7")).await;
+    has(&seen, &json!({ "number": "07", "status": NUMBER, "countdown": "Expires in 1:24" }));
+    let shown: Vec<String> = serde_json::from_value(page.world("states()").await).unwrap();
+    let scanned = shown.iter().skip_while(|state| *state != "scanned");
+    assert!(scanned.clone().count() > 0 && scanned.clone().all(|state| state == "scanned"), "{shown:?}");
+}
+
+#[tokio::test]
+async fn a_login_that_ended_meanwhile_shows_its_end_and_not_its_code() {
+    let page = Alone::waiting().await;
+    page.world("end(1006)").await;
+    page.pass(3000).await;
+    let seen = page.say(&code(0)).await;
+    is(&seen, "connecting");
+    has(&seen, &json!({ "status": "Connection lost, reconnecting…" }));
+    page.say(&json!({ "message_type": "scan_success", "user": "A" })).await;
+    is(&page.world("end(4010)").await, "granted");
+    page.stays_as_it_is().await;
+}
+
+#[tokio::test]
+async fn the_countdown_hides_the_code_and_only_the_gateway_renews_it() {
+    let page = Alone::waiting().await;
+    let seen = page.pass(119_000).await;
+    is(&seen, "waiting");
+    assert_eq!(seen["countdown"], "Expires in 0:01");
+    let seen = page.pass(1000).await;
+    is(&seen, "connecting");
+    assert_eq!(seen["status"], "Expired. One moment, please…");
+    let seen = page.pass(3_600_000).await;
+    is(&seen, "connecting");
+    has(&seen, &json!({ "refreshes": 0, "attempts": 1 }));
+    assert_eq!(page.say(&said("expired")).await["refreshes"], 1);
+}
+
+#[tokio::test]
+async fn an_unattended_page_renews_three_times_and_an_unseen_one_not_at_all() {
+    let page = Alone::waiting().await;
+    for renewals in 1..=3 {
+        assert_eq!(page.say(&said("expired")).await["refreshes"], renewals);
+        page.say(&code(120)).await;
+    }
+    let seen = page.say(&said("expired")).await;
+    is(&seen, "expired");
+    has(&seen, &json!({ "refreshes": 3, "button": "New QR code" }));
+    is(&page.world("see(true)").await, "expired");
+    assert_eq!(page.world("press()").await["refreshes"], 4);
+    page.say(&code(120)).await;
+    is(&page.say(&said("expired")).await, "connecting");
+
+    // Whoever does anything at all, or scans, is there.
+    for does in ["tell('keydown')", "tell('pointerdown')", &format!("say({})", scanned(120, "7"))] {
+        for _ in 0..4 {
+            page.say(&code(120)).await;
+            page.say(&said("expired")).await;
+        }
+        is(&page.world("look()").await, "expired");
+        page.say(&code(120)).await;
+        page.world(does).await;
+        is(&page.say(&said("expired")).await, "connecting");
+    }
+
+    page.say(&code(120)).await;
+    page.world("see(false)").await;
+    let unseen = page.say(&said("expired")).await;
+    is(&unseen, "expired");
+    let seen = page.world("see(true)").await;
+    is(&seen, "connecting");
+    assert_eq!(seen["refreshes"], unseen["refreshes"].as_u64().unwrap() + 1);
+}
+
+#[tokio::test]
+async fn a_connection_that_is_silent_for_forty_seconds_is_replaced() {
+    let page = Alone::waiting().await;
+    page.pass(100_000).await;
+    page.world("silence()").await;
+    assert_eq!(page.pass(39_999).await["attempts"], 1);
+    is(&page.pass(1).await, "connecting");
+    page.tries_again_in(1500, Some(KEY)).await;
+    // Nor is an attempt waited for that gets no answer.
+    assert_eq!(page.pass(39_000).await["holds"], true);
+    let seen = page.pass(1000 + 3000 + 2 * TICK).await;
+    has(&seen, &json!({ "holds": true, "attempts": 3 }));
+}
+
+#[tokio::test]
+async fn a_tab_out_of_sight_whose_timers_are_throttled_keeps_its_connection() {
+    let page = Alone::waiting().await;
+    page.say(&code(3600)).await;
+    page.world("see(false)").await;
+    page.world("pass(1790000, 60000)").await;
+    let seen = page.world("see(true)").await;
+    is(&seen, "waiting");
+    has(&seen, &json!({ "attempts": 1, "countdown": "Expires in 30:10" }));
+    // A timer that comes late is no awakening there.
+    page.anew().await;
+    page.world("see(false)").await;
+    page.world("silence()").await;
+    has(&page.world("pass(35000, 30000)").await, &json!({ "holds": true, "attempts": 1 }));
+}
+
+#[tokio::test]
+async fn after_sleep_a_connection_that_only_looks_open_is_replaced_at_once() {
+    let page = Alone::waiting().await;
+    // Heard within a heartbeat: nothing is wrong with it.
+    page.world("jump(27000)").await;
+    assert_eq!(page.world("see(true)").await["attempts"], 1);
+    page.world("jump(1000)").await;
+    let seen = page.world("see(true)").await;
+    is(&seen, "connecting");
+    has(&seen, &json!({ "attempts": 2, "offers": offers(Some(KEY)) }));
+
+    // Taken back from the browser's history.
+    page.anew().await;
+    assert_eq!(page.world("tell('pageshow')").await["attempts"], 1);
+    assert_eq!(page.world("tell('pageshow', { persisted: true })").await["attempts"], 2);
+
+    // Frozen meanwhile, a page is told of the close only after somebody has turned to it.
+    page.anew().await;
+    page.world("close()").await;
+    assert_eq!(page.world("see(true)").await["attempts"], 2);
+
+    // The lid was closed over a page in full sight, and no event says so.
+    page.anew().await;
+    page.world("jump(3600000)").await;
+    let seen = page.pass(TICK).await;
+    has(&seen, &json!({ "attempts": 2, "offers": offers(Some(KEY)) }));
+}
+
+#[tokio::test]
+async fn a_clock_that_is_set_back_keeps_nobody_waiting() {
+    let page = Alone::waiting().await;
+    page.world("jump(-3600000)").await;
+    is(&page.pass(119_000).await, "waiting");
+    is(&page.pass(1000 + TICK).await, "connecting");
+    page.anew().await;
+    page.world("end(1006)").await;
+    page.world("jump(-3600000)").await;
+    assert_eq!(page.pass(3000).await["attempts"], 2);
+}
+
+#[tokio::test]
+async fn the_network_going_and_coming_is_believed_at_once() {
+    let page = Alone::waiting().await;
+    page.world("chance(0.99)").await;
+    let seen = page.world("tell('offline')").await;
+    is(&seen, "connecting");
+    assert_eq!(seen["holds"], false);
+    let seen = page.world("tell('online')").await;
+    has(&seen, &json!({ "attempts": 2, "offers": offers(Some(KEY)) }));
+    // A second sign of the same awakening does not disturb the attempt that is under way.
+    page.pass(1000).await;
+    for sign in ["see(true)", "tell('online')"] {
+        assert_eq!(page.world(sign).await["attempts"], 2, "{sign}");
+    }
+    // One that began before the network was there may hang for long.
+    page.pass(2000).await;
+    assert_eq!(page.world("tell('online')").await["attempts"], 3);
+    // A long back-off is not waited out.
+    for _ in 0..4 {
+        page.world("end(1006)").await;
+        page.pass(30_000).await;
+    }
+    let before = page.world("end(1006)").await["attempts"].as_u64().unwrap();
+    assert_eq!(page.world("see(true)").await["attempts"], before + 1);
+    // A network is seldom ready when it says so; if this attempt fails, the next one is made soon.
+    is(&page.world("end(1006)").await, "connecting");
+    page.tries_again_in(2970, Some(KEY)).await;
+}
+
+#[tokio::test]
+async fn every_state_has_its_words_in_both_languages() {
+    let page = Alone::open().await;
+    let (code, error) = (format!("say({})", code(120)), format!("say({})", error(2000)));
+    let (expired, denied) = (format!("say({})", said("expired")), format!("say({})", said("denied")));
+    let granted = format!("say({})", said("scan_success"));
+    let (scanned, numbered) = (format!("say({})", scanned(9, "")), format!("say({})", scanned(9, "7")));
+    let ways = [
+        vec!["look()"],
+        vec![&error],
+        vec![&code],
+        vec![&error],
+        vec![&code, "end(1006)"],
+        vec!["pass(3000)", "end(1006)"],
+        vec!["pass(9000)", &code, "pass(120000)"],
+        vec![&expired],
+        vec![&code, "see(false)", &expired],
+        vec!["see(true)", &code, &scanned],
+        vec![&numbered],
+        vec!["end(4002)"],
+        vec!["press()", "end(1008)"],
+        vec!["press()", "end(4010)"],
+        vec!["press()", &denied],
+        vec!["press()", &granted],
+    ];
+    let mut heard = std::collections::HashSet::new();
+    for way in ways {
+        for does in &way {
+            page.world(does).await;
+        }
+        for (language, is_chinese) in [("en", false), ("zh-CN", true)] {
+            let seen = page.world("look()").await;
+            for said in ["status", "button", "countdown"] {
+                let said = seen[said].as_str().unwrap();
+                let has_chinese = said.chars().any(|it| ('\u{4e00}'..'\u{9fff}').contains(&it));
+                assert_eq!(has_chinese, is_chinese && !said.is_empty(), "{seen}");
+            }
+            assert_eq!(page.browser.value("document.documentElement.lang").await, language);
+            assert!(!is_chinese || seen["detail"] == "", "the gateway's words were English: {seen}");
+            assert!(heard.insert(seen["status"].to_string()), "{way:?} shows what was shown before: {seen}");
+            page.browser.click("#language").await;
+        }
+    }
+    assert_eq!(page.browser.complaints().await, [""; 0]);
+}
+
+#[tokio::test]
+async fn nothing_moves_for_those_who_asked_for_that() {
+    let page = Alone::open().await;
+    let motion = "getComputedStyle(document.querySelector('.mark')).animationName";
+    assert_eq!(page.browser.value(motion).await, "turn");
+    let wish = json!({ "features": [{ "name": "prefers-reduced-motion", "value": "reduce" }] });
+    page.browser.devtools("Emulation.setEmulatedMedia", wish).await;
+    assert_eq!(page.browser.value(motion).await, "none");
+}

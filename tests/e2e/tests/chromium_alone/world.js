@@ -1,0 +1,122 @@
+// A world of the test's own around the login page: its clock, its chance, its gateway, and somebody who looks at it
+// or does not. It runs before the page's script; `world` is what a test does to the page, and what it sees of it.
+'use strict';
+
+(() => {
+  const BEGIN = 1_800_000_000_000;
+  let passed = 0; // While the machine was awake.
+  let skew = 0; // What the clock on the wall says beyond that.
+  let chance = 0.5;
+  let isSeen = true;
+  let isSilent = false;
+  const sockets = [];
+  const states = [];
+
+  // The gateway's heartbeat is no timer of the page's, and so is never throttled.
+  const timers = [{ every: 25_000, due: 25_000, run: beat, isOurs: true }];
+
+  function beat() {
+    if (!isSilent && newest().readyState === 1) newest().onmessage({ data: '{"message_type":"heartbeat"}' });
+  }
+
+  const wall = () => BEGIN + passed + skew;
+  Date.now = wall;
+  Math.random = () => chance;
+  window.setInterval = (run, every) => timers.push({ run, every, due: passed + every });
+  Object.defineProperty(document, 'visibilityState', { get: () => (isSeen ? 'visible' : 'hidden') });
+
+  window.WebSocket = class {
+    static OPEN = 1;
+    readyState = 0;
+    began = wall() - BEGIN;
+    sent = [];
+    constructor(url, protocols) {
+      this.protocols = protocols;
+      sockets.push(this);
+    }
+    send(text) { this.sent.push(text); }
+    close() { this.readyState = 3; }
+  };
+
+  const newest = () => sockets.at(-1);
+  const text = (id) => document.getElementById(id).textContent;
+  const isShown = (id) => !document.getElementById(id).hidden;
+
+  /** What the page shows, and what it does about it. */
+  function look() {
+    return {
+      state: document.body.dataset.state,
+      status: text('status'),
+      number: text('number'),
+      countdown: text('countdown'),
+      detail: text('detail'),
+      code: isShown('qrcode'),
+      button: isShown('renew') ? text('renew') : '',
+      holds: newest().readyState < 2, // A socket, open or opening.
+      attempts: sockets.length,
+      began: newest().began, // The newest attempt, in ms since the world began; and what it offers.
+      offers: newest().protocols,
+      refreshes: sockets.flatMap((socket) => socket.sent).length,
+    };
+  }
+
+  window.world = {
+    look,
+    /** All states that there was time to show, in order. */
+    states: () => states,
+    /** Math.random() gives this from now on. */
+    chance(value) { chance = value; },
+    /** The gateway says something to the newest socket. */
+    say(message) {
+      if (newest().readyState > 1) throw new Error('the page has let go of its socket');
+      newest().readyState = 1;
+      newest().onmessage({ data: JSON.stringify(message) });
+      return look();
+    },
+    /** The newest socket closes. */
+    end(code) {
+      newest().readyState = 3;
+      newest().onclose({ code });
+      return look();
+    },
+    /** The newest socket has closed, and the page will be told later. */
+    close() { newest().readyState = 3; },
+    /** The gateway's heart stops, and nothing closes. */
+    silence() { isSilent = true; },
+    /** Time passes. The browser runs each of the page's timers no oftener than `atMost`. */
+    pass(milliseconds, atMost = 0) {
+      const until = passed + milliseconds;
+      for (;;) {
+        const next = timers.reduce((one, other) => (one.due <= other.due ? one : other));
+        if (next.due > until) break;
+        passed = next.due;
+        next.due += next.isOurs ? next.every : Math.max(next.every, atMost);
+        next.run();
+      }
+      passed = until;
+      return look();
+    },
+    /** The machine sleeps, or somebody sets its clock: no timer moves. */
+    jump(milliseconds) { skew += milliseconds; },
+    /** Somebody turns to the page, or away from it. */
+    see(seen) {
+      isSeen = seen;
+      document.dispatchEvent(new Event('visibilitychange'));
+      return look();
+    },
+    /** What a browser tells the page's window, such as `online`. */
+    tell(type, more) {
+      window.dispatchEvent(Object.assign(new Event(type), more));
+      return look();
+    },
+    /** Presses the button. */
+    press() {
+      document.getElementById('renew').click();
+      return look();
+    },
+  };
+
+  // Called between two tasks, so that it sees what a person might see, and nothing that was replaced at once.
+  new MutationObserver(() => states.push(document.body.dataset.state))
+    .observe(document, { subtree: true, attributeFilter: ['data-state'] });
+})();

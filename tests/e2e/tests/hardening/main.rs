@@ -1,0 +1,11 @@
+//! Both doors under attack, as real programs over real sockets: peers that are slow, deaf or too many, and a
+//! system that gives no more open files. What is attacked holds within its limits, and the rest goes on.
+
+#![allow(clippy::unwrap_used, reason = "tests fail loudly")]
+
+mod deaf;
+mod files;
+mod pings;
+mod process;
+mod slow;
+mod system;

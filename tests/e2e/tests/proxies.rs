@@ -1,0 +1,235 @@
+//! The proxies' configurations in deploy/, as an operator would use them: TLS, WeChat's pushes and pages go through
+//! them, the browser's address arrives, and a page that only waits outlives their time-outs.
+
+#![allow(clippy::unwrap_used, reason = "tests fail loudly")]
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::time::Duration;
+
+use demo::{NOTIFY_KEY, Options, Stack};
+use e2e::page::{PATIENCE, Page, Stream};
+use protocol::client::{Client, Settings};
+use protocol::tls::ClientTls;
+use protocol::{Key, Notice};
+use tempfile::TempDir;
+use test_certificates::Authority;
+use test_redis::free_port;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpSocket, TcpStream};
+use tokio::time::{Instant, sleep, timeout};
+
+/// Longer than any time-out for idle connections in the three.
+const IDLE: Duration = Duration::from_secs(63);
+
+/// Where the browser is, so that it is not where the proxy is.
+const BROWSER: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 5);
+
+const NAME: &str = "login.example.com";
+
+/// A proxy at work. Dropping it ends it.
+struct Proxy {
+    child: Child,
+    _folder: TempDir,
+    authority: PathBuf,
+    http: SocketAddr,
+    https: SocketAddr,
+}
+
+impl Drop for Proxy {
+    fn drop(&mut self) {
+        // SIGTERM, so that it ends its workers too.
+        let _ = Command::new("kill").arg(self.child.id().to_string()).status();
+        let _ = self.child.wait();
+    }
+}
+
+/// What an operator changes in a configuration: ports, certificates, and where the services are.
+struct Changes(Vec<(String, String)>);
+
+impl Changes {
+    fn make(&self, name: &str) -> String {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../deploy").join(name);
+        let mut text = std::fs::read_to_string(path).unwrap();
+        for (from, to) in &self.0 {
+            assert!(text.contains(from), "{name} has no {from:?}");
+            text = text.replace(from, to);
+        }
+        text
+    }
+}
+
+async fn start(name: &str, stack: &Stack) -> Proxy {
+    let folder = tempfile::tempdir().unwrap();
+    let authority = Authority::new(folder.path(), "ours");
+    let own = authority.sign("own", &[NAME]);
+    let [http, https] = [free_port(), free_port()].map(|port| SocketAddr::from(([127, 0, 0, 1], port)));
+    let path = |file: &str| folder.path().join(file).display().to_string();
+    let change = |from: &str, to: String| (from.to_owned(), to);
+    let gateway = change("127.0.0.1:1099", stack.gateway.browsers.to_string());
+    let callback = change("127.0.0.1:8080", stack.callback.pushes.to_string());
+    let mut command = match name {
+        "nginx.conf" => {
+            let site = Changes(vec![
+                gateway,
+                callback,
+                change("listen 80;", format!("listen {http};")),
+                change("listen 443 ssl;", format!("listen {https} ssl;")),
+                change("    listen [::]:80;\n", String::new()),
+                change("    listen [::]:443 ssl;\n", String::new()),
+                change("/etc/ssl/login.example.com.pem", own.certificate.display().to_string()),
+                change("/etc/ssl/login.example.com.key", own.key.display().to_string()),
+            ])
+            .make(name);
+            std::fs::write(path("site.conf"), site).unwrap();
+            let temporary: String = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"]
+                .iter()
+                .map(|kind| format!("{kind}_temp_path {};\n", path(kind)))
+                .collect();
+            let whole = format!(
+                "daemon off;\npid {};\nerror_log stderr;\nevents {{}}\nhttp {{\naccess_log off;\n{temporary}include {};\n}}\n",
+                path("pid"),
+                path("site.conf"),
+            );
+            std::fs::write(path("nginx.conf"), whole).unwrap();
+            let mut command = Command::new("nginx");
+            command.args(["-c", &path("nginx.conf"), "-p", &path("")]);
+            command
+        }
+        "Caddyfile" => {
+            // Here nobody gives certificates for the name, so its own are shown.
+            let tls = format!("tls {} {}", own.certificate.display(), own.key.display());
+            let site = Changes(vec![
+                gateway,
+                callback,
+                change(
+                    "login.example.com {",
+                    format!("https://{NAME}:{} {{\n\tbind 127.0.0.1\n\t{tls}", https.port()),
+                ),
+            ])
+            .make(name);
+            let options =
+                format!("{{\n\tadmin off\n\tauto_https disable_redirects\n\thttp_port {}\n}}\n", http.port());
+            std::fs::write(path("Caddyfile"), options + &site).unwrap();
+            let mut command = Command::new("caddy");
+            command.args(["run", "--adapter", "caddyfile", "--config", &path("Caddyfile")]);
+            command
+                .env("HOME", path(""))
+                .env("XDG_DATA_HOME", path("data"))
+                .env("XDG_CONFIG_HOME", path("config"));
+            command
+        }
+        _ => {
+            let both =
+                [&own.certificate, &own.key].map(|file| std::fs::read_to_string(file).unwrap()).concat();
+            std::fs::write(path("both.pem"), both).unwrap();
+            let whole = Changes(vec![
+                gateway,
+                callback,
+                // This machine may not let a process open so many files.
+                change("maxconn 40000", "maxconn 1000".to_owned()),
+                change("bind :80\n", format!("bind {http}\n")),
+                change("bind :443 ", format!("bind {https} ")),
+                change("/etc/ssl/login.example.com.both.pem", path("both.pem")),
+            ])
+            .make(name);
+            std::fs::write(path("haproxy.cfg"), whole).unwrap();
+            let mut command = Command::new("haproxy");
+            command.args(["-db", "-f", &path("haproxy.cfg")]);
+            command
+        }
+    };
+    let program = command.get_program().to_owned();
+    let child = command.stdin(Stdio::null()).spawn();
+    let child = child.unwrap_or_else(|error| panic!("{program:?} is needed: {error}"));
+    let proxy = Proxy { child, authority: authority.certificate, _folder: folder, http, https };
+    let listens = async {
+        while TcpStream::connect(proxy.https).await.is_err() {
+            sleep(Duration::from_millis(20)).await;
+        }
+    };
+    timeout(PATIENCE, listens).await.unwrap_or_else(|_| panic!("{name}: it does not listen"));
+    proxy
+}
+
+impl Proxy {
+    /// A connection from [`BROWSER`].
+    async fn connect(&self) -> Box<dyn Stream> {
+        let tls = ClientTls { ca: Some(self.authority.clone()), ..ClientTls::default() };
+        let connector = tokio_rustls::TlsConnector::from(tls.load().unwrap());
+        let socket = TcpSocket::new_v4().unwrap();
+        socket.bind((BROWSER, 0).into()).unwrap();
+        let stream = socket.connect(self.https).await.unwrap();
+        Box::new(connector.connect(NAME.try_into().unwrap(), stream).await.unwrap())
+    }
+
+    /// The status of an answer, over TLS.
+    async fn ask(&self, path: &str) -> String {
+        let mut stream = self.connect().await;
+        let request = format!("GET {path} HTTP/1.1\r\nhost: {NAME}\r\nconnection: close\r\n\r\n");
+        stream.write_all(request.as_bytes()).await.unwrap();
+        let mut answer = Vec::new();
+        // Some close without TLS's own goodbye.
+        let _ = stream.read_to_end(&mut answer).await;
+        String::from_utf8_lossy(&answer).split(' ').nth(1).unwrap_or_default().to_owned()
+    }
+}
+
+async fn a_login_through(name: &'static str, stack: Arc<Stack>) {
+    let proxy = start(name, &stack).await;
+    assert_eq!(proxy.ask("/").await, "200", "{name}: the login page");
+    assert_eq!(proxy.ask("/wechat").await, "403", "{name}: callback-service wants a signature");
+    let url = format!("wss://{NAME}/ws");
+    let mut page =
+        Page::over(proxy.connect().await, &url, &["saoma.v1"]).await.expect("the page gets through");
+    let code = page.code().await;
+    let began = Instant::now();
+    let mut heartbeats = 0;
+    while began.elapsed() < IDLE {
+        let said = page.next().await;
+        assert_eq!(format!("{said:?}").matches("heartbeat").count(), 1, "{name}: {said:?}");
+        heartbeats += 1;
+    }
+    assert!(heartbeats >= 2, "{name}");
+
+    // The gateway knows the browser's own address.
+    let address = stack.gateway.notices.to_string();
+    let key = Key::new(&NOTIFY_KEY.into()).unwrap();
+    let client =
+        Client::start(Settings { name: "callback".to_owned(), key, addresses: vec![address], tls: None });
+    let scene = code.scene().parse().unwrap();
+    let person = stack.wechat.invent_person("阿狸", true);
+    let claim = Notice::Claim { scene, by: person.openid.clone(), number: None };
+    let answer = client.send(claim, Instant::now() + PATIENCE).await.unwrap();
+    assert_eq!(answer.context.unwrap().ip, BROWSER.to_string(), "{name}");
+    page.expect("scanned").await;
+
+    stack.wechat.scan(&person.openid, &code.content).await.unwrap();
+    page.expect("scan_success").await;
+    assert_eq!(page.closed().await, 4010, "{name}");
+
+    // Nobody is told who does not come by TLS, but for WeChat.
+    let nobody = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).build().unwrap();
+    if name != "Caddyfile" {
+        let answer = nobody.get(format!("http://{}/", proxy.http)).header("host", NAME).send().await.unwrap();
+        assert_eq!(answer.status().as_u16(), 308, "{name}");
+        let pushed =
+            nobody.get(format!("http://{}/wechat", proxy.http)).header("host", NAME).send().await.unwrap();
+        assert_eq!(pushed.status().as_u16(), 403, "{name}: unsigned");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_person_logs_in_through_nginx_caddy_and_haproxy() {
+    let gateway = vec!["--gateway-trusted-proxies=127.0.0.1".to_owned(), "--gateway-login-ttl=5m".to_owned()];
+    let stack = Arc::new(Stack::start(Options { gateway, ..Options::default() }).await.unwrap());
+    let through = ["nginx.conf", "Caddyfile", "haproxy.cfg"].map(|name| {
+        let stack = Arc::clone(&stack);
+        tokio::spawn(a_login_through(name, stack))
+    });
+    for through in through {
+        through.await.unwrap();
+    }
+}

@@ -1,0 +1,196 @@
+//! A visitor's page: the browser's wire as our own script speaks it, from one of many addresses of loopback.
+//!
+//! Unlike the page of the end-to-end tests it gives errors back, because one page that fails among a hundred
+//! thousand is counted, and it keeps little memory, because ten thousand of them are held open.
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::time::Duration;
+
+use anyhow::{Context, bail};
+use futures_util::{SinkExt, StreamExt};
+use serde::Deserialize;
+use tokio::net::{TcpSocket, TcpStream};
+use tokio::time::timeout;
+use tokio_tungstenite::tungstenite::Message;
+use tokio_tungstenite::tungstenite::client::IntoClientRequest;
+use tokio_tungstenite::tungstenite::http::HeaderValue;
+use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
+use tokio_tungstenite::{WebSocketStream, client_async_with_config};
+
+/// The addresses that pages come from, 127.0.0.1 and those after it. One address has about 28,000 ports for
+/// connections to a gateway, and a port rests a minute after its connection.
+const ADDRESSES: u64 = 64;
+
+/// Nothing that a page waits for takes this long, but for the time of its code.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// A page's connection.
+pub(crate) struct Page(WebSocketStream<TcpStream>);
+
+/// A QR code as a page is shown it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Code {
+    /// The text of the QR code.
+    pub(crate) content: String,
+    /// What the page comes back with.
+    pub(crate) resume: String,
+}
+
+/// What the gateway says to a page.
+#[derive(Debug, Deserialize)]
+#[serde(tag = "message_type", rename_all = "snake_case")]
+enum Said {
+    QrcodeUrl { content: String, resume: String },
+    Scanned {},
+    ScanSuccess { user: String },
+    Expired {},
+    Denied {},
+    Heartbeat {},
+    Error { code: String, retry_in: Option<u64> },
+}
+
+/// Why a page did not get what it came for.
+#[derive(Debug)]
+pub(crate) enum Trouble {
+    /// It was told to come back after this time: the gateway is at one of its limits.
+    Refused(Duration),
+    /// Something that must not happen.
+    Fault(anyhow::Error),
+}
+
+impl From<anyhow::Error> for Trouble {
+    fn from(error: anyhow::Error) -> Self {
+        Self::Fault(error)
+    }
+}
+
+impl Page {
+    /// Opens the page of the visitor with this `number`, or brings it back to its login.
+    ///
+    /// # Errors
+    /// When the gateway cannot be reached or refuses the handshake.
+    pub(crate) async fn open(gateway: SocketAddr, number: u64, resume: Option<&str>) -> anyhow::Result<Self> {
+        let mut request = format!("ws://{gateway}/ws").into_client_request()?;
+        let offered = resume.map_or("saoma.v1".to_owned(), |key| format!("saoma.v1, resume.{key}"));
+        request.headers_mut().insert("sec-websocket-protocol", HeaderValue::from_str(&offered)?);
+        let socket = TcpSocket::new_v4()?;
+        let own = u32::from(Ipv4Addr::LOCALHOST) + u32::try_from(number % ADDRESSES)?;
+        socket.bind((IpAddr::from(Ipv4Addr::from(own)), 0).into())?;
+        let opening = async {
+            let stream = socket.connect(gateway).await.context("a page cannot connect")?;
+            stream.set_nodelay(true)?;
+            let config = WebSocketConfig::default().read_buffer_size(1024).write_buffer_size(0);
+            let opened = client_async_with_config(request, stream, Some(config)).await;
+            Ok(Self(opened.context("the gateway refuses a page")?.0))
+        };
+        timeout(PATIENCE, opening).await.context("the gateway does not take a page")?
+    }
+
+    /// The QR code that comes next, however often it is said that it takes a while.
+    ///
+    /// # Errors
+    /// [`Trouble::Refused`] when the gateway lets go of the page instead.
+    pub(crate) async fn code(&mut self) -> Result<Code, Trouble> {
+        let mut wait = None;
+        loop {
+            match self.hear(PATIENCE).await? {
+                Ok(Said::QrcodeUrl { content, resume }) => return Ok(Code { content, resume }),
+                Ok(Said::Error { retry_in, .. }) => wait = retry_in.map(Duration::from_millis),
+                Err(1013) => return Err(Trouble::Refused(wait.unwrap_or_default())),
+                other => return Err(unexpected("a QR code", &other).into()),
+            }
+        }
+    }
+
+    /// Waits until somebody is logged in, and says whom.
+    ///
+    /// # Errors
+    /// When anything but `scanned`, `scan_success` and the close 4010 comes.
+    pub(crate) async fn logged_in(&mut self) -> anyhow::Result<String> {
+        let user = loop {
+            match self.hear(PATIENCE).await? {
+                Ok(Said::Scanned {}) => {}
+                Ok(Said::ScanSuccess { user }) => break user,
+                other => return Err(unexpected("scan_success", &other)),
+            }
+        };
+        match self.hear(PATIENCE).await? {
+            Err(4010) => Ok(user),
+            other => Err(unexpected("the close 4010", &other)),
+        }
+    }
+
+    /// Waits until the time of its code is over, which is `shown_for`.
+    ///
+    /// # Errors
+    /// When anything else comes.
+    pub(crate) async fn expired(&mut self, shown_for: Duration) -> anyhow::Result<()> {
+        match self.hear(shown_for + PATIENCE).await? {
+            Ok(Said::Expired {}) => Ok(()),
+            other => Err(unexpected("expired", &other)),
+        }
+    }
+
+    /// Asks for a new code.
+    ///
+    /// # Errors
+    /// When the connection is gone.
+    pub(crate) async fn refresh(&mut self) -> anyhow::Result<()> {
+        Ok(self.0.send(Message::text(r#"{"message_type":"refresh"}"#)).await?)
+    }
+
+    /// Does nothing until the connection ends, and says why it did.
+    pub(crate) async fn idle(mut self) -> anyhow::Error {
+        match self.hear(Duration::MAX).await {
+            Ok(heard) => unexpected("nothing", &heard),
+            Err(error) => error,
+        }
+    }
+
+    /// Leaves as a browser does whose page is closed.
+    pub(crate) async fn leave(mut self) {
+        let goodbye = async {
+            let _ = self.0.close(None).await;
+            while let Some(Ok(_)) = self.0.next().await {}
+        };
+        // The page is gone, however politely.
+        let _ = timeout(PATIENCE, goodbye).await;
+    }
+
+    /// The next thing that is no heartbeat, or the close code; 1006 where there was none.
+    async fn hear(&mut self, patience: Duration) -> anyhow::Result<Result<Said, u16>> {
+        let heard = async {
+            loop {
+                match self.0.next().await {
+                    Some(Ok(Message::Text(text))) => match serde_json::from_str(text.as_str())? {
+                        Said::Heartbeat {} => {}
+                        said => return Ok(Ok(said)),
+                    },
+                    Some(Ok(Message::Close(frame))) => {
+                        let code = frame.map_or(1005, |frame| frame.code.into());
+                        // The answer to the close goes out with the next read.
+                        while let Some(Ok(_)) = self.0.next().await {}
+                        return Ok(Err(code));
+                    }
+                    Some(Ok(_)) => {}
+                    Some(Err(_)) | None => return Ok(Err(1006)),
+                }
+            }
+        };
+        match timeout(patience, heard).await {
+            Ok(heard) => heard,
+            Err(_) => bail!("the gateway says nothing for {patience:?}"),
+        }
+    }
+}
+
+/// What was heard instead; never with a resume key.
+fn unexpected(wanted: &str, heard: &Result<Said, u16>) -> anyhow::Error {
+    let heard = match heard {
+        Err(code) => format!("the close {code}"),
+        Ok(Said::QrcodeUrl { .. }) => "a QR code".to_owned(),
+        Ok(Said::Error { code, .. }) => format!("the error {code}"),
+        Ok(said) => format!("{said:?}"),
+    };
+    anyhow::anyhow!("a page waited for {wanted} and heard {heard}")
+}

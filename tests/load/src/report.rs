@@ -1,0 +1,145 @@
+//! What the commands print.
+
+#![expect(clippy::print_stdout, reason = "this is what the program is for")]
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use crate::pages::Found;
+use crate::system::Samples;
+use crate::tally::{Counts, Part};
+use crate::verdict::Verdict;
+
+/// Different warnings of the programs that are shown.
+const WARNINGS_SHOWN: usize = 10;
+
+/// Says what `soak` is about to do, and heads its table.
+pub(crate) fn soak_begins(
+    workers: u16,
+    rate: Option<u32>,
+    login_ttl: Duration,
+    warm_up: Duration,
+    judged: Duration,
+) {
+    let pace =
+        rate.map_or("as fast as they can".to_owned(), |rate| format!("{rate} visits a second at most"));
+    println!(
+        "soak: {workers} workers, {pace}; codes are shown for {login_ttl:?}; warm-up {warm_up:?}, then {judged:?} \
+         that are judged\n"
+    );
+    println!("                            scan to page     ws-gateway           callback-service     WeChat");
+    println!(
+        "  time           visits/s   p50 ms  p99 ms     MiB files threads    MiB files threads      MiB"
+    );
+}
+
+/// A row of the table of `soak`.
+pub(crate) fn row(at: Duration, is_warm_up: bool, since: Duration, part: &Part, samples: &Samples) {
+    let Samples { gateway, callback, wechat } = samples;
+    println!(
+        "{:>5} s {:8} {:>8.0} {:>8.1} {:>7.1} {:>7.1} {:>5} {:>7} {:>6.1} {:>5} {:>7} {:>8.1}",
+        at.as_secs(),
+        if is_warm_up { "warm-up" } else { "" },
+        a_second(part.visits, since),
+        millis(part.within(0.5)),
+        millis(part.within(0.99)),
+        mib(gateway.resident),
+        gateway.files,
+        gateway.threads,
+        mib(callback.resident),
+        callback.files,
+        callback.threads,
+        mib(wechat.resident),
+    );
+}
+
+/// What became of the visits of a soak.
+pub(crate) fn soak_ends(whole: &Part, judged: Duration, counts: &Counts, warnings: &BTreeMap<String, u64>) {
+    println!(
+        "\nWhile it was judged: {:.0} visits and {:.0} logins a second; scan to page {:.1} ms (p50), {:.1} ms (p99)",
+        a_second(whole.visits, judged),
+        a_second(whole.logins(), judged),
+        millis(whole.within(0.5)),
+        millis(whole.within(0.99)),
+    );
+    let Counts { logged_in, left, expired, refused, faults, words } = counts;
+    println!(
+        "In all: {logged_in} logged in, {left} left before, {expired} expired, {refused} were told to come back, \
+         {faults} went wrong"
+    );
+    for (words, times) in words {
+        println!("  wrong, {times} times: {words}");
+    }
+    for (warning, times) in warnings.iter().take(WARNINGS_SHOWN) {
+        println!("  warned, {times} times: {warning}");
+    }
+}
+
+/// The verdicts on the services' memory.
+pub(crate) fn verdicts(verdicts: &[(&str, Verdict)], visits: u64) {
+    println!("\nMiB of memory     first fifth  last fifth  may add     peak  slope KiB/min");
+    for (name, verdict) in verdicts {
+        println!(
+            "{name:17} {:>11.1} {:>11.1} {:>8.1} {:>8.1} {:>14.1}  {}",
+            mib(verdict.first),
+            mib(verdict.last),
+            mib(verdict.allowed()),
+            mib(verdict.peak),
+            verdict.slope / 1024.0,
+            if verdict.is_flat() { "flat" } else { "GREW" },
+        );
+    }
+    // Four fifths of the visits lie between the middles of the first and the last fifth.
+    for (name, verdict) in verdicts {
+        let leak = verdict.allowed() / (visits * 4 / 5).max(1) + 1;
+        println!("{name}: a leak of {leak} bytes a visit would have shown");
+    }
+}
+
+/// The visits a second in the first and in the last fifth: a store holds as many logins as the load made lately.
+pub(crate) fn steadiness(first: f64, last: f64) {
+    println!("Visits a second: {first:.0} in the first fifth, {last:.0} in the last");
+    if !(0.9..=1.1).contains(&(last / first)) {
+        println!(
+            "The load did not hold, so the verdict says less; choose a --rate that this machine can keep."
+        );
+    }
+}
+
+/// Open files before the load and after it.
+pub(crate) fn files(before: &Samples, after: &Samples) {
+    println!(
+        "Open files before the load and when it is over: ws-gateway {} and {}, callback-service {} and {}",
+        before.gateway.files, after.gateway.files, before.callback.files, after.callback.files,
+    );
+}
+
+/// What `pages` found.
+pub(crate) fn pages(found: &Found) {
+    let Found { pages, opened_in, before, during, after } = found;
+    println!(
+        "{pages} idle pages, opened in {:.1} s ({:.0} a second), each with its QR code and its login",
+        opened_in.as_secs_f64(),
+        a_second(*pages, *opened_in)
+    );
+    println!("ws-gateway          MiB  open files");
+    for (when, sample) in [("before", before), ("with the pages", during), ("after they left", after)] {
+        println!("{when:15} {:>7.1} {:>11}", mib(sample.resident), sample.files);
+    }
+    let each = during.resident.saturating_sub(before.resident) / pages;
+    println!("a page with its login: {each} bytes");
+}
+
+#[expect(clippy::cast_precision_loss, reason = "nobody reads that many digits")]
+fn mib(bytes: u64) -> f64 {
+    bytes as f64 / f64::from(1 << 20)
+}
+
+fn millis(time: Duration) -> f64 {
+    time.as_secs_f64() * 1000.0
+}
+
+#[expect(clippy::cast_precision_loss, reason = "nobody reads that many digits")]
+fn a_second(count: u64, time: Duration) -> f64 {
+    count as f64 / time.as_secs_f64().max(0.001)
+}

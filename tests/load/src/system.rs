@@ -1,0 +1,193 @@
+//! The real programs, started with settings as an operator would, and put together on free ports of loopback.
+
+use std::collections::{BTreeMap, HashMap};
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context, ensure};
+use e2e::programs::Program;
+use serde_json::Value;
+use tempfile::TempDir;
+use tokio::time::{Instant, interval};
+
+use crate::phone::Phones;
+use crate::sample::Sample;
+use crate::visit::Visitors;
+
+/// A free port of loopback.
+const FREE: &str = "127.0.0.1:0";
+
+/// The key of the internal port. It never leaves this machine.
+const NOTIFY_KEY: &str = "the load generator's own, on loopback only";
+
+/// Codes that the offline WeChat keeps: far more than one run makes, each for half an hour.
+const MAX_CODES: u32 = 5_000_000;
+
+/// What the gateway may ask of WeChat in a day: the load is to meet no budget.
+const QR_PER_DAY: u32 = 10_000_000;
+
+/// How long programs may take to be ready, and connections to be let go of.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// The programs at work. Dropping it kills them.
+pub(crate) struct System {
+    gateway: Program,
+    callback: Program,
+    wechat: Program,
+    /// Who visits it.
+    pub(crate) visitors: Arc<Visitors>,
+    http: reqwest::Client,
+    /// The callback service's SQLite file lives here.
+    _folder: TempDir,
+}
+
+/// What each program holds at a moment.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Samples {
+    /// The gateway.
+    pub(crate) gateway: Sample,
+    /// The callback service.
+    pub(crate) callback: Sample,
+    /// The offline WeChat, which keeps every code and is not judged.
+    pub(crate) wechat: Sample,
+}
+
+impl System {
+    /// Starts everything. A login is shown for `login_ttl`, and at most `pages` may be open at once.
+    ///
+    /// # Errors
+    /// When the programs are not ready in time. A program that does not start at all ends this one.
+    pub(crate) async fn start(login_ttl: Duration, pages: usize) -> anyhow::Result<Self> {
+        let folder = tempfile::tempdir()?;
+        let account = simulator::Settings::default();
+        let wechat = Program::start(
+            "simulator",
+            &HashMap::from([
+                ("SIMULATOR_LISTEN", FREE.to_owned()),
+                ("SIMULATOR_NICKNAMES", "true".to_owned()),
+                ("SIMULATOR_MAX_CODES", MAX_CODES.to_string()),
+            ]),
+        );
+        let api = wechat.address("wechat");
+        let common = HashMap::from([
+            ("WECHAT_APP_ID", account.app_id),
+            ("WECHAT_APP_SECRET", account.app_secret),
+            ("WECHAT_API_URL", format!("http://{api}")),
+            ("NOTIFY_KEY", NOTIFY_KEY.to_owned()),
+        ]);
+        let mut settings = common.clone();
+        settings.extend([
+            ("GATEWAY_LISTEN", FREE.to_owned()),
+            ("GATEWAY_NOTIFY_LISTEN", FREE.to_owned()),
+            ("GATEWAY_ADMIN_LISTEN", FREE.to_owned()),
+            ("GATEWAY_LOGIN_TTL", format!("{}s", login_ttl.as_secs())),
+            ("GATEWAY_QR_PER_DAY", QR_PER_DAY.to_string()),
+            ("GATEWAY_ADDRESS_RATE", "1000000".to_owned()),
+            ("GATEWAY_MAX_PAGES", pages.to_string()),
+            ("GATEWAY_DRAIN_TIME", "2s".to_owned()),
+        ]);
+        let gateway = Program::start("ws-gateway", &settings);
+        let mut settings = common;
+        settings.extend([
+            ("CALLBACK_LISTEN", FREE.to_owned()),
+            ("CALLBACK_ADMIN_LISTEN", FREE.to_owned()),
+            ("CALLBACK_GATEWAY", gateway.address("notices").to_string()),
+            ("CALLBACK_STORE", format!("sqlite:{}", folder.path().join("callback.db").display())),
+            ("CALLBACK_DRAIN_TIME", "2s".to_owned()),
+            ("WECHAT_TOKEN", account.token),
+            ("WECHAT_AES_KEY", account.aes_key),
+            ("WECHAT_ORIGINAL_ID", account.original_id),
+        ]);
+        let callback = Program::start("callback-service", &settings);
+        let phones = Phones::new(api).await?;
+        phones.push_to(callback.address("pushes")).await?;
+        let system = Self {
+            visitors: Arc::new(Visitors { gateway: gateway.address("browsers"), phones, login_ttl }),
+            http: reqwest::Client::builder().no_proxy().build()?,
+            _folder: folder,
+            gateway,
+            callback,
+            wechat,
+        };
+        system.is_ready().await?;
+        Ok(system)
+    }
+
+    /// What each program holds now.
+    ///
+    /// # Errors
+    /// When one has ended.
+    pub(crate) fn sample(&self) -> anyhow::Result<Samples> {
+        Ok(Samples {
+            gateway: Sample::of(self.gateway.id()).context("ws-gateway")?,
+            callback: Sample::of(self.callback.id()).context("callback-service")?,
+            wechat: Sample::of(self.wechat.id()).context("simulator")?,
+        })
+    }
+
+    /// Adds what the programs have warned of since the last time to `warnings`, each with its number.
+    pub(crate) fn collect_warnings(&self, warnings: &mut BTreeMap<String, u64>) {
+        let programs = [
+            ("ws-gateway", &self.gateway),
+            ("callback-service", &self.callback),
+            ("simulator", &self.wechat),
+        ];
+        for (name, program) in programs {
+            for line in program.log().lines() {
+                let said: Value = serde_json::from_str(line).unwrap_or_default();
+                if said["level"] != "INFO" {
+                    let message = said["message"].as_str().unwrap_or(line);
+                    *warnings.entry(format!("{name}: {message}")).or_default() += 1;
+                }
+            }
+        }
+    }
+
+    /// Waits until the gateway holds no page any more.
+    ///
+    /// # Errors
+    /// When it still holds some after half a minute.
+    pub(crate) async fn has_no_pages(&self) -> anyhow::Result<()> {
+        let admin = self.gateway.address("admin");
+        let left = self.becomes(admin, "/metrics", |text| text.lines().any(|line| line == "gateway_pages 0"));
+        left.await.context("the gateway still holds pages after they have left")
+    }
+
+    /// Ends the services as an operator would.
+    ///
+    /// # Errors
+    /// When one does not say that everything ended in time.
+    pub(crate) fn end(mut self) -> anyhow::Result<()> {
+        for (name, program) in [("callback-service", &mut self.callback), ("ws-gateway", &mut self.gateway)] {
+            let status = program.terminate();
+            ensure!(status.success(), "{name} ended with {status}");
+        }
+        Ok(())
+    }
+
+    async fn is_ready(&self) -> anyhow::Result<()> {
+        let admin = self.callback.address("admin");
+        self.becomes(admin, "/readyz", |_| true).await.context("callback-service does not become ready")
+    }
+
+    /// Asks again and again until the answer is a good one.
+    async fn becomes(
+        &self,
+        admin: SocketAddr,
+        path: &str,
+        is_good: impl Fn(&str) -> bool,
+    ) -> anyhow::Result<()> {
+        let began = Instant::now();
+        let mut pace = interval(Duration::from_millis(100));
+        loop {
+            pace.tick().await;
+            let answer = self.http.get(format!("http://{admin}{path}")).send().await?;
+            let is_success = answer.status().is_success();
+            if is_good(&answer.text().await?) && is_success {
+                return Ok(());
+            }
+            ensure!(began.elapsed() < PATIENCE, "not within {PATIENCE:?}");
+        }
+    }
+}

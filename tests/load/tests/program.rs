@@ -1,0 +1,65 @@
+//! The program as somebody runs it, for a few seconds only.
+
+#![allow(clippy::unwrap_used, reason = "tests fail loudly")]
+
+use std::process::{Command, Output, Stdio};
+
+/// Runs it to its end. No program that it started holds its output any more by then, or this would hang.
+fn load(arguments: &[&str]) -> (Output, String) {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_load"));
+    let output = command.args(arguments).stdin(Stdio::null()).output().unwrap();
+    let said = String::from_utf8(output.stdout.clone()).unwrap();
+    eprintln!("{said}{}", String::from_utf8_lossy(&output.stderr));
+    (output, said)
+}
+
+#[test]
+fn a_wrong_flag_is_named() {
+    for (arguments, name) in [
+        (&["soak", "--minutes", "0"][..], "--minutes"),
+        (&["soak", "--workers", "0"], "--workers"),
+        (&["pages", "--pages", "many"], "--pages"),
+        (&["flood"], "flood"),
+        (&[], "subcommand"),
+    ] {
+        let (output, _) = load(arguments);
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(64), "{arguments:?}");
+        assert!(said.contains(name) && said.trim_end().lines().count() == 1, "{said}");
+    }
+}
+
+/// In so short a time memory grows; what is tried is that every way of a visit works and that it ends by itself.
+#[test]
+fn a_short_soak_sees_no_login_go_wrong_and_judges_both_services() {
+    let (output, said) =
+        load(&["soak", "--warm-up", "0s", "--minutes", "0.4", "--workers", "16", "--login-ttl", "5s"]);
+    assert!(matches!(output.status.code(), Some(0 | 1)), "{:?}", output.status);
+    let ended = said.lines().find(|line| line.starts_with("In all: ")).unwrap();
+    let counts: Vec<u64> = ended.split(' ').filter_map(|word| word.parse().ok()).collect();
+    let &[logged_in, left, expired, refused, wrong] = &counts[..] else { panic!("{ended}") };
+    assert!(logged_in > 0 && left > 0 && expired > 0, "{ended}");
+    assert_eq!((refused, wrong), (0, 0), "{ended}");
+    for service in ["ws-gateway", "callback-service"] {
+        let verdict = said.lines().find(|line| line.starts_with(&format!("{service} "))).unwrap();
+        let is_flat = verdict.ends_with("flat");
+        assert!(is_flat || verdict.ends_with("GREW"), "{verdict}");
+        assert!(is_flat || output.status.code() == Some(1), "{verdict}");
+    }
+}
+
+#[test]
+fn idle_pages_are_held_and_counted() {
+    let (output, said) = load(&["pages", "--pages", "300", "--hold", "1s"]);
+    assert!(output.status.success(), "{:?}", output.status);
+    let files = |when: &str| -> i64 {
+        let row = said.lines().find(|line| line.starts_with(when)).unwrap();
+        row.split_whitespace().last().unwrap().parse().unwrap()
+    };
+    // Each page is one; connections to WeChat come and go beside them, at most 64.
+    let more = files("with the pages") - files("before");
+    assert!((300 - 64..=300 + 64).contains(&more), "{more} open files more");
+    let each = said.lines().find_map(|line| line.strip_prefix("a page with its login: ")).unwrap();
+    let bytes: u64 = each.trim_end_matches(" bytes").parse().unwrap();
+    assert!(bytes < 100_000, "{each}");
+}

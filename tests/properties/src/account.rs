@@ -1,0 +1,98 @@
+//! An official account in each mode, and WeChat's side of it: what signs and encrypts the pushes that are believed.
+//!
+//! Written apart from what it tests, and always the same: the clock stands still and nothing is random, because a
+//! find must be found again. Nobody but this module knows the token, so what it did not sign is forged.
+
+use std::sync::LazyLock;
+use std::time::Duration;
+
+use aes::Aes256;
+use aes::cipher::{Array, BlockModeEncrypt, KeyIvInit, array::sizes::U16};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use callback_service::push::{Account, Mode, Push, Query, Refusal, Settings};
+use sha1::{Digest, Sha1};
+
+const TOKEN: &str = "propertiesToken";
+const APP_ID: &str = "wx0123456789abcdef";
+/// 32 bytes, of which WeChat takes the first 16 as the IV, too.
+const KEY: &[u8; 32] = b"the key of the property account.";
+
+/// Whom pushes are addressed to.
+pub(crate) const ORIGINAL_ID: &str = "gh_0123456789ab";
+
+/// The time at which everything happens, in Unix seconds.
+pub(crate) const NOW: u64 = 1_770_000_000;
+const NONCE: &str = "1234567890";
+
+fn account(mode: Mode) -> Account {
+    // 43 characters, as WeChat writes keys: without the padding.
+    let key = STANDARD.encode(KEY).trim_end_matches('=').to_owned();
+    Account::new(Settings {
+        mode,
+        app_id: APP_ID.to_owned(),
+        token: TOKEN.into(),
+        previous_token: None,
+        aes_key: Some(key.into()),
+        previous_aes_key: None,
+        original_id: Some(ORIGINAL_ID.to_owned()),
+        max_age: Some(Duration::from_secs(300)),
+    })
+    .expect("the settings are right")
+}
+
+pub(crate) static SAFE: LazyLock<Account> = LazyLock::new(|| account(Mode::Safe));
+pub(crate) static COMPATIBLE: LazyLock<Account> = LazyLock::new(|| account(Mode::Compatible));
+pub(crate) static PLAINTEXT: LazyLock<Account> = LazyLock::new(|| account(Mode::Plaintext));
+
+/// The two that believe nothing but what is encrypted.
+pub(crate) fn encrypting() -> [&'static Account; 2] {
+    [&*SAFE, &*COMPATIBLE]
+}
+
+/// Lower-case hex of SHA-1 over the token and the parts, sorted by their bytes and joined.
+fn sign(parts: &[&str]) -> String {
+    let mut parts = [&[TOKEN], parts].concat();
+    parts.sort_unstable();
+    Sha1::digest(parts.concat()).iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// The parameters that sign a request; in plaintext mode they are all there is.
+pub(crate) static SIGNED: LazyLock<String> = LazyLock::new(|| {
+    let timestamp = NOW.to_string();
+    format!("signature={}&timestamp={timestamp}&nonce={NONCE}", sign(&[&timestamp, NONCE]))
+});
+
+/// The query of a push whose cipher text is `encrypt`.
+pub(crate) fn signed_query(encrypt: &str) -> String {
+    let signature = sign(&[&NOW.to_string(), NONCE, encrypt]);
+    format!("{}&encrypt_type=aes&msg_signature={signature}", *SIGNED)
+}
+
+/// What is encrypted: 16 bytes, the message's length, the message, the appid, and padding to a multiple of 32.
+pub(crate) fn frame(start: &[u8; 16], message: &[u8]) -> Vec<u8> {
+    let length = u32::try_from(message.len()).expect("a message is short").to_be_bytes();
+    let mut frame = [&start[..], &length, message, APP_ID.as_bytes()].concat();
+    let pad = 32 - frame.len() % 32;
+    frame.resize(frame.len() + pad, pad as u8);
+    frame
+}
+
+/// Encrypts the whole blocks of `frame`, as the text of an `Encrypt` element.
+pub(crate) fn encrypt(frame: &[u8]) -> String {
+    let mut bytes = frame[..frame.len() - frame.len() % 16].to_vec();
+    let iv: Array<u8, U16> = Array::from_fn(|at| KEY[at]);
+    let (blocks, _) = Array::<u8, U16>::slice_as_chunks_mut(&mut bytes);
+    cbc::Encryptor::<Aes256>::new(KEY.into(), &iv).encrypt_blocks(blocks);
+    STANDARD.encode(bytes)
+}
+
+/// The body around a cipher text, as safe mode has it.
+pub(crate) fn sealed_body(encrypt: &str) -> String {
+    format!("<xml><ToUserName>{ORIGINAL_ID}</ToUserName><Encrypt>{encrypt}</Encrypt></xml>")
+}
+
+/// What an account makes of a push.
+pub(crate) fn open(account: &Account, query: &str, body: &[u8]) -> Result<Push, Refusal> {
+    account.open(&Query::parse(query)?, body, NOW)
+}

@@ -1,0 +1,138 @@
+//! Events: the XML that says who did what, after its origin has been proved.
+
+use callback_service::push::{Kind, MAX_BODY, MAX_KEY, MAX_NAME, Push, Refusal, Seal};
+use protocol::Scene;
+use roxmltree::{Document, Node};
+
+use crate::account::{ORIGINAL_ID, PLAINTEXT, SAFE, SIGNED, encrypt, frame, open, sealed_body, signed_query};
+
+/// The deepest nesting and the most nodes that ARCHITECTURE.md promises to take.
+const MAX_DEPTH: usize = 8;
+const MAX_NODES: usize = 1024;
+
+/// Reads `body` as WeChat's own push.
+///
+/// - What is taken as XML is exactly what another look at the document finds within the limits.
+/// - What is understood has the documented form, and is understood again when it is written anew.
+/// - Encryption changes nothing: the same message comes out of a sealed push.
+pub fn event(body: &[u8]) -> &'static str {
+    let outcome = open(&PLAINTEXT, &SIGNED, body);
+    assert_eq!(
+        outcome == Err(Refusal::TooLarge),
+        body.len() > MAX_BODY,
+        "a push is at most {MAX_BODY} bytes"
+    );
+    if body.len() > MAX_BODY {
+        return "size";
+    }
+    if let Some(is_taken) = is_within_the_limits(body) {
+        assert_eq!(!matches!(outcome, Err(Refusal::Xml(_))), is_taken, "as XML it is {outcome:?}");
+    }
+    assert_is_the_same_sealed(body, &outcome);
+    if let Ok(push) = &outcome {
+        assert_has_the_documented_form(push);
+        let again = open(&PLAINTEXT, &SIGNED, written(push).as_bytes());
+        assert_eq!(again.as_ref(), Ok(push), "it is written {}", written(push));
+    }
+    word(&outcome)
+}
+
+/// How far a push came.
+pub(crate) fn word(outcome: &Result<Push, Refusal>) -> &'static str {
+    match outcome {
+        Err(refusal) => refusal.stage(),
+        Ok(push) => match push.kind {
+            Kind::Subscribe { key: Some(_) } => "subscribe by scan",
+            Kind::Subscribe { key: None } => "subscribe",
+            Kind::Scan { .. } => "scan",
+            Kind::Unsubscribe => "unsubscribe",
+            Kind::OtherEvent { .. } => "other event",
+            Kind::Message { .. } => "message",
+        },
+    }
+}
+
+/// Whether a parser without limits of its own finds the document to be one that we take. `None` where the rule is not
+/// exact: an element without content at the ninth level is within the limit if it is written `<a/>`.
+fn is_within_the_limits(body: &[u8]) -> Option<bool> {
+    let Some(document) = str::from_utf8(body).ok().and_then(|text| Document::parse(text).ok()) else {
+        return Some(false);
+    };
+    let level = |node: Node<'_, '_>| node.ancestors().filter(Node::is_element).count();
+    let depth = document.descendants().map(level).max().unwrap_or_default();
+    let is_rest_fine =
+        document.descendants().count() <= MAX_NODES && document.root_element().has_tag_name("xml");
+    match depth {
+        0..=MAX_DEPTH => Some(is_rest_fine),
+        depth if depth > MAX_DEPTH + 1 || !is_rest_fine => Some(false),
+        _ => None,
+    }
+}
+
+fn assert_is_the_same_sealed(body: &[u8], clear: &Result<Push, Refusal>) {
+    let sealed = encrypt(&frame(b"the first block.", body));
+    match (open(&SAFE, &signed_query(&sealed), sealed_body(&sealed).as_bytes()), clear) {
+        (Ok(sealed), Ok(clear)) => {
+            assert_eq!(sealed.sealed, Some(Seal::default()));
+            assert_eq!(Push { sealed: None, ..sealed }, *clear);
+        }
+        // A larger body than the clear one's.
+        (Err(Refusal::TooLarge), _) => {}
+        (Err(Refusal::Utf8), Err(Refusal::Xml(_))) => assert!(str::from_utf8(body).is_err()),
+        (sealed, clear) => assert_eq!(sealed, *clear),
+    }
+}
+
+fn assert_has_the_documented_form(push: &Push) {
+    let is_name = |name: &str| (1..=MAX_NAME).contains(&name.chars().count());
+    assert_eq!((push.to.as_str(), push.sealed), (ORIGINAL_ID, None));
+    assert!(is_name(&push.from) && push.created_at >= 0, "{push:?}");
+    match &push.kind {
+        Kind::Subscribe { key: Some(key) } => {
+            assert!(!key.is_empty());
+            assert_key(key);
+        }
+        Kind::Scan { key } => assert_key(key),
+        Kind::Subscribe { key: None } | Kind::Unsubscribe => {}
+        Kind::OtherEvent { name } => {
+            assert!(
+                is_name(name) && !matches!(name.as_str(), "subscribe" | "unsubscribe" | "SCAN"),
+                "{name}"
+            );
+        }
+        Kind::Message { msg_type, .. } => assert!(is_name(msg_type) && msg_type != "event", "{msg_type}"),
+    }
+}
+
+/// A key has its limit, and only one of a scene's form is ours.
+fn assert_key(key: &str) {
+    let has_the_form =
+        key.len() == 22 && key.chars().all(|c| c.is_ascii_alphanumeric() || c == '_' || c == '-');
+    assert!(key.chars().count() <= MAX_KEY, "{key}");
+    assert_eq!(key.parse::<Scene>().is_ok(), has_the_form, "{key}");
+}
+
+/// A push as XML, every character of it written as a reference.
+fn written(push: &Push) -> String {
+    let element = |name: &str, text: &str| {
+        let text: String = text.chars().map(|c| format!("&#x{:x};", u32::from(c))).collect();
+        format!("<{name}>{text}</{name}>")
+    };
+    let optional =
+        |name, text: &Option<String>| text.as_deref().map_or_else(String::new, |text| element(name, text));
+    let event = |name: &str| element("MsgType", "event") + &element("Event", name);
+    let kind = match &push.kind {
+        Kind::Subscribe { key } => {
+            let key = key.as_ref().map(|key| format!("qrscene_{key}"));
+            event("subscribe") + &optional("EventKey", &key)
+        }
+        Kind::Scan { key } => event("SCAN") + &element("EventKey", key),
+        Kind::Unsubscribe => event("unsubscribe"),
+        Kind::OtherEvent { name } => event(name),
+        Kind::Message { msg_type, content, id } => {
+            element("MsgType", msg_type) + &optional("Content", content) + &optional("MsgId", id)
+        }
+    };
+    let (to, from) = (element("ToUserName", &push.to), element("FromUserName", &push.from));
+    format!("<xml>{to}{from}{}{kind}</xml>", element("CreateTime", &push.created_at.to_string()))
+}

@@ -1,0 +1,113 @@
+//! Query strings: those of pushes and verifications at the callback service, and those with which pages open their
+//! WebSocket at the gateway. The same text goes to both.
+
+use std::borrow::Cow;
+use std::sync::LazyLock;
+
+use callback_service::push::{Query, Refusal};
+use http::Uri;
+use protocol::Context;
+use ws_gateway::config::{Config, Secrets};
+
+use crate::account::{COMPATIBLE, NOW, PLAINTEXT, SAFE, SIGNED};
+
+/// What the callback service looks at, and the most bytes of it.
+const OF_A_PUSH: [&str; 6] = ["signature", "timestamp", "nonce", "echostr", "encrypt_type", "msg_signature"];
+const MAX_PARAMETER: usize = 256;
+
+/// What the gateway looks at, and the most characters of it.
+const OF_A_PAGE: [&str; 5] = ["site", "nonce", "code_challenge", "request", "lang"];
+const MAX_FIELD: usize = 256;
+
+static GATEWAY: LazyLock<Config> = LazyLock::new(|| {
+    let secrets = Secrets {
+        notify_key: Some("k".repeat(32).into()),
+        wechat_app_secret: Some("secret".into()),
+        ..Secrets::default()
+    };
+    let Ok(config) = Config::of(&["--wechat-app-id", "wx0123456789abcdef"], secrets) else {
+        panic!("the settings are right");
+    };
+    config
+});
+
+/// Reads a query string as both services do.
+///
+/// - A parameter that is looked at comes once and within its limit, or the query is refused; nothing else refuses it.
+/// - Order, spelling and strangers' parameters change nothing.
+/// - A verification is answered with its own echo and only with a signature.
+/// - A page's query says what a page may say, and nothing that the gateway has to know for itself.
+pub fn query(raw: &[u8]) -> &'static str {
+    // HTTP lets no other query through: the services get it as this type has it.
+    let Some(uri) = str::from_utf8(raw).ok().and_then(|raw| format!("/ws?{raw}").parse::<Uri>().ok()) else {
+        return "nothing";
+    };
+    let raw = uri.query().unwrap_or_default();
+    let pairs: Pairs<'_> = form_urlencoded::parse(raw.as_bytes()).collect();
+    match (of_a_push(raw, &pairs), of_a_page(raw, &pairs)) {
+        (true, true) => "fine for both",
+        (true, false) => "fine for a push",
+        (false, true) => "fine for a page",
+        (false, false) => "refused by both",
+    }
+}
+
+type Pairs<'a> = Vec<(Cow<'a, str>, Cow<'a, str>)>;
+
+fn all<'a>(pairs: &'a Pairs<'_>, name: &str) -> Vec<&'a str> {
+    pairs.iter().filter(|(known, _)| known == name).map(|(_, value)| value.as_ref()).collect()
+}
+
+fn of_a_push(raw: &str, pairs: &Pairs<'_>) -> bool {
+    let is_fine = OF_A_PUSH.iter().all(|name| match all(pairs, name)[..] {
+        [] => true,
+        [value] => value.len() <= MAX_PARAMETER,
+        _ => false,
+    });
+    let query = Query::parse(raw);
+    assert_eq!(query.is_ok(), is_fine, "{query:?}");
+
+    let known = pairs.iter().rev().filter(|(name, _)| OF_A_PUSH.contains(&name.as_ref()));
+    let rewritten = form_urlencoded::Serializer::new(String::new()).extend_pairs(known).finish();
+    assert_eq!(Query::parse(&rewritten), query, "it was rewritten as {rewritten}");
+
+    let signed = Query::parse(&format!("{}&{raw}", *SIGNED));
+    for account in [&*SAFE, &*COMPATIBLE, &*PLAINTEXT] {
+        if let Ok(query) = &query {
+            assert_eq!(account.verify_url(query, NOW), Err(Refusal::Signature));
+        }
+        if let Ok(signed) = &signed {
+            let echo = all(pairs, "echostr").first().copied().unwrap_or_default();
+            let expected = if echo.is_empty() { Err(Refusal::NoEcho) } else { Ok(echo.to_owned()) };
+            assert_eq!(account.verify_url(signed, NOW), expected);
+        }
+    }
+    is_fine
+}
+
+fn of_a_page(raw: &str, pairs: &Pairs<'_>) -> bool {
+    let is_alone = all(pairs, "site").is_empty() || all(pairs, "request").is_empty();
+    let is_fine = is_alone
+        && OF_A_PAGE.iter().all(|name| match all(pairs, name)[..] {
+            [] => true,
+            [value] => (1..=MAX_FIELD).contains(&value.chars().count()),
+            _ => false,
+        });
+    let Some(page) = ws_gateway::fuzz::page(raw, &GATEWAY) else {
+        panic!("a page without an Origin may connect");
+    };
+    assert_eq!(page.fault.is_none(), is_fine, "{:?}", page.fault);
+    if is_fine {
+        let said = |name| all(pairs, name).first().map(|&value| value.to_owned());
+        let expected = Context {
+            site: said("site"),
+            nonce: said("nonce"),
+            code_challenge: said("code_challenge"),
+            request: said("request"),
+            ip: ws_gateway::fuzz::PAGE.ip().to_string(),
+            ..Context::default()
+        };
+        assert_eq!(page.context, expected);
+    }
+    is_fine
+}

@@ -1,0 +1,143 @@
+//! A master with replicas, watched by three Sentinels.
+
+use crate::server::{Cli, Kind};
+use crate::{Options, Redis, blocking, wait_for};
+
+/// What the Sentinels call the master.
+const NAME: &str = "logins";
+
+/// Sentinels, of which two must agree.
+const SENTINELS: usize = 3;
+
+/// The Sentinels' own times, in milliseconds: they look ten times as often as they do by themselves, so that
+/// they know each other soon, and a machine that stands still for seconds, as one full of tests does, does
+/// not make them distrust their clocks for half a minute ("tilt"), in which they would fail nothing over.
+const TIMES: &str = "info-period 500 ping-period 200 publish-period 200 ask-period 200 tilt-trigger 30000";
+
+/// Servers of Redis under Sentinel, which makes a replica the master within a few seconds of losing the
+/// master. Dropping it kills them all.
+pub struct Sentinels {
+    servers: Vec<Redis>,
+    sentinels: Vec<Redis>,
+}
+
+impl Sentinels {
+    /// Starts a master, its replicas, and three Sentinels that miss a server after one second. Waits until
+    /// the replicas are in step, and the Sentinels know of them and of each other.
+    ///
+    /// # Panics
+    /// As [`Redis::start`].
+    pub async fn start(replicas: usize) -> Self {
+        let master = Redis::start().await;
+        let port = master.port();
+        let mut servers = vec![master];
+        for _ in 0..replicas {
+            let more = vec![format!("replicaof 127.0.0.1 {port}")];
+            servers.push(Redis::start_with(Options { more, ..Options::default() }).await);
+        }
+        let mut sentinels = Vec::new();
+        for _ in 0..SENTINELS {
+            sentinels.push(sentinel(port).await);
+        }
+        let (watched, watching) = (clis(&servers), clis(&sentinels));
+        let wanted = [
+            format!("num-slaves\n{replicas}\n"),
+            format!("num-other-sentinels\n{}\n", SENTINELS - 1),
+            "flags\nmaster\n".to_owned(),
+        ];
+        blocking(move || {
+            wait_for("the replicas to be in step", || {
+                let known = watched[0].run(&["INFO", "replication"])?;
+                if known.matches("state=online").count() == replicas { Ok(()) } else { Err(known) }
+            });
+            wait_for("the Sentinels to know of each other and of the replicas", || {
+                watching.iter().try_for_each(|sentinel| {
+                    let known = sentinel.run(&["SENTINEL", "MASTER", NAME])?;
+                    if wanted.iter().all(|line| known.contains(line)) { Ok(()) } else { Err(known) }
+                })
+            });
+        })
+        .await;
+        Self { servers, sentinels }
+    }
+
+    /// Where clients find the master:
+    /// `redis+sentinel://127.0.0.1:10001,127.0.0.1:10002,127.0.0.1:10003/logins`.
+    #[must_use]
+    pub fn url(&self) -> String {
+        let addresses: Vec<_> =
+            self.sentinels.iter().map(|one| format!("127.0.0.1:{}", one.port())).collect();
+        format!("redis+sentinel://{}/{NAME}", addresses.join(","))
+    }
+
+    /// The master's port, as a Sentinel says.
+    ///
+    /// # Panics
+    /// When no Sentinel answers.
+    pub async fn master_port(&self) -> u16 {
+        let sentinels = clis(&self.sentinels);
+        blocking(move || sentinels.iter().find_map(master).expect("a Sentinel answers")).await
+    }
+
+    /// The server on this port: to ask it something, to freeze it, or to start a killed one again, which the
+    /// Sentinels then make a replica.
+    ///
+    /// # Panics
+    /// When none is.
+    pub fn server(&mut self, port: u16) -> &mut Redis {
+        self.servers.iter_mut().find(|server| server.port() == port).expect("a server on this port")
+    }
+
+    /// Kills the master, as `kill -9` does, and gives its port.
+    ///
+    /// # Panics
+    /// When no Sentinel answers.
+    pub async fn kill_master(&mut self) -> u16 {
+        let port = self.master_port().await;
+        self.server(port).kill();
+        port
+    }
+
+    /// Waits until every Sentinel names another master than the one on port `old`, as they do once that one has
+    /// been made the master. Gives its port.
+    ///
+    /// # Panics
+    /// When that does not happen within [`crate::PATIENCE`].
+    pub async fn until_failed_over(&self, old: u16) -> u16 {
+        let sentinels = clis(&self.sentinels);
+        blocking(move || {
+            wait_for("the Sentinels to agree on another master", || {
+                let named: Vec<_> = sentinels.iter().map(master).collect();
+                let new =
+                    named[0].filter(|new| *new != old && named.iter().all(|other| *other == Some(*new)));
+                new.ok_or_else(|| format!("not {old}, but they name {named:?}"))
+            })
+        })
+        .await
+    }
+}
+
+/// A Sentinel that watches the master on `port`.
+async fn sentinel(port: u16) -> Redis {
+    let more = [
+        format!("monitor {NAME} 127.0.0.1 {port} 2"),
+        format!("down-after-milliseconds {NAME} 1000"),
+        // After a failed attempt the next one comes after twice this time.
+        format!("failover-timeout {NAME} 3000"),
+    ];
+    let more = more.map(|line| format!("sentinel {line}")).to_vec();
+    let sentinel = Redis::launch(Kind::Sentinel, Options { more, ..Options::default() }).await;
+    let times: Vec<_> = ["SENTINEL", "DEBUG"].into_iter().chain(TIMES.split(' ')).collect();
+    sentinel.cli(&times).await;
+    sentinel
+}
+
+/// The master's port, as this Sentinel says.
+fn master(sentinel: &Cli) -> Option<u16> {
+    let address = sentinel.run(&["SENTINEL", "GET-MASTER-ADDR-BY-NAME", NAME]).ok()?;
+    address.lines().nth(1)?.parse().ok()
+}
+
+fn clis(all: &[Redis]) -> Vec<Cli> {
+    all.iter().map(Redis::cli_handle).collect()
+}

@@ -1,0 +1,389 @@
+//! One server of Redis, from its start to its end, however that comes.
+
+use std::fmt::Write;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::Arc;
+
+use tempfile::TempDir;
+use test_certificates::{Authority, Identity};
+
+use crate::process::Process;
+use crate::{blocking, free_port, wait_for};
+
+/// Ports that are tried before a start fails.
+const TRIES: usize = 10;
+
+/// The user that [`Redis::cli`] is, who may do everything whatever a test forbids to others.
+const OPERATOR: &str = "operator";
+
+/// How long [`Redis::cli`] waits for an answer, in seconds.
+const ANSWER_WITHIN: u8 = 10;
+
+/// The same, where it is asked again: whoever took the port may not be a Redis, and never answer.
+const FIRST_ANSWER_WITHIN: u8 = 2;
+
+/// How a server is set up. The default is an open one, without TLS, that holds everything in memory.
+#[derive(Debug, Clone, Default)]
+pub struct Options {
+    /// The default user's password: letters and digits, because it becomes part of a URL.
+    pub password: Option<String>,
+    /// Users with less than all rights, as `ACL SETUSER` takes them: `gateway on >password ~sa:* +@all -publish`.
+    pub users: Vec<String>,
+    /// Speak TLS and nothing else, under an authority of this server's own.
+    pub tls: bool,
+    /// Bytes of data, beyond which Redis refuses to write; nothing is evicted.
+    pub maxmemory: Option<u64>,
+    /// Write every change to the disk before it is answered, so that even a kill keeps it.
+    pub append: bool,
+    /// More lines for the server's configuration file.
+    pub more: Vec<String>,
+}
+
+/// A server. Dropping it kills it and removes its folder.
+pub struct Redis {
+    setup: Arc<Setup>,
+    process: Option<Process>,
+}
+
+/// Which of Redis's two programs it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Server,
+    Sentinel,
+}
+
+/// What stays the same while the process comes and goes.
+struct Setup {
+    kind: Kind,
+    port: u16,
+    folder: TempDir,
+    password: Option<String>,
+    certificates: Option<(Authority, Identity)>,
+    /// The operator's password; a Sentinel asks for none.
+    operator: Option<String>,
+}
+
+/// Why a start did not come to anything that another port would not mend.
+struct PortIsTaken;
+
+impl Redis {
+    /// Starts an open server, and waits until it answers.
+    pub async fn start() -> Self {
+        Self::start_with(Options::default()).await
+    }
+
+    /// Starts a server, and waits until it answers.
+    ///
+    /// # Panics
+    /// When it does not start, with its log: a wrong option, or Redis is not installed.
+    pub async fn start_with(options: Options) -> Self {
+        Self::launch(Kind::Server, options).await
+    }
+
+    pub(crate) async fn launch(kind: Kind, options: Options) -> Self {
+        blocking(move || {
+            for _ in 0..TRIES {
+                let setup = Setup::new(kind, &options);
+                if let Ok(process) = setup.start() {
+                    return Self { setup: Arc::new(setup), process: Some(process) };
+                }
+            }
+            panic!("{TRIES} ports in a row were taken by others");
+        })
+        .await
+    }
+
+    /// Where clients find it, as the default user: `redis://127.0.0.1:6379`, or `rediss:` with TLS.
+    #[must_use]
+    pub fn url(&self) -> String {
+        let user = self.setup.password.as_ref().map(|password| format!(":{password}@"));
+        self.url_with(&user.unwrap_or_default())
+    }
+
+    /// Where clients find it, as a user of [`Options::users`].
+    #[must_use]
+    pub fn url_as(&self, user: &str, password: &str) -> String {
+        self.url_with(&format!("{user}:{password}@"))
+    }
+
+    fn url_with(&self, user: &str) -> String {
+        let scheme = if self.setup.certificates.is_some() { "rediss" } else { "redis" };
+        format!("{scheme}://{user}127.0.0.1:{}", self.port())
+    }
+
+    /// Its port of 127.0.0.1, which it keeps.
+    #[must_use]
+    pub fn port(&self) -> u16 {
+        self.setup.port
+    }
+
+    /// The authority, in PEM, that clients must trust when it speaks TLS.
+    ///
+    /// # Panics
+    /// When it does not.
+    #[must_use]
+    pub fn authority(&self) -> &Path {
+        let (authority, _) = self.setup.certificates.as_ref().expect("the server was started with TLS");
+        &authority.certificate
+    }
+
+    /// What it has logged, over all its starts.
+    #[must_use]
+    pub fn log(&self) -> String {
+        self.setup.log()
+    }
+
+    /// Runs a command as `redis-cli` does, with all rights, and gives what it prints: one line for each
+    /// element, an empty one for nil.
+    ///
+    /// # Panics
+    /// When the answer is an error, or does not come within 10 s.
+    pub async fn cli(&self, command: &[&str]) -> String {
+        self.try_cli(command).await.unwrap_or_else(|error| panic!("{command:?}: {error}"))
+    }
+
+    /// As [`Redis::cli`].
+    ///
+    /// # Errors
+    /// What Redis, or `redis-cli`, says is wrong.
+    pub async fn try_cli(&self, command: &[&str]) -> Result<String, String> {
+        let cli = self.cli_handle();
+        let command: Vec<String> = command.iter().map(|word| (*word).to_owned()).collect();
+        blocking(move || cli.run(&command)).await
+    }
+
+    /// Ends it as an operator does, in good order: its data is saved, for [`Redis::start_again`].
+    ///
+    /// # Panics
+    /// When it does not run, or does not end.
+    pub async fn stop(&mut self) {
+        let mut process = self.process.take().expect("the server runs");
+        let setup = Arc::clone(&self.setup);
+        blocking(move || {
+            // A frozen one could not save.
+            process.thaw();
+            setup.cli(&["SHUTDOWN", "SAVE"]).unwrap();
+            process.wait();
+        })
+        .await;
+    }
+
+    /// Kills it, as `kill -9` does. Its data is lost, unless [`Options::append`] was asked for.
+    pub fn kill(&mut self) {
+        self.process = None;
+    }
+
+    /// Starts it again on its port, with what it has saved, and waits until it answers.
+    ///
+    /// # Panics
+    /// When it runs, or does not start.
+    pub async fn start_again(&mut self) {
+        assert!(self.process.is_none(), "the server still runs");
+        let setup = Arc::clone(&self.setup);
+        // Somebody may have the port for a moment.
+        let start = move || {
+            wait_for("its old port", || setup.start().map_err(|PortIsTaken| "others have it".to_owned()))
+        };
+        self.process = Some(blocking(start).await);
+    }
+
+    /// Starts it again on its port, with nothing in it.
+    ///
+    /// # Panics
+    /// When it runs, or does not start.
+    pub async fn start_again_empty(&mut self) {
+        // Which of them there are depends on how it was set up and how it ended.
+        let _ = fs::remove_file(self.setup.path("dump.rdb"));
+        let _ = fs::remove_dir_all(self.setup.path("appendonlydir"));
+        self.start_again().await;
+    }
+
+    /// Stops it where it is (SIGSTOP): connections stay open, new ones are taken by the system, and nothing
+    /// is answered.
+    ///
+    /// # Panics
+    /// When it does not run.
+    pub fn freeze(&self) {
+        self.running().freeze();
+    }
+
+    /// Lets a frozen one go on (SIGCONT), with whatever has come meanwhile.
+    ///
+    /// # Panics
+    /// When it does not run.
+    pub fn thaw(&self) {
+        self.running().thaw();
+    }
+
+    fn running(&self) -> &Process {
+        self.process.as_ref().expect("the server runs")
+    }
+
+    /// [`Redis::cli`] for threads that may block.
+    pub(crate) fn cli_handle(&self) -> Cli {
+        Cli(Arc::clone(&self.setup))
+    }
+}
+
+/// The way to ask a server whatever becomes of it.
+pub(crate) struct Cli(Arc<Setup>);
+
+impl Cli {
+    /// As [`Redis::try_cli`].
+    pub(crate) fn run(&self, command: &[impl AsRef<str>]) -> Result<String, String> {
+        self.0.cli(command)
+    }
+}
+
+impl Setup {
+    /// Chooses a port and writes the configuration, which Redis itself may rewrite later.
+    fn new(kind: Kind, options: &Options) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let setup = Self {
+            kind,
+            port: free_port(),
+            password: options.password.clone(),
+            certificates: options.tls.then(|| {
+                let authority = Authority::new(folder.path(), "redis");
+                let identity = authority.sign("server", &["localhost", "127.0.0.1"]);
+                (authority, identity)
+            }),
+            operator: (kind == Kind::Server)
+                .then(|| std::iter::repeat_with(fastrand::alphanumeric).take(32).collect()),
+            folder,
+        };
+        fs::write(setup.configuration(), setup.lines(options)).unwrap();
+        setup
+    }
+
+    fn lines(&self, options: &Options) -> String {
+        let Self { port, .. } = self;
+        let mut lines = format!(
+            "bind 127.0.0.1\ndaemonize no\ndir {}\nlogfile {}\n",
+            self.folder.path().display(),
+            self.path("log").display()
+        );
+        match &self.certificates {
+            None => writeln!(lines, "port {port}"),
+            Some((Authority { certificate: authority, .. }, Identity { certificate, key })) => writeln!(
+                lines,
+                "port 0\ntls-port {port}\ntls-auth-clients no\ntls-ca-cert-file {}\ntls-cert-file {}\ntls-key-file {}",
+                authority.display(),
+                certificate.display(),
+                key.display()
+            ),
+        }
+        .unwrap();
+        if let Some(operator) = &self.operator {
+            let append = if options.append { "appendonly yes\nappendfsync always" } else { "appendonly no" };
+            writeln!(lines, "save \"\"\n{append}\nshutdown-timeout 0\nrepl-diskless-sync-delay 0").unwrap();
+            writeln!(lines, "user {OPERATOR} on >{operator} ~* &* +@all").unwrap();
+        }
+        if let Some(password) = &options.password {
+            assert!(password.chars().all(|c| c.is_ascii_alphanumeric()), "a password of letters and digits");
+            writeln!(lines, "requirepass {password}").unwrap();
+        }
+        if let Some(bytes) = options.maxmemory {
+            writeln!(lines, "maxmemory {bytes}\nmaxmemory-policy noeviction").unwrap();
+        }
+        for user in &options.users {
+            writeln!(lines, "user {user}").unwrap();
+        }
+        for line in &options.more {
+            writeln!(lines, "{line}").unwrap();
+        }
+        lines
+    }
+
+    fn start(&self) -> Result<Process, PortIsTaken> {
+        let program = match self.kind {
+            Kind::Server => "redis-server",
+            Kind::Sentinel => "redis-sentinel",
+        };
+        let logged = self.log().len();
+        let mut process = Process::start(program, &self.configuration());
+        let ours = format!("process_id:{}", process.id());
+        wait_for("Redis to answer", || {
+            if process.has_ended() {
+                let log = self.log().split_off(logged);
+                assert!(
+                    log.contains("Address already in use"),
+                    "{program} does not start; it is in Debian's package of that name. Its log:\n{log}"
+                );
+                return Ok(Err(PortIsTaken));
+            }
+            // While it loads its data it answers PING with an error. And somebody else's server may answer
+            // on this port, in the moment before ours finds it taken.
+            self.ask(FIRST_ANSWER_WITHIN, &["PING"])?;
+            match self.ask(FIRST_ANSWER_WITHIN, &["INFO", "server"])?.lines().any(|line| line == ours) {
+                true => Ok(Ok(())),
+                false => Err("another server answers".to_owned()),
+            }
+        })?;
+        Ok(process)
+    }
+
+    fn cli(&self, command: &[impl AsRef<str>]) -> Result<String, String> {
+        self.ask(ANSWER_WITHIN, command)
+    }
+
+    /// Every answer comes within so many seconds, if only as an error.
+    fn ask(&self, within: u8, command: &[impl AsRef<str>]) -> Result<String, String> {
+        let mut cli = Command::new("timeout");
+        cli.args([&within.to_string(), "redis-cli", "-e", "-h", "127.0.0.1", "-p", &self.port.to_string()]);
+        if let Some(operator) = &self.operator {
+            cli.args(["--user", OPERATOR, "--no-auth-warning"]).env("REDISCLI_AUTH", operator);
+        }
+        if let Some((authority, _)) = &self.certificates {
+            cli.arg("--tls").arg("--cacert").arg(&authority.certificate);
+        }
+        let output = cli.args(command.iter().map(AsRef::as_ref)).output().unwrap();
+        let said = |bytes: &[u8]| String::from_utf8_lossy(bytes).trim_end_matches('\n').to_owned();
+        match output.status.code() {
+            Some(0) => Ok(said(&output.stdout)),
+            Some(124) => Err(format!("no answer within {within} s")),
+            Some(127) => Err("redis-cli of Debian's package redis-tools is not installed".to_owned()),
+            _ => Err(said(&output.stderr)),
+        }
+    }
+
+    fn configuration(&self) -> PathBuf {
+        self.path("redis.conf")
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    fn log(&self) -> String {
+        // There is none before the first start.
+        fs::read_to_string(self.path("log")).unwrap_or_default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::TcpListener;
+
+    use super::*;
+
+    #[test]
+    fn a_port_that_somebody_took_meanwhile_is_noticed() {
+        let setup = Setup::new(Kind::Server, &Options::default());
+        let somebody = TcpListener::bind(("127.0.0.1", setup.port)).unwrap();
+        assert!(setup.start().is_err());
+        drop(somebody);
+        assert!(setup.start().is_ok());
+    }
+
+    #[tokio::test]
+    async fn somebody_elses_server_is_not_taken_for_ours() {
+        let other = Redis::start().await;
+        let setup = Setup { port: other.port(), ..Setup::new(Kind::Sentinel, &Options::default()) };
+        let lines = setup.lines(&Options::default());
+        fs::write(setup.configuration(), lines).unwrap();
+        assert!(setup.start().is_err());
+    }
+}

@@ -1,0 +1,107 @@
+//! What the gateway makes of the words of pages and of back ends, for `tests/properties`: the types that read them
+//! are the gateway's own.
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_util::future::{BoxFuture, FutureExt, ready};
+use http::Request;
+use protocol::{Context, Scene, State};
+use service::stop::Drain;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::time::Instant;
+
+use crate::Gateway;
+use crate::admission::Addresses;
+use crate::config::Config;
+use crate::credentials::Credentials;
+use crate::logins::{MemoryLogins, NewLogin, QrCode, ResumeKey};
+use crate::message::FromPage;
+use crate::metrics::Metrics;
+use crate::notices;
+use crate::opening::Opening;
+use crate::pages::Pages;
+use crate::qr::{NoQrCode, QrCodes};
+
+/// Where the page connects from.
+pub const PAGE: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1)), 1);
+
+/// What a page said when it opened its WebSocket.
+#[derive(Debug)]
+pub struct Page {
+    /// Who asks for a login.
+    pub context: Context,
+    /// What is wrong with the query.
+    pub fault: Option<&'static str>,
+}
+
+/// Opens a WebSocket with this query and no headers; `None` if it is refused.
+pub fn page(query: &str, config: &Config) -> Option<Page> {
+    let request = Request::builder().uri(format!("/ws?{query}")).body(()).ok()?;
+    let Opening { context, fault, .. } = Opening::read(&request, PAGE, config).ok()?;
+    Some(Page { context, fault })
+}
+
+/// Whether a page's text message asks for a new code.
+#[must_use]
+pub fn asks_for_a_new_code(text: &str) -> bool {
+    FromPage::read(text) == Some(FromPage::Refresh)
+}
+
+/// What a connection to the internal port has come to.
+#[derive(Debug, Clone, Copy)]
+pub struct Served {
+    /// From its beginning until the gateway had done with it.
+    pub took: Duration,
+    /// How the login stands.
+    pub state: Option<State>,
+    /// What the metric `gateway_unauthorized_total` has counted.
+    pub unauthorized: u64,
+}
+
+/// Serves one connection to the internal port of a gateway in memory. `scene` is its only login, and waits.
+///
+/// # Errors
+/// When a setting cannot be used.
+pub async fn internal_port<S>(stream: S, scene: Scene, config: Config) -> anyhow::Result<Served>
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
+    const TTL: Duration = Duration::from_secs(1200);
+    let pages = Arc::new(Pages::default());
+    let gateway = Gateway {
+        credentials: Credentials::new(&config, config.gateway_max_clients)?,
+        page: Bytes::new(),
+        logins: Arc::new(MemoryLogins::new(Arc::clone(&pages), 1)),
+        pages,
+        qr: Arc::new(NoCodes),
+        addresses: Addresses::new(config.gateway_address_rate, None),
+        metrics: Metrics::default(),
+        is_out_of_codes: false.into(),
+        drain: Drain::new(config.gateway_drain_time),
+        config,
+    };
+    let new = NewLogin {
+        context: Context::default(),
+        qr: QrCode { url: String::new(), content: String::new() },
+        secret: ResumeKey::new(scene).hash(),
+    };
+    let seat = gateway.pages.join(scene);
+    gateway.logins.open(scene, new, TTL, seat.name().clone()).await?;
+    let began = Instant::now();
+    notices::serve(&gateway, stream, PAGE).await;
+    let took = began.elapsed();
+    let state = gateway.logins.look(scene).await?.map(|login| login.state);
+    Ok(Served { took, state, unauthorized: gateway.metrics.unauthorized.get() })
+}
+
+/// No page opens here.
+struct NoCodes;
+
+impl QrCodes for NoCodes {
+    fn take(&self) -> BoxFuture<'_, Result<(Scene, QrCode), NoQrCode>> {
+        ready(Err(NoQrCode::Slow)).boxed()
+    }
+}

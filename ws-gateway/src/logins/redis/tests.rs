@@ -1,0 +1,205 @@
+//! What only Redis can do to a login: be away, be slow, lose a wake-up, have a clock of its own.
+
+#![allow(clippy::unwrap_used)]
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use futures_util::future::join_all;
+use protocol::message::{State, Status};
+use protocol::{Notice, Scene};
+use test_redis::{Options, PATIENCE, Redis, Sentinels};
+use tokio::time::{sleep, timeout};
+
+use crate::admission::Addresses;
+use crate::logins::StoreError;
+use crate::logins::contract::{OnRedis, claim, scan};
+use crate::pages::Seat;
+use crate::qr::{Budget, NoQrCode, Purpose};
+use crate::test_gateway::noon;
+
+const TTL: Duration = Duration::from_secs(60);
+
+/// Sends a notice until it is clear what became of it.
+async fn until_clear(on: &OnRedis, notice: &Notice) -> Status {
+    let asking = async {
+        loop {
+            let answer = on.gateway.tell(notice).await;
+            if !matches!(answer.status, Status::Busy | Status::Unsure) {
+                return answer.status;
+            }
+            sleep(Duration::from_millis(20)).await;
+        }
+    };
+    timeout(PATIENCE, asking).await.expect("it gets clear")
+}
+
+async fn woken(seat: &Seat) {
+    timeout(PATIENCE, seat.woken()).await.expect("the page is woken");
+}
+
+#[tokio::test]
+async fn a_record_is_one_key_that_lives_as_long_as_it_is_needed() {
+    let redis = Redis::start().await;
+    let on = OnRedis::start(&redis.url(), 0).await;
+    let (scene, _seat) = on.gateway.open(TTL).await;
+    assert_eq!(redis.cli(&["KEYS", "*"]).await.trim(), format!("test:1:login:{scene}"));
+    let left: u64 = redis.cli(&["PTTL", &format!("test:1:login:{scene}")]).await.trim().parse().unwrap();
+    assert!((200_000..=240_000).contains(&left), "60 s and 180 s: {left}");
+    assert_eq!(on.gateway.tell(&scan(scene, "p")).await.status, Status::Delivered);
+    let left: u64 = redis.cli(&["PTTL", &format!("test:1:login:{scene}")]).await.trim().parse().unwrap();
+    assert!((150_000..=180_000).contains(&left), "180 s after the end: {left}");
+}
+
+#[tokio::test]
+async fn without_redis_nothing_is_recorded_and_everybody_hears_so_at_once() {
+    let mut redis = Redis::start().await;
+    let on = OnRedis::start(&redis.url(), 0).await;
+    let (scene, seat) = on.gateway.open(TTL).await;
+    redis.stop().await;
+    // The first who ask may still find the connection.
+    let until_away = async {
+        while on.gateway.tell(&claim(scene, "p")).await.status != Status::Busy {
+            sleep(Duration::from_millis(5)).await;
+        }
+    };
+    timeout(PATIENCE, until_away).await.unwrap();
+    let busy = on.gateway.tell(&claim(scene, "p")).await;
+    assert_eq!((busy.status, busy.retry_in), (Status::Busy, Some(250)));
+    assert!(matches!(on.gateway.logins.look(scene).await, Err(StoreError::Away(_))));
+    woken(&seat).await; // An outage that lasts is told to the pages.
+
+    redis.start_again_empty().await;
+    woken(&seat).await; // So is its end.
+    assert!(on.gateway.logins.look(scene).await.unwrap().is_none(), "it came back empty");
+    assert_eq!(until_clear(&on, &claim(scene, "p")).await, Status::Unknown);
+}
+
+#[tokio::test]
+async fn a_silent_redis_is_given_up_soon_and_used_again_when_it_wakes() {
+    let redis = Redis::start().await;
+    let on = OnRedis::start(&redis.url(), 0).await;
+    let (scene, _seat) = on.gateway.open(TTL).await;
+    redis.freeze();
+    let asked = Instant::now();
+    let answer = on.gateway.tell(&scan(scene, "p")).await;
+    // It could not even be read, so nothing can have been recorded.
+    assert_eq!(answer.status, Status::Busy);
+    assert!(asked.elapsed() < Duration::from_secs(5), "{:?}", asked.elapsed());
+    redis.thaw();
+    assert_eq!(until_clear(&on, &scan(scene, "p")).await, Status::Delivered);
+}
+
+#[tokio::test]
+async fn a_wake_up_that_may_not_be_published_changes_no_answer_and_heals_on_the_next_connection() {
+    let user = "gateway on >pw ~test:* +@all -publish -subscribe".to_owned();
+    let redis = Redis::start_with(Options { users: vec![user], ..Options::default() }).await;
+    let url = redis.url_as("gateway", "pw");
+    let (here, there) = (OnRedis::start(&url, 0).await, OnRedis::start(&url, 0).await);
+    let (scene, seat) = here.gateway.open(TTL).await;
+    // The first connection has woken everybody already.
+    while timeout(Duration::from_millis(200), seat.woken()).await.is_ok() {}
+    assert_eq!(there.gateway.tell(&scan(scene, "p")).await.status, Status::Delivered);
+    assert!(timeout(Duration::from_millis(300), seat.woken()).await.is_err(), "nobody could tell the page");
+    redis.cli(&["CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes"]).await;
+    woken(&seat).await;
+    let until_read = async {
+        while here.gateway.logins.look(scene).await.is_err() {
+            sleep(Duration::from_millis(5)).await;
+        }
+    };
+    timeout(PATIENCE, until_read).await.unwrap();
+    assert_eq!(here.gateway.look(scene).await.state, State::Granted);
+}
+
+#[tokio::test]
+async fn an_end_counts_once_a_replica_has_it() {
+    let alone = Redis::start().await;
+    let on = OnRedis::start(&alone.url(), 1).await;
+    let (scene, seat) = on.gateway.open(TTL).await;
+    let first = scan(scene, "p");
+    for _ in 0..2 {
+        assert_eq!(
+            on.gateway.tell(&first).await.status,
+            Status::Unsure,
+            "no replica has it, also of a repeat"
+        );
+    }
+    woken(&seat).await;
+    assert_eq!(on.gateway.tell(&scan(scene, "q")).await.status, Status::Taken);
+
+    let sentinels = Sentinels::start(1).await;
+    let on = OnRedis::start(&sentinels.url(), 1).await;
+    let (scene, _seat) = on.gateway.open(TTL).await;
+    assert_eq!(until_clear(&on, &claim(scene, "p")).await, Status::Delivered);
+    assert_eq!(until_clear(&on, &scan(scene, "p")).await, Status::Delivered);
+    assert_eq!(until_clear(&on, &scan(scene, "p")).await, Status::Delivered);
+}
+
+#[tokio::test]
+async fn a_recorded_end_survives_a_failover() {
+    let mut sentinels = Sentinels::start(2).await;
+    let on = OnRedis::start(&sentinels.url(), 1).await;
+    let (scene, _seat) = on.gateway.open(TTL).await;
+    assert_eq!(until_clear(&on, &scan(scene, "p")).await, Status::Delivered);
+    let old = sentinels.kill_master().await;
+    sentinels.until_failed_over(old).await;
+    let again = until_clear(&on, &scan(scene, "p")).await;
+    assert_eq!(again, Status::Delivered, "recorded, and recognised as a repeat");
+    assert_eq!(until_clear(&on, &scan(scene, "q")).await, Status::Taken);
+}
+
+#[tokio::test]
+async fn gateways_share_the_limits_on_new_logins() {
+    let redis = Redis::start().await;
+    let (here, there) = (OnRedis::start(&redis.url(), 0).await, OnRedis::start(&redis.url(), 0).await);
+    let both = [&here, &there].map(|on| Addresses::new(10, Some(on.logins.records().clone())));
+    let from: IpAddr = "192.0.2.1".parse().unwrap();
+    let asked = join_all((0..40).map(async |n: usize| both[n % 2].admit(from).await.unwrap())).await;
+    let admitted = asked.iter().filter(|admitted| admitted.is_ok()).count();
+    // One more each 6 s, should the machine be slow.
+    assert!((10..=12).contains(&admitted), "{admitted}");
+    let wait = asked.iter().find_map(|admitted| admitted.err()).unwrap();
+    assert!(wait <= Duration::from_secs(6), "{wait:?}");
+    assert_eq!(both[0].admit("192.0.2.2".parse().unwrap()).await.unwrap(), Ok(()), "others are not touched");
+
+    let both = [&here, &there].map(|on| Budget::new(30, Some(on.logins.records().clone()), noon));
+    let spent = join_all((0..80).map(async |n: usize| both[n % 2].spend(Purpose::Page).await)).await;
+    assert_eq!(spent.iter().filter(|spent| spent.is_ok()).count(), 30);
+    assert!(spent.iter().any(|spent| matches!(spent, Err(NoQrCode::Spent(_)))));
+    let ahead = both[1].spend(Purpose::Ahead).await;
+    assert!(matches!(ahead, Err(NoQrCode::Spent(_))), "{ahead:?}");
+}
+
+#[tokio::test]
+async fn no_more_than_the_pace_is_taken_however_many_ask() {
+    let redis = Redis::start().await;
+    let on = OnRedis::start(&redis.url(), 0).await;
+    let budget = Arc::new(Budget::new(8_000, Some(on.logins.records().clone()), noon));
+    let (mut granted, mut rushed) = (0, 0);
+    // A hundred at a time, so that a slow machine answers each in time.
+    for _ in 0..15 {
+        for spent in join_all((0..100).map(|_| budget.spend(Purpose::Page))).await {
+            match spent {
+                Ok(()) => granted += 1,
+                Err(NoQrCode::Rush(_)) => rushed += 1,
+                Err(other) => panic!("{other}"),
+            }
+        }
+    }
+    // An eighth at once, and one more each 3.6 s.
+    assert!((1_000..=1_010).contains(&granted), "{granted} and {rushed}");
+}
+
+#[tokio::test]
+async fn a_record_that_is_none_of_ours_is_left_alone() {
+    let redis = Redis::start().await;
+    let on = OnRedis::start(&redis.url(), 0).await;
+    let scene = Scene::random();
+    let key = format!("test:1:login:{scene}");
+    redis.cli(&["SET", &key, "{\"opened\":"]).await;
+    assert_eq!(on.gateway.tell(&scan(scene, "p")).await.status, Status::Busy);
+    assert!(on.gateway.logins.look(scene).await.is_err());
+    assert_eq!(redis.cli(&["GET", &key]).await.trim(), "{\"opened\":");
+}

@@ -1,0 +1,176 @@
+//! After the proof: notices in and answers out, in any order, until one side ends it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::future::{BoxFuture, FutureExt};
+use futures_util::stream::{FuturesUnordered, StreamExt};
+use protocol::Notice;
+use protocol::codec::FrameError;
+use protocol::message::{Answer, ClientMessage, ServerMessage, Status};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::sync::watch;
+use tokio::time::{Instant, sleep_until};
+
+use super::{Admitted, End, Frames, HEARTBEAT, write};
+use crate::Gateway;
+use crate::clients::{Clients, Known, Proved, Unproved};
+use crate::logins::Sender;
+use crate::metrics::Counted;
+
+/// Notices of one connection that are being worked on; then the gateway stops reading from it.
+pub(super) const IN_FLIGHT: usize = 64;
+
+/// A client that stays silent for this long is closed.
+const SILENCE: Duration = Duration::from_secs(2 * HEARTBEAT as u64);
+
+/// One connection's state between two waits.
+struct Conversation<'g> {
+    gateway: &'g Gateway,
+    proved: Proved,
+    counted: Counted,
+    clients: watch::Receiver<Arc<Clients>>,
+    /// Notices that were taken and are not answered.
+    working: FuturesUnordered<BoxFuture<'g, Answer>>,
+    heard: Instant,
+    /// Nothing more is heard, because of this; what was taken is still answered.
+    end: Option<End>,
+}
+
+/// Converses until the connection is to be closed, and says why. What is at hand is taken first and the answers go
+/// out together; then it waits for whatever comes next.
+pub(super) async fn converse<S>(gateway: &Gateway, frames: &mut Frames<S>, admitted: Admitted) -> End
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
+    let Admitted { proved, clients, _place } = admitted;
+    let counted = gateway.metrics.count_client(&proved);
+    let (working, heard) = (FuturesUnordered::new(), Instant::now());
+    let mut talk = Conversation { gateway, proved, counted, clients, working, heard, end: None };
+    let mut said_bye = false;
+    loop {
+        let mut answers = talk.answers_at_hand();
+        while talk.listens() && answers.len() < IN_FLIGHT {
+            let Some(next) = frames.next().now_or_never() else { break };
+            answers.extend(talk.hear(next));
+        }
+        if let Err(end) = write(frames, answers).await {
+            return end;
+        }
+        if let Some(end) = talk.end.take_if(|_| talk.working.is_empty()) {
+            return end;
+        }
+        let (is_idle, is_open) = (talk.working.is_empty(), talk.end.is_none());
+        let mut say = None;
+        tokio::select! {
+            next = frames.next(), if talk.listens() => say = talk.hear(next),
+            answer = talk.working.next(), if !is_idle => say = answer.map(ServerMessage::Answer),
+            () = sleep_until(talk.heard + SILENCE), if is_idle => {
+                return End::refused("silent", "nothing was heard for two heartbeats");
+            }
+            _ = talk.clients.changed(), if is_open => talk.ask_again(),
+            () = talk.proved.expired(), if is_open => {
+                talk.end = Some(End::refused("unauthorized", Unproved::Expired));
+            }
+            () = gateway.drain.leaving().cancelled(), if !said_bye => {
+                said_bye = true;
+                say = Some(ServerMessage::Bye);
+            }
+            () = gateway.drain.closed().cancelled(), if is_open => talk.end = Some(End::Drained),
+        }
+        if let Err(end) = write(frames, say).await {
+            return end;
+        }
+    }
+}
+
+impl<'g> Conversation<'g> {
+    fn listens(&self) -> bool {
+        self.end.is_none() && self.working.len() < IN_FLIGHT
+    }
+
+    fn answers_at_hand(&mut self) -> Vec<ServerMessage> {
+        let ready = || self.working.next().now_or_never().flatten();
+        std::iter::from_fn(ready).map(ServerMessage::Answer).collect()
+    }
+
+    /// Takes what the client said, and gives the answer if it is known at once.
+    fn hear(&mut self, next: Option<Result<ClientMessage, FrameError>>) -> Option<ServerMessage> {
+        self.heard = Instant::now();
+        // However fast notices come: none is taken of somebody who is not believed any more.
+        if self.clients.has_changed().unwrap_or(false) {
+            self.ask_again();
+        }
+        if self.proved.is_over() {
+            self.end = Some(End::refused("unauthorized", Unproved::Expired));
+        }
+        if self.end.is_some() {
+            return None;
+        }
+        match next {
+            Some(Ok(ClientMessage::Notice { id, notice })) => {
+                let mut work = take(self.gateway, Arc::clone(&self.proved.known), id, notice).boxed();
+                let answer = work.as_mut().now_or_never();
+                if answer.is_none() {
+                    self.working.push(work);
+                }
+                answer.map(ServerMessage::Answer)
+            }
+            Some(Ok(ClientMessage::Ping { id })) => Some(ServerMessage::Pong { id }),
+            Some(Ok(ClientMessage::Bad { id, message })) => {
+                Some(ServerMessage::Answer(Answer { id, ..Answer::bad(message) }))
+            }
+            Some(Ok(ClientMessage::Auth { .. })) => {
+                Some(ServerMessage::Answer(Answer::bad("auth comes once, as the first frame")))
+            }
+            Some(Err(error)) => {
+                self.end = Some(error.into());
+                None
+            }
+            // Perhaps it has only stopped writing, and waits for what it asked.
+            None => {
+                self.end = Some(End::Left);
+                None
+            }
+        }
+    }
+
+    /// The clients were read again: is this one still believed?
+    fn ask_again(&mut self) {
+        let now = self.clients.borrow_and_update().prove_again(&self.proved);
+        match now {
+            Ok(proved) => {
+                self.counted = self.gateway.metrics.count_client(&proved);
+                self.proved = proved;
+            }
+            Err(why) => self.end = Some(End::refused("unauthorized", why)),
+        }
+    }
+}
+
+async fn take(gateway: &Gateway, known: Arc<Known>, id: Option<String>, notice: Notice) -> Answer {
+    let client = &known.client;
+    let answer = match known.take() {
+        Ok(()) => {
+            let from = Sender { client: client.name.clone(), may: client.may, id: id.clone() };
+            gateway.logins.notify(&notice, &from).await
+        }
+        Err(wait) => {
+            let retry_in = u64::try_from(wait.as_micros().div_ceil(1000)).unwrap_or(u64::MAX);
+            Answer { retry_in: Some(retry_in), ..Answer::new(Status::Busy) }
+        }
+    };
+    gateway
+        .metrics
+        .notices
+        .get_or_create(&[("type", notice.kind()), ("status", answer.status.as_str())])
+        .inc();
+    tracing::debug!(
+        client = client.name,
+        notice = notice.kind(),
+        scene = %notice.scene(),
+        status = answer.status.as_str(),
+        "a notice was answered"
+    );
+    Answer { id, ..answer }
+}

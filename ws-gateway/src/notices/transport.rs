@@ -1,0 +1,53 @@
+//! What frames travel in: TCP, or TLS from the first byte where the port has a certificate.
+
+use std::io;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use service::listen;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::time::timeout;
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::server::TlsStream;
+use tokio_util::either::Either;
+
+use crate::Gateway;
+
+/// The TLS handshake must be over within this.
+const HANDSHAKE_WITHIN: Duration = Duration::from_secs(5);
+
+/// Makes the connection secure, where the port does that; `None` when the peer is not able to.
+pub(super) async fn secure<S>(
+    gateway: &Gateway,
+    stream: S,
+    peer: SocketAddr,
+) -> Option<Either<S, TlsStream<S>>>
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
+    let Some(tls) = gateway.credentials.tls() else { return Some(Either::Left(stream)) };
+    let shaken = tokio::select! {
+        shaken = timeout(HANDSHAKE_WITHIN, TlsAcceptor::from(tls).accept(stream).into_fallible()) => shaken,
+        () = gateway.drain.closed().cancelled() => return None,
+    };
+    let error = match shaken {
+        Ok(Ok(stream)) => return Some(Either::Right(stream)),
+        // Whoever leaves by itself, such as a load balancer's health check, has not been refused.
+        Ok(Err((error, _))) if is_gone(&error) => {
+            tracing::debug!(%peer, "a connection to the internal port ends before its TLS handshake");
+            return None;
+        }
+        Ok(Err((error, stream))) => {
+            listen::let_go(stream).await;
+            error.to_string()
+        }
+        Err(_) => "no TLS handshake came in time; does the client speak TLS?".to_owned(),
+    };
+    gateway.metrics.tls_failures.inc();
+    tracing::warn!(%peer, "a connection to the internal port was refused: {error}");
+    None
+}
+
+fn is_gone(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::UnexpectedEof | io::ErrorKind::ConnectionReset)
+}
