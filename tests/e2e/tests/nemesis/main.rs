@@ -10,6 +10,7 @@ mod herd;
 mod kills;
 mod outages;
 mod restarts;
+mod versions;
 mod wake_ups;
 
 use std::time::Duration;
