@@ -32,6 +32,9 @@ const LOOK_EVERY: Duration = Duration::from_secs(1);
 const FIRST_RETRY: Duration = Duration::from_millis(100);
 const LONGEST_RETRY: Duration = Duration::from_secs(1);
 
+/// Reasons that are told of one outage.
+const REASONS: usize = 8;
+
 /// Published messages that wait to be heard.
 const PUSHES: usize = 16 * 1024;
 
@@ -159,22 +162,23 @@ impl Keeper {
     /// Keeps the connection for as long as it is polled.
     pub(crate) async fn run(self) {
         let mut failures = 0_u32;
+        let mut told: Vec<String> = Vec::new();
         loop {
             match self.connect().await {
                 Ok(session) => {
                     tracing::info!(place = %self.place, "connected to Redis");
                     failures = 0;
+                    told.clear();
                     let why = self.watch(session).await;
                     self.connection.send_replace(None);
                     tracing::warn!(place = %self.place, "the connection to Redis is lost: {why}; connecting again");
                 }
-                // One line for an outage, however long it is.
-                Err(why) if failures == 0 => {
-                    tracing::warn!(place = %self.place, "no connection to Redis: {why}; trying until there is one");
-                    failures = 1;
-                }
                 Err(why) => {
-                    tracing::debug!(place = %self.place, "no connection to Redis: {why}");
+                    // One line for each reason in an outage, however long it is.
+                    if told.len() < REASONS && !told.contains(&why) {
+                        tracing::warn!(place = %self.place, "no connection to Redis: {why}; trying until there is one");
+                        told.push(why);
+                    }
                     failures = failures.saturating_add(1);
                 }
             }

@@ -22,6 +22,9 @@ use crate::tls::{ClientTls, TlsError};
 const FIRST_WAIT: Duration = Duration::from_millis(100);
 const LONGEST_WAIT: Duration = Duration::from_secs(2);
 
+/// Reasons that are told of one outage.
+const REASONS: usize = 8;
+
 /// TCP, or TLS over it.
 trait Stream: AsyncRead + AsyncWrite + Unpin + Send {}
 
@@ -31,7 +34,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Stream for S {}
 pub(super) async fn run(settings: Settings, mut queue: mpsc::Receiver<Call>, link: watch::Sender<Link>) {
     let mut unanswered = Vec::new();
     let mut wait = FIRST_WAIT;
-    let (mut told, mut drains) = (false, false);
+    let (mut told, mut drains) = (Vec::new(), false);
     let mut tls = settings.tls.clone().map(Files::new);
     for address in settings.addresses.iter().cycle() {
         let end = match connect(address, &settings, tls.as_mut()).await {
@@ -39,18 +42,25 @@ pub(super) async fn run(settings: Settings, mut queue: mpsc::Receiver<Call>, lin
             Err(end) => end,
         };
         let was_in = link.send_replace(link_after(address, &end)) == Link::Connected;
+        if was_in {
+            told.clear();
+        }
+        let reason = end.to_string();
+        // One line for each reason from the break on, not one for every try until it is back.
+        let known = told.contains(&reason) || told.len() == REASONS;
         match end {
             End::Unused => return,
             End::Bye if drains => tracing::debug!(address, "{end}, still"),
             End::Bye => tracing::info!(address, "{end}; connecting anew"),
-            // One line when it breaks, not one for every try until it is back.
-            _ if told && !was_in => tracing::debug!(address, "still no connection to the gateway: {end}"),
+            _ if known => tracing::debug!(address, "still no connection to the gateway: {end}"),
             End::Refused { .. } | End::Version(_) | End::Files(_) | End::Name(_) => {
                 tracing::error!(address, "{end}");
             }
             _ => tracing::warn!(address, "no connection to the gateway: {end}"),
         }
-        told = true;
+        if !known {
+            told.push(reason);
+        }
         // A gateway that drains takes connections for a while, only to say bye again.
         drains = matches!(end, End::Bye);
         if queue.is_closed() {
