@@ -1,67 +1,107 @@
 #!/usr/bin/env bash
-# Makes stand-ins for the base images that deploy/Dockerfile names, on a machine that reaches no image registry, so that
-# the very same Dockerfile is built and run there. An image that is present or can be pulled is left alone.
+# Makes stand-ins for the images that deploy/ names and does not build, on a machine that reaches no image registry, so that
+# the very same Dockerfile and compose files are tried there. An image that is present or can be pulled is left alone.
 #
-# A stand-in is Debian with gcc, this machine's own Rust toolchain, and the crates of Cargo.lock, since a build inside Docker
-# may reach no crate registry either. It has a label, is made anew when the toolchain or Cargo.lock changed, and goes away
-# with `docker rmi`. Needs debootstrap, and root or sudo.
+# Each is Debian. The one for building has gcc, this machine's own Rust toolchain, and the crates of Cargo.lock, since a build
+# inside Docker may reach no crate registry either; the others have Debian's own redis and nginx. A stand-in has a label, is
+# made anew when what it is made from changed, and goes away with `docker rmi`. Needs debootstrap, and root or sudo.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 
-image=rust:1-slim-bookworm
+rust=rust:1-slim-bookworm redis=redis:7-bookworm nginx=nginx:1-bookworm
 suite=bookworm
 label=saoma.stand-in
-
-wanted=$({ cat tests/images/base-images.sh Cargo.lock; rustc -vV; } | sha256sum | cut -c 1-16)
-if present=$(docker image inspect --format "{{ index .Config.Labels \"$label\" }}" "$image" 2>/dev/null); then
-    case $present in
-        "$wanted") echo "$image: the stand-in of before still fits" && exit ;;
-        '' | '<no value>') echo "$image: present" && exit ;;
-        *) echo "$image: a stand-in for another toolchain or Cargo.lock" ;;
-    esac
-elif docker pull --quiet "$image" >/dev/null 2>&1; then
-    echo "$image: pulled"
-    exit
-else
-    echo "$image: neither present nor to be pulled"
-fi
-command -v debootstrap >/dev/null || { echo 'debootstrap is missing: it is a package of Debian' >&2 && exit 1; }
-echo "$image: making a stand-in of Debian, gcc and $(rustc --version)"
+# Another number for another way of making them: those of before are made anew.
+recipe=2
 
 as_root=()
 [ "$(id -u)" -eq 0 ] || as_root=(sudo)
 work=$(mktemp -d)
 trap '"${as_root[@]}" rm -rf "$work"' EXIT
-root=$work/root
 
-# Crates are fetched into a home of their own: what they need and nothing else, by this machine's settings.
-home=${CARGO_HOME:-$HOME/.cargo}
-mkdir "$work/cargo"
-for settings in config.toml config; do
-    [ ! -f "$home/$settings" ] || cp "$home/$settings" "$work/cargo/"
+# image, what its stand-in would be made from: whether one has to be made.
+missing() {
+    local image=$1 wanted=$2 present
+    if present=$(docker image inspect --format "{{ index .Config.Labels \"$label\" }}" "$image" 2>/dev/null); then
+        case $present in
+            "$wanted") echo "$image: the stand-in of before still fits" && return 1 ;;
+            '' | '<no value>') echo "$image: present" && return 1 ;;
+            *) echo "$image: the stand-in of before is out of date" ;;
+        esac
+    elif docker pull --quiet "$image" >/dev/null 2>&1; then
+        echo "$image: pulled"
+        return 1
+    else
+        echo "$image: neither present nor to be pulled"
+    fi
+}
+
+# packages, folder: a small Debian.
+debian() {
+    command -v debootstrap >/dev/null || { echo 'debootstrap is missing: it is a package of Debian' >&2 && exit 1; }
+    # What was fetched for the one is there for the other.
+    mkdir -p "$work/packages"
+    "${as_root[@]}" debootstrap --variant=minbase --cache-dir="$work/packages" --include="$1" "$suite" "$2" >"$work/log" 2>&1 ||
+        { tail -n 20 "$work/log" >&2 && exit 1; }
+    "${as_root[@]}" rm -rf "$2/var/cache/apt/archives" "$2/var/lib/apt/lists"
+}
+
+# folder, label, image, changes as in a Dockerfile: makes the image.
+import() {
+    local root=$1 wanted=$2 image=$3 changes=() change
+    shift 3
+    for change in "LABEL $label=$wanted" "$@"; do changes+=(--change "$change"); done
+    "${as_root[@]}" tar -C "$root" --exclude='./proc/*' --exclude='./sys/*' --exclude='./dev/*' -c . |
+        docker import "${changes[@]}" - "$image" >/dev/null
+    echo "$image: made ($SECONDS s since the beginning)"
+}
+
+wanted=$({ cat Cargo.lock tests/previous; rustc -vV; } | sha256sum | cut -c 1-16)-$recipe
+if missing "$rust" "$wanted"; then
+    echo "$rust: making a stand-in of Debian, gcc and $(rustc --version)"
+    # Crates are fetched into a home of their own: what they need and nothing else, by this machine's settings.
+    home=${CARGO_HOME:-$HOME/.cargo}
+    mkdir "$work/cargo"
+    for settings in config.toml config; do
+        [ ! -f "$home/$settings" ] || cp "$home/$settings" "$work/cargo/"
+    done
+    host=$(rustc -vV | sed -n 's/^host: //p')
+    # The commit to upgrade from is built as well, where there is the history to take it from.
+    mkdir "$work/previous"
+    git archive "$(cat tests/previous)" 2>/dev/null | tar -x -C "$work/previous" 2>/dev/null || true
+    for sources in . "$work/previous"; do
+        [ ! -f "$sources/Cargo.toml" ] || (cd "$sources" && CARGO_HOME=$work/cargo cargo fetch --quiet --locked --target "$host")
+    done &
+    fetching=$!
+    root=$work/rust
+    debian gcc,libc6-dev,ca-certificates "$root"
+    wait "$fetching"
+
+    # A compiler, its driver, and the libraries of this machine's own target; no documentation, no other tools.
+    sysroot=$(rustc --print sysroot)
+    "${as_root[@]}" mkdir -p "$root/usr/local/rust/bin" "$root/usr/local/rust/lib/rustlib" "$root/usr/local/cargo"
+    "${as_root[@]}" cp "$sysroot/bin/cargo" "$sysroot/bin/rustc" "$root/usr/local/rust/bin/"
+    "${as_root[@]}" cp -a "$sysroot"/lib/*.so* "$root/usr/local/rust/lib/"
+    "${as_root[@]}" cp -a "$sysroot/lib/rustlib/$host" "$root/usr/local/rust/lib/rustlib/"
+    "${as_root[@]}" rm -rf "$work/cargo/registry/src"
+    "${as_root[@]}" cp -r "$work/cargo/." "$root/usr/local/cargo/"
+    import "$root" "$wanted" "$rust" 'CMD ["bash"]' \
+        'ENV PATH=/usr/local/rust/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin' \
+        'ENV CARGO_HOME=/usr/local/cargo' 'ENV CARGO_NET_OFFLINE=true'
+fi
+
+for image in "$redis" "$nginx"; do
+    missing "$image" "$recipe" || continue
+    echo "$image: making a stand-in of Debian's"
+    root=$work/servers
+    if [ ! -d "$root" ]; then
+        debian redis-server,nginx-light,libnginx-mod-stream "$root"
+        # As in the images that these stand for: data in a volume of redis's own, and no site but the one that is mounted.
+        "${as_root[@]}" install -d -o "$("${as_root[@]}" chroot "$root" id -u redis)" -g "$("${as_root[@]}" chroot "$root" id -g redis)" "$root/data"
+        "${as_root[@]}" rm -f "$root/etc/nginx/sites-enabled/default"
+    fi
+    case $image in
+        "$redis") import "$root" "$recipe" "$image" 'VOLUME /data' 'WORKDIR /data' 'EXPOSE 6379' 'CMD ["redis-server"]' ;;
+        "$nginx") import "$root" "$recipe" "$image" 'EXPOSE 80' 'CMD ["nginx", "-g", "daemon off;"]' ;;
+    esac
 done
-host=$(rustc -vV | sed -n 's/^host: //p')
-CARGO_HOME=$work/cargo cargo fetch --quiet --locked --target "$host" &
-fetching=$!
-
-"${as_root[@]}" debootstrap --variant=minbase --include=gcc,libc6-dev,ca-certificates "$suite" "$root" >"$work/log" 2>&1 ||
-    { tail -n 20 "$work/log" >&2 && exit 1; }
-wait "$fetching"
-
-# A compiler, its driver, and the libraries of this machine's own target; no documentation, no other tools.
-sysroot=$(rustc --print sysroot)
-"${as_root[@]}" mkdir -p "$root/usr/local/rust/bin" "$root/usr/local/rust/lib/rustlib" "$root/usr/local/cargo"
-"${as_root[@]}" cp "$sysroot/bin/cargo" "$sysroot/bin/rustc" "$root/usr/local/rust/bin/"
-"${as_root[@]}" cp -a "$sysroot"/lib/*.so* "$root/usr/local/rust/lib/"
-"${as_root[@]}" cp -a "$sysroot/lib/rustlib/$host" "$root/usr/local/rust/lib/rustlib/"
-"${as_root[@]}" rm -rf "$work/cargo/registry/src" "$root/var/cache/apt/archives" "$root/var/lib/apt/lists"
-"${as_root[@]}" cp -r "$work/cargo/." "$root/usr/local/cargo/"
-
-"${as_root[@]}" tar -C "$root" --exclude='./proc/*' --exclude='./sys/*' --exclude='./dev/*' -c . | docker import \
-    --change 'ENV PATH=/usr/local/rust/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin' \
-    --change 'ENV CARGO_HOME=/usr/local/cargo' \
-    --change 'ENV CARGO_NET_OFFLINE=true' \
-    --change 'CMD ["bash"]' \
-    --change "LABEL $label=$wanted" \
-    - "$image" >/dev/null
-echo "$image: made in $SECONDS s"

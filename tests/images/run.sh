@@ -1,155 +1,33 @@
 #!/usr/bin/env bash
-# The images and the compose file of deploy/, on a real engine: built from the Dockerfile that users get, judged, started
-# as users start them, and logged in through. Needs Docker with compose (v1 or v2), python3, and where no image registry is
-# reached debootstrap. The last line is "N passed, N failed"; the exit code is 0 only if everything passed.
+# The images, the compose files and the scripts of deploy/, on a real engine: built from the Dockerfile that users get, judged,
+# started as users start them, and logged in through. Needs Docker with compose (v1 or v2), python3, Chromium with its driver,
+# and where no image registry is reached debootstrap. `run.sh hosts redis` runs these parts only.
+# The last line is "N passed, N failed"; the exit code is 0 only if everything passed.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
+source tests/images/check.sh
 
-# Docker's megabytes, in bytes.
-largest=25000000
-services=(ws-gateway callback-service simulator)
+parts=("$@")
+[ ${#parts[@]} -gt 0 ] || parts=(demo redis account hosts upgrade certificates release readme)
+for part in "${parts[@]}"; do
+    [ -x "tests/images/$part.sh" ] || { echo "there is no part \"$part\"" >&2 && exit 64; }
+done
 
-work=$(mktemp -d)
-passed=0 failed=0
-check() { # words, command: counts whether it succeeds
-    local words=$1
-    shift
-    if "$@" >"$work/said" 2>&1; then
-        passed=$((passed + 1))
-        echo "ok: $words"
-    else
-        failed=$((failed + 1))
-        echo "FAILED: $words"
-        tail -n 30 "$work/said"
-    fi
-}
-report() {
-    echo "$passed passed, $failed failed"
-    [ "$failed" -eq 0 ]
-}
-# Without this nothing else has a meaning.
-must() {
-    local before=$failed
-    check "$@"
-    [ "$failed" -eq "$before" ] || { report || exit 1; }
-}
-
-if command -v docker-compose >/dev/null; then docker_compose=(docker-compose); else docker_compose=(docker compose); fi
-compose() { "${docker_compose[@]}" -f deploy/compose.yaml "$@"; }
-export COMPOSE_PROJECT_NAME=saoma-images-$$
-
-end() {
-    compose down -v >/dev/null 2>&1 || true
-    rm -rf "$work"
-}
-trap end EXIT
-trap 'exit 130' INT TERM
-
-# Two ports that are free now: published ports are part of what a browser is told, so Docker cannot choose them.
-read -r SAOMA_GATEWAY_PORT SAOMA_PHONE_PORT < <(python3 -c '
-import socket
-a, b = (socket.create_server(("127.0.0.1", 0)) for _ in "ab")
-print(a.getsockname()[1], b.getsockname()[1])')
-export SAOMA_GATEWAY_PORT SAOMA_PHONE_PORT
-
-container() { compose ps -q "$1"; }
-# What docker knows of something, by a template, is this text.
-is() { # text, template, what
-    local found
-    found=$(docker inspect --format "$2" "$3") || return
-    [ "$found" = "$1" ] || { echo "\"$found\" instead of \"$1\"" && return 1; }
-}
-small() {
-    local size
-    size=$(docker image inspect --format '{{ .Size }}' "$1")
-    echo "$1: $size bytes"
-    [ "$size" -lt "$largest" ]
-}
-# A user that is a number other than 0, and so needs no /etc/passwd.
-plain_user() { docker image inspect --format '{{ .Config.User }}' "$1" | grep -xE '[1-9][0-9]*:[1-9][0-9]*'; }
-
-# An image has no shell to try with. So root in a container beside it, which shares its processes, tries to write to
-# what process 1 sees as its root.
-write() { # service, path
-    docker run --rm --network none --cap-add SYS_PTRACE --pid "container:$(container "$1")" "$base" touch "/proc/1/root$2"
-}
-cannot_write() { ! write "$1" /written 2>"$work/refused" && grep 'Read-only file system' "$work/refused"; }
-base=$(sed -n 's/^FROM \(.*\) AS build$/\1/p' deploy/Dockerfile)
-
-# No more rights than it was started with, and those are none.
-without_rights() {
-    local status
-    status=$(docker run --rm --network none --pid "container:$(container "$1")" "$base" cat /proc/1/status) || return
-    echo "$status"
-    grep -qP '^Uid:\t65532\t65532\t65532\t65532$' <<<"$status" && grep -qP '^CapBnd:\t0+$' <<<"$status" &&
-        grep -qP '^NoNewPrivs:\t1$' <<<"$status"
-}
-
-healthy() {
-    local deadline=$((SECONDS + 60))
-    until is healthy '{{ .State.Health.Status }}' "$(container "$1")"; do
-        [ "$SECONDS" -lt "$deadline" ] || return 1
-        sleep 0.5
-    done
-}
-# One login of the person, of whom it must be the so manieth.
-log_in() { # openid, number
-    python3 tests/images/log_in.py "$SAOMA_GATEWAY_PORT" "$SAOMA_PHONE_PORT" "$1" | tee "$work/reply"
-    grep "第$2次登录" "$work/reply"
-}
-stopped_in_time() {
-    local began=$SECONDS
-    compose stop
-    for service in "${services[@]}"; do
-        is '0 false' '{{ .State.ExitCode }} {{ .State.OOMKilled }}' "$(compose ps -a -q "$service")" || return
-    done
-    [ $((SECONDS - began)) -lt 15 ]
-}
-anew() {
-    compose stop callback-service && compose rm -f callback-service && compose up -d
-}
-
+check 'the judge of logins finds what is wrong' python3 tests/images/crowd.py --self-test
 must 'there is an engine' docker info
 must 'there is compose' compose version
-must "the base image $base" tests/images/base-images.sh
-began=$SECONDS
+must 'images that are not built here' tests/images/base-images.sh
 must 'the images are built' timeout 3000 "${docker_compose[@]}" -f deploy/compose.yaml build
-echo "built in $((SECONDS - began)) s"
+must 'the browser is ready' cargo build --quiet --locked -p e2e --example browser_login
 
-for service in "${services[@]}"; do
-    image=saoma/$service:local
-    check "$service: the image is smaller than 25 MB" small "$image"
-    docker image ls --format '{{ .Repository }} {{ .Size }}' "$image"
-    check "$service: its user is a number, and not root" plain_user "$image"
-    check "$service: starts without a shell" is "[/usr/local/bin/$service] []" '{{ .Config.Entrypoint }} {{ .Config.Cmd }}' "$image"
+for part in "${parts[@]}"; do
+    printf '\n-- %s (%s s so far)\n' "$part" "$SECONDS"
+    "tests/images/$part.sh" 2>&1 | tee "$work/part" || true
+    # A part that died has no last line of its own.
+    counts=$(sed -nE 's/^'"$part"': ([0-9]+) passed, ([0-9]+) failed$/\1 \2/p' "$work/part" | tail -n 1)
+    read -r more fewer <<<"${counts:-0 1}"
+    passed=$((passed + more)) failed=$((failed + fewer))
 done
 
-# In an order that nothing would choose: those that need somebody come first. `down` first, as a user might.
-must 'nothing of before is left' compose down -v
-must 'callback-service starts without a gateway' compose up -d callback-service
-must 'ws-gateway starts without WeChat' compose up -d ws-gateway
-must 'the rest starts' compose up -d
-for service in ws-gateway callback-service; do
-    check "$service: is healthy" healthy "$service"
-done
-for service in "${services[@]}"; do
-    check "$service: its root is read-only" is true '{{ .HostConfig.ReadonlyRootfs }}' "$(container "$service")"
-    check "$service: root itself cannot write there" cannot_write "$service"
-    check "$service: is a plain user without rights" without_rights "$service"
-done
-# The same attempt succeeds where writing is meant to: it would have, elsewhere.
-check 'callback-service: its volume can be written' write callback-service /data/written
-
-# shellcheck disable=SC2016 # Docker's own variables
-loopback='{{ range $port, $at := .NetworkSettings.Ports }}{{ range $at }}{{ $port }} {{ .HostIp }} {{ end }}{{ end }}'
-for published in 'ws-gateway 1099/tcp 127.0.0.1 ' 'callback-service ' 'simulator 8090/tcp 127.0.0.1 '; do
-    check "published of ${published% }" is "${published#* }" "$loopback" "$(container "${published%% *}")"
-done
-
-check 'a page logs in' log_in oImagesTestPerson 1
-check 'callback-service is replaced' anew
-check 'and is healthy again' healthy callback-service
-check 'its counts are still there' log_in oImagesTestPerson 2
-check 'all stop within their time, by themselves' stopped_in_time
-
-report
+echo "$passed passed, $failed failed"
+[ "$failed" -eq 0 ]

@@ -1,0 +1,58 @@
+#!/usr/bin/env bash
+# From the images of the commit in tests/previous to these, and back, one container after another as deploy/README.md says,
+# on Redis and under people who log in. run.sh builds these.
+set -euo pipefail
+cd "$(dirname "$0")/../.."
+source tests/images/check.sh
+
+files=(compose.yaml compose.redis.yaml)
+services=(ws-gateway ws-gateway-2 callback-service callback-service-2)
+previous=$(cat tests/previous)
+if ! git cat-file -e "$previous^{commit}" 2>/dev/null; then
+    if [ "$(git rev-parse --is-shallow-repository 2>/dev/null)" != false ]; then
+        echo 'NOT TRIED: without the history there is nothing to upgrade from'
+        report
+        exit
+    fi
+    echo "FAILED: tests/previous names $previous, which this checkout does not have"
+    failed=1
+    report
+fi
+
+sources() { mkdir "$work/previous" && git archive "$previous" | tar -x -C "$work/previous"; }
+build() {
+    local target
+    for target in ws-gateway callback-service simulator; do
+        docker build -f "$work/previous/deploy/Dockerfile" --target "$target" -t "saoma/$target:$project" "$work/previous" || return
+        at_end docker rmi "saoma/$target:$project"
+    done
+}
+differ() { [ "$(docker inspect --format '{{ .Id }}' "$1")" != "$(docker inspect --format '{{ .Id }}' "$2")" ]; }
+replaced() { # service
+    compose rm -sf "$1" && compose up -d --no-deps "$1" && healthy "$1"
+}
+runs() { is "saoma/${1%-2}:$2" '{{ .Config.Image }}' "$(container "$1")"; }
+
+ports SAOMA_PORT SAOMA_GATEWAY_PORT SAOMA_PHONE_PORT
+must "the sources of $previous" sources
+must 'their images' build
+check 'they are others than these' differ "saoma/ws-gateway:$project" saoma/ws-gateway:local
+at_end compose down -v
+
+export SAOMA_VERSION=$project
+must 'everything of before starts' compose up -d
+for service in "${services[@]}"; do
+    check "$service: is healthy" healthy "$service"
+done
+must 'people log in' crowd_starts "$SAOMA_PORT" "$SAOMA_PHONE_PORT" --rate 10 --no-refused
+for version in local "$project"; do
+    export SAOMA_VERSION=$version
+    for service in "${services[@]}"; do
+        check "$service is replaced" replaced "$service"
+        check "$service is of the other version" runs "$service" "$version"
+    done
+done
+check 'no login failed' crowd_was_served
+crowd_says
+
+report
