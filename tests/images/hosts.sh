@@ -90,7 +90,7 @@ check 'ws-gateway: is healthy' healthy ws-gateway
 check 'a notice with a certificate is answered' says '"unknown"' notify "$ours/ca.pem" "$ours/callback.pem" "$ours/callback.key"
 check 'without a certificate it is not' fails says '"unknown"' notify "$ours/ca.pem"
 check 'nor in plain text' fails says '"unknown"' notify
-check 'without a certificate callback-service gets nothing' until_so says 'certificate' on_callback logs --tail 50
+check 'without a certificate callback-service gets nothing' until_so says CertificateRequired on_callback logs --tail 50
 check 'and nobody logs in' fails log_in
 check 'with its certificate it is started anew' with_certificate
 check 'callback-service: is healthy' healthy callback-service

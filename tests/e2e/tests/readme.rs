@@ -1,12 +1,133 @@
-//! What the documents claim: the README's first command works as a newcomer types it, and the tests that
+//! What the documents claim: the README's commands work as a newcomer types them, and the tests that
 //! docs/security.md names exist.
 
 #![allow(clippy::unwrap_used, reason = "tests fail loudly")]
 
 use std::io::{BufRead, BufReader};
+use std::net::{SocketAddr, TcpListener};
+use std::os::unix::process::CommandExt;
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
 
-use e2e::page::Page;
+use e2e::page::{PATIENCE, Page};
+use e2e::programs::program;
+use simulator::{Settings, Simulator};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+/// What a line of the README's `sh` blocks begins with, and what runs it. Who writes another command there says it here.
+const COMMANDS: [(&str, &str); 9] = [
+    ("cargo demo", "cargo_demo_says_what_to_open_and_it_is_there"),
+    ("docker-compose -f deploy/compose.yaml up --build ", "tests/images/demo.sh"),
+    ("tests/run.sh", "itself"),
+    ("cargo build --release --locked", "deploy/Dockerfile, by tests/images/run.sh"),
+    (": \"${WECHAT_APP_ID:?}\" ", BY_HAND),
+    ("export NOTIFY_KEY=", BY_HAND),
+    ("./target/release/ws-gateway &", BY_HAND),
+    ("./target/release/callback-service &", BY_HAND),
+    ("./target/release/ws-gateway client-key shop >> clients.toml", BY_HAND),
+];
+const BY_HAND: &str = "the_commands_that_start_both_services_by_hand_do";
+
+/// The README's `sh` blocks.
+fn blocks() -> Vec<String> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let readme = std::fs::read_to_string(root.join("README.md")).unwrap();
+    let after = readme.split("```sh\n").skip(1);
+    after.map(|text| text.split_once("```").unwrap().0.to_owned()).collect()
+}
+
+#[test]
+fn every_command_of_the_readme_is_run_by_a_test() {
+    let blocks = blocks().concat();
+    let lines: Vec<&str> = blocks.lines().collect();
+    for line in &lines {
+        assert!(COMMANDS.iter().any(|(begins, _)| line.starts_with(begins)), "nothing runs: {line}");
+    }
+    for (begins, _) in COMMANDS {
+        assert!(lines.iter().any(|line| line.starts_with(begins)), "README.md has no more: {begins}");
+    }
+}
+
+/// A shell and what it started, which end with this.
+struct Shell(Child);
+
+impl Drop for Shell {
+    fn drop(&mut self) {
+        let group = format!("-{}", self.0.id());
+        let _ = Command::new("kill").args(["-TERM", "--", &group]).status();
+        let _ = self.0.wait();
+    }
+}
+
+#[tokio::test]
+async fn the_commands_that_start_both_services_by_hand_do() {
+    // A folder like the checkout's, with programs that are built already. Building is another test's.
+    let folder = tempfile::tempdir().unwrap();
+    let release = folder.path().join("target/release");
+    std::fs::create_dir_all(&release).unwrap();
+    for name in ["ws-gateway", "callback-service"] {
+        std::os::unix::fs::symlink(program(name), release.join(name)).unwrap();
+    }
+    let blocks = blocks().into_iter().filter(|block| block.contains("./target/release/")).collect::<Vec<_>>();
+    let script = format!("cargo() {{ :; }}\nset -e\n{}\nwait", blocks.concat());
+
+    let wechat = Simulator::new(Settings::default()).unwrap();
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let api = format!("http://{}", listener.local_addr().unwrap());
+    tokio::spawn(wechat.clone().serve(listener, CancellationToken::new(), TaskTracker::new()));
+    let account = wechat.settings().clone();
+    let [browsers, notices, admin, pushes, other_admin] = places();
+    let mut shell = Command::new("bash");
+    shell.arg("-c").arg(script).current_dir(folder.path()).stdin(Stdio::null()).stderr(Stdio::null());
+    shell.env_clear().env("PATH", std::env::var_os("PATH").unwrap()).process_group(0);
+    for (name, value) in [
+        ("WECHAT_APP_ID", account.app_id),
+        ("WECHAT_APP_SECRET", account.app_secret),
+        ("WECHAT_TOKEN", account.token),
+        ("WECHAT_AES_KEY", account.aes_key),
+        ("WECHAT_API_URL", api),
+        ("GATEWAY_LISTEN", browsers.to_string()),
+        ("GATEWAY_NOTIFY_LISTEN", notices.to_string()),
+        ("GATEWAY_ADMIN_LISTEN", admin.to_string()),
+        ("CALLBACK_LISTEN", pushes.to_string()),
+        ("CALLBACK_ADMIN_LISTEN", other_admin.to_string()),
+        ("CALLBACK_GATEWAY", notices.to_string()),
+    ] {
+        shell.env(name, value);
+    }
+    let _shell = Shell(shell.spawn().unwrap());
+    for ready in [admin, other_admin] {
+        until_ready(&format!("http://{ready}/readyz")).await;
+    }
+
+    wechat.set_push_url(format!("http://{pushes}/wechat"));
+    let mut page = Page::open(browsers).await;
+    let code = page.code().await;
+    let person = wechat.invent_person("", true);
+    let delivery = wechat.scan(&person.openid, &code.content).await.unwrap();
+    assert!(delivery.is_ok(), "{delivery:?}");
+    page.expect("scanned").await;
+    page.expect("scan_success").await;
+    let entry = std::fs::read_to_string(folder.path().join("clients.toml")).unwrap();
+    assert!(entry.contains("[[client]]") && entry.contains("\"shop\""), "{entry}");
+}
+
+async fn until_ready(url: &str) {
+    let mut often = tokio::time::interval(Duration::from_millis(50));
+    let began = Instant::now();
+    while !reqwest::get(url).await.is_ok_and(|answer| answer.status().is_success()) {
+        assert!(began.elapsed() < PATIENCE, "{url} within {PATIENCE:?}");
+        often.tick().await;
+    }
+}
+
+/// Places that are free now. The commands name none, and the two services must know each other's.
+fn places<const N: usize>() -> [SocketAddr; N] {
+    let taken: [TcpListener; N] = std::array::from_fn(|_| TcpListener::bind("127.0.0.1:0").unwrap());
+    taken.map(|listener| listener.local_addr().unwrap())
+}
 
 fn cargo() -> Command {
     let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
