@@ -11,7 +11,10 @@ section() { printf '\n== %s (%s s so far)\n' "$1" "$SECONDS"; }
 # real browser, Python for the WebSocket conformance suite, Redis with its Sentinel, slowhttptest for slow peers, sslscan,
 # the languages of the sample clients, the proxies that deploy/ configures, and what judges its units.
 packages=(gcc g++ libc6-dev chromium chromium-driver fonts-noto-cjk python3 python3-venv redis-server redis-sentinel slowhttptest sslscan
-    php-cli nodejs golang-go openssl nginx-light haproxy caddy systemd)
+    php-cli nodejs golang-go openssl nginx-light haproxy caddy systemd curl git util-linux sqlite3)
+# An engine for the images, and what makes stand-ins for the images that a registry would give.
+packages+=(debootstrap)
+command -v docker >/dev/null || packages+=(docker.io docker-compose)
 
 section 'tools'
 if ! command -v cargo >/dev/null; then
@@ -32,7 +35,7 @@ if command -v dpkg-query >/dev/null; then
         DEBIAN_FRONTEND=noninteractive "${as_root[@]}" apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
     fi
 else
-    for tool in cc c++ chromium chromedriver python3 redis-server redis-sentinel slowhttptest sslscan php node go openssl nginx haproxy caddy systemd-analyze; do
+    for tool in cc c++ chromium chromedriver python3 redis-server redis-sentinel slowhttptest sslscan php node go openssl nginx haproxy caddy systemd-analyze docker; do
         command -v "$tool" >/dev/null && continue
         echo "$tool is missing; on Debian it comes with: ${packages[*]}" >&2
         exit 1
@@ -60,6 +63,9 @@ cargo test --locked --workspace --no-fail-fast 2>&1 | tee "$log" || status=$?
 section 'the same on Redis'
 cargo run --locked --quiet -p test-redis --example with_redis -- cargo test --locked --no-fail-fast -p e2e --test journey \
     --test many --test hostile --test limits --test vectors_http --test wechat_errors 2>&1 | tee -a "$log" || status=$?
+
+section 'images'
+tests/images/run.sh 2>&1 | tee -a "$log" || status=$?
 
 section 'WebSocket conformance'
 tests/websocket/run.sh 2>&1 | tee -a "$log" || status=$?

@@ -118,6 +118,6 @@ secrets() {
     install -d -m 700 "$secrets"
     openssl rand -hex 32 >"$secrets/notify-key"
     openssl rand -hex 16 | tee "$secrets/wechat-app-secret" >"$secrets/wechat-token"
-    openssl rand -base64 64 | tr -dc A-Za-z0-9 | head -c 43 >"$secrets/wechat-aes-key"
+    openssl rand -base64 96 | tr -dc A-Za-z0-9 | cut -c 1-43 >"$secrets/wechat-aes-key"
     chmod 444 "$secrets"/*
 }

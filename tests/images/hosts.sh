@@ -71,7 +71,7 @@ at_end on_gateway down -v
 at_end on_callback down -v
 at_end docker rm -fv "$wire" "$wechat"
 
-log_in() { python3 tests/images/crowd.py "$SAOMA_GATEWAY_PORT" "$SAOMA_PHONE_PORT" --once oImagesTestPerson; }
+log_in=(python3 tests/images/crowd.py "$SAOMA_GATEWAY_PORT" "$SAOMA_PHONE_PORT" --once oImagesTestPerson)
 # A notice from this machine, by one of the sample clients. Of a login that nobody knows: what counts is that it is answered.
 notify() { # CA, certificate, key: or none
     NOTIFY_KEY=$(cat "$gateway_host/deploy/secrets/notify-key") python3 protocol/clients/notify.py "localhost:$NOTIFY_PORT" callback \
@@ -91,10 +91,10 @@ check 'a notice with a certificate is answered' says '"unknown"' notify "$ours/c
 check 'without a certificate it is not' fails says '"unknown"' notify "$ours/ca.pem"
 check 'nor in plain text' fails says '"unknown"' notify
 check 'without a certificate callback-service gets nothing' until_so says CertificateRequired on_callback logs --tail 50
-check 'and nobody logs in' fails log_in
+check 'and nobody logs in' fails timeout 15 "${log_in[@]}"
 check 'with its certificate it is started anew' with_certificate
 check 'callback-service: is healthy' healthy callback-service
-check 'a person logs in' log_in
+check 'a person logs in' "${log_in[@]}"
 
 must 'people log in' crowd_starts "$SAOMA_GATEWAY_PORT" "$SAOMA_PHONE_PORT" --rate 1.5
 check 'the wire is cut' wire_is_cut

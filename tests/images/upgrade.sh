@@ -28,9 +28,7 @@ build() {
     done
 }
 differ() { [ "$(docker inspect --format '{{ .Id }}' "$1")" != "$(docker inspect --format '{{ .Id }}' "$2")" ]; }
-replaced() { # service
-    compose rm -sf "$1" && compose up -d --no-deps "$1" && healthy "$1"
-}
+replaced() { COMPOSE_FILE=deploy/compose.yaml:deploy/compose.redis.yaml deploy/replace.sh; }
 runs() { is "saoma/${1%-2}:$2" '{{ .Config.Image }}' "$(container "$1")"; }
 
 ports SAOMA_PORT SAOMA_GATEWAY_PORT SAOMA_PHONE_PORT
@@ -47,8 +45,8 @@ done
 must 'people log in' crowd_starts "$SAOMA_PORT" "$SAOMA_PHONE_PORT" --rate 10 --no-refused
 for version in local "$project"; do
     export SAOMA_VERSION=$version
+    check "one after another is replaced by ${version/$project/that of before}" replaced
     for service in "${services[@]}"; do
-        check "$service is replaced" replaced "$service"
         check "$service is of the other version" runs "$service" "$version"
     done
 done
