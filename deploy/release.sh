@@ -66,7 +66,7 @@ name=saoma-$version
 root=$work/$name
 mkdir -p "$root/bin"
 git archive HEAD README.md ARCHITECTURE.md CHANGELOG.md LICENSE docs protocol/PROTOCOL.md protocol/vectors.json protocol/clients deploy \
-    ':!deploy/Dockerfile' ':!deploy/release.sh' ':!deploy/records' ':!deploy/service' | tar -x -C "$root"
+    ':!deploy/Dockerfile' ':!deploy/release.sh' | tar -x -C "$root"
 for program in ws-gateway callback-service; do
     container=$(docker create "saoma/$program:$version")
     docker cp "$container:/usr/local/bin/$program" "$root/bin/$program"

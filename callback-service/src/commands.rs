@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::process::ExitCode;
 
 use clap::Parser;
-use service::{health, settings};
+use server::{health, settings};
 
 use crate::config::ADMIN_LISTEN;
 

@@ -10,8 +10,8 @@ use protocol::Key;
 use protocol::tls::{ClientTls, File, Identity};
 use records::Place;
 use secrecy::{ExposeSecret, SecretString};
-use service::logging::LogFormat;
-use service::settings::{self, NoSettings, SettingError};
+use server::logging::LogFormat;
+use server::settings::{self, NoSettings, SettingError};
 
 use crate::push::{self, Account, Mode};
 use crate::texts::Texts;
@@ -230,7 +230,7 @@ impl Config {
     }
 
     fn check(&self) -> Result<(), SettingError> {
-        if !service::listen::PLACES.contains(&self.callback_max_connections) {
+        if !server::listen::PLACES.contains(&self.callback_max_connections) {
             return Err(SettingError::new("CALLBACK_MAX_CONNECTIONS", "must be between 1 and 1000000"));
         }
         self.gateway_tls()?;

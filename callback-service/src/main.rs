@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use callback_service::config::Config;
 use callback_service::{Server, commands};
-use service::{process, stop};
+use server::{process, stop};
 
 fn main() -> ExitCode {
     let serving = || process::run("callback-service", Config::read(), |config| config.log_format, serve);

@@ -9,8 +9,8 @@ use std::time::Duration;
 use http::{Method, Request, StatusCode};
 use hyper::body::Incoming;
 use protocol::Scene;
-use service::clock;
-use service::http::{self as web, Answer};
+use server::clock;
+use server::http::{self as web, Answer};
 use tokio::time::Instant;
 
 use crate::Callback;

@@ -3,7 +3,7 @@
 
 use std::net::{Ipv4Addr, SocketAddr};
 
-use service::listen;
+use server::listen;
 
 #[tokio::main]
 #[expect(clippy::print_stdout, reason = "the script reads the address")]

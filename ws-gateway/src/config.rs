@@ -8,8 +8,8 @@ use clap::Parser;
 use ipnet::IpNet;
 use records::Place;
 use secrecy::{ExposeSecret, SecretString};
-use service::logging::LogFormat;
-use service::settings::{self, NoSettings, SettingError};
+use server::logging::LogFormat;
+use server::settings::{self, NoSettings, SettingError};
 
 use crate::credentials::Credentials;
 use crate::origin::AllowedOrigins;
@@ -234,7 +234,7 @@ impl Config {
             ("GATEWAY_MAX_LOGINS", self.gateway_max_logins),
             ("GATEWAY_MAX_CLIENTS", self.gateway_max_clients),
         ] {
-            if !service::listen::PLACES.contains(&limit) {
+            if !server::listen::PLACES.contains(&limit) {
                 return Err(SettingError::new(name, "must be between 1 and 1000000"));
             }
         }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use protocol::Key;
 use protocol::tls::{File, Identity, ServerTls};
 use rustls::ServerConfig;
-use service::settings::SettingError;
+use server::settings::SettingError;
 use tokio::sync::watch;
 
 use crate::clients::{CALLBACK, Client, Clients, Rights, file};

@@ -7,8 +7,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use service::http as web;
-use service::listen::{self, Accepted};
+use server::http as web;
+use server::listen::{self, Accepted};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpListener;
 use tokio_tungstenite::tungstenite::Message;

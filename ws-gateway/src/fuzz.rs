@@ -9,7 +9,7 @@ use bytes::Bytes;
 use futures_util::future::{BoxFuture, FutureExt, ready};
 use http::Request;
 use protocol::{Context, Scene, State};
-use service::stop::Drain;
+use server::stop::Drain;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::Instant;
 

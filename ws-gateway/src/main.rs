@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use service::{process, stop};
+use server::{process, stop};
 use ws_gateway::config::Config;
 use ws_gateway::{Server, commands};
 

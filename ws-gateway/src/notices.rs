@@ -13,7 +13,7 @@ use futures_util::stream::StreamExt;
 use protocol::auth;
 use protocol::codec::{Codec, FrameError, MAX_FRAME};
 use protocol::message::{ClientMessage, Hello, ServerMessage};
-use service::listen;
+use server::listen;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::{OwnedSemaphorePermit, watch};
 use tokio::time::timeout;

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use http::header::{CONTENT_SECURITY_POLICY, HeaderValue, REFERRER_POLICY};
 use http::{Method, Request, StatusCode};
 use hyper::body::Incoming;
-use service::http::{self as web, Answer};
-use service::listen::Accepted;
+use server::http::{self as web, Answer};
+use server::listen::Accepted;
 use tokio::sync::OwnedSemaphorePermit;
 
 use crate::Gateway;

@@ -5,7 +5,7 @@
 use std::sync::Arc;
 
 use futures_util::future::{BoxFuture, FutureExt, join};
-use service::clock;
+use server::clock;
 
 use crate::admission::Addresses;
 use crate::config::{Config, Store};

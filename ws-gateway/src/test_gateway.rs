@@ -9,7 +9,7 @@ use bytes::Bytes;
 use futures_util::future::{BoxFuture, FutureExt, ready};
 use protocol::Scene;
 use secrecy::SecretString;
-use service::stop::Drain;
+use server::stop::Drain;
 use tokio::time::sleep;
 
 use crate::Gateway;

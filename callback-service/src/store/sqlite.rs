@@ -10,7 +10,7 @@ use futures_util::future::{BoxFuture, FutureExt};
 use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, params};
 use tokio::sync::oneshot;
 
-use service::clock;
+use server::clock;
 
 use super::{Memory, REMEMBERED, Recorded, SAME_WORDS, Scan, Store, StoreError};
 

@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use anyhow::Context;
 use secrecy::SecretString;
-use service::listen;
-use service::settings::NoSettings;
+use server::listen;
+use server::settings::NoSettings;
 use simulator::Simulator;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;

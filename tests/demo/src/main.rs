@@ -5,8 +5,8 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use demo::{Options, Ports, Stack, lan_address};
-use service::logging::{self, LogFormat};
-use service::{settings, stop};
+use server::logging::{self, LogFormat};
+use server::{settings, stop};
 
 /// The gateway, the callback service and an offline WeChat, to try the whole login without an account.
 #[derive(Debug, Parser)]

@@ -8,7 +8,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use demo::{Options, Stack};
 use e2e::browser::Browser;
 use hyper::StatusCode;
-use service::http as web;
+use server::http as web;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 

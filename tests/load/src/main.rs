@@ -21,7 +21,7 @@ mod visit;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use service::{settings, stop};
+use server::{settings, stop};
 
 /// The exit code of a run that found nothing out: a program that does not start, a signal.
 const EXIT_UNKNOWN: u8 = 2;

@@ -9,7 +9,7 @@ use std::time::Duration;
 use anyhow::{Context, bail, ensure};
 use clap::Args;
 use futures_util::{StreamExt, TryStreamExt, stream};
-use service::{descriptors, settings};
+use server::{descriptors, settings};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep};
 

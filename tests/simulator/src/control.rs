@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use http::{Method, StatusCode};
 use serde::Deserialize;
 use serde_json::json as value;
-use service::http::{self as web, Answer};
+use server::http::{self as web, Answer};
 
 use crate::Simulator;
 use crate::server::{Asked, json};

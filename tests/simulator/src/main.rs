@@ -6,9 +6,9 @@ use std::net::SocketAddr;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use service::logging;
-use service::settings::{self, NoSettings};
-use service::{listen, stop};
+use server::logging;
+use server::settings::{self, NoSettings};
+use server::{listen, stop};
 use simulator::Simulator;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;

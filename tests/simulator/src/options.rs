@@ -4,8 +4,8 @@ use std::net::SocketAddr;
 
 use clap::Parser;
 use secrecy::ExposeSecret;
-use service::logging::LogFormat;
-use service::settings::{self, NoSettings};
+use server::logging::LogFormat;
+use server::settings::{self, NoSettings};
 use simulator::{Mode, Settings};
 
 /// An offline WeChat: one official account, its API, its pushes, and a phone to scan with.

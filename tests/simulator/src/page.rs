@@ -2,7 +2,7 @@
 
 use http::StatusCode;
 use http::header::{CONTENT_SECURITY_POLICY, HeaderValue, REFERRER_POLICY};
-use service::http::{self as web, Answer};
+use server::http::{self as web, Answer};
 
 /// Nothing but the page's own files; pictures that somebody chooses are looked at in memory.
 const POLICY: HeaderValue = HeaderValue::from_static(

@@ -5,7 +5,7 @@ use std::fmt::Display;
 use http::{Method, StatusCode};
 use serde::Deserialize;
 use serde_json::{Map, Value, json as value};
-use service::http::Answer;
+use server::http::Answer;
 use tokio::time::Instant;
 
 use crate::codes::Code;

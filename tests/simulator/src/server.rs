@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use http::{Method, Request, StatusCode};
 use hyper::body::Incoming;
-use service::http::{self as web, Answer};
-use service::listen;
+use server::http::{self as web, Answer};
+use server::listen;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;

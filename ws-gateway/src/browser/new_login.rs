@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use protocol::Scene;
 use protocol::message::State;
-use service::clock;
+use server::clock;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::{Instant, sleep};
 

@@ -3,7 +3,7 @@
 use std::ffi::OsString;
 
 use clap::Parser;
-use service::settings::{self, NoSettings};
+use server::settings::{self, NoSettings};
 
 use super::{Right, file};
 

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use http::{Method, StatusCode};
 use serde_json::Value;
-use service::http::{self as web, Answer};
+use server::http::{self as web, Answer};
 use tokio::time::{Instant, sleep};
 
 use crate::server::Asked;

@@ -3,7 +3,7 @@
 use http::StatusCode;
 use http::header::{CACHE_CONTROL, HeaderValue};
 use serde_json::{Value, json};
-use service::http::{self as web, Answer};
+use server::http::{self as web, Answer};
 use tokio::time::Instant;
 
 use super::error::ApiError;
