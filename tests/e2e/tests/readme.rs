@@ -180,7 +180,7 @@ fn flags_go_to_the_demo_and_wrong_ones_are_named() {
 fn every_test_that_the_security_page_names_exists() {
     let root = std::path::Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../.."));
     let page = std::fs::read_to_string(root.join("docs/security.md")).unwrap();
-    let sources = ["protocol", "wechat", "deploy", "ws-gateway", "callback-service", "tests"];
+    let sources = ["protocol", "crates", "ws-gateway", "callback-service", "tests"];
     let code: String = sources.iter().map(|folder| read_all(&root.join(folder))).collect();
     let rows = page.lines().filter(|line| line.starts_with("| ") && !line.starts_with("| threat"));
     let mut named = 0;
