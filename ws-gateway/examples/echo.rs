@@ -10,5 +10,5 @@ use server::listen;
 async fn main() -> anyhow::Result<()> {
     let listener = listen::bind("the echo", SocketAddr::from((Ipv4Addr::LOCALHOST, 0)))?;
     println!("{}", listener.local_addr()?);
-    ws_gateway::echo::serve(listener).await
+    ws_gateway::testing::echo::serve(listener).await
 }

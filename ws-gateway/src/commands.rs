@@ -7,8 +7,8 @@ use std::process::ExitCode;
 use clap::Parser;
 use server::{health, settings};
 
-use crate::clients::entry;
 use crate::config::ADMIN_LISTEN;
+use crate::notices::clients::entry;
 
 /// Exits with 0 if the gateway on this host is ready, else with 1.
 #[derive(Debug, Parser)]

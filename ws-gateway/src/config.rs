@@ -11,8 +11,8 @@ use secrecy::{ExposeSecret, SecretString};
 use server::logging::LogFormat;
 use server::settings::{self, NoSettings, SettingError};
 
-use crate::credentials::Credentials;
-use crate::origin::AllowedOrigins;
+use crate::browsers::origin::AllowedOrigins;
+use crate::notices::credentials::Credentials;
 
 /// The shortest and the longest time that a QR code may be shown. WeChat's own expiry is set to 1,800 s,
 /// and a code is only shown while it has its own time and a claim's 120 s left.

@@ -5,7 +5,7 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
 
-use crate::clients::Proved;
+use crate::notices::clients::Proved;
 
 /// A notice's type and status. Label values come from our own code, never from outside.
 pub(crate) type Labels = [(&'static str, &'static str); 2];

@@ -7,11 +7,11 @@ use std::sync::Arc;
 use futures_util::future::{BoxFuture, FutureExt, join};
 use server::clock;
 
-use crate::admission::Addresses;
+use crate::codes::Budget;
+use crate::codes::admission::Addresses;
 use crate::config::{Config, Store};
+use crate::logins::seats::Pages;
 use crate::logins::{Logins, MemoryLogins, RedisLogins};
-use crate::pages::Pages;
-use crate::qr::Budget;
 
 /// Logins and limits, in one place.
 pub(crate) struct Stores {

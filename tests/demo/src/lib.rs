@@ -84,7 +84,7 @@ pub struct Stack {
     /// Where the simulated WeChat listens.
     pub wechat_address: SocketAddr,
     /// Where the gateway listens.
-    pub gateway: ws_gateway::Addresses,
+    pub gateway: ws_gateway::BoundAddresses,
     /// Where the callback service listens.
     pub callback: callback_service::Addresses,
     stop: CancellationToken,

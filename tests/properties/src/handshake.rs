@@ -11,7 +11,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, ReadHalf, duplex, spl
 use tokio::runtime::Runtime;
 use tokio::time::sleep;
 use ws_gateway::config::{Config, Secrets};
-use ws_gateway::fuzz::{Served, internal_port};
+use ws_gateway::testing::fuzz::{Served, internal_port};
 
 use crate::frames::another_look;
 use crate::script::{HEAD, LONGEST, Script, Then};

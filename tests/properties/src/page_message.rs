@@ -7,14 +7,14 @@ use serde_json::Value;
 pub fn page_message(message: &[u8]) -> &'static str {
     // A WebSocket's text message is UTF-8.
     let Ok(text) = str::from_utf8(message) else { return "no text" };
-    let asks = ws_gateway::fuzz::asks_for_a_new_code(text);
+    let asks = ws_gateway::testing::fuzz::asks_for_a_new_code(text);
     let Ok(json) = serde_json::from_str::<Value>(text) else {
         assert!(!asks, "it is no JSON");
         return "no JSON";
     };
     let says_so = json.is_object() && json["message_type"] == "refresh";
     assert_eq!(asks, says_so);
-    assert_eq!(ws_gateway::fuzz::asks_for_a_new_code(&json.to_string()), asks, "written as {json}");
+    assert_eq!(ws_gateway::testing::fuzz::asks_for_a_new_code(&json.to_string()), asks, "written as {json}");
     match (says_so, json.is_object()) {
         (true, _) => "refresh",
         (false, true) => "another message",

@@ -93,7 +93,7 @@ fn of_a_page(raw: &str, pairs: &Pairs<'_>) -> bool {
             [value] => (1..=MAX_FIELD).contains(&value.chars().count()),
             _ => false,
         });
-    let Some(page) = ws_gateway::fuzz::page(raw, &GATEWAY) else {
+    let Some(page) = ws_gateway::testing::fuzz::page(raw, &GATEWAY) else {
         panic!("a page without an Origin may connect");
     };
     assert_eq!(page.fault.is_none(), is_fine, "{:?}", page.fault);
@@ -104,7 +104,7 @@ fn of_a_page(raw: &str, pairs: &Pairs<'_>) -> bool {
             nonce: said("nonce"),
             code_challenge: said("code_challenge"),
             request: said("request"),
-            ip: ws_gateway::fuzz::PAGE.ip().to_string(),
+            ip: ws_gateway::testing::fuzz::PAGE.ip().to_string(),
             ..Context::default()
         };
         assert_eq!(page.context, expected);

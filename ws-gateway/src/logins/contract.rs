@@ -13,8 +13,8 @@ use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
 
 use super::{Logins, MemoryLogins, NewLogin, QrCode, RedisLogins, ResumeKey, Sender, Snapshot};
-use crate::clients::Rights;
-use crate::pages::{Pages, Seat};
+use crate::logins::seats::{Pages, Seat};
+use crate::notices::clients::Rights;
 
 const TTL: Duration = Duration::from_secs(60);
 

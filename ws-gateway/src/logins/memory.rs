@@ -11,7 +11,7 @@ use records::Moment;
 use tokio::time::Instant;
 
 use super::{Done, Logins, Looked, NewLogin, Record, Sender, StoreError, right_for};
-use crate::pages::{Pages, SeatName};
+use crate::logins::seats::{Pages, SeatName};
 
 /// How often forgotten logins are taken out.
 const SWEEP_EVERY: Duration = Duration::from_secs(10);

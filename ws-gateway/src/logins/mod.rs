@@ -11,6 +11,7 @@ mod memory;
 mod record;
 mod redis;
 mod resume_key;
+pub(crate) mod seats;
 
 use std::time::Duration;
 
@@ -23,8 +24,8 @@ pub(crate) use self::memory::MemoryLogins;
 pub(crate) use self::record::{Done, Record, Sender};
 pub(crate) use self::redis::RedisLogins;
 pub(crate) use self::resume_key::{ResumeKey, SecretHash};
-use crate::clients::Right;
-use crate::pages::SeatName;
+use crate::logins::seats::SeatName;
+use crate::notices::clients::Right;
 
 /// How long an end can be had again, by resume or by a repeated notice; then the login is unknown.
 pub(crate) const KEPT_AFTER_END: Duration = Duration::from_secs(180);

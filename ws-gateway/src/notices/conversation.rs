@@ -14,9 +14,9 @@ use tokio::time::{Instant, sleep_until};
 
 use super::{Admitted, End, Frames, HEARTBEAT, write};
 use crate::Gateway;
-use crate::clients::{Clients, Known, Proved, Unproved};
 use crate::logins::Sender;
 use crate::metrics::Counted;
+use crate::notices::clients::{Clients, Known, Proved, Unproved};
 
 /// Notices of one connection that are being worked on; then the gateway stops reading from it.
 pub(super) const IN_FLIGHT: usize = 64;

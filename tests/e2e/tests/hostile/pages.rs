@@ -172,7 +172,7 @@ async fn idle_connections_keep_no_page_from_logging_in() {
 }
 
 /// A gateway beside the stack's own, whose codes have a URL of 28 KiB: a few of them fill a connection.
-fn wordy_gateway(stack: &Stack) -> ws_gateway::Addresses {
+fn wordy_gateway(stack: &Stack) -> ws_gateway::BoundAddresses {
     let account = stack.wechat.settings();
     let flags = [
         "--gateway-listen=127.0.0.1:0".to_owned(),

@@ -6,8 +6,8 @@ use protocol::Scene;
 use std::sync::Arc;
 
 use super::*;
+use crate::logins::seats::Pages;
 use crate::logins::{QrCode, ResumeKey};
-use crate::pages::Pages;
 
 const TTL: Duration = Duration::from_secs(120);
 

@@ -12,12 +12,12 @@ use protocol::{Notice, Scene};
 use test_redis::{Options, PATIENCE, Redis, Sentinels};
 use tokio::time::{sleep, timeout};
 
-use crate::admission::Addresses;
+use crate::codes::admission::Addresses;
+use crate::codes::{Budget, NoQrCode, Purpose};
 use crate::logins::StoreError;
 use crate::logins::contract::{OnRedis, claim, scan};
-use crate::pages::Seat;
-use crate::qr::{Budget, NoQrCode, Purpose};
-use crate::test_gateway::noon;
+use crate::logins::seats::Seat;
+use crate::testing::in_memory::noon;
 
 const TTL: Duration = Duration::from_secs(60);
 

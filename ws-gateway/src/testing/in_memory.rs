@@ -5,21 +5,20 @@
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use bytes::Bytes;
 use futures_util::future::{BoxFuture, FutureExt, ready};
 use protocol::Scene;
 use secrecy::SecretString;
-use server::stop::Drain;
 use tokio::time::sleep;
 
 use crate::Gateway;
-use crate::admission::Addresses;
+use crate::codes::admission::Addresses;
+use crate::codes::{NoQrCode, QrCodes, Source};
 use crate::config::{Config, Secrets};
-use crate::credentials::Credentials;
+use crate::gateway::Parts;
+use crate::logins::seats::Pages;
 use crate::logins::{MemoryLogins, QrCode};
 use crate::metrics::Metrics;
-use crate::pages::Pages;
-use crate::qr::{NoQrCode, QrCodes, Source};
+use crate::notices::credentials::Credentials;
 
 /// The key of the client `callback`.
 pub(crate) const KEY: &str = "a key for tests: 32 bytes or more";
@@ -92,16 +91,13 @@ pub(crate) fn gateway_with(failures: u32) -> Gateway {
     };
     let config = Config::of(&["--wechat-app-id", "wx0123456789abcdef"], secrets).unwrap();
     let pages = Arc::new(Pages::default());
-    Gateway {
+    let parts = Parts {
         credentials: Credentials::new(&config, config.gateway_max_clients).unwrap(),
-        page: Bytes::new(),
         logins: Arc::new(MemoryLogins::new(Arc::clone(&pages), config.gateway_max_logins)),
         pages,
         qr: Arc::new(Codes { failures: Mutex::new(failures) }),
         addresses: Addresses::new(config.gateway_address_rate, None),
         metrics: Metrics::default(),
-        is_out_of_codes: false.into(),
-        drain: Drain::new(config.gateway_drain_time),
-        config,
-    }
+    };
+    Gateway::new(config, parts)
 }

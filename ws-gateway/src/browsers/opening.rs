@@ -9,11 +9,11 @@ use http::header::{
 use http::{Request, StatusCode, Version};
 use protocol::message::Context;
 
-use crate::address;
+use crate::browsers::address;
+use crate::browsers::language::Language;
+use crate::browsers::origin;
 use crate::config::Config;
-use crate::language::Language;
 use crate::logins::ResumeKey;
-use crate::origin;
 
 /// The subprotocol of pages that know heartbeats and resume.
 pub(crate) const SUBPROTOCOL: &str = "saoma.v1";

@@ -18,14 +18,15 @@ use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::protocol::Role;
 
 use super::*;
-use crate::clients::Rights;
-use crate::language::Language;
+use crate::browsers::language::Language;
+use crate::browsers::socket::{CLOSE_WITHIN, Limits};
+use crate::codes::{Budget, QrCodes, Ready};
 use crate::logins::Sender;
-use crate::qr::{Budget, QrCodes, Ready};
-use crate::test_gateway::{PlayedWeChat, noon};
+use crate::notices::clients::Rights;
+use crate::testing::in_memory::{PlayedWeChat, noon};
 
 fn gateway_with(failures: u32) -> Arc<Gateway> {
-    Arc::new(crate::test_gateway::gateway_with(failures))
+    Arc::new(crate::testing::in_memory::gateway_with(failures))
 }
 
 fn gateway() -> Arc<Gateway> {
@@ -421,7 +422,7 @@ async fn a_gateway_that_leaves_sends_its_pages_elsewhere_within_the_drain_time()
 
 /// A gateway whose codes come from a WeChat that counts, within `per_day` calls.
 fn gateway_on_a_budget(per_day: u32) -> (Arc<Gateway>, Arc<PlayedWeChat>) {
-    let mut gateway = crate::test_gateway::gateway_with(0);
+    let mut gateway = crate::testing::in_memory::gateway_with(0);
     let wechat = PlayedWeChat::new(Duration::from_millis(100));
     let budget = Budget::new(per_day, None, noon);
     let ttl = gateway.config.gateway_login_ttl;

@@ -12,8 +12,8 @@ use records::Moment;
 use serde::{Deserialize, Serialize};
 
 use super::{AFTER_CLAIM, KEPT_AFTER_END, NewLogin, Snapshot, right_for};
-use crate::clients::{Right, Rights};
-use crate::pages::SeatName;
+use crate::logins::seats::SeatName;
+use crate::notices::clients::{Right, Rights};
 
 /// Who sent a notice.
 #[derive(Debug, Clone)]

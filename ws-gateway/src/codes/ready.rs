@@ -187,7 +187,7 @@ mod tests {
     use tokio::task::JoinHandle;
 
     use super::*;
-    use crate::test_gateway::{PlayedWeChat, code_of, noon};
+    use crate::testing::in_memory::{PlayedWeChat, code_of, noon};
 
     const TTL: Duration = Duration::from_secs(120);
     const KEEPS: Duration = Duration::from_secs(1800 - 120 - 120);

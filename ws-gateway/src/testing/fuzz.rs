@@ -5,25 +5,24 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
 use futures_util::future::{BoxFuture, FutureExt, ready};
 use http::Request;
 use protocol::{Context, Scene, State};
-use server::stop::Drain;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::Instant;
 
 use crate::Gateway;
-use crate::admission::Addresses;
+use crate::browsers::message::FromPage;
+use crate::browsers::opening::Opening;
+use crate::codes::admission::Addresses;
+use crate::codes::{NoQrCode, QrCodes};
 use crate::config::Config;
-use crate::credentials::Credentials;
+use crate::gateway::Parts;
+use crate::logins::seats::Pages;
 use crate::logins::{MemoryLogins, NewLogin, QrCode, ResumeKey};
-use crate::message::FromPage;
 use crate::metrics::Metrics;
 use crate::notices;
-use crate::opening::Opening;
-use crate::pages::Pages;
-use crate::qr::{NoQrCode, QrCodes};
+use crate::notices::credentials::Credentials;
 
 /// Where the page connects from.
 pub const PAGE: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1)), 1);
@@ -71,18 +70,15 @@ where
 {
     const TTL: Duration = Duration::from_secs(1200);
     let pages = Arc::new(Pages::default());
-    let gateway = Gateway {
+    let parts = Parts {
         credentials: Credentials::new(&config, config.gateway_max_clients)?,
-        page: Bytes::new(),
         logins: Arc::new(MemoryLogins::new(Arc::clone(&pages), 1)),
         pages,
         qr: Arc::new(NoCodes),
         addresses: Addresses::new(config.gateway_address_rate, None),
         metrics: Metrics::default(),
-        is_out_of_codes: false.into(),
-        drain: Drain::new(config.gateway_drain_time),
-        config,
     };
+    let gateway = Gateway::new(config, parts);
     let new = NewLogin {
         context: Context::default(),
         qr: QrCode { url: String::new(), content: String::new() },

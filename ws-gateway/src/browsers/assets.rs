@@ -1,17 +1,17 @@
 //! The login page: a few files that are part of the program.
 
 /// The page's script.
-pub(crate) const SCRIPT: &str = include_str!("../page/login.js");
+pub(crate) const SCRIPT: &str = include_str!("../../page/login.js");
 
 /// The page's style.
-pub(crate) const STYLE: &str = include_str!("../page/login.css");
+pub(crate) const STYLE: &str = include_str!("../../page/login.css");
 
 /// Nothing runs or loads but our own two files; pictures may come from WeChat or the operator's host.
 pub(crate) const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; \
      img-src 'self' data: https: http:; connect-src 'self' ws: wss:; base-uri 'none'; form-action 'self'; \
      frame-ancestors 'none'";
 
-const TEMPLATE: &str = include_str!("../page/login.html");
+const TEMPLATE: &str = include_str!("../../page/login.html");
 
 /// The page with the operator's title and logo in it.
 #[must_use]

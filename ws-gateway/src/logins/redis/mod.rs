@@ -17,8 +17,8 @@ use tokio::sync::Notify;
 use tokio::time::sleep;
 
 use super::{Done, Logins, Looked, NewLogin, Record, Sender, Snapshot, StoreError, right_for};
-use crate::message::milliseconds;
-use crate::pages::{Pages, SeatName};
+use crate::browsers::message::milliseconds;
+use crate::logins::seats::{Pages, SeatName};
 
 /// When a notice that was not recorded may be sent again.
 const BUSY: Duration = Duration::from_millis(250);

@@ -1,6 +1,8 @@
 //! One client's connection to the internal port: hello, proof, then notices in and answers out.
 
+pub(crate) mod clients;
 mod conversation;
+pub(crate) mod credentials;
 mod transport;
 
 use std::fmt;
@@ -20,7 +22,7 @@ use tokio::time::timeout;
 use tokio_util::codec::Framed;
 
 use crate::Gateway;
-use crate::clients::{Clients, Proved};
+use crate::notices::clients::{Clients, Proved};
 
 /// Seconds between a client's signs of life; one that is silent for two of them is closed.
 pub(crate) const HEARTBEAT: u32 = 30;

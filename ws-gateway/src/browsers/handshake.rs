@@ -14,8 +14,8 @@ use server::http::{self as web, Answer};
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 use tokio_util::task::TaskTracker;
 
-use crate::browser::{Limits, PageSocket};
-use crate::opening::{self, Refusal, SUBPROTOCOL};
+use crate::browsers::opening::{self, Refusal, SUBPROTOCOL};
+use crate::browsers::socket::{Limits, PageSocket};
 
 /// hyper hands the connection over once the answer is written; a peer that does not read may hold that up.
 const UPGRADE_WITHIN: Duration = Duration::from_secs(5);

@@ -12,11 +12,11 @@ use server::clock;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::{Instant, sleep};
 
-use super::socket::Ended;
 use super::{Browser, Shown, Stage};
+use crate::browsers::message::{Close, ToPage, milliseconds};
+use crate::browsers::socket::Ended;
+use crate::codes::NoQrCode;
 use crate::logins::{NewLogin, QrCode, ResumeKey, StoreError};
-use crate::message::{Close, ToPage, milliseconds};
-use crate::qr::NoQrCode;
 
 /// New codes that a page may ask for at once, and then one each five seconds: a person who clicks, not a
 /// script that spends WeChat's daily allowance.

@@ -4,6 +4,7 @@
 //! [`budget`] says whether WeChat may be asked at all, and [`source`] asks. The picture is ours ([`mod@draw`]);
 //! WeChat's URL still goes along for pages that know nothing else.
 
+pub(crate) mod admission;
 mod budget;
 mod draw;
 mod ready;
@@ -23,9 +24,9 @@ pub(crate) use self::ready::Ready;
 #[cfg(test)]
 pub(crate) use self::source::Source;
 pub(crate) use self::source::WeChat;
-use crate::language::Language;
+use crate::browsers::language::Language;
+use crate::browsers::message::{ToPage, milliseconds};
 use crate::logins::QrCode;
-use crate::message::{ToPage, milliseconds};
 
 /// The waits after failures that may pass by themselves: doubling between these.
 const FIRST_RETRY: Duration = Duration::from_secs(2);

@@ -15,8 +15,8 @@ use tokio_tungstenite::tungstenite::Message;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::browser::{Limits, PageSocket};
-use crate::upgrade::{self, Handshake};
+use crate::browsers::handshake::{self, Handshake};
+use crate::browsers::socket::{Limits, PageSocket};
 
 /// Suites send messages of up to 64 KiB, in frames and at a speed that no page has.
 const LIMITS: Limits = Limits {
@@ -50,7 +50,7 @@ async fn serve_connection(accepted: Accepted, stop: CancellationToken, tasks: Ta
     web::serve(stream, &stop, |request| {
         let permit = Arc::clone(&permit);
         let answer = match Handshake::check(&request) {
-            Err(refusal) => upgrade::refused(&refusal),
+            Err(refusal) => handshake::refused(&refusal),
             Ok(handshake) => handshake.answer(request, false, LIMITS, &tasks, |socket| async {
                 echo(socket).await;
                 drop(permit);

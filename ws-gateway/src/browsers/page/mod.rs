@@ -4,12 +4,9 @@
 //! login on the same socket when the page asks. Whatever it tells has been recorded before; it only ever
 //! reads the login's record, and it reads it again whenever it is woken or the time is over.
 
-mod limits;
 mod new_login;
-mod socket;
 #[cfg(test)]
 mod tests;
-mod throttle;
 
 use std::future::pending;
 use std::time::Duration;
@@ -20,18 +17,17 @@ use protocol::message::{Context, State};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::{Instant, sleep_until};
 
-pub(crate) use self::limits::Limits;
 use self::new_login::{REFRESHES, spread};
-use self::socket::Ended;
-pub(crate) use self::socket::{CLOSE_WITHIN, PageSocket};
+use crate::browsers::socket::{Ended, PageSocket};
+
 use crate::Gateway;
-use crate::heartbeat::{Beat, Heartbeat};
+use crate::browsers::heartbeat::{Beat, Heartbeat};
+use crate::browsers::message::{Close, FromPage, ToPage, milliseconds, seconds};
+use crate::browsers::opening::Opening;
+use crate::codes::{self, NoQrCode};
+use crate::logins::seats::Seat;
 use crate::logins::{AFTER_CLAIM, QrCode, ResumeKey, Snapshot, StoreError};
-use crate::message::{Close, FromPage, ToPage, milliseconds, seconds};
-use crate::opening::Opening;
 use crate::pace::Pace;
-use crate::pages::Seat;
-use crate::qr::{self, NoQrCode};
 
 /// How long a full store, or one that does not answer, is left alone, a quarter more or less.
 const STORE_RETRY: Duration = Duration::from_secs(2);
@@ -175,7 +171,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Browser<'_, S> {
             .send(&ToPage::QrcodeUrl {
                 url: code.url.clone(),
                 content: code.content.clone(),
-                image: qr::draw(&code.content),
+                image: codes::draw(&code.content),
                 expires_in: seconds(left),
                 resume: key.reveal(),
             })

@@ -20,10 +20,10 @@ use tokio::time::{Instant, sleep};
 
 use super::conversation::IN_FLIGHT;
 use super::*;
-use crate::clients::{Client, Right, Rights};
+use crate::logins::seats::{Seat, SeatName};
 use crate::logins::{Logins, Looked, NewLogin, QrCode, ResumeKey, Sender, StoreError};
-use crate::pages::{Seat, SeatName};
-use crate::test_gateway::{self, KEY};
+use crate::notices::clients::{Client, Right, Rights};
+use crate::testing::in_memory::{self, KEY};
 
 const SHOP_KEY: &str = "the key of a client with fewer rights";
 const TTL: Duration = Duration::from_secs(120);
@@ -35,7 +35,7 @@ struct Port {
 
 impl Port {
     fn open() -> Self {
-        Self::of(test_gateway::gateway_with(0))
+        Self::of(in_memory::gateway_with(0))
     }
 
     fn of(gateway: Gateway) -> Self {
@@ -45,7 +45,7 @@ impl Port {
 
     /// A port whose store takes its time, and the count of the notices that it has begun.
     fn slow() -> (Self, Arc<AtomicUsize>) {
-        let mut gateway = test_gateway::gateway_with(0);
+        let mut gateway = in_memory::gateway_with(0);
         let begun = Arc::new(AtomicUsize::new(0));
         gateway.logins = Arc::new(Slow { logins: Arc::clone(&gateway.logins), begun: Arc::clone(&begun) });
         (Self::of(gateway), begun)
@@ -705,7 +705,7 @@ async fn a_client_that_does_not_read_is_dropped() {
 #[tokio::test(start_paused = true)]
 async fn a_full_port_says_so() {
     let (stream, theirs) = duplex(1024);
-    let gateway = test_gateway::gateway_with(0);
+    let gateway = in_memory::gateway_with(0);
     let task = tokio::spawn(async move {
         refuse(&gateway, theirs, "192.0.2.7:1234".parse().unwrap()).await;
         Instant::now()

@@ -11,10 +11,11 @@ use server::listen::Accepted;
 use tokio::sync::OwnedSemaphorePermit;
 
 use crate::Gateway;
-use crate::browser::{self, Limits};
-use crate::opening::{self, Opening, Refusal};
-use crate::page;
-use crate::upgrade::{self, Handshake};
+use crate::browsers::assets;
+use crate::browsers::handshake::{self, Handshake};
+use crate::browsers::opening::{self, Opening, Refusal};
+use crate::browsers::page;
+use crate::browsers::socket::Limits;
 
 /// Serves one accepted connection of the public port.
 pub(crate) async fn serve(gateway: Arc<Gateway>, accepted: Accepted) {
@@ -43,17 +44,17 @@ fn route(
     if may_upgrade && opening::wants_websocket(request.headers()) {
         return open(gateway, request, peer, permit).unwrap_or_else(|refusal| {
             tracing::info!(%peer, status = refusal.status.as_u16(), "a page was refused: {}", refusal.message);
-            upgrade::refused(&refusal)
+            handshake::refused(&refusal)
         });
     }
     match path {
         "/" => page(gateway),
-        "/ws" => upgrade::refused(&Refusal {
+        "/ws" => handshake::refused(&Refusal {
             status: StatusCode::UPGRADE_REQUIRED,
             message: "connect with a WebSocket; behind a proxy, let it pass Upgrade and Connection on",
         }),
-        "/login.js" => web::answer(StatusCode::OK, "text/javascript; charset=utf-8", page::SCRIPT),
-        "/login.css" => web::answer(StatusCode::OK, "text/css; charset=utf-8", page::STYLE),
+        "/login.js" => web::answer(StatusCode::OK, "text/javascript; charset=utf-8", assets::SCRIPT),
+        "/login.css" => web::answer(StatusCode::OK, "text/css; charset=utf-8", assets::STYLE),
         _ => web::text(StatusCode::NOT_FOUND, "the login page is at /\n"),
     }
 }
@@ -61,7 +62,7 @@ fn route(
 fn page(gateway: &Gateway) -> Answer {
     let mut answer = web::answer(StatusCode::OK, "text/html; charset=utf-8", gateway.page.clone());
     let headers = answer.headers_mut();
-    headers.insert(CONTENT_SECURITY_POLICY, HeaderValue::from_static(page::CONTENT_SECURITY_POLICY));
+    headers.insert(CONTENT_SECURITY_POLICY, HeaderValue::from_static(assets::CONTENT_SECURITY_POLICY));
     headers.insert(REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
     answer
 }
@@ -79,7 +80,7 @@ fn open(
     let (permit, tasks) = (Arc::clone(permit), gateway.drain.tasks());
     let (serving, is_ours) = (Arc::clone(gateway), opening.is_ours);
     Ok(handshake.answer(request, is_ours, Limits::default(), tasks, |socket| async move {
-        browser::serve(&serving, socket, opening).await;
+        page::serve(&serving, socket, opening).await;
         drop(permit);
     }))
 }

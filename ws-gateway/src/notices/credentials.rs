@@ -9,8 +9,8 @@ use rustls::ServerConfig;
 use server::settings::SettingError;
 use tokio::sync::watch;
 
-use crate::clients::{CALLBACK, Client, Clients, Rights, file};
 use crate::config::Config;
+use crate::notices::clients::{CALLBACK, Client, Clients, Rights, file};
 
 /// What is believed and shown now.
 #[derive(Debug)]

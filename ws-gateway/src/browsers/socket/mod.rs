@@ -1,5 +1,8 @@
 //! A page's WebSocket within limits: messages in at a pace, messages out within a time, and a proper end.
 
+mod limits;
+mod throttle;
+
 use std::time::Duration;
 
 use futures_util::{SinkExt, StreamExt};
@@ -11,9 +14,9 @@ use tokio_tungstenite::tungstenite::error::ProtocolError;
 use tokio_tungstenite::tungstenite::protocol::Role;
 use tokio_tungstenite::tungstenite::{Bytes, Error, Message};
 
-use super::limits::Limits;
-use super::throttle::{Throttled, is_too_fast};
-use crate::message::{Close, FromPage, ToPage};
+pub(crate) use self::limits::Limits;
+use self::throttle::{Throttled, is_too_fast};
+use crate::browsers::message::{Close, FromPage, ToPage};
 use crate::pace::Pace;
 
 /// A page that does not take a message for this long does not read at all.

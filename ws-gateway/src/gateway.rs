@@ -1,0 +1,69 @@
+//! What every connection of this gateway shares.
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+use bytes::Bytes;
+use server::stop::Drain;
+
+use crate::browsers::assets;
+use crate::browsers::socket::CLOSE_WITHIN;
+use crate::codes::QrCodes;
+use crate::codes::admission::Addresses;
+use crate::config::Config;
+use crate::logins::Logins;
+use crate::logins::seats::Pages;
+use crate::metrics::Metrics;
+use crate::notices::credentials::Credentials;
+
+/// The state of a gateway.
+pub(crate) struct Gateway {
+    pub config: Config,
+    pub credentials: Credentials,
+    /// The login page, with the operator's title and logo in it.
+    pub page: Bytes,
+    pub logins: Arc<dyn Logins>,
+    pub pages: Arc<Pages>,
+    pub qr: Arc<dyn QrCodes>,
+    pub addresses: Addresses,
+    pub metrics: Metrics,
+    /// The last QR code that was asked for could not be had.
+    pub is_out_of_codes: AtomicBool,
+    pub drain: Drain,
+}
+
+/// The parts of a [`Gateway`] that differ by store, or in tests.
+pub(crate) struct Parts {
+    pub credentials: Credentials,
+    pub logins: Arc<dyn Logins>,
+    pub pages: Arc<Pages>,
+    pub qr: Arc<dyn QrCodes>,
+    pub addresses: Addresses,
+    pub metrics: Metrics,
+}
+
+impl Gateway {
+    /// Puts a gateway together.
+    #[must_use]
+    pub(crate) fn new(config: Config, parts: Parts) -> Self {
+        let Parts { credentials, logins, pages, qr, addresses, metrics } = parts;
+        Self {
+            page: Bytes::from(assets::render(&config.gateway_title, config.gateway_logo.as_deref())),
+            drain: Drain::new(config.gateway_drain_time),
+            is_out_of_codes: AtomicBool::new(false),
+            config,
+            credentials,
+            logins,
+            pages,
+            qr,
+            addresses,
+            metrics,
+        }
+    }
+
+    /// Waits for the drain, and then for this page's share of it: pages are let go spread over the drain
+    /// time, so that they do not come to the next gateway all at once.
+    pub(crate) async fn time_to_leave(&self) {
+        self.drain.share(fastrand::f64(), CLOSE_WITHIN).await;
+    }
+}

@@ -1,0 +1,6 @@
+//! The gateway as tests want it: without ports ([`in_memory`], [`fuzz`]), or without logins ([`echo`]).
+
+pub mod echo;
+pub mod fuzz;
+#[cfg(test)]
+pub(crate) mod in_memory;
