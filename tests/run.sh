@@ -61,7 +61,8 @@ cargo test --locked --workspace --no-fail-fast 2>&1 | tee "$log" || status=$?
 
 # Once more, with logins, counts and limits in Redis.
 section 'the same on Redis'
-cargo run --locked --quiet -p test-redis --example with_redis -- cargo test --locked --no-fail-fast -p e2e --test journey \
+cargo build --locked --quiet --workspace --example with_redis
+"${CARGO_TARGET_DIR:-target}/debug/examples/with_redis" cargo test --locked --no-fail-fast --workspace --test journey \
     --test many --test hostile --test limits --test vectors_http --test wechat_errors 2>&1 | tee -a "$log" || status=$?
 
 section 'images'

@@ -88,7 +88,7 @@ healthy() { until_so is healthy '{{ .State.Health.Status }}' "$(container "$1")"
 
 # Logins in a real browser, in Chinese and in English.
 browser_logs_in() { # gateway's port, phone's port
-    cargo run --quiet --locked -p e2e --example browser_login -- "http://localhost:$1/" "http://localhost:$2/"
+    "${CARGO_TARGET_DIR:-target}/debug/examples/browser_login" "http://localhost:$1/" "http://localhost:$2/"
 }
 
 # People who log in all the time, until they are told to stop and judged.

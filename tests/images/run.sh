@@ -18,7 +18,7 @@ must 'there is an engine' docker info
 must 'there is compose' compose version
 must 'images that are not built here' tests/images/base-images.sh
 must 'the images are built' timeout 3000 "${docker_compose[@]}" -f deploy/compose.yaml build
-must 'the browser is ready' cargo build --quiet --locked -p e2e --example browser_login
+must 'the browser is ready' cargo build --quiet --locked --workspace --example browser_login
 
 for part in "${parts[@]}"; do
     printf '\n-- %s (%s s so far)\n' "$part" "$SECONDS"

@@ -70,7 +70,7 @@ if ! "$kosoku" --help >/dev/null 2>&1; then
     python3 -m venv "$work/venv"
     "$work/venv/bin/pip" install --quiet --disable-pip-version-check kosoku==0.1.0
 fi
-cargo build --locked --quiet --package ws-gateway --bin ws-gateway --example echo --features ws-gateway/testing
+cargo build --locked --quiet --workspace --bin ws-gateway --example echo
 
 "$target/debug/examples/echo" >"$work/echo.out" 2>&1 &
 pids+=($!)

@@ -25,18 +25,9 @@ pub fn program(name: &str) -> PathBuf {
         }
         let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
         let mut build = Command::new(cargo);
-        build.args([
-            "build",
-            "--quiet",
-            "-p",
-            "ws-gateway",
-            "-p",
-            "callback-service",
-            "-p",
-            "simulator",
-            "-p",
-            "protocol",
-        ]);
+        // As the tests themselves are built: a selection of packages would have other features, and everything
+        // that they depend on be built once more.
+        build.args(["build", "--quiet", "--workspace", "--bins"]);
         if folder.ends_with("release") {
             build.arg("--release");
         }
