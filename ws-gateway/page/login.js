@@ -42,6 +42,7 @@
       timeToRetry: (time) => `${time} 后自动重试`,
       qrcode: '用微信扫描的登录二维码',
       hint: '正在用手机？建议在电脑上打开本页；也可以保存二维码图片，再用微信“扫一扫”从相册选取。',
+      press: '长按上面的二维码，再选“识别图中的二维码”。',
       other: 'English',
     },
     en: {
@@ -68,12 +69,15 @@
       timeToRetry: (time) => `Trying again in ${time}`,
       qrcode: 'QR code to scan with WeChat',
       hint: 'On your phone? Best open this page on a computer; or save the picture and choose it from the album in WeChat’s Scan.',
+      press: 'Press and hold the QR code above, then choose to scan it.',
       other: '中文',
     },
   };
 
   const element = (id) => document.getElementById(id);
   const visible = () => document.visibilityState === 'visible';
+
+  const inWeChat = /MicroMessenger/i.test(navigator.userAgent);
 
   // What the person sees. `words` and `button` name entries of WORDS, so that the language can change at any moment;
   // `until` is when the code on show dies, or else when the next try is made.
@@ -89,6 +93,8 @@
   let complaint = null; // The gateway's last `error`: often the reason for the close that follows.
   let renewals = 0; // Since a person last did anything.
   let resumeKey = recallKey();
+  let offers = true; // The subprotocol, which some proxies drop; the browser then closes every socket at once.
+  let neverOpened = 0; // Sockets in a row that never opened although the gateway answers.
 
   // ---- Time ----
 
@@ -177,19 +183,51 @@
     retryAt = null;
     complaint = null;
     heardAt = now();
-    const protocols = ['saoma.v1'];
-    if (resumeKey) protocols.push(`resume.${resumeKey}`);
-    socket = new WebSocket(gatewayUrl('site', 'nonce', 'code_challenge', 'request', 'lang'), protocols);
+    const protocols = offers ? ['saoma.v1'] : [];
+    if (offers && resumeKey) protocols.push(`resume.${resumeKey}`);
+    const url = new URL(gatewayUrl('site', 'nonce', 'code_challenge', 'request', 'lang'));
+    url.searchParams.set('subprotocol', offers ? 'offered' : 'none');
+    let opened = false;
+    socket = new WebSocket(url.href, protocols);
+    socket.onopen = () => {
+      opened = true;
+      neverOpened = 0;
+    };
     socket.onmessage = (event) => receive(event.data);
     socket.onclose = (event) => {
       socket = null;
+      if (!opened) askWhy();
       closed(event.code);
     };
+  }
+
+  /**
+   * A socket did not open, and scripts cannot read why. The gateway says it to a plain request, if that gets through.
+   * If it does twice in a row, something on the way takes WebSockets apart: then one try is made without a
+   * subprotocol. That costs the resume, so it is never made while the gateway may only have been away.
+   */
+  async function askWhy() {
+    let answer;
+    try {
+      answer = await fetch('ws', { method: 'POST', cache: 'no-store' });
+      if (![400, 403, 426].includes(answer.status)) throw answer.status;
+    } catch {
+      neverOpened = 0;
+      offers = true;
+      return;
+    }
+    neverOpened += 1;
+    offers = neverOpened !== 2 || answer.status !== 426;
+    const reason = (await answer.text()).slice(0, 600);
+    if (socket || isOver() || neverOpened < 2) return;
+    view.detail = reason;
+    render();
   }
 
   /** Lets go of a socket without hearing of its close, which may come much later or never. */
   function disconnect() {
     if (!socket) return;
+    socket.onopen = null;
     socket.onmessage = null;
     socket.onclose = null;
     socket.close();
@@ -230,7 +268,7 @@
     mayHurry = true;
     retryAt = now() + backOff(failures, Math.random());
     if (failures === 0) showUnlessScanned('connecting', 'reconnecting');
-    else showUnlessScanned('error', 'unreachable', { until: retryAt, button: 'retryButton' });
+    else showUnlessScanned('error', 'unreachable', { until: retryAt, button: 'retryButton', detail: view.detail });
     failures += 1;
   }
 
@@ -361,7 +399,7 @@
     setText('status', words[view.words]);
     setText('number', view.number);
     setText('detail', view.detail);
-    setText('hint', words.hint);
+    setText('hint', inWeChat ? words.press : words.hint);
     element('qrcode').alt = words.qrcode;
     element('qrcode').hidden = view.state !== 'waiting'; // Whatever else goes on, it may be dead.
     element('renew').hidden = !view.button;

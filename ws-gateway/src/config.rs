@@ -77,7 +77,9 @@ pub struct Config {
     #[arg(long, env, default_value = "120s", value_parser = settings::duration)]
     pub gateway_login_ttl: Duration,
 
-    /// Origins whose pages may connect, or * for all. Unset: the request's own host.
+    /// Origins whose pages may connect: https://example.com, https://*.example.com for every name under it,
+    /// schemes of apps such as capacitor://localhost or app://., null for files and sandboxed frames of any
+    /// site, or * for all. Unset: the request's own host.
     #[arg(long, env)]
     pub gateway_allowed_origins: Option<AllowedOrigins>,
 

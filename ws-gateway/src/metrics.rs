@@ -33,6 +33,8 @@ pub(crate) struct Metrics {
     pub qr_ready: Gauge,
     /// New logins that were told to wait, by the limit that they met.
     pub logins_refused: Family<Reason, Counter>,
+    /// Pages whose WebSocket was refused before it began, by what it failed at.
+    pub pages_refused: Family<Reason, Counter>,
     /// Times that a page was told to wait because the store of logins could not be used.
     pub store_failures: Counter,
     /// Connections of browsers that were refused because the port was full.
@@ -99,6 +101,11 @@ impl Metrics {
             "logins_refused",
             "New logins told to wait, by the limit that they met",
             self.logins_refused.clone(),
+        );
+        registry.register(
+            "pages_refused",
+            "WebSockets refused before they began, by what failed: origin, upgrade, subprotocol, handshake",
+            self.pages_refused.clone(),
         );
         registry.register(
             "store_failures",

@@ -1,12 +1,14 @@
 //! From an HTTP request to a page's socket: the handshake is checked and answered, and a task of its own serves
 //! the connection within its limits once hyper hands it over.
 
+use std::borrow::Cow;
 use std::time::Duration;
 
 use http::header::{
-    CONNECTION, HeaderValue, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_PROTOCOL, SEC_WEBSOCKET_VERSION, UPGRADE,
+    CONNECTION, HeaderMap, HeaderValue, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_PROTOCOL,
+    SEC_WEBSOCKET_VERSION, UPGRADE,
 };
-use http::{Request, Response, StatusCode};
+use http::{Request, Response, StatusCode, Version};
 use hyper::body::Incoming;
 use hyper::upgrade::Upgraded;
 use hyper_util::rt::TokioIo;
@@ -14,11 +16,69 @@ use server::http::{self as web, Answer};
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 use tokio_util::task::TaskTracker;
 
-use crate::browsers::opening::{self, Refusal, SUBPROTOCOL};
+use crate::browsers::opening::{self, SUBPROTOCOL};
 use crate::browsers::socket::{Limits, PageSocket};
 
 /// hyper hands the connection over once the answer is written; a peer that does not read may hold that up.
 const UPGRADE_WITHIN: Duration = Duration::from_secs(5);
+
+/// Why the handshake is refused, as an HTTP status and words for the developer of the page.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Refusal {
+    /// What it failed at, as the metric says it.
+    pub reason: &'static str,
+    /// 400, 403 or 426.
+    pub status: StatusCode,
+    /// What to do about it.
+    pub message: Cow<'static, str>,
+}
+
+impl Refusal {
+    /// A refusal.
+    #[must_use]
+    pub(crate) fn of(
+        reason: &'static str,
+        status: StatusCode,
+        message: impl Into<Cow<'static, str>>,
+    ) -> Self {
+        Self { reason, status, message: message.into() }
+    }
+}
+
+fn refuse<T>(status: StatusCode, message: &'static str) -> Result<T, Refusal> {
+    Err(Refusal::of("handshake", status, message))
+}
+
+/// Whether a request asks for a WebSocket at all.
+#[must_use]
+pub(crate) fn wants_websocket(headers: &HeaderMap) -> bool {
+    opening::tokens(headers, &UPGRADE).any(|token| token.eq_ignore_ascii_case("websocket"))
+}
+
+/// Checks the handshake and gives the key that the answer's Sec-WebSocket-Accept is derived from.
+///
+/// # Errors
+/// 426 for another version of the protocol, 400 for anything else that is wrong.
+pub(crate) fn handshake_key<B>(request: &Request<B>) -> Result<&[u8], Refusal> {
+    let headers = request.headers();
+    if request.version() != Version::HTTP_11 {
+        return refuse(StatusCode::BAD_REQUEST, "a WebSocket needs HTTP/1.1");
+    }
+    if !opening::tokens(headers, &CONNECTION).any(|token| token.eq_ignore_ascii_case("upgrade")) {
+        return refuse(StatusCode::BAD_REQUEST, "Connection: Upgrade is missing; does a proxy drop it?");
+    }
+    if headers.get(SEC_WEBSOCKET_VERSION).map(|version| version.as_bytes()) != Some(b"13") {
+        return refuse(
+            StatusCode::UPGRADE_REQUIRED,
+            "this server speaks version 13 of the WebSocket protocol",
+        );
+    }
+    match headers.get(SEC_WEBSOCKET_KEY).map(|key| key.as_bytes()) {
+        // Base64 of 16 bytes; the RFC asks for no more than that.
+        Some(key) if key.len() == 24 && key.ends_with(b"==") => Ok(key),
+        _ => refuse(StatusCode::BAD_REQUEST, "Sec-WebSocket-Key is missing or wrong"),
+    }
+}
 
 /// A WebSocket handshake that is as it should be.
 #[derive(Debug)]
@@ -30,16 +90,16 @@ impl Handshake {
     /// Checks the request's handshake.
     ///
     /// # Errors
-    /// As [`opening::handshake_key`].
+    /// As [`handshake_key`].
     pub(crate) fn check<B>(request: &Request<B>) -> Result<Self, Refusal> {
-        Ok(Self { accept: derive_accept_key(opening::handshake_key(request)?) })
+        Ok(Self { accept: derive_accept_key(handshake_key(request)?) })
     }
 
     /// Answers the handshake, selecting [`SUBPROTOCOL`] or none, and has one of `tasks` serve the socket.
     pub(crate) fn answer<F, S>(
         self,
         request: Request<Incoming>,
-        is_ours: bool,
+        selects_ours: bool,
         limits: Limits,
         tasks: &TaskTracker,
         serve: F,
@@ -63,7 +123,7 @@ impl Handshake {
         // Base64 is a header's value in any case.
         let accept = HeaderValue::from_str(&self.accept).unwrap_or(HeaderValue::from_static(""));
         headers.insert(SEC_WEBSOCKET_ACCEPT, accept);
-        if is_ours {
+        if selects_ours {
             headers.insert(SEC_WEBSOCKET_PROTOCOL, HeaderValue::from_static(SUBPROTOCOL));
         }
         answer
@@ -79,4 +139,39 @@ pub(crate) fn refused(refusal: &Refusal) -> Answer {
         answer.headers_mut().insert(CONNECTION, HeaderValue::from_static("Upgrade"));
     }
     answer
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+
+    #[test]
+    fn the_handshake_is_checked() {
+        let good = [
+            ("connection", "keep-alive, Upgrade"),
+            ("sec-websocket-version", "13"),
+            ("sec-websocket-key", "dGhlIHNhbXBsZSBub25jZQ=="),
+        ];
+        let with = |left_out: &str, instead: Option<&str>| {
+            let mut request = Request::builder();
+            for (name, value) in good {
+                match (name == left_out, instead) {
+                    (false, _) => request = request.header(name, value),
+                    (true, Some(other)) => request = request.header(name, other),
+                    (true, None) => {}
+                }
+            }
+            handshake_key(&request.body(()).unwrap())
+                .map(<[u8]>::len)
+                .map_err(|refusal| refusal.status.as_u16())
+        };
+        assert_eq!(with("", None), Ok(24));
+        assert_eq!(with("connection", Some("close")), Err(400));
+        assert_eq!(with("sec-websocket-version", Some("8")), Err(426));
+        assert_eq!(with("sec-websocket-version", None), Err(426));
+        assert_eq!(with("sec-websocket-key", None), Err(400));
+        assert_eq!(with("sec-websocket-key", Some("short==")), Err(400));
+    }
 }

@@ -1,15 +1,15 @@
-//! What a page says when it opens its WebSocket, checked before the upgrade (RFC 6455, section 4.2).
+//! What a page says when it opens its WebSocket, beside the handshake itself: where it is from, what it comes
+//! back with, what it wants. A page of a foreign Origin is refused here.
 
+use std::borrow::Cow;
 use std::net::{IpAddr, SocketAddr};
 
-use http::header::{
-    ACCEPT_LANGUAGE, CONNECTION, HOST, HeaderMap, HeaderName, ORIGIN, SEC_WEBSOCKET_KEY,
-    SEC_WEBSOCKET_PROTOCOL, SEC_WEBSOCKET_VERSION, UPGRADE, USER_AGENT,
-};
-use http::{Request, StatusCode, Version};
+use http::header::{ACCEPT_LANGUAGE, HeaderMap, HeaderName, ORIGIN, SEC_WEBSOCKET_PROTOCOL, USER_AGENT};
+use http::{Request, StatusCode};
 use protocol::message::Context;
 
 use crate::browsers::address;
+use crate::browsers::handshake::Refusal;
 use crate::browsers::language::Language;
 use crate::browsers::origin;
 use crate::config::Config;
@@ -35,55 +35,14 @@ pub(crate) struct Opening {
     pub resume: Option<Option<ResumeKey>>,
     /// The page speaks [`SUBPROTOCOL`].
     pub is_ours: bool,
+    /// It has offered it, so it must be selected. Behind a proxy that drops the offer a page says that it
+    /// speaks it in the query.
+    pub selects_ours: bool,
     /// The language of its words.
     pub language: Language,
     /// What is wrong with its query. The page is told after the upgrade, because scripts cannot read the
     /// answer to a handshake.
     pub fault: Option<&'static str>,
-}
-
-/// Why the handshake is refused, as an HTTP status and words for the developer of the page.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Refusal {
-    /// 400, 403 or 426.
-    pub status: StatusCode,
-    /// What to do about it.
-    pub message: &'static str,
-}
-
-fn refuse<T>(status: StatusCode, message: &'static str) -> Result<T, Refusal> {
-    Err(Refusal { status, message })
-}
-
-/// Whether a request asks for a WebSocket at all.
-#[must_use]
-pub(crate) fn wants_websocket(headers: &HeaderMap) -> bool {
-    tokens(headers, &UPGRADE).any(|token| token.eq_ignore_ascii_case("websocket"))
-}
-
-/// Checks the handshake and gives the key that the answer's Sec-WebSocket-Accept is derived from.
-///
-/// # Errors
-/// 426 for another version of the protocol, 400 for anything else that is wrong.
-pub(crate) fn handshake_key<B>(request: &Request<B>) -> Result<&[u8], Refusal> {
-    let headers = request.headers();
-    if request.version() != Version::HTTP_11 {
-        return refuse(StatusCode::BAD_REQUEST, "a WebSocket needs HTTP/1.1");
-    }
-    if !tokens(headers, &CONNECTION).any(|token| token.eq_ignore_ascii_case("upgrade")) {
-        return refuse(StatusCode::BAD_REQUEST, "Connection: Upgrade is missing; does a proxy drop it?");
-    }
-    if headers.get(SEC_WEBSOCKET_VERSION).map(|version| version.as_bytes()) != Some(b"13") {
-        return refuse(
-            StatusCode::UPGRADE_REQUIRED,
-            "this server speaks version 13 of the WebSocket protocol",
-        );
-    }
-    match headers.get(SEC_WEBSOCKET_KEY).map(|key| key.as_bytes()) {
-        // Base64 of 16 bytes; the RFC asks for no more than that.
-        Some(key) if key.len() == 24 && key.ends_with(b"==") => Ok(key),
-        _ => refuse(StatusCode::BAD_REQUEST, "Sec-WebSocket-Key is missing or wrong"),
-    }
 }
 
 impl Opening {
@@ -96,16 +55,11 @@ impl Opening {
         let text =
             |name: HeaderName| headers.get(name).map(|value| String::from_utf8_lossy(value.as_bytes()));
         if headers.get_all(ORIGIN).iter().count() > 1 {
-            return refuse(StatusCode::BAD_REQUEST, "more than one Origin");
+            return Err(Refusal::of("origin", StatusCode::BAD_REQUEST, "more than one Origin"));
         }
         let origin = text(ORIGIN);
-        if !origin::may_connect(
-            config.gateway_allowed_origins.as_ref(),
-            origin.as_deref(),
-            text(HOST).as_deref(),
-        ) {
-            let message = "this page's Origin may not connect; see GATEWAY_ALLOWED_ORIGINS";
-            return refuse(StatusCode::FORBIDDEN, message);
+        if let Some(origin) = origin.as_deref() {
+            check_origin(origin, headers, peer, config)?;
         }
 
         let address = forwarded_address(headers, peer, config);
@@ -116,6 +70,7 @@ impl Opening {
             ..Context::default()
         };
         let (mut lang, mut fault) = (None, None);
+        let mut subprotocol = Cow::Borrowed("");
         for (name, value) in form_urlencoded::parse(request.uri().query().unwrap_or_default().as_bytes()) {
             let field = match name.as_ref() {
                 "site" => &mut context.site,
@@ -123,6 +78,10 @@ impl Opening {
                 "code_challenge" => &mut context.code_challenge,
                 "request" => &mut context.request,
                 "lang" => &mut lang,
+                "subprotocol" => {
+                    subprotocol = value;
+                    continue;
+                }
                 _ => continue,
             };
             if value.is_empty() || value.chars().count() > MAX_FIELD {
@@ -143,9 +102,49 @@ impl Opening {
                 None => is_ours |= token == SUBPROTOCOL,
             }
         }
+        let selects_ours = is_ours;
+        match subprotocol.as_ref() {
+            // The browser would close the connection at once, because we could select none.
+            "offered" if !is_ours => {
+                let message = "this page offered a WebSocket subprotocol that did not arrive: a proxy between drops \
+                               the header Sec-WebSocket-Protocol; let it pass";
+                return Err(Refusal::of("subprotocol", StatusCode::BAD_REQUEST, message));
+            }
+            "none" => is_ours = true,
+            _ => {}
+        }
         let language = Language::choose(lang.as_deref(), text(ACCEPT_LANGUAGE).as_deref());
-        Ok(Self { context, address, resume, is_ours, language, fault })
+        Ok(Self { context, address, resume, is_ours, selects_ours, language, fault })
     }
+}
+
+/// Refuses a page that may not connect, in words that tell an operator what was compared with what.
+fn check_origin(origin: &str, headers: &HeaderMap, peer: SocketAddr, config: &Config) -> Result<(), Refusal> {
+    let text = |name: &str| Some(String::from_utf8_lossy(headers.get(name)?.as_bytes()).into_owned());
+    let (allowed, host) = (config.gateway_allowed_origins.as_ref(), text("host"));
+    let mut may = origin::may_connect(allowed, Some(origin), host.as_deref());
+    let trusted = &config.gateway_trusted_proxies;
+    if !may && trusted.iter().any(|network| network.contains(&peer.ip().to_canonical())) {
+        let forwarded = text("x-forwarded-host").or_else(|| host.clone()).unwrap_or_default();
+        let named = forwarded.split(',').map(|name| name.trim().to_owned());
+        let with_port = |name: String| match text("x-forwarded-port") {
+            Some(port) => vec![format!("{}:{}", origin::without_port(&name), port.trim()), name],
+            None => vec![name],
+        };
+        may = named.flat_map(with_port).any(|host| origin::may_connect(allowed, Some(origin), Some(&host)));
+    }
+    if may {
+        return Ok(());
+    }
+    let shown: String = origin.chars().filter(|character| !character.is_control()).take(MAX_FIELD).collect();
+    let message = format!(
+        "pages of the origin {shown:?} may not connect; {}",
+        match allowed {
+            Some(_) => "GATEWAY_ALLOWED_ORIGINS does not name it".to_owned(),
+            None => origin::advice(origin, host.as_deref()),
+        }
+    );
+    Err(Refusal::of("origin", StatusCode::FORBIDDEN, message))
 }
 
 fn forwarded_address(headers: &HeaderMap, peer: SocketAddr, config: &Config) -> IpAddr {
@@ -160,7 +159,7 @@ fn forwarded_address(headers: &HeaderMap, peer: SocketAddr, config: &Config) -> 
 }
 
 /// The comma-separated tokens of a header, over all its lines.
-fn tokens<'a>(headers: &'a HeaderMap, name: &HeaderName) -> impl Iterator<Item = &'a str> {
+pub(crate) fn tokens<'a>(headers: &'a HeaderMap, name: &HeaderName) -> impl Iterator<Item = &'a str> {
     let lines = headers.get_all(name).into_iter().filter_map(|value| value.to_str().ok());
     lines.flat_map(|line| line.split(',').map(str::trim))
 }
@@ -242,33 +241,5 @@ mod tests {
         let request = Request::builder().header("x-forwarded-for", line).body(()).unwrap();
         let opening = Opening::read(&request, "192.0.2.1:9".parse().unwrap(), &config).unwrap();
         assert_eq!(opening.context.ip, "203.0.113.9");
-    }
-
-    #[test]
-    fn the_handshake_is_checked() {
-        let good = [
-            ("connection", "keep-alive, Upgrade"),
-            ("sec-websocket-version", "13"),
-            ("sec-websocket-key", "dGhlIHNhbXBsZSBub25jZQ=="),
-        ];
-        let with = |left_out: &str, instead: Option<&str>| {
-            let mut request = Request::builder();
-            for (name, value) in good {
-                match (name == left_out, instead) {
-                    (false, _) => request = request.header(name, value),
-                    (true, Some(other)) => request = request.header(name, other),
-                    (true, None) => {}
-                }
-            }
-            handshake_key(&request.body(()).unwrap())
-                .map(<[u8]>::len)
-                .map_err(|refusal| refusal.status.as_u16())
-        };
-        assert_eq!(with("", None), Ok(24));
-        assert_eq!(with("connection", Some("close")), Err(400));
-        assert_eq!(with("sec-websocket-version", Some("8")), Err(426));
-        assert_eq!(with("sec-websocket-version", None), Err(426));
-        assert_eq!(with("sec-websocket-key", None), Err(400));
-        assert_eq!(with("sec-websocket-key", Some("short==")), Err(400));
     }
 }

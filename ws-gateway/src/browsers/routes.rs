@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use http::header::{CONTENT_SECURITY_POLICY, HeaderValue, REFERRER_POLICY};
+use http::header::{CONTENT_SECURITY_POLICY, HeaderValue, REFERRER_POLICY, SEC_WEBSOCKET_KEY};
 use http::{Method, Request, StatusCode};
 use hyper::body::Incoming;
 use server::http::{self as web, Answer};
@@ -12,8 +12,8 @@ use tokio::sync::OwnedSemaphorePermit;
 
 use crate::Gateway;
 use crate::browsers::assets;
-use crate::browsers::handshake::{self, Handshake};
-use crate::browsers::opening::{self, Opening, Refusal};
+use crate::browsers::handshake::{self, Handshake, Refusal};
+use crate::browsers::opening::Opening;
 use crate::browsers::page;
 use crate::browsers::socket::Limits;
 
@@ -37,26 +37,46 @@ fn route(
     permit: &Arc<OwnedSemaphorePermit>,
 ) -> Answer {
     let path = request.uri().path();
-    if !matches!(*request.method(), Method::GET | Method::HEAD) {
-        return web::method_not_allowed("GET, HEAD");
+    match *request.method() {
+        Method::GET | Method::HEAD => {}
+        Method::POST if path == "/ws" => return handshake::refused(&why_not(gateway, &request, peer)),
+        _ if path == "/ws" => return web::method_not_allowed("GET, HEAD, POST"),
+        _ => return web::method_not_allowed("GET, HEAD"),
     }
     let may_upgrade = request.method() == Method::GET && matches!(path, "/" | "/ws");
-    if may_upgrade && opening::wants_websocket(request.headers()) {
-        return open(gateway, request, peer, permit).unwrap_or_else(|refusal| {
-            tracing::info!(%peer, status = refusal.status.as_u16(), "a page was refused: {}", refusal.message);
-            handshake::refused(&refusal)
-        });
+    if may_upgrade && handshake::wants_websocket(request.headers()) {
+        return open(gateway, request, peer, permit)
+            .unwrap_or_else(|refusal| refuse(gateway, peer, &refusal));
     }
     match path {
         "/" => page(gateway),
-        "/ws" => handshake::refused(&Refusal {
-            status: StatusCode::UPGRADE_REQUIRED,
-            message: "connect with a WebSocket; behind a proxy, let it pass Upgrade and Connection on",
-        }),
+        // A proxy takes Upgrade and Connection away and leaves the rest of the handshake.
+        "/ws" if request.headers().contains_key(SEC_WEBSOCKET_KEY) => refuse(gateway, peer, &no_upgrade()),
+        "/ws" => handshake::refused(&no_upgrade()),
         "/login.js" => web::answer(StatusCode::OK, "text/javascript; charset=utf-8", assets::SCRIPT),
         "/login.css" => web::answer(StatusCode::OK, "text/css; charset=utf-8", assets::STYLE),
         _ => web::text(StatusCode::NOT_FOUND, "the login page is at /\n"),
     }
+}
+
+/// Counts a page that is refused, and tells the operator.
+fn refuse(gateway: &Gateway, peer: SocketAddr, refusal: &Refusal) -> Answer {
+    gateway.metrics.pages_refused.get_or_create(&[("reason", refusal.reason)]).inc();
+    tracing::warn!(%peer, status = refusal.status.as_u16(), "a page was refused: {}", refusal.message);
+    handshake::refused(refusal)
+}
+
+fn no_upgrade() -> Refusal {
+    let message = "this is no WebSocket handshake any more; behind a proxy, let it pass Upgrade and Connection on \
+                   (in nginx: proxy_http_version 1.1, proxy_set_header Upgrade $http_upgrade, proxy_set_header \
+                   Connection \"upgrade\")";
+    Refusal::of("upgrade", StatusCode::UPGRADE_REQUIRED, message)
+}
+
+/// What a page asks by POST after its WebSocket has failed, because scripts cannot read the answer to a
+/// handshake. Browsers send the Origin with a POST too.
+fn why_not(gateway: &Gateway, request: &Request<Incoming>, peer: SocketAddr) -> Refusal {
+    Opening::read(request, peer, &gateway.config).err().unwrap_or_else(no_upgrade)
 }
 
 fn page(gateway: &Gateway) -> Answer {
@@ -78,8 +98,8 @@ fn open(
     let opening = Opening::read(&request, peer, &gateway.config)?;
 
     let (permit, tasks) = (Arc::clone(permit), gateway.drain.tasks());
-    let (serving, is_ours) = (Arc::clone(gateway), opening.is_ours);
-    Ok(handshake.answer(request, is_ours, Limits::default(), tasks, |socket| async move {
+    let (serving, selects_ours) = (Arc::clone(gateway), opening.selects_ours);
+    Ok(handshake.answer(request, selects_ours, Limits::default(), tasks, |socket| async move {
         page::serve(&serving, socket, opening).await;
         drop(permit);
     }))

@@ -25,6 +25,7 @@
   window.setInterval = (run, every) => timers.push({ run, every, due: passed + every });
   Object.defineProperty(document, 'visibilityState', { get: () => (isSeen ? 'visible' : 'hidden') });
 
+  window.fetch = () => Promise.reject(new TypeError('nobody answers'));
   window.WebSocket = class {
     static OPEN = 1;
     readyState = 0;
@@ -69,6 +70,7 @@
     /** The gateway says something to the newest socket. */
     say(message) {
       if (newest().readyState > 1) throw new Error('the page has let go of its socket');
+      if (newest().readyState === 0) newest().onopen();
       newest().readyState = 1;
       newest().onmessage({ data: JSON.stringify(message) });
       return look();

@@ -33,7 +33,11 @@ async fn a_handshake_that_may_not_be_is_refused_by_its_status() {
         ("GET /ws", without("Sec-WebSocket-Key") + "Sec-WebSocket-Key: short\r\n", 400),
         ("GET /ws", without("Connection"), 400),
         ("GET /ws", and("Origin: https://localhost\r\nOrigin: https://localhost"), 400),
-        ("POST /ws", UPGRADE.to_owned(), 405),
+        // What a page asks whose WebSocket has failed.
+        ("POST /ws", UPGRADE.to_owned(), 426),
+        ("POST /ws", "Host: localhost\r\nOrigin: http://evil.example\r\n".to_owned(), 403),
+        ("PUT /ws", UPGRADE.to_owned(), 405),
+        ("GET /ws?subprotocol=offered", UPGRADE.to_owned(), 400),
         ("POST /", "Host: x\r\nContent-Length: 2\r\n\r\nhi".to_owned(), 405),
         ("HEAD /ws", UPGRADE.to_owned(), 426),
         ("GET /ws", and(&cookies), 431),

@@ -39,6 +39,7 @@ fn opening() -> Opening {
         address: "192.0.2.1".parse().unwrap(),
         resume: None,
         is_ours: true,
+        selects_ours: true,
         language: Language::English,
         fault: None,
     }
