@@ -13,8 +13,16 @@ end
 local time = redis.call('TIME')
 local now = time[1] * 1000000 + time[2]
 local most, refill = tonumber(ARGV[1]), tonumber(ARGV[2])
-local full_at = math.max(tonumber(redis.call('GET', KEYS[1]) or 0), now) + refill
-local wait = full_at - most * refill - now
+-- An empty bucket is full after `empty`. A later moment was written before the clock went back: the bucket is empty
+-- from now on, which is written down, or it would stay empty for as long as the clock went back.
+local empty = most * refill
+local stored = tonumber(redis.call('GET', KEYS[1]) or 0)
+if stored > now + empty then
+  stored = now + empty
+  redis.call('SET', KEYS[1], string.format('%.0f', stored), 'PX', math.ceil(empty / 1000))
+end
+local full_at = math.max(stored, now) + refill
+local wait = full_at - empty - now
 if wait > 0 then
   return wait
 end

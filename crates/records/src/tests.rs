@@ -318,3 +318,30 @@ async fn a_redis_that_still_loads_its_data_is_not_connected_to() {
     let (read, ()) = tokio::join!(first, redis.start_again());
     assert!(read.unwrap().record.is_some());
 }
+
+#[tokio::test]
+async fn a_clock_that_goes_back_costs_no_more_than_an_empty_bucket() {
+    let redis = Redis::start().await;
+    let process = Process::start(&redis.url(), 0).await;
+    let bucket = Bucket { name: "pace", most: 120, refill: Duration::from_millis(500) };
+    let empty = Duration::from_mins(1);
+    for stepped in [1, 61, 300, 10_800] {
+        // What a clock that was ahead has left, as if it had gone back by so much since.
+        let ahead = this_machines_clock() + empty + Duration::from_secs(stepped);
+        let (stored, lives) = ((ahead.0 * 1000).to_string(), (stepped * 1000 + 60_000).to_string());
+        redis.cli(&["SET", "test:pace", &stored, "PX", &lives]).await;
+        match process.records.take(bucket, None).await.unwrap() {
+            Taken::Wait(wait) => assert!(wait <= bucket.refill, "{stepped} s: {wait:?}"),
+            other => panic!("{stepped} s: {other:?}, where the bucket is empty"),
+        }
+        // After that wait there is one again, and the key lives no longer than the bucket takes to fill.
+        let taking = async {
+            while process.records.take(bucket, None).await.unwrap() != Taken::Yes {
+                sleep(Duration::from_millis(20)).await;
+            }
+        };
+        timeout(PATIENCE, taking).await.expect("one after half a second");
+        let left: u64 = redis.cli(&["PTTL", "test:pace"]).await.trim().parse().unwrap();
+        assert!(left <= milliseconds(empty), "{stepped} s: kept for {left} ms");
+    }
+}
