@@ -3,6 +3,8 @@
 
 use clap::Args;
 
+use crate::push::MAX_CONTENT;
+
 /// The texts. `{name}` stands for the nickname and `{count}` for the person's number of logins; `\n` may
 /// be written for a line break. Without a nickname its place and the comma after it fall away; without a
 /// count, the line that would hold it.
@@ -131,8 +133,15 @@ fn fill(template: &str, nickname: Option<&str>, count: Option<u32>) -> String {
 }
 
 /// An environment file has no line breaks.
-fn text(setting: &str) -> Result<String, &'static str> {
-    if setting.trim().is_empty() { Err("must not be empty") } else { Ok(setting.replace("\\n", "\n")) }
+fn text(setting: &str) -> Result<String, String> {
+    let text = setting.replace("\\n", "\n");
+    match text.len() {
+        _ if text.trim().is_empty() => Err("must not be empty".to_owned()),
+        bytes if bytes > MAX_CONTENT => {
+            Err(format!("it has {bytes} bytes, and WeChat takes {MAX_CONTENT} at most: shorten it"))
+        }
+        _ => Ok(text),
+    }
 }
 
 #[cfg(test)]
@@ -194,5 +203,15 @@ mod tests {
         assert_eq!(texts.words(&logged_in(true, None, Some(7))), "Hi \nlogin 7");
         let one_line = self::texts(&["--callback-text-first", "login {count}"]);
         assert_eq!(one_line.words(&logged_in(true, None, None)), "login ", "never an empty reply");
+    }
+
+    #[test]
+    fn a_text_that_wechat_would_not_take_ends_the_start_and_names_its_setting() {
+        for flag in ["--callback-text-greeting", "--callback-text-first", "--callback-text-look"] {
+            let parse = |bytes: usize| Flags::try_parse_from(["x", flag, &"x".repeat(bytes)]);
+            assert!(parse(2047).is_ok());
+            let error = parse(2048).unwrap_err().to_string();
+            assert!(error.contains(flag) && error.contains("2047"), "{error}");
+        }
     }
 }

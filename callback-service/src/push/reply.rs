@@ -5,8 +5,8 @@
 
 use super::cipher::RANDOM;
 
-/// The longest content of a text reply, in bytes; WeChat names no limit, and 2,048 has always been taken.
-pub const MAX_CONTENT: usize = 2048;
+/// The longest content of a text reply, in bytes: a longer one is a fault line on the phone.
+pub const MAX_CONTENT: usize = 2047;
 
 /// A text reply from the account to the person who caused it.
 ///
