@@ -30,6 +30,11 @@ impl Metrics {
             "Connections refused because the port was full",
             self.connections_refused.clone(),
         );
+        registry.register(
+            "log_lines_dropped",
+            "Log lines dropped because nobody read the log in time, or it could not be written",
+            server::logging::lines_dropped(),
+        );
         registry
     }
 }

@@ -139,6 +139,11 @@ impl Metrics {
             "Proofs of clients that held, by client and by which of its keys, 1 or 2",
             self.proofs.clone(),
         );
+        registry.register(
+            "log_lines_dropped",
+            "Log lines dropped because nobody read the log in time, or it could not be written",
+            server::logging::lines_dropped(),
+        );
         registry
     }
 }

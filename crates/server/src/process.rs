@@ -21,9 +21,10 @@ where
         Ok(config) => config,
         Err(nothing) => return nothing.report(program),
     };
-    if let Err(error) = logging::start(log_format(&config), "info") {
-        return NoSettings::from(error).report(program);
-    }
+    let _log = match logging::start(log_format(&config), "info") {
+        Ok(log) => log,
+        Err(error) => return NoSettings::from(error).report(program),
+    };
     let served =
         tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(anyhow::Error::from);
     let served = served.and_then(|runtime| {

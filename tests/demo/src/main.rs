@@ -27,9 +27,10 @@ fn main() -> ExitCode {
         Err(nothing) => return nothing.report("cargo demo"),
     };
     // The block of text should stand alone; RUST_LOG=info shows what happens.
-    if let Err(error) = logging::start(LogFormat::Text, "warn") {
-        return settings::NoSettings::from(error).report("cargo demo");
-    }
+    let _log = match logging::start(LogFormat::Text, "warn") {
+        Ok(log) => log,
+        Err(error) => return settings::NoSettings::from(error).report("cargo demo"),
+    };
     match run(&flags) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {

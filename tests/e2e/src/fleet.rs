@@ -218,6 +218,11 @@ impl Node {
         self.program.as_ref().unwrap()
     }
 
+    /// Its process, to end it.
+    pub fn program_mut(&mut self) -> &mut Program {
+        self.program.as_mut().unwrap()
+    }
+
     /// Waits until `/readyz` says that it is ready.
     pub async fn until_ready(&self) {
         let url = format!("http://{}/readyz", self.admin);

@@ -7,8 +7,9 @@ use std::io::{BufRead, BufReader, Read};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
-use std::sync::OnceLock;
 use std::sync::mpsc::{Receiver, channel};
+use std::sync::{Arc, Condvar, Mutex, OnceLock};
+use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
@@ -59,6 +60,8 @@ pub struct Program {
     /// What it logged until then.
     before: Cell<Vec<String>>,
     log: Receiver<String>,
+    /// Whether somebody reads its log.
+    is_read: Arc<(Mutex<bool>, Condvar)>,
 }
 
 impl Program {
@@ -94,11 +97,15 @@ impl Program {
         let (write, log) = channel();
         command.env("LOG_FORMAT", "json").stdout(Stdio::null()).stderr(Stdio::piped());
         let child = command.spawn().unwrap();
-        let mut program = Self { child, listening: Value::Null, before: Cell::default(), log };
+        let is_read = Arc::new((Mutex::new(true), Condvar::new()));
+        let reading = Arc::clone(&is_read);
+        let mut program = Self { child, listening: Value::Null, before: Cell::default(), log, is_read };
         let lines = BufReader::new(program.child.stderr.take().unwrap()).lines();
         std::thread::spawn(move || {
             for line in lines.map_while(Result::ok) {
-                // Nobody may be left to read.
+                let (is_read, changed) = &*reading;
+                drop(changed.wait_while(is_read.lock().unwrap(), |is_read| !*is_read).unwrap());
+                // Nobody may be left to listen.
                 let _ = write.send(line);
             }
         });
@@ -143,6 +150,26 @@ impl Program {
         let id = self.child.id().to_string();
         assert!(Command::new("kill").args(["-TERM", &id]).status().unwrap().success());
         self.child.wait().unwrap()
+    }
+
+    /// As [`Program::terminate`], unless it takes longer than this.
+    pub fn terminate_within(&mut self, limit: Duration) -> Option<ExitStatus> {
+        let id = self.child.id().to_string();
+        assert!(Command::new("kill").args(["-TERM", &id]).status().unwrap().success());
+        let began = Instant::now();
+        loop {
+            match self.child.try_wait().unwrap() {
+                None if began.elapsed() < limit => std::thread::sleep(Duration::from_millis(5)),
+                ended => return ended,
+            }
+        }
+    }
+
+    /// Leaves its log unread, as a log driver that hangs does, or reads it on.
+    pub fn read_log(&self, read: bool) {
+        let (is_read, changed) = &*self.is_read;
+        *is_read.lock().unwrap() = read;
+        changed.notify_all();
     }
 
     /// What it has logged since it was last asked, or since it began.

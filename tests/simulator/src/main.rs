@@ -20,13 +20,13 @@ const DRAIN: Duration = Duration::from_secs(3);
 
 fn main() -> ExitCode {
     let started = settings::parse::<Options>(std::env::args_os()).and_then(|options| {
-        logging::start(options.log_format, "info")?;
+        let log = logging::start(options.log_format, "info")?;
         let (listen, (settings, shown)) = (options.simulator_listen, account(options)?);
         let simulator = Simulator::new(settings)
             .map_err(|error| NoSettings { text: format!("{error:#}"), code: settings::EXIT_USAGE })?;
-        Ok((listen, simulator, shown))
+        Ok((log, listen, simulator, shown))
     });
-    let (listen, simulator, shown) = match started {
+    let (_log, listen, simulator, shown) = match started {
         Ok(started) => started,
         Err(none) => return none.report("simulator"),
     };

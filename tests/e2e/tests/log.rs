@@ -1,0 +1,121 @@
+//! A log that nobody reads: behind a log driver that hangs, a pager that was stopped, a terminal on hold. It costs
+//! lines and nothing else.
+
+#![allow(clippy::unwrap_used, reason = "tests fail loudly")]
+
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use e2e::fleet::{Fleet, Node, Options};
+use e2e::page::{PATIENCE, Page};
+use e2e::programs::{Program, output, text};
+use e2e::raw::{Raw, UPGRADE, metric};
+use tokio::task::block_in_place;
+
+/// A gateway and a callback service that log all they can.
+async fn talkative() -> Fleet {
+    let mut fleet = Fleet::prepare(Options::one_of_each()).await;
+    for (node, drain) in
+        [(&mut fleet.gateways[0], "GATEWAY_DRAIN_TIME"), (&mut fleet.callbacks[0], "CALLBACK_DRAIN_TIME")]
+    {
+        node.set("RUST_LOG", "debug".to_owned());
+        node.set(drain, "2s".to_owned());
+        node.start();
+    }
+    fleet.until_ready().await;
+    fleet
+}
+
+/// Makes a program log until it has dropped lines; gives how many.
+async fn overflow(node: &Node, dropped: &str) -> u64 {
+    node.program().read_log(false);
+    let overflown = async {
+        loop {
+            be_refused_often(node.public).await;
+            match metric(node.admin, dropped).await {
+                0 => {}
+                lines => return lines,
+            }
+        }
+    };
+    tokio::time::timeout(PATIENCE, overflown).await.expect("the program goes on while nobody reads its log")
+}
+
+/// Comes with five hundred requests that are refused, whichever the door is.
+async fn be_refused_often(door: SocketAddr) {
+    let mut raw = Raw::connect(door).await;
+    for _ in 0..10 {
+        let handshake = format!("GET /ws HTTP/1.1\r\n{UPGRADE}Origin: http://elsewhere.example\r\n\r\n");
+        let push = "GET /wechat?signature=forged&timestamp=1&nonce=1&echostr=1 HTTP/1.1\r\nHost: x\r\n\r\n";
+        raw.write([handshake.as_str(), push].concat().repeat(25)).await;
+        for _ in 0..50 {
+            let status = raw.reply().await.expect("an answer").status;
+            assert!([403, 404].contains(&status), "{status}");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_log_that_nobody_reads_holds_nothing_up() {
+    let fleet = talkative().await;
+    let (gateway, callback) = (&fleet.gateways[0], &fleet.callbacks[0]);
+    overflow(gateway, "gateway_log_lines_dropped_total").await;
+    overflow(callback, "callback_log_lines_dropped_total").await;
+
+    let mut page = Page::open(gateway.public).await;
+    let code = page.code().await;
+    let openid = fleet.wechat.invent_person("阿狸", true).openid;
+    let began = Instant::now();
+    let delivery = fleet.wechat.scan(&openid, &code.content).await.unwrap();
+    assert!(delivery.reply.as_deref().is_some_and(|words| words.contains("欢迎回来")), "{delivery:?}");
+    assert!(began.elapsed() < Duration::from_secs(4), "{:?}", began.elapsed());
+    page.expect("scanned").await;
+    page.expect("scan_success").await;
+    for node in [gateway, callback] {
+        let alive = Raw::ask(node.admin, "GET /livez HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n", b"");
+        assert_eq!(alive.await.status, 200);
+    }
+
+    let Fleet { gateways, callbacks, wechat: _wechat, pushes: _pushes, .. } = fleet;
+    for mut node in callbacks.into_iter().chain(gateways) {
+        let ended = block_in_place(|| node.program_mut().terminate_within(PATIENCE));
+        assert!(ended.expect("it ends when it is asked to").success());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn whoever_reads_again_is_told_what_was_lost() {
+    let fleet = talkative().await;
+    let gateway = &fleet.gateways[0];
+    overflow(gateway, "gateway_log_lines_dropped_total").await;
+    gateway.program().read_log(true);
+    let told = async {
+        while !gateway.program().log().contains("log lines were dropped") {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, told).await.expect("the log says so");
+}
+
+#[test]
+fn the_last_line_is_written_before_the_end() {
+    let store = tempfile::tempdir().unwrap();
+    let mut settings = HashMap::from([
+        ("WECHAT_APP_ID", "wx0123456789abcdef".to_owned()),
+        ("WECHAT_APP_SECRET", "secret".to_owned()),
+        ("WECHAT_TOKEN", "token".to_owned()),
+        ("WECHAT_AES_KEY", "abcdefghijklmnopqrstuvwxyz0123456789ABCDEFG".to_owned()),
+        ("NOTIFY_KEY", "0123456789abcdef0123456789abcdef".to_owned()),
+        ("CALLBACK_LISTEN", "127.0.0.1:0".to_owned()),
+        ("CALLBACK_ADMIN_LISTEN", "127.0.0.1:0".to_owned()),
+        ("CALLBACK_STORE", format!("sqlite:{}", store.path().join("callback.db").display())),
+    ]);
+    let first = Program::start("callback-service", &settings);
+    settings.insert("CALLBACK_LISTEN", first.address("pushes").to_string());
+    // It ends right after it has found the port taken, which it says in its only line.
+    for _ in 0..10 {
+        let said = text(&output("callback-service", &settings, &[]).stderr);
+        assert!(said.contains("is another program using the port?"), "{said:?}");
+    }
+}
