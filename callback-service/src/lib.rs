@@ -27,7 +27,8 @@ use protocol::Client;
 use server::http::{self as web, Answer};
 use server::listen::{self, Accepted};
 use server::stop::Drain;
-use server::{admin, descriptors};
+use server::told::Told;
+use server::{admin, descriptors, tell};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -47,13 +48,16 @@ pub(crate) struct Callback {
     logins: Arc<Logins>,
     texts: Texts,
     metrics: Metrics,
+    /// What the log has said of strangers.
+    told: Told,
 }
 
 impl Callback {
     /// Refuses a push: undifferentiated outwards, by its stage in the log.
     fn refuse(&self, refusal: Refusal, peer: SocketAddr) -> Answer {
-        self.metrics.refused.get_or_create(&[("stage", refusal.stage())]).inc();
-        tracing::warn!(%peer, stage = refusal.stage(), "a push was refused: {refusal}");
+        let stage = refusal.stage();
+        self.metrics.refused.get_or_create(&[("stage", stage)]).inc();
+        tell!(warn, self.told, stage, [%peer, stage], "a push was refused: {refusal}");
         web::text(StatusCode::from_u16(refusal.status()).unwrap_or(StatusCode::FORBIDDEN), "")
     }
 }
@@ -140,7 +144,8 @@ impl Server {
             _ => None,
         };
         let (texts, metrics) = (config.texts.clone(), Metrics::default());
-        let callback = Arc::new(Callback { account, one_body, logins, texts, metrics });
+        let callback =
+            Arc::new(Callback { account, one_body, logins, texts, metrics, told: Told::default() });
 
         let leaving = drain.leaving().clone();
         let was_connected = AtomicBool::new(false);

@@ -9,6 +9,8 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use aws_lc_rs::digest;
+use server::tell;
+use server::told::Told;
 use tokio::time::Instant;
 
 /// Signatures remembered at once; at their full age that is about 160 pushes a second.
@@ -19,6 +21,7 @@ const MAX_SIGNATURES: usize = 100_000;
 pub(crate) struct OneBody {
     seen: Mutex<HashMap<String, Seen>>,
     kept: Duration,
+    told: Told,
 }
 
 #[derive(Debug)]
@@ -31,7 +34,7 @@ impl OneBody {
     /// `max_age` is how far a push's timestamp may be from now; a signature lives for twice that.
     #[must_use]
     pub(crate) fn new(max_age: Duration) -> Self {
-        Self { seen: Mutex::default(), kept: max_age * 2 }
+        Self { seen: Mutex::default(), kept: max_age * 2, told: Told::default() }
     }
 
     /// Whether `signature` may come with `body`: it is new, or it came with the same body before. When no
@@ -48,7 +51,7 @@ impl OneBody {
             seen.retain(|_, before| now < before.at + self.kept);
         }
         if seen.len() >= MAX_SIGNATURES {
-            tracing::warn!("too many pushes to remember their signatures; one was refused");
+            tell!(warn, self.told, "full", "too many pushes to remember their signatures; one was refused");
             return false;
         }
         seen.insert(signature.to_owned(), Seen { body: hash, at: now });

@@ -9,8 +9,8 @@ use std::time::Duration;
 use http::{Method, Request, StatusCode};
 use hyper::body::Incoming;
 use protocol::Scene;
-use server::clock;
 use server::http::{self as web, Answer};
+use server::{clock, tell};
 use tokio::time::Instant;
 
 use crate::Callback;
@@ -36,7 +36,7 @@ pub(crate) async fn route(callback: &Callback, request: Request<Incoming>, peer:
             Err(web::BodyError::TooLarge) => callback.refuse(Refusal::TooLarge, peer),
             Err(error) => {
                 callback.metrics.refused.get_or_create(&[("stage", "body")]).inc();
-                tracing::warn!(%peer, stage = "body", "a push was not read: {error}");
+                tell!(warn, callback.told, "body", [%peer, stage = "body"], "a push was not read: {error}");
                 web::text(error.status(), "")
             }
             Ok(body) => match believe(callback, &raw, &body) {
@@ -50,7 +50,7 @@ pub(crate) async fn route(callback: &Callback, request: Request<Incoming>, peer:
 
 fn verify(callback: &Callback, raw: &str) -> Result<String, Refusal> {
     let echo = callback.account.verify_url(&Query::parse(raw)?, clock::unix_now())?;
-    tracing::info!("WeChat has verified the address");
+    tell!(info, callback.told, "verified", "WeChat has verified the address");
     Ok(echo)
 }
 
@@ -103,7 +103,12 @@ async fn scanned(
 ) -> Option<String> {
     let Ok(scene) = key.parse::<Scene>() else {
         if key == "0" {
-            tracing::warn!("a scan of scene 0: some program makes QR codes without the inner scene object");
+            tell!(
+                warn,
+                callback.told,
+                "scene 0",
+                "a scan of scene 0: some program makes QR codes without the inner scene object"
+            );
         }
         return None;
     };

@@ -5,6 +5,7 @@ use std::sync::atomic::AtomicBool;
 
 use bytes::Bytes;
 use server::stop::Drain;
+use server::told::Told;
 
 use crate::browsers::assets;
 use crate::browsers::socket::CLOSE_WITHIN;
@@ -27,6 +28,8 @@ pub(crate) struct Gateway {
     pub qr: Arc<dyn QrCodes>,
     pub addresses: Addresses,
     pub metrics: Metrics,
+    /// What the log has said of strangers.
+    pub told: Told,
     /// The last QR code that was asked for could not be had.
     pub is_out_of_codes: AtomicBool,
     pub drain: Drain,
@@ -50,6 +53,7 @@ impl Gateway {
         Self {
             page: Bytes::from(assets::render(&config.gateway_title, config.gateway_logo.as_deref())),
             drain: Drain::new(config.gateway_drain_time),
+            told: Told::default(),
             is_out_of_codes: AtomicBool::new(false),
             config,
             credentials,

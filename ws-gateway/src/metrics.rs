@@ -13,7 +13,7 @@ pub(crate) type Labels = [(&'static str, &'static str); 2];
 /// A client's name, and its key's place in the file, counted from 1: both are the operator's own words.
 pub(crate) type ClientKey = [(&'static str, String); 2];
 
-/// Why a new login was told to wait.
+/// Why a page was refused, or a new login was told to wait.
 pub(crate) type Reason = [(&'static str, &'static str); 1];
 
 /// The gateway's counters and gauges.

@@ -13,6 +13,8 @@ use std::time::Duration;
 
 use protocol::message::{Context, State, Status};
 use protocol::{Answer, Client, NoAnswer, Notice, Scene};
+use server::tell;
+use server::told::Told;
 use tokio::sync::watch;
 use tokio::time::{Instant, timeout, timeout_at};
 use tokio_util::task::TaskTracker;
@@ -34,6 +36,7 @@ pub(crate) struct Logins {
     running: Mutex<HashMap<Key, watch::Receiver<Option<Outcome>>>>,
     tasks: TaskTracker,
     times: Times,
+    told: Arc<Told>,
 }
 
 type Key = (Scene, String);
@@ -56,6 +59,7 @@ impl Logins {
             running: Mutex::default(),
             tasks,
             times: TIMES,
+            told: Arc::default(),
         })
     }
 
@@ -89,7 +93,7 @@ impl Logins {
             return Some(outcome.clone());
         }
         if running.len() >= MAX_RUNNING {
-            tracing::warn!("too many scans at once; a person was told to look at the page");
+            tell!(warn, self.told, "scans", "too many scans at once; a person was told to look at the page");
             return None;
         }
         let (tell, outcome) = watch::channel(None);
@@ -224,13 +228,13 @@ impl Logins {
     /// than the setting says or than a claim may take, and its failure changes nothing.
     fn ask_nickname(&self, openid: &str) -> impl Future<Output = Option<Option<String>>> + use<> {
         let asked = (!self.nickname_within.is_zero()).then(|| {
-            let (wechat, openid) = (self.wechat.clone(), openid.to_owned());
+            let (wechat, openid, told) = (self.wechat.clone(), openid.to_owned(), Arc::clone(&self.told));
             let within = self.nickname_within.min(self.times.claim);
             self.tasks.spawn(async move {
                 match timeout(within, wechat.user(&openid)).await {
                     Ok(Ok(user)) => user.nickname,
                     Ok(Err(error)) => {
-                        tracing::warn!("no nickname: {error}");
+                        tell!(warn, told, "nickname", "no nickname: {error}");
                         None
                     }
                     Err(_) => {

@@ -16,9 +16,11 @@ use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+
+use crate::tell;
+use crate::told::Told;
 
 /// Connections that the kernel keeps for us while we are busy. tokio's own default of 1,024 was seen
 /// to overflow when as many browsers came at once, and each one dropped waits a second.
@@ -30,9 +32,6 @@ pub const PLACES: std::ops::RangeInclusive<usize> = 1..=1_000_000;
 
 /// How long the loop waits when a connection cannot be accepted, instead of spinning.
 const PAUSE: Duration = Duration::from_millis(100);
-
-/// Where nothing can be accepted for longer, the log says so again after this.
-const TELL_AGAIN: Duration = Duration::from_secs(60);
 
 /// Bytes of the kernel's memory, before it doubles them for its own needs, in which written data waits for a
 /// peer to take it. Linux alone would let it grow to 4 MiB for each; the longest answer is about 20 KiB.
@@ -123,7 +122,7 @@ where
     let places = places.into();
     let free = Arc::new(Semaphore::new(places.limit));
     let refusals = Arc::new(Semaphore::new(places.refusals()));
-    let mut told = None;
+    let told = Told::default();
     loop {
         let accepted = tokio::select! {
             () = stop.cancelled() => return Ok(()),
@@ -135,7 +134,15 @@ where
             Err(error) if is_broken(&error) => return Err(error).context("the listening socket failed"),
             // Mostly a lack of descriptors or memory, which passes.
             Err(error) => {
-                tell_now_and_then(&mut told, &listener, &error);
+                let address =
+                    listener.local_addr().map_or_else(|_| "a port".to_owned(), |address| address.to_string());
+                // One line for an outage and not ten a second.
+                tell!(
+                    warn,
+                    told,
+                    "accept",
+                    "cannot accept connections on {address}: {error}; trying until it works"
+                );
                 tokio::time::sleep(PAUSE).await;
                 continue;
             }
@@ -161,17 +168,6 @@ where
             drop(refusal);
         });
     }
-}
-
-/// One line for an outage and not ten a second.
-fn tell_now_and_then(told: &mut Option<Instant>, listener: &TcpListener, error: &io::Error) {
-    let now = Instant::now();
-    if told.is_some_and(|told| now < told + TELL_AGAIN) {
-        return;
-    }
-    *told = Some(now);
-    let address = listener.local_addr().map_or_else(|_| "a port".to_owned(), |address| address.to_string());
-    tracing::warn!("cannot accept connections on {address}: {error}; trying until it works");
 }
 
 /// Closes a connection whose last word should be read: says that no more follows, and drops what still

@@ -172,6 +172,12 @@ impl Program {
         changed.notify_all();
     }
 
+    /// What it logs until its end, which must be near.
+    #[must_use]
+    pub fn last_log(&self) -> String {
+        self.before.take().into_iter().chain(self.log.iter()).collect::<Vec<_>>().join("\n")
+    }
+
     /// What it has logged since it was last asked, or since it began.
     #[must_use]
     pub fn log(&self) -> String {

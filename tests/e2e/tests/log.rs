@@ -98,6 +98,46 @@ async fn whoever_reads_again_is_told_what_was_lost() {
     tokio::time::timeout(PATIENCE, told).await.expect("the log says so");
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn strangers_get_one_line_for_each_reason_however_often_they_come() {
+    let mut fleet = Fleet::start(Options::one_of_each()).await;
+    let (gateway, callback) = (&fleet.gateways[0], &fleet.callbacks[0]);
+    be_refused_often(gateway.public).await;
+    be_refused_often(callback.public).await;
+    for client in ["callback", "callback", "stranger", "another stranger"] {
+        let mut wrong = Raw::connect(gateway.notices).await;
+        let proof = wrong.proof(client, "a key that is long enough and wrong").await;
+        wrong.write(proof).await;
+        assert_eq!(wrong.message().await.unwrap()["code"], "unauthorized");
+    }
+    for _ in 0..20 {
+        let mut wrong = Raw::connect(gateway.notices).await;
+        wrong.write([0, 0, 0, 2, b'n', b'o']).await;
+        wrong.message().await.unwrap();
+        assert_eq!(wrong.message().await.unwrap()["code"], "bad_json");
+    }
+    assert_eq!(gateway.metric("gateway_pages_refused_total{reason=\"origin\"}").await, 250);
+    assert_eq!(gateway.metric("gateway_unauthorized_total").await, 24);
+    assert_eq!(callback.metric("callback_refused_total{stage=\"signature\"}").await, 250);
+
+    let mut log = String::new();
+    for node in [&mut fleet.callbacks[0], &mut fleet.gateways[0]] {
+        let program = node.program_mut();
+        assert!(block_in_place(|| program.terminate()).success());
+        log += &program.last_log();
+    }
+    for (line, times) in [
+        ("a page was refused", 1),
+        ("a push was refused", 1),
+        // One for the client that there is, and one for all that there are not.
+        ("a proof is refused", 2),
+        // Without a proof that holds, and without JSON.
+        ("a connection to the internal port was refused", 2),
+    ] {
+        assert_eq!(log.matches(line).count(), times, "{line}: {log}");
+    }
+}
+
 #[test]
 fn the_last_line_is_written_before_the_end() {
     let store = tempfile::tempdir().unwrap();

@@ -8,6 +8,7 @@ use http::{Method, Request, StatusCode};
 use hyper::body::Incoming;
 use server::http::{self as web, Answer};
 use server::listen::Accepted;
+use server::tell;
 use tokio::sync::OwnedSemaphorePermit;
 
 use crate::Gateway;
@@ -62,7 +63,8 @@ fn route(
 /// Counts a page that is refused, and tells the operator.
 fn refuse(gateway: &Gateway, peer: SocketAddr, refusal: &Refusal) -> Answer {
     gateway.metrics.pages_refused.get_or_create(&[("reason", refusal.reason)]).inc();
-    tracing::warn!(%peer, status = refusal.status.as_u16(), "a page was refused: {}", refusal.message);
+    let status = refusal.status.as_u16();
+    tell!(warn, gateway.told, refusal.reason, [%peer, status], "a page was refused: {}", refusal.message);
     handshake::refused(refusal)
 }
 

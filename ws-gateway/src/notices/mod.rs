@@ -15,7 +15,7 @@ use futures_util::stream::StreamExt;
 use protocol::auth;
 use protocol::codec::{Codec, FrameError, MAX_FRAME};
 use protocol::message::{ClientMessage, Hello, ServerMessage};
-use server::listen;
+use server::{listen, tell};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::{OwnedSemaphorePermit, watch};
 use tokio::time::timeout;
@@ -53,14 +53,19 @@ impl End {
         Self::Refused { code, message: format!("{message}") }
     }
 
-    /// What the client is told, if anybody listens.
-    fn frame(&self) -> Option<ServerMessage> {
-        let code = match self {
+    /// Why it is refused, as the wire names it; `None` where it is not.
+    fn code(&self) -> Option<&'static str> {
+        match self {
             Self::Refused { code, .. } => Some(*code),
             Self::Wire(error) => error.code(),
             Self::Left | Self::Drained | Self::NotReading => None,
-        };
-        code.map(|code| ServerMessage::Error { code: code.to_owned(), message: self.to_string() })
+        }
+    }
+
+    /// What the client is told, if anybody listens.
+    fn frame(&self) -> Option<ServerMessage> {
+        let code = self.code()?.to_owned();
+        Some(ServerMessage::Error { code, message: self.to_string() })
     }
 }
 
@@ -94,16 +99,16 @@ where
         }
         Err(end) => {
             // Whoever leaves by itself, such as a load balancer's health check, has not been refused.
-            if matches!(end, End::Refused { code: "busy", .. }) {
-                gateway.metrics.clients_refused.inc();
-            } else if end.frame().is_some() {
-                gateway.metrics.unauthorized.inc();
+            match end.code() {
+                Some("busy") => _ = gateway.metrics.clients_refused.inc(),
+                Some(_) => _ = gateway.metrics.unauthorized.inc(),
+                None => {}
             }
             end
         }
     };
-    if let Some(error) = end.frame() {
-        tracing::warn!(%peer, "a connection to the internal port was refused: {end}");
+    if let (Some(code), Some(error)) = (end.code(), end.frame()) {
+        tell!(warn, gateway.told, code, [%peer], "a connection to the internal port was refused: {end}");
         tell_last(frames, error).await;
     } else {
         tracing::debug!(%peer, "a connection to the internal port ends: {end}");
@@ -158,9 +163,12 @@ where
         Ok(Some(Ok(_))) => return Err(End::refused("unauthorized", "the first frame must be auth")),
     };
     let mut clients = gateway.credentials.clients();
-    let proved = clients.borrow_and_update().prove(&name, &challenge, &proof);
-    let proved = proved.map_err(|why| {
-        tracing::warn!(client = ?name.chars().take(64).collect::<String>(), "a proof is refused: {why}");
+    let known = Arc::clone(&*clients.borrow_and_update());
+    let proved = known.prove(&name, &challenge, &proof).map_err(|why| {
+        // Strangers that only knock must not hide a client whose key is wrong.
+        let of = if known.knows(&name) { name.as_str() } else { "" };
+        let client = name.chars().take(64).collect::<String>();
+        tell!(warn, gateway.told, format!("proof {of}: {why}"), [client = ?client], "a proof is refused: {why}");
         End::refused("unauthorized", why)
     })?;
     let place = proved.known.place();

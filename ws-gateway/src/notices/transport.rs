@@ -4,7 +4,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use server::listen;
+use server::{listen, tell};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
@@ -30,7 +30,7 @@ where
         shaken = timeout(HANDSHAKE_WITHIN, TlsAcceptor::from(tls).accept(stream).into_fallible()) => shaken,
         () = gateway.drain.closed().cancelled() => return None,
     };
-    let error = match shaken {
+    let (reason, error) = match shaken {
         Ok(Ok(stream)) => return Some(Either::Right(stream)),
         // Whoever leaves by itself, such as a load balancer's health check, has not been refused.
         Ok(Err((error, _))) if is_gone(&error) => {
@@ -39,13 +39,24 @@ where
         }
         Ok(Err((error, stream))) => {
             listen::let_go(stream).await;
-            error.to_string()
+            (reason(&error), error.to_string())
         }
-        Err(_) => "no TLS handshake came in time; does the client speak TLS?".to_owned(),
+        Err(_) => ("no TLS", "no TLS handshake came in time; does the client speak TLS?".to_owned()),
     };
     gateway.metrics.tls_failures.inc();
-    tracing::warn!(%peer, "a connection to the internal port was refused: {error}");
+    tell!(warn, gateway.told, reason, [%peer], "a connection to the internal port was refused: {error}");
     None
+}
+
+/// A client that does not like our certificate, or has none that we like, is told apart from whoever sends rubbish.
+fn reason(error: &io::Error) -> &'static str {
+    match error.get_ref().and_then(|error| error.downcast_ref::<rustls::Error>()) {
+        Some(rustls::Error::AlertReceived(_)) => "TLS alert",
+        Some(rustls::Error::InvalidCertificate(_) | rustls::Error::NoCertificatesPresented) => {
+            "TLS certificate"
+        }
+        _ => "TLS",
+    }
 }
 
 fn is_gone(error: &io::Error) -> bool {

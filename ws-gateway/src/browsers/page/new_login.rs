@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use protocol::Scene;
 use protocol::message::State;
-use server::clock;
+use server::{clock, tell};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::{Instant, sleep};
 
@@ -58,9 +58,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Browser<'_, S> {
         self.failures += 1;
         self.gateway.metrics.qr_failures.inc();
         let retry_in = spread(none.retry_in(self.failures));
-        // One line for an outage, however many pages wait.
+        // One line for an outage, however many pages wait, and however often it comes and goes.
         if !self.gateway.is_out_of_codes.swap(true, Ordering::Relaxed) {
-            tracing::warn!("pages wait for their QR codes: {none}");
+            tell!(warn, self.gateway.told, "no codes", "pages wait for their QR codes: {none}");
         }
         self.stage = self.make_after(retry_in);
         self.socket.send(&none.tell(self.opening.language, retry_in)).await?;
@@ -88,12 +88,17 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Browser<'_, S> {
         let until = Instant::now() + ttl;
         let opened = self.gateway.logins.open(scene, new, ttl, seat.name().clone()).await;
         if opened == Err(StoreError::Full) {
-            tracing::warn!("the store of logins is full; a page was told to wait");
+            tell!(
+                warn,
+                self.gateway.told,
+                "full store",
+                "the store of logins is full; a page was told to wait"
+            );
         }
         self.needed(opened).await?;
         self.failures = 0;
         if self.gateway.is_out_of_codes.swap(false, Ordering::Relaxed) {
-            tracing::info!("there are QR codes again");
+            tell!(info, self.gateway.told, "codes again", "there are QR codes again");
         }
         self.gateway.metrics.logins.inc();
         self.stage =

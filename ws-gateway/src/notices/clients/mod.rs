@@ -156,6 +156,12 @@ impl Clients {
         self.0.iter().find(|known| known.client.name == name)
     }
 
+    /// Whether there is a client of this name.
+    #[must_use]
+    pub(crate) fn knows(&self, name: &str) -> bool {
+        self.named(name).is_some()
+    }
+
     /// Who it is that `name` and `proof` prove.
     ///
     /// # Errors
