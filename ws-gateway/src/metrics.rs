@@ -27,7 +27,7 @@ pub(crate) struct Metrics {
     pub resumed: Counter,
     /// QR codes that could not be had.
     pub qr_failures: Counter,
-    /// Calls to WeChat for QR codes, whatever became of them.
+    /// Requests to WeChat for QR codes that went out, whatever became of them.
     pub qr_calls: Counter,
     /// QR codes that were made ahead and wait for their pages.
     pub qr_ready: Gauge,
@@ -95,7 +95,11 @@ impl Metrics {
         registry.register("logins", "Logins that were shown a QR code", self.logins.clone());
         registry.register("resumed", "Pages that came back to their login", self.resumed.clone());
         registry.register("qr_failures", "QR codes that could not be had", self.qr_failures.clone());
-        registry.register("qr_calls", "Calls to WeChat for QR codes", self.qr_calls.clone());
+        registry.register(
+            "qr_calls",
+            "Requests for QR codes that went out to WeChat, each try",
+            self.qr_calls.clone(),
+        );
         registry.register("qr_ready", "QR codes made ahead that wait for pages", self.qr_ready.clone());
         registry.register(
             "logins_refused",

@@ -4,20 +4,20 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// So much at once, and then one more each `refill`.
+/// So much at once, and then one more each `refill`: the generic cell rate algorithm.
 #[derive(Debug, Clone)]
 pub(crate) struct Pace {
-    tokens: u32,
     most: u32,
     refill: Duration,
-    counted_at: Instant,
+    /// When the bucket holds `most` again.
+    full_at: Instant,
 }
 
 impl Pace {
     /// A full bucket of `most`.
     #[must_use]
     pub(crate) fn new(most: u32, refill: Duration, now: Instant) -> Self {
-        Self { tokens: most, most, refill, counted_at: now }
+        Self { most, refill, full_at: now }
     }
 
     /// Takes one, or says how long until there is one.
@@ -25,24 +25,24 @@ impl Pace {
     /// # Errors
     /// The time to wait.
     pub(crate) fn take(&mut self, now: Instant) -> Result<(), Duration> {
-        while self.tokens < self.most && now >= self.counted_at + self.refill {
-            self.tokens += 1;
-            self.counted_at += self.refill;
+        let full_at = self.full_at.max(now) + self.refill;
+        let wait = full_at.saturating_duration_since(now + self.refill * self.most);
+        if !wait.is_zero() {
+            return Err(wait);
         }
-        if self.tokens == self.most {
-            self.counted_at = now;
-        }
-        if self.tokens == 0 {
-            return Err((self.counted_at + self.refill).saturating_duration_since(now));
-        }
-        self.tokens -= 1;
+        self.full_at = full_at;
         Ok(())
+    }
+
+    /// Gives one back that was taken and not used. A full bucket stays as it is.
+    pub(crate) fn give_back(&mut self) {
+        self.full_at = self.full_at.checked_sub(self.refill).unwrap_or(self.full_at);
     }
 
     /// Whether so much time has passed that it is as good as new.
     #[must_use]
     pub(crate) fn is_rested(&self, now: Instant) -> bool {
-        now >= self.counted_at + self.refill * (self.most - self.tokens)
+        now >= self.full_at
     }
 }
 
@@ -63,5 +63,18 @@ mod tests {
         let later = start + second * 1000;
         assert_eq!([pace.take(later), pace.take(later)], [Ok(()), Ok(())]);
         assert_eq!(pace.take(later), Err(second));
+    }
+    #[test]
+    fn what_is_given_back_may_be_taken_again_and_no_more() {
+        let (start, second) = (Instant::now(), Duration::from_secs(1));
+        let mut pace = Pace::new(2, second, start);
+        assert_eq!([pace.take(start), pace.take(start)], [Ok(()), Ok(())]);
+        pace.give_back();
+        assert_eq!([pace.take(start), pace.take(start)], [Ok(()), Err(second)]);
+        for _ in 0..9 {
+            pace.give_back();
+        }
+        assert_eq!([pace.take(start), pace.take(start)], [Ok(()), Ok(())]);
+        assert_eq!(pace.take(start), Err(second));
     }
 }

@@ -7,8 +7,9 @@
 //! differently.
 //!
 //! [`place`] says where Redis is, [`sentinel`] who the master is, [`link`] keeps the connection, and [`limits`]
-//! counts what all processes together may do. Every failure says whether anything can have been changed.
+//! counts what all processes together may do, which [`mod@give_back`] undoes. Every failure says whether anything can have been changed.
 
+mod give_back;
 mod limits;
 mod link;
 mod place;
@@ -59,6 +60,10 @@ fn moment((seconds, microseconds): Time) -> Moment {
 
 fn milliseconds(time: Duration) -> u64 {
     u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
+}
+
+fn microseconds(time: Duration) -> u64 {
+    u64::try_from(time.as_micros()).unwrap_or(u64::MAX)
 }
 
 /// A record that was read, and when.

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use redis::Script;
 
-use crate::{Failure, Records, milliseconds};
+use crate::{Failure, Records, microseconds, milliseconds};
 
 /// A bucket that holds `most` and gets one more each `refill`.
 #[derive(Debug, Clone, Copy)]
@@ -47,7 +47,7 @@ impl Records {
     pub async fn take(&self, bucket: Bucket<'_>, count: Option<Count<'_>>) -> Result<Taken, Failure> {
         let script = Script::new(include_str!("take.lua"));
         let mut call = script.key(self.key(bucket.name));
-        call.arg(bucket.most).arg(u64::try_from(bucket.refill.as_micros()).unwrap_or(u64::MAX));
+        call.arg(bucket.most).arg(microseconds(bucket.refill));
         if let Some(count) = count {
             call.key(self.key(count.name)).arg(count.most).arg(milliseconds(count.kept));
         }

@@ -345,3 +345,34 @@ async fn a_clock_that_goes_back_costs_no_more_than_an_empty_bucket() {
         assert!(left <= milliseconds(empty), "{stepped} s: kept for {left} ms");
     }
 }
+
+#[tokio::test]
+async fn what_is_given_back_may_be_taken_again_and_no_more() {
+    let redis = Redis::start().await;
+    let process = Process::start(&redis.url(), 0).await;
+    let bucket = |name| Bucket { name, most: 5, refill: Duration::from_secs(3600) };
+    let count = |name| Count { name, most: 1_000, kept: Duration::from_secs(60) };
+    let take = async || process.records.take(bucket("b"), Some(count("c"))).await.unwrap();
+    for _ in 0..5 {
+        assert_eq!(take().await, Taken::Yes);
+    }
+    assert!(matches!(take().await, Taken::Wait(_)));
+    for _ in 0..2 {
+        process.records.give_back(&[bucket("b")], Some(count("c"))).await.unwrap();
+    }
+    assert_eq!(redis.cli(&["GET", "test:c"]).await.trim(), "3");
+    let kept: u64 = redis.cli(&["PTTL", "test:c"]).await.trim().parse().unwrap();
+    assert!((50_000..=60_000).contains(&kept), "{kept} ms");
+    assert_eq!([take().await, take().await], [Taken::Yes, Taken::Yes]);
+    assert!(matches!(take().await, Taken::Wait(_)));
+
+    for _ in 0..9 {
+        process.records.give_back(&[bucket("b"), bucket("never")], Some(count("c"))).await.unwrap();
+    }
+    assert_eq!(redis.cli(&["GET", "test:c"]).await.trim(), "0");
+    assert_eq!(redis.cli(&["EXISTS", "test:never"]).await.trim(), "0");
+    for _ in 0..5 {
+        assert_eq!(take().await, Taken::Yes);
+    }
+    assert!(matches!(take().await, Taken::Wait(_)), "it holds no more than when it is full");
+}

@@ -60,15 +60,33 @@ impl Breaker {
     /// Takes note of how the call ended.
     pub(crate) fn report<T>(&self, pass: Pass, outcome: &Result<T, Error>) {
         match outcome {
-            // Who had set out before the opening proves nothing about what came after it.
-            Ok(_) if pass == Pass::Probe => self.close(),
-            // The token call's refusals are its own breaker's.
-            Err(error) if error.call() == Some(self.call) => {
-                if let Some(rest) = policy::rest(error, self.probe) {
-                    self.rest(error, rest);
-                }
-            }
-            _ => {}
+            Ok(_) => self.succeeded(pass),
+            Err(error) => self.failed(error),
+        }
+    }
+
+    /// The call succeeded. Only a probe closes: who had set out before the opening proves nothing about what came
+    /// after it.
+    pub(crate) fn succeeded(&self, pass: Pass) {
+        if pass == Pass::Probe {
+            self.close();
+        }
+    }
+
+    /// The call failed. The token call's refusals are its own breaker's.
+    pub(crate) fn failed(&self, error: &Error) {
+        if error.call() != Some(self.call) {
+            return;
+        }
+        if let Some(rest) = policy::rest(error, self.probe) {
+            self.rest(error, rest);
+        }
+    }
+
+    /// The call was not made after all, so the next caller may probe.
+    pub(crate) fn unused(&self, pass: Pass) {
+        if let (Pass::Probe, Some(open)) = (pass, &mut *self.open()) {
+            open.probe_at = Instant::now();
         }
     }
 

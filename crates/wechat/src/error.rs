@@ -21,8 +21,16 @@ pub enum Error {
         /// The path of the call.
         call: &'static str,
     },
-    /// The API could not be reached, or the connection broke. The call may have had its effect.
+    /// No connection to the API came about, so the call was never made.
     #[error("WeChat could not be reached for {call}: {reason}")]
+    Unreachable {
+        /// The path of the call.
+        call: &'static str,
+        /// What went wrong, without addresses.
+        reason: String,
+    },
+    /// The connection broke. The call may have had its effect.
+    #[error("the connection to WeChat broke during {call}: {reason}")]
     Transport {
         /// The path of the call.
         call: &'static str,
@@ -88,7 +96,7 @@ impl Error {
     pub fn class(&self) -> Class {
         match self {
             Self::Api { code, call, .. } => class_of(call, *code),
-            Self::Transport { .. } | Self::Status { .. } => Class::Transport,
+            Self::Unreachable { .. } | Self::Transport { .. } | Self::Status { .. } => Class::Transport,
             Self::Timeout { .. } => Class::Timeout,
             Self::Decode { .. } | Self::Setup { .. } => Class::Other,
         }
@@ -98,6 +106,7 @@ impl Error {
     pub(crate) fn call(&self) -> Option<&'static str> {
         match self {
             Self::Api { call, .. }
+            | Self::Unreachable { call, .. }
             | Self::Transport { call, .. }
             | Self::Status { call, .. }
             | Self::Timeout { call }
@@ -106,8 +115,17 @@ impl Error {
         }
     }
 
+    /// Whether the request certainly never reached WeChat.
+    pub(crate) fn was_never_sent(&self) -> bool {
+        matches!(self, Self::Unreachable { .. })
+    }
+
     /// Takes over what reqwest reports, without the address: the access token travels in it.
     pub(crate) fn from_reqwest(call: &'static str, error: reqwest::Error) -> Self {
+        // Also a connection that did not come about in time.
+        if error.is_connect() || error.is_builder() {
+            return Self::Unreachable { call, reason: chain(error) };
+        }
         if error.is_timeout() {
             return Self::Timeout { call };
         }

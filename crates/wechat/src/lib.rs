@@ -3,12 +3,13 @@
 //! The gateway asks [`Client::create_qr_code`] for a picture that carries a login's scene; callback-service asks
 //! [`Client::user`] who scanned it. Both need an access token, which `token` fetches, shares and renews out of
 //! sight; `theft` notices when another system takes it away. `api` is the one place that speaks HTTP, `error` sorts what
-//! goes wrong and says what an operator can do, `policy` says what follows from each class, and a `breaker` keeps a call
-//! that WeChat refuses from being made for every page.
+//! goes wrong and says what an operator can do, `policy` says what follows from each class, a `breaker` keeps a call
+//! that WeChat refuses from being made for every page, and a `meter` counts the requests that really go out.
 
 mod api;
 mod breaker;
 mod error;
+mod meter;
 mod policy;
 mod qr;
 mod theft;
@@ -29,6 +30,7 @@ use secrecy::SecretString;
 use serde::de::DeserializeOwned;
 
 pub use error::{Class, Error};
+pub use meter::{Meter, Unmade};
 pub use qr::{MAX_EXPIRE, OFFICIAL_QR_URL, QrCode, show_qr_code_url};
 pub use user::{MAX_NICKNAME, User};
 
@@ -92,18 +94,38 @@ impl Client {
         Ok(Self { api, tokens, breakers, limits })
     }
 
+    /// The same account, token and refusals, at another address.
+    #[cfg(test)]
+    pub(crate) fn with_api(&self, api_url: &str) -> Self {
+        let api = Api::new(api_url, self.limits.one_try).map(Arc::new).expect("an address");
+        Self { api, ..self.clone() }
+    }
+
     /// Makes one call with an access token, within the limit, unless its breaker knows better.
-    async fn call<T: DeserializeOwned>(
+    async fn call<T: DeserializeOwned, M: Meter>(
         &self,
         breaker: &Breaker,
+        meter: &M,
         request: impl Fn(&Api, &AccessToken) -> RequestBuilder,
-    ) -> Result<T, Error> {
+    ) -> Result<T, Unmade<M::Refusal>> {
         let pass = breaker.admit()?;
-        let outcome = tokio::time::timeout(self.limits.call, self.tries(breaker.call(), request))
+        let outcome = tokio::time::timeout(self.limits.call, self.tries(breaker.call(), meter, request))
             .await
-            .unwrap_or(Err(Error::Timeout { call: breaker.call() }));
-        breaker.report(pass, &outcome);
-        outcome
+            .unwrap_or(Err(Unmade::Failed(Error::Timeout { call: breaker.call() })));
+        match outcome {
+            Ok(answer) => {
+                breaker.succeeded(pass);
+                Ok(answer)
+            }
+            Err(Unmade::Failed(error)) => {
+                breaker.failed(&error);
+                Err(Unmade::Failed(error))
+            }
+            Err(Unmade::Unpaid(refusal)) => {
+                breaker.unused(pass);
+                Err(Unmade::Unpaid(refusal))
+            }
+        }
     }
 
     /// Makes the call as often as its failures allow.
@@ -111,23 +133,28 @@ impl Client {
     /// When WeChat says that the token is no good, the call is made once more with the token that WeChat then gives,
     /// even if it is the same: WeChat's machines do not all learn of a new token at the same moment. The token call has
     /// tries of its own, so its failure is final here.
-    async fn tries<T: DeserializeOwned>(
+    async fn tries<T: DeserializeOwned, M: Meter>(
         &self,
         call: &'static str,
+        meter: &M,
         request: impl Fn(&Api, &AccessToken) -> RequestBuilder,
-    ) -> Result<T, Error> {
+    ) -> Result<T, Unmade<M::Refusal>> {
         let mut token = self.tokens.current().await?;
         let (mut tries, mut is_replaced) = (Tries::new(&self.limits), false);
         loop {
+            let receipt = meter.pay().await.map_err(Unmade::Unpaid)?;
             let error = match self.api.exchange(call, request(&self.api, &token)).await {
                 Err(error) => error,
-                done => return done,
+                Ok(answer) => return Ok(answer),
             };
+            if error.was_never_sent() {
+                meter.refund(receipt).await;
+            }
             if error.class() == Class::Token && !is_replaced {
                 token = self.tokens.instead_of(&token, error).await?;
                 is_replaced = true;
             } else if !tries.again(&error).await {
-                return Err(error);
+                return Err(error.into());
             }
         }
     }

@@ -8,6 +8,7 @@ use std::time::Duration;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::{Deserialize, Serialize};
 
+use crate::meter::{Free, Meter, Unmade};
 use crate::{Client, Error};
 
 /// The path of the call.
@@ -41,6 +42,19 @@ impl Client {
     /// # Errors
     /// Any [`Error`], an old one while WeChat refuses this call. After a timeout a code may exist that nobody shows, which is harmless but costs quota.
     pub async fn create_qr_code(&self, scene: &str, expire: Duration) -> Result<QrCode, Error> {
+        Ok(self.create_paid_qr_code(scene, expire, &Free).await?)
+    }
+
+    /// As [`Client::create_qr_code`]; `meter` pays for each request, and an old refusal costs nothing.
+    ///
+    /// # Errors
+    /// [`Unmade`]: any [`Error`], or the meter's refusal.
+    pub async fn create_paid_qr_code<M: Meter>(
+        &self,
+        scene: &str,
+        expire: Duration,
+        meter: &M,
+    ) -> Result<QrCode, Unmade<M::Refusal>> {
         let expire = expire.clamp(Duration::from_secs(1), MAX_EXPIRE);
         let question = Question {
             expire_seconds: expire.as_secs(),
@@ -48,12 +62,12 @@ impl Client {
             action_info: ActionInfo { scene: Scene { scene_str: scene } },
         };
         let answer: Answer = self
-            .call(&self.breakers.qr_code, |api, token| {
+            .call(&self.breakers.qr_code, meter, |api, token| {
                 api.post(CALL).query(&[("access_token", token.expose())]).json(&question)
             })
             .await?;
         if answer.ticket.is_empty() || answer.url.is_empty() {
-            return Err(Error::Decode { call: CALL, reason: "its ticket or url is empty".to_owned() });
+            return Err(Error::Decode { call: CALL, reason: "its ticket or url is empty".to_owned() }.into());
         }
         let expire = answer.expire_seconds.map_or(expire, |seconds| Duration::from_secs(seconds.into()));
         Ok(QrCode { ticket: answer.ticket, url: answer.url, expire })

@@ -5,6 +5,7 @@
 
 use serde::Deserialize;
 
+use crate::meter::Free;
 use crate::{Client, Error};
 
 /// The path of the call.
@@ -31,7 +32,7 @@ impl Client {
     /// Any [`Error`], an old one while WeChat refuses this call; callers should do without the name then.
     pub async fn user(&self, openid: &str) -> Result<User, Error> {
         let answer: Answer = self
-            .call(&self.breakers.user, |api, token| {
+            .call(&self.breakers.user, &Free, |api, token| {
                 api.get(CALL).query(&[
                     ("access_token", token.expose()),
                     ("openid", openid),

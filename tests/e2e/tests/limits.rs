@@ -11,6 +11,7 @@ use e2e::page::Heard;
 use e2e::raw::{Raw, masked, metric};
 use futures_util::future::join_all;
 use serde_json::Value;
+use simulator::{Call, Fault};
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
 
@@ -139,6 +140,30 @@ async fn what_nobody_we_trust_says_of_addresses_is_ignored() {
         are_shown_codes(&stack, &[&format!("{claim}, 203.0.113.9")]).await;
     }
     is_told_to_wait(open(&stack, "198.51.100.99, 203.0.113.9").await).await;
+}
+
+/// What the gateway says it has asked of WeChat, and what WeChat says it was asked.
+async fn calls(stack: &Stack) -> (u64, u64) {
+    (metric(stack.gateway.admin, "gateway_qr_calls_total").await, stack.wechat.counters().qr_calls)
+}
+
+#[tokio::test]
+async fn while_wechat_refuses_nothing_is_spent_and_pages_hear_the_reason() {
+    let stack = stack(&["--gateway-qr-per-day=100", "--gateway-qr-ready=0", BEHIND_A_PROXY]).await;
+    stack.wechat.switches().fail(Call::QrcodeCreate, Fault::errcode(48001));
+    for number in 0..110 {
+        let error = open(&stack, &format!("203.0.113.{number}")).await.expect("error").await;
+        assert_eq!(error["code"], "wechat_unavailable", "page {number}: {error}");
+    }
+    assert_eq!(calls(&stack).await, (1, 1));
+}
+
+#[tokio::test]
+async fn each_try_that_wechat_gets_is_counted() {
+    let stack = stack(&["--gateway-qr-ready=0"]).await;
+    stack.wechat.switches().fail(Call::QrcodeCreate, Fault::errcode(-1).times(2));
+    open(&stack, "203.0.113.1").await.expect("qrcode_url").await;
+    assert_eq!(calls(&stack).await, (3, 3));
 }
 
 /// Pages that open in the flood, and how many of them at once.

@@ -1,7 +1,8 @@
 //! What WeChat may be asked for in a day: anybody can open a page, and 100,000 pages are all that an
 //! account has codes for.
 //!
-//! Every call is counted before it is made, whatever becomes of it. Near the end of the budget codes are
+//! Every request is counted before it goes out, whatever becomes of it; one that found no connection is taken off
+//! again. Near the end of the budget codes are
 //! made for pages only, at its end for nobody. The pace within the day is the global limit on new logins,
 //! since each of them costs a call: without it a flood of minutes would end the logins of a whole day.
 //! Gateways that share their logins in Redis count there, together. Otherwise the count is in memory, and a
@@ -20,6 +21,9 @@ use crate::pace::Pace;
 const CHINA: u64 = 8 * 3600;
 
 const DAY: u64 = 24 * 3600;
+
+/// How long a day's count is kept after the last call.
+const KEPT: Duration = Duration::from_secs(DAY);
 
 /// The budget is near its end when one part in so many is left.
 const LAST_PART: u32 = 10;
@@ -41,6 +45,12 @@ pub(crate) enum Purpose {
     Page,
     /// A page may come.
     Ahead,
+}
+
+/// That a call was counted, on this day.
+#[derive(Debug)]
+pub(crate) struct Payment {
+    day: u64,
 }
 
 /// The calls of today.
@@ -72,7 +82,7 @@ impl Budget {
     /// # Errors
     /// [`NoQrCode::Spent`] and [`NoQrCode::Rush`], and [`NoQrCode::Uncounted`] when the store cannot count;
     /// then it must not be made.
-    pub(crate) async fn spend(&self, purpose: Purpose) -> Result<(), NoQrCode> {
+    pub(crate) async fn spend(&self, purpose: Purpose) -> Result<Payment, NoQrCode> {
         let most = match purpose {
             Purpose::Page => self.per_day,
             Purpose::Ahead => self.per_day - self.per_day.div_ceil(LAST_PART),
@@ -81,14 +91,30 @@ impl Budget {
         match &self.shared {
             None => self.spend_here(now, most),
             Some(records) => self.spend_together(records, now, most).await,
+        }?;
+        Ok(Payment { day: now / DAY })
+    }
+
+    /// Takes a call off again that certainly never reached WeChat. Where the store cannot, it stays counted.
+    pub(crate) async fn refund(&self, payment: Payment) {
+        let Payment { day } = payment;
+        let Some(records) = &self.shared else { return self.refund_here(day) };
+        let today = count(day);
+        if let Err(failure) = records
+            .give_back(&[self.bucket()], Some(Count { name: &today, most: self.per_day, kept: KEPT }))
+            .await
+        {
+            tracing::debug!("a call that never reached WeChat stays counted: {failure}");
         }
     }
 
     async fn spend_together(&self, records: &Records, now: u64, most: u32) -> Result<(), NoQrCode> {
-        let pace = Bucket { name: "qr:pace", most: rush(self.per_day), refill: refill(self.per_day) };
-        let day = format!("qr:{}", now / DAY);
-        let today = Count { name: &day, most, kept: Duration::from_secs(DAY) };
-        match records.take(pace, Some(today)).await.map_err(NoQrCode::Uncounted)? {
+        let today = count(now / DAY);
+        match records
+            .take(self.bucket(), Some(Count { name: &today, most, kept: KEPT }))
+            .await
+            .map_err(NoQrCode::Uncounted)?
+        {
             Taken::Yes => Ok(()),
             Taken::Wait(wait) => Err(NoQrCode::Rush(wait)),
             Taken::Full => Err(spent(now)),
@@ -109,6 +135,23 @@ impl Budget {
         today.calls += 1;
         Ok(())
     }
+
+    fn refund_here(&self, day: u64) {
+        let mut today = self.today.lock().unwrap_or_else(PoisonError::into_inner);
+        today.pace.give_back();
+        if today.day == day {
+            today.calls = today.calls.saturating_sub(1);
+        }
+    }
+
+    fn bucket(&self) -> Bucket<'static> {
+        Bucket { name: "qr:pace", most: rush(self.per_day), refill: refill(self.per_day) }
+    }
+}
+
+/// Where the calls of a day are counted.
+fn count(day: u64) -> String {
+    format!("qr:{day}")
 }
 
 /// What may come at once.
@@ -126,6 +169,8 @@ fn spent(now: u64) -> NoQrCode {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
+
     use std::cell::Cell;
 
     use tokio::time::advance;
@@ -148,7 +193,7 @@ mod tests {
         let (began, mut calls) = (Instant::now(), 0);
         loop {
             match budget.spend(purpose).await {
-                Ok(()) => calls += 1,
+                Ok(_) => calls += 1,
                 Err(NoQrCode::Rush(wait)) => advance(wait).await,
                 Err(NoQrCode::Spent(wait)) => return (calls, began.elapsed(), wait),
                 Err(other) => panic!("{other}"),
@@ -179,5 +224,21 @@ mod tests {
         let (calls, lasted, _) = spend_all(&budget, Purpose::Page).await;
         assert_eq!(calls, 90_000 / 8 * 7);
         assert_eq!(lasted.as_secs() / 60, 7 * 60, "{lasted:?}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_call_that_was_never_made_is_taken_off_the_day_that_it_was_counted_on_and_off_the_pace() {
+        let budget = budget(1_000);
+        for _ in 0..2_000 {
+            let payment = budget.spend(Purpose::Page).await.unwrap();
+            budget.refund(payment).await;
+        }
+        let yesterdays = budget.spend(Purpose::Page).await.unwrap();
+        NOW.set(MIDNIGHT + DAY);
+        let todays = budget.spend(Purpose::Page).await.unwrap();
+        budget.refund(yesterdays).await;
+        assert_eq!(spend_all(&budget, Purpose::Page).await.0, 999);
+        budget.refund(todays).await;
+        assert_eq!(spend_all(&budget, Purpose::Page).await.0, 1);
     }
 }

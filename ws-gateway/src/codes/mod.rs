@@ -1,12 +1,13 @@
 //! QR codes: a page takes one and, as a rule, waits for nothing.
 //!
 //! [`ready`] keeps a few that were made ahead and makes more on demand, each for a scene of its own.
-//! [`budget`] says whether WeChat may be asked at all, and [`source`] asks. The picture is ours ([`mod@draw`]);
+//! [`source`] asks WeChat, and [`budget`] says of each request whether it may be made, which [`purse`] pays for. The picture is ours ([`mod@draw`]);
 //! WeChat's URL still goes along for pages that know nothing else.
 
 pub(crate) mod admission;
 mod budget;
 mod draw;
+mod purse;
 mod ready;
 mod source;
 

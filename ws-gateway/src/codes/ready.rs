@@ -16,6 +16,7 @@ use tokio::sync::{Notify, Semaphore};
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 
 use super::budget::{Budget, Purpose};
+use super::purse::Purse;
 use super::source::{Source, WECHAT_EXPIRY};
 use super::{NoQrCode, QrCodes};
 use crate::logins::{AFTER_CLAIM, QrCode};
@@ -47,7 +48,7 @@ pub(crate) struct Ready<S> {
     most: usize,
     /// How long after its making a code may be handed out.
     keeps: Duration,
-    counted: Counter,
+    calls_made: Counter,
     shown: Gauge,
 }
 
@@ -76,7 +77,7 @@ impl<S: Source> Ready<S> {
             taken: Notify::new(),
             most: if is_worth_it { most } else { 0 },
             keeps,
-            counted: metrics.qr_calls.clone(),
+            calls_made: metrics.qr_calls.clone(),
             shown: metrics.qr_ready.clone(),
         }
     }
@@ -123,10 +124,9 @@ impl<S: Source> Ready<S> {
     async fn make(&self, purpose: Purpose) -> Result<Made, NoQrCode> {
         let made = async {
             let _place = self.calls.acquire().await.map_err(|_| NoQrCode::Slow)?;
-            self.budget.spend(purpose).await?;
-            self.counted.inc();
             let (scene, at) = (Scene::random(), Instant::now());
-            let code = self.source.ask(scene).await?;
+            let purse = Purse { budget: &self.budget, purpose, calls: &self.calls_made };
+            let code = self.source.ask(scene, &purse).await?;
             Ok(Made { scene, code, at })
         };
         timeout(WITHIN, made).await.unwrap_or(Err(NoQrCode::Slow))
@@ -187,7 +187,7 @@ mod tests {
     use tokio::task::JoinHandle;
 
     use super::*;
-    use crate::testing::in_memory::{PlayedWeChat, code_of, noon};
+    use crate::testing::in_memory::{Mood, PlayedWeChat, code_of, noon};
 
     const TTL: Duration = Duration::from_secs(120);
     const KEEPS: Duration = Duration::from_secs(1800 - 120 - 120);
@@ -320,5 +320,51 @@ mod tests {
         assert!(timeout(Duration::from_secs(3600), ready.refill()).await.is_err());
         assert_eq!(wechat.calls(), 0);
         assert!(ready.take().await.is_ok());
+    }
+
+    /// A hundred pages ask while WeChat feels so; says what was counted meanwhile, and whether all the codes of the
+    /// budget are there once it is well again.
+    async fn a_hundred_ask_while_wechat(mood: Mood) -> (u64, bool) {
+        let played = Played::with(100, 0);
+        played.refilling.abort();
+        played.wechat.feels(mood);
+        for _ in 0..100 {
+            assert!(matches!(played.ready.take().await, Err(NoQrCode::Refused(_))));
+        }
+        let counted = played.metrics.qr_calls.get();
+        played.wechat.feels(Mood::Well);
+        for _ in 0..100 {
+            if played.ready.take().await.is_err() {
+                return (counted, false);
+            }
+        }
+        (counted, true)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn calls_that_were_never_made_are_not_counted_and_a_mended_account_has_its_codes() {
+        assert_eq!(a_hundred_ask_while_wechat(Mood::Refuses).await, (0, true));
+        assert_eq!(a_hundred_ask_while_wechat(Mood::Unreachable).await, (0, true));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_refusal_of_wechat_comes_before_the_budget_is_asked() {
+        let played = Played::with(100, 0);
+        played.refilling.abort();
+        while played.ready.take().await.is_ok() {}
+        assert!(matches!(played.ready.take().await, Err(NoQrCode::Spent(_))));
+        played.wechat.feels(Mood::Refuses);
+        assert!(matches!(played.ready.take().await, Err(NoQrCode::Refused(_))));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn each_try_is_counted_also_when_the_page_leaves_meanwhile() {
+        let played = Played::with(100, 0);
+        played.refilling.abort();
+        played.wechat.feels(Mood::Busy);
+        played.take().await;
+        assert_eq!((played.metrics.qr_calls.get(), played.wechat.calls()), (3, 3));
+        assert!(timeout(Duration::from_millis(1500), played.ready.take()).await.is_err());
+        assert_eq!((played.metrics.qr_calls.get(), played.wechat.calls()), (5, 5));
     }
 }

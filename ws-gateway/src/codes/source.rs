@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use protocol::Scene;
-use wechat::Class;
+use wechat::{Class, Meter, Unmade};
 
 use super::NoQrCode;
 use crate::logins::QrCode;
@@ -14,12 +14,14 @@ pub(super) const WECHAT_EXPIRY: Duration = Duration::from_secs(1800);
 
 /// Where codes are made; tests play WeChat here.
 pub(crate) trait Source: Send + Sync {
-    /// Asks for the code of `scene`, once.
+    /// Asks for the code of `scene`. Each request that goes out is paid for first.
     ///
     /// # Errors
-    /// [`NoQrCode::Slow`] or [`NoQrCode::Refused`]. After either, and after dropping the future, WeChat may
-    /// have made a code all the same.
-    fn ask(&self, scene: Scene) -> impl Future<Output = Result<QrCode, NoQrCode>> + Send;
+    /// [`NoQrCode::Slow`] or [`NoQrCode::Refused`]; after either, and after dropping the future, WeChat may
+    /// have made a code all the same. And what the `meter` refuses with.
+    fn ask<M>(&self, scene: Scene, meter: &M) -> impl Future<Output = Result<QrCode, NoQrCode>> + Send
+    where
+        M: Meter<Refusal = NoQrCode>;
 }
 
 /// WeChat's API.
@@ -38,14 +40,18 @@ impl WeChat {
 }
 
 impl Source for WeChat {
-    async fn ask(&self, scene: Scene) -> Result<QrCode, NoQrCode> {
-        match self.client.create_qr_code(scene.as_str(), WECHAT_EXPIRY).await {
+    async fn ask<M>(&self, scene: Scene, meter: &M) -> Result<QrCode, NoQrCode>
+    where
+        M: Meter<Refusal = NoQrCode>,
+    {
+        match self.client.create_paid_qr_code(scene.as_str(), WECHAT_EXPIRY, meter).await {
             Ok(code) => {
                 let url = wechat::show_qr_code_url(&self.pictures, &code.ticket);
                 Ok(QrCode { url, content: code.url })
             }
-            Err(error) if error.class() == Class::Timeout => Err(NoQrCode::Slow),
-            Err(error) => Err(NoQrCode::Refused(error)),
+            Err(Unmade::Unpaid(none)) => Err(none),
+            Err(Unmade::Failed(error)) if error.class() == Class::Timeout => Err(NoQrCode::Slow),
+            Err(Unmade::Failed(error)) => Err(NoQrCode::Refused(error)),
         }
     }
 }

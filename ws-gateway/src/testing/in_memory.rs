@@ -9,6 +9,7 @@ use futures_util::future::{BoxFuture, FutureExt, ready};
 use protocol::Scene;
 use secrecy::SecretString;
 use tokio::time::sleep;
+use wechat::Meter;
 
 use crate::Gateway;
 use crate::codes::admission::Addresses;
@@ -50,24 +51,66 @@ pub(crate) fn code_of(scene: Scene) -> QrCode {
 pub(crate) struct PlayedWeChat {
     pub takes: Duration,
     pub failures: Mutex<usize>,
+    pub mood: Mutex<Mood>,
     /// The scenes that it was asked for.
     pub asked: Mutex<Vec<Scene>>,
 }
 
+/// How WeChat takes requests.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Mood {
+    /// The first try is answered.
+    Well,
+    /// The third try is.
+    Busy,
+    /// It has refused lately, and is not asked.
+    Refuses,
+    /// Nobody gets a connection.
+    Unreachable,
+}
+
 impl PlayedWeChat {
     pub(crate) fn new(takes: Duration) -> Arc<Self> {
-        Arc::new(Self { takes, failures: Mutex::default(), asked: Mutex::default() })
+        let (failures, mood, asked) = (Mutex::default(), Mutex::new(Mood::Well), Mutex::default());
+        Arc::new(Self { takes, failures, mood, asked })
     }
 
     pub(crate) fn calls(&self) -> usize {
         self.asked.lock().unwrap().len()
     }
+
+    pub(crate) fn feels(&self, mood: Mood) {
+        *self.mood.lock().unwrap() = mood;
+    }
 }
 
 impl Source for Arc<PlayedWeChat> {
-    async fn ask(&self, scene: Scene) -> Result<QrCode, NoQrCode> {
-        self.asked.lock().unwrap().push(scene);
-        sleep(self.takes).await;
+    async fn ask<M>(&self, scene: Scene, meter: &M) -> Result<QrCode, NoQrCode>
+    where
+        M: Meter<Refusal = NoQrCode>,
+    {
+        let mood = *self.mood.lock().unwrap();
+        let call = "qrcode/create";
+        let tries = match mood {
+            Mood::Refuses => {
+                let message = "api unauthorized".to_owned();
+                return Err(NoQrCode::Refused(wechat::Error::Api { code: 48001, message, call }));
+            }
+            Mood::Unreachable => {
+                let receipt = meter.pay().await?;
+                sleep(self.takes).await;
+                meter.refund(receipt).await;
+                let reason = "connection refused".to_owned();
+                return Err(NoQrCode::Refused(wechat::Error::Unreachable { call, reason }));
+            }
+            Mood::Busy => 3,
+            Mood::Well => 1,
+        };
+        for _ in 0..tries {
+            let _receipt = meter.pay().await?;
+            self.asked.lock().unwrap().push(scene);
+            sleep(self.takes).await;
+        }
         let mut failures = self.failures.lock().unwrap();
         match failures.checked_sub(1) {
             Some(left) => *failures = left,

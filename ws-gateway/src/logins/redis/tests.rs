@@ -170,6 +170,10 @@ async fn gateways_share_the_limits_on_new_logins() {
     assert!(spent.iter().any(|spent| matches!(spent, Err(NoQrCode::Spent(_)))));
     let ahead = both[1].spend(Purpose::Ahead).await;
     assert!(matches!(ahead, Err(NoQrCode::Spent(_))), "{ahead:?}");
+    // One was never made.
+    both[1].refund(spent.into_iter().find_map(Result::ok).unwrap()).await;
+    assert!(both[0].spend(Purpose::Page).await.is_ok());
+    assert!(matches!(both[0].spend(Purpose::Page).await, Err(NoQrCode::Spent(_))));
 }
 
 #[tokio::test]
@@ -182,7 +186,7 @@ async fn no_more_than_the_pace_is_taken_however_many_ask() {
     for _ in 0..15 {
         for spent in join_all((0..100).map(|_| budget.spend(Purpose::Page))).await {
             match spent {
-                Ok(()) => granted += 1,
+                Ok(_) => granted += 1,
                 Err(NoQrCode::Rush(_)) => rushed += 1,
                 Err(other) => panic!("{other}"),
             }

@@ -1,0 +1,48 @@
+//! What pays for a code: each request to WeChat is counted in the day's budget, and for the operator.
+
+use prometheus_client::metrics::counter::Counter;
+use wechat::Meter;
+
+use super::NoQrCode;
+use super::budget::{Budget, Payment, Purpose};
+
+/// Pays for the requests that one code takes.
+pub(super) struct Purse<'a> {
+    pub(super) budget: &'a Budget,
+    pub(super) purpose: Purpose,
+    /// Requests that may have reached WeChat.
+    pub(super) calls: &'a Counter,
+}
+
+/// A request that is under way. However it ends, it has been made; but for the one that is paid back.
+pub(super) struct Request {
+    payment: Payment,
+    made: Made,
+}
+
+/// Counts a request when it is dropped.
+struct Made(Option<Counter>);
+
+impl Drop for Made {
+    fn drop(&mut self) {
+        if let Some(calls) = self.0.take() {
+            calls.inc();
+        }
+    }
+}
+
+impl Meter for Purse<'_> {
+    type Refusal = NoQrCode;
+    type Receipt = Request;
+
+    async fn pay(&self) -> Result<Request, NoQrCode> {
+        let payment = self.budget.spend(self.purpose).await?;
+        Ok(Request { payment, made: Made(Some(self.calls.clone())) })
+    }
+
+    async fn refund(&self, request: Request) {
+        let Request { payment, mut made } = request;
+        made.0 = None;
+        self.budget.refund(payment).await;
+    }
+}
