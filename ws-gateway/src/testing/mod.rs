@@ -1,4 +1,4 @@
-//! The gateway as tests want it: without ports ([`in_memory`], [`fuzz`]), or without logins ([`echo`]).
+//! The gateway as tests want it: without ports (`in_memory`, [`fuzz`]), or without logins ([`echo`]).
 
 pub mod echo;
 pub mod fuzz;
