@@ -65,7 +65,7 @@ platform=$(docker image inspect --format '{{ .Os }}-{{ .Architecture }}' "${imag
 name=saoma-$version
 root=$work/$name
 mkdir -p "$root/bin"
-git archive HEAD README.md ARCHITECTURE.md CHANGELOG.md LICENSE docs protocol/PROTOCOL.md protocol/vectors.json protocol/clients deploy \
+git archive HEAD README.md README.zh-CN.md ARCHITECTURE.md CHANGELOG.md LICENSE docs protocol/PROTOCOL.md protocol/vectors.json protocol/clients deploy \
     ':!deploy/Dockerfile' ':!deploy/release.sh' | tar -x -C "$root"
 for program in ws-gateway callback-service; do
     container=$(docker create "saoma/$program:$version")

@@ -16,11 +16,13 @@ use simulator::{Settings, Simulator};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-/// What a line of the README's `sh` blocks begins with, and what runs it. Who writes another command there says it here.
-const COMMANDS: [(&str, &str); 9] = [
+/// The documents whose commands a test runs. deploy/README.md has its own, tests/images/readme.sh.
+const DOCUMENTS: [&str; 3] = ["README.md", "docs/run.md", "docs/notify.md"];
+
+/// What a line of their `sh` blocks begins with, and what runs it. A new command needs a line here.
+const COMMANDS: [(&str, &str); 8] = [
     ("cargo demo", "cargo_demo_says_what_to_open_and_it_is_there"),
     ("docker-compose -f deploy/compose.yaml up --build ", "tests/images/demo.sh"),
-    ("tests/run.sh", "itself"),
     ("cargo build --release --locked", "deploy/Dockerfile, by tests/images/run.sh"),
     (": \"${WECHAT_APP_ID:?}\" ", BY_HAND),
     ("export NOTIFY_KEY=", BY_HAND),
@@ -30,24 +32,73 @@ const COMMANDS: [(&str, &str); 9] = [
 ];
 const BY_HAND: &str = "the_commands_that_start_both_services_by_hand_do";
 
-/// The README's `sh` blocks.
-fn blocks() -> Vec<String> {
+fn document(name: &str) -> String {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
-    let readme = std::fs::read_to_string(root.join("README.md")).unwrap();
-    let after = readme.split("```sh\n").skip(1);
+    std::fs::read_to_string(root.join(name)).unwrap()
+}
+
+/// The documents' `sh` blocks.
+fn blocks() -> Vec<String> {
+    let text = DOCUMENTS.map(document).concat();
+    let after = text.split("```sh\n").skip(1);
     after.map(|text| text.split_once("```").unwrap().0.to_owned()).collect()
 }
 
 #[test]
-fn every_command_of_the_readme_is_run_by_a_test() {
+fn every_command_of_the_documents_is_run_by_a_test() {
     let blocks = blocks().concat();
     let lines: Vec<&str> = blocks.lines().collect();
     for line in &lines {
         assert!(COMMANDS.iter().any(|(begins, _)| line.starts_with(begins)), "nothing runs: {line}");
     }
     for (begins, _) in COMMANDS {
-        assert!(lines.iter().any(|line| line.starts_with(begins)), "README.md has no more: {begins}");
+        assert!(lines.iter().any(|line| line.starts_with(begins)), "no document has: {begins}");
     }
+}
+
+/// What must be the same in both languages: the levels of headings, the commands, and where links lead.
+fn skeleton(readme: &str) -> (Vec<usize>, Vec<String>, Vec<String>) {
+    let mut prose = String::new();
+    let mut commands = Vec::new();
+    for (i, part) in readme.split("```").enumerate() {
+        match part.strip_prefix("sh\n") {
+            Some(block) if i % 2 == 1 => commands.push(block.to_owned()),
+            _ if i % 2 == 0 => prose += part,
+            // A drawing has words of its own language.
+            _ => {}
+        }
+    }
+    let headings = prose.lines().filter(|line| line.starts_with('#'));
+    let levels = headings.map(|line| line.bytes().take_while(|byte| *byte == b'#').count()).collect();
+    let links = prose.split("](").skip(1).map(|rest| rest.split(')').next().unwrap().to_owned());
+    // Each leads to the other.
+    (levels, commands, links.filter(|link| !link.starts_with("README.")).collect())
+}
+
+#[test]
+fn the_chinese_readme_has_the_same_headings_commands_and_links() {
+    let (english, chinese) = (document("README.md"), document("README.zh-CN.md"));
+    assert_eq!(skeleton(&english), skeleton(&chinese));
+    assert!(english.contains("](README.zh-CN.md)") && chinese.contains("](README.md)"));
+}
+
+#[test]
+fn what_the_documents_link_to_is_there() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let listed = Command::new("git").args(["ls-files", "*.md"]).current_dir(&root).output().unwrap();
+    assert!(listed.status.success());
+    let names = String::from_utf8(listed.stdout).unwrap();
+    let checked = Command::new("python3")
+        .args(["tests/images/links.py", "."])
+        .args(names.lines())
+        .current_dir(&root)
+        .output();
+    let checked = checked.unwrap();
+    assert!(
+        checked.status.success() && names.lines().count() > 8,
+        "{}",
+        String::from_utf8_lossy(&checked.stdout)
+    );
 }
 
 /// A shell and what it started, which end with this.

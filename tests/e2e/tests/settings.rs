@@ -100,19 +100,78 @@ async fn health_says_whether_the_program_is_ready() {
     assert_eq!([of_gateway(), of_callback()], [(0, String::new()), (0, String::new())]);
 }
 
-#[test]
-fn the_readme_names_every_setting() {
-    let readme = include_str!("../../../README.md");
-    for program in ["ws-gateway", "callback-service"] {
-        let help = text(&output(program, &HashMap::new(), &["--help"]).stdout);
-        // clap writes them as [env: GATEWAY_LISTEN=], or without the sign where the value may be a secret.
-        let names: Vec<&str> =
-            help.split("[env: ").skip(1).filter_map(|rest| rest.split(['=', ']']).next()).collect();
-        assert!(names.len() > 10, "{names:?}");
-        for name in names {
-            // Texts are listed by their endings.
-            let ending = name.strip_prefix("CALLBACK_TEXT").unwrap_or(name);
-            assert!(readme.contains(&format!("{ending}`")), "README.md does not name {name}");
+/// One setting as `--help` shows it.
+struct Shown {
+    name: String,
+    default: String,
+    meaning: String,
+}
+
+/// The settings of a program's `--help`, in its order; secrets last.
+fn shown(help: &str) -> Vec<Shown> {
+    let (options, secrets) = help.split_once("Secrets have no flag.").expect("--help ends with the secrets");
+    let mut all = Vec::new();
+    for option in options.split("\n      --").skip(1) {
+        // clap writes [env: GATEWAY_LISTEN=], or without the sign where the value may be a secret.
+        let Some((_, after)) = option.split_once("[env: ") else { continue };
+        let name = after.split(['=', ']']).next().unwrap().to_owned();
+        let default = option.split_once("[default: ").map(|(_, rest)| rest.split("]\n").next().unwrap());
+        let default = default.map_or_else(|| "–".to_owned(), |text| format!("`{}`", text.trim_matches('"')));
+        // The flag's line comes first, then the text, then what stands in brackets.
+        let lines = option.lines().skip(1).map(str::trim).take_while(|line| !line.starts_with("[env: "));
+        let lines = lines.filter(|line| !line.starts_with("[default: ") && !line.is_empty());
+        let meaning = lines.collect::<Vec<_>>().join(" ");
+        let meaning = meaning.replace(" Possible values: - ", ": ").replace(" - ", "; ");
+        all.push(Shown { name, default, meaning });
+    }
+    for line in secrets.lines().skip(1) {
+        let line = line.trim_end();
+        match line.strip_prefix("  ").and_then(|line| line.split_once("  ")) {
+            Some((name, meaning)) if !name.is_empty() && !name.starts_with(' ') => all.push(Shown {
+                name: name.to_owned(),
+                default: "secret".to_owned(),
+                meaning: meaning.trim().to_owned(),
+            }),
+            // A long meaning goes on in the next line.
+            _ if !line.trim().is_empty() => {
+                let last = all.last_mut().expect("a secret has a name");
+                last.meaning = format!("{} {}", last.meaning, line.trim());
+            }
+            _ => {}
         }
+    }
+    all
+}
+
+fn table(program: &str) -> String {
+    let help = text(&output(program, &HashMap::new(), &["--help"]).stdout);
+    let all = shown(&help);
+    assert!(all.len() > 10, "{program}: {}", all.len());
+    let rows = all.iter().map(|Shown { name, default, meaning }| {
+        assert!(!meaning.is_empty(), "{name} has no meaning in --help");
+        format!("| `{name}` | {default} | {} |\n", meaning.replace('|', "\\|").replace('*', "\\*"))
+    });
+    format!("| setting | default | meaning |\n|---|---|---|\n{}", rows.collect::<String>())
+}
+
+/// `WRITE_SETTINGS=1 cargo test --workspace --test settings document` writes the page anew.
+#[test]
+fn the_document_of_settings_is_what_help_says() {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/settings.md");
+    let document = std::fs::read_to_string(path).unwrap();
+    let mut written = document.clone();
+    for program in ["ws-gateway", "callback-service"] {
+        let (begin, end) = (format!("<!-- {program} --help -->\n\n"), "\n<!-- end -->");
+        let (before, rest) = written.split_once(&begin).expect("docs/settings.md has the mark");
+        let (_, after) = rest.split_once(end).expect("docs/settings.md has the end's mark");
+        written = format!("{before}{begin}{}{end}{after}", table(program));
+    }
+    if std::env::var_os("WRITE_SETTINGS").is_some() {
+        std::fs::write(path, &written).unwrap();
+    } else {
+        assert!(
+            written == document,
+            "--help has changed; write docs/settings.md anew: see this test's comment"
+        );
     }
 }
