@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Fuzzing: every target searches for input of which its property (tests/properties) does not hold.
 #
-#   tests/fuzz/run.sh [SECONDS [TARGET...]]     by default 20 s of each of the six
+#   tests/fuzz/run.sh [SECONDS [TARGET...]]     by default 20 s of each of the six, two at a time
 #
 # The targets of the internal wire are in protocol/fuzz, the others beside this script. cargo-fuzz and what it collects
 # stay in the target directory from run to run; the corpora are only read. Needs a C++ compiler. The last line is
@@ -52,9 +52,9 @@ for folder in $folders; do
     }
 done
 
-passed=0 failed=0
-for name in "${targets[@]}"; do
-    log=$work/$name.log
+# Searches for its time. The exit code is 0 if it ran and found nothing.
+search() { # target
+    local name=$1 log=$work/$1.log folder artifact options
     folder=$(folder_of "$name")
     options=(--fuzz-dir "$folder" --target-dir "$work/build")
     mkdir -p "$work/corpus/$name"
@@ -62,23 +62,35 @@ for name in "${targets[@]}"; do
     if timeout $((seconds + 120)) cargo fuzz run "${options[@]}" "$name" "$work/corpus/$name" "$folder/corpus/$name" \
         -- -max_total_time="$seconds" -max_len=4096 -timeout=10 -rss_limit_mb=1024 \
         -dict="$folder/words.dict" -artifact_prefix="$work/artifacts/$name-" >"$log" 2>&1; then
-        passed=$((passed + 1))
         echo "$name: $(grep -oE '^Done [0-9]+ runs' "$log" | grep -oE '[0-9]+') inputs"
-        continue
+        return
     fi
-    failed=$((failed + 1))
     artifact=$(grep -oE "$work/artifacts/$name-[a-z]+-[0-9a-f]+" "$log" | tail -n 1 || true)
     if [ -z "$artifact" ]; then
         echo "$name: it did not run; see $log" >&2
         tail -n 10 "$log" >&2
-        continue
+        return 1
     fi
     grep -A 3 'panicked at' "$log" >&2 || grep 'ERROR: ' "$log" >&2 || true
     cat >&2 <<END
 $name: the property does not hold of $artifact
     again:      RUSTC_BOOTSTRAP=1 PATH=$work/tools/bin:\$PATH cargo fuzz run ${options[*]} $name $artifact
-    as a test:  cp $artifact $folder/corpus/$name/what-it-shows && cargo test -p properties
+    as a test:  cp $artifact $folder/corpus/$name/what-it-shows && cargo test --workspace --test corpus
 END
+    return 1
+}
+
+# Two at a time: each keeps one core busy.
+passed=0 failed=0
+for ((i = 0; i < ${#targets[@]}; i += 2)); do
+    searching=()
+    for name in "${targets[@]:i:2}"; do
+        search "$name" &
+        searching+=($!)
+    done
+    for pid in "${searching[@]}"; do
+        if wait "$pid"; then passed=$((passed + 1)); else failed=$((failed + 1)); fi
+    done
 done
 
 echo "fuzz: $passed passed, $failed failed"

@@ -20,10 +20,19 @@ if ! git cat-file -e "$previous^{commit}" 2>/dev/null; then
 fi
 
 sources() { mkdir "$work/previous" && git archive "$previous" | tar -x -C "$work/previous"; }
+# On top of the stage that these images were built in, where most of what both depend on is compiled already. Of that stage
+# nothing but what cargo made is kept, and cargo looks whether it fits. It stays: who takes an image away takes its layers
+# from the next build.
 build() {
-    local target
+    local target dockerfile=$work/previous/deploy/Dockerfile
+    docker build -f deploy/Dockerfile --target build -t saoma/build:local . || return
+    grep -q '^FROM rust:1-slim-bookworm AS build$' "$dockerfile" || return
+    sed -i "/^FROM rust:1-slim-bookworm AS build$/{
+        s#rust:1-slim-bookworm#saoma/build:local#
+        a RUN rm -rf /image /volumes && find /saoma -mindepth 1 -maxdepth 1 ! -name target -exec rm -rf {} +
+    }" "$dockerfile"
     for target in ws-gateway callback-service simulator; do
-        docker build -f "$work/previous/deploy/Dockerfile" --target "$target" -t "saoma/$target:$project" "$work/previous" || return
+        docker build -f "$dockerfile" --target "$target" -t "saoma/$target:$project" "$work/previous" || return
         at_end docker rmi "saoma/$target:$project"
     done
 }

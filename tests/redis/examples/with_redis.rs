@@ -1,5 +1,5 @@
 //! Runs a command beside a Redis of its own, whose URL it finds in `STACK_REDIS`:
-//! `cargo run -p test-redis --example with_redis -- cargo test -p e2e --test journey`.
+//! `cargo run --example with_redis -- cargo test --workspace --test journey`.
 
 use std::process::{Command, ExitCode};
 
