@@ -23,6 +23,10 @@ const BODY_WITHIN: Duration = Duration::from_millis(1500);
 /// Answers one request.
 pub(crate) async fn route(callback: &Callback, request: Request<Incoming>, peer: SocketAddr) -> Answer {
     let arrived = Instant::now();
+    // What a proxy asks again and again, to know that an answer comes. Nothing is told or counted.
+    if request.uri().path() == "/livez" {
+        return web::text(StatusCode::OK, "alive\n");
+    }
     if request.uri().path() != "/wechat" {
         return web::text(StatusCode::NOT_FOUND, "WeChat's pushes come to /wechat\n");
     }

@@ -1,5 +1,6 @@
 //! The proxies' configurations in deploy/, as an operator would use them: TLS, WeChat's pushes and pages go through
-//! them, the browser's address arrives, and a page that only waits outlives their time-outs.
+//! them, the browser's address arrives, a page that only waits outlives their time-outs, and a second upstream that is
+//! dead costs nobody the answer.
 
 #![allow(clippy::unwrap_used, reason = "tests fail loudly")]
 
@@ -18,7 +19,7 @@ use tempfile::TempDir;
 use test_certificates::Authority;
 use test_redis::free_port;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpSocket, TcpStream};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::time::{Instant, sleep, timeout};
 
 /// Longer than any time-out for idle connections in the three.
@@ -28,6 +29,14 @@ const IDLE: Duration = Duration::from_secs(63);
 const BROWSER: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 5);
 
 const NAME: &str = "login.example.com";
+
+const PROXIES: [&str; 3] = ["nginx.conf", "Caddyfile", "haproxy.cfg"];
+
+/// WeChat waits so long for the answer to a push.
+const WECHATS_PATIENCE: Duration = Duration::from_secs(5);
+
+/// An answer for which nobody waited until something else had failed, on a machine with much to do.
+const AT_ONCE: Duration = Duration::from_millis(900);
 
 /// A proxy at work. Dropping it ends it.
 struct Proxy {
@@ -61,7 +70,49 @@ impl Changes {
     }
 }
 
+/// Within this the proxies that ask each second have found out.
+const FOUND_OUT: Duration = Duration::from_secs(4);
+
+/// What stands beside the living one in an upstream.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Dead {
+    /// It takes connections and never answers, as a process that is stopped.
+    Hung,
+    /// It answers no packet, as a host that is gone.
+    Gone,
+}
+
+/// A dead upstream. Dropping it lets go of its port.
+struct DeadUpstream {
+    address: SocketAddr,
+    _listener: TcpListener,
+    _queued: Vec<TcpStream>,
+}
+
+impl DeadUpstream {
+    async fn of(dead: Dead) -> Self {
+        let socket = TcpSocket::new_v4().unwrap();
+        socket.bind((Ipv4Addr::LOCALHOST, 0).into()).unwrap();
+        // Nobody accepts: the system takes connections for it as far as it has room, and drops what comes then.
+        let listener = socket.listen(if dead == Dead::Gone { 0 } else { 1024 }).unwrap();
+        let address = listener.local_addr().unwrap();
+        let mut queued = Vec::new();
+        if dead == Dead::Gone {
+            let more = async || timeout(Duration::from_millis(300), TcpStream::connect(address)).await;
+            while let Ok(connected) = more().await {
+                queued.push(connected.unwrap());
+            }
+        }
+        Self { address, _listener: listener, _queued: queued }
+    }
+}
+
 async fn start(name: &str, stack: &Stack) -> Proxy {
+    start_beside(name, stack, None).await
+}
+
+/// As [`start`], with an upstream that is dead before the living one, of the gateways and of the callback-services.
+async fn start_beside(name: &str, stack: &Stack, dead: Option<SocketAddr>) -> Proxy {
     let folder = tempfile::tempdir().unwrap();
     let authority = Authority::new(folder.path(), "ours");
     let own = authority.sign("own", &[NAME]);
@@ -70,9 +121,35 @@ async fn start(name: &str, stack: &Stack) -> Proxy {
     let change = |from: &str, to: String| (from.to_owned(), to);
     let gateway = change("127.0.0.1:1099", stack.gateway.browsers.to_string());
     let callback = change("127.0.0.1:8080", stack.callback.pushes.to_string());
+    // As an operator adds one: the line that waits for that, or an address more.
+    let mut added = Vec::new();
+    if let Some(dead) = dead {
+        added = match name {
+            "nginx.conf" => ["10.0.0.2:1099", "10.0.0.3:8080"]
+                .map(|example| (format!("# server {example}"), format!("server {dead}")))
+                .into(),
+            "haproxy.cfg" => [("gateway2", "10.0.0.2:1099"), ("callback2", "10.0.0.3:8080")]
+                .map(|(server, example)| {
+                    (format!("# server {server} {example}\n"), format!("server {server} {dead}\n"))
+                })
+                .into(),
+            _ => {
+                let kept = "# lb_try_duration 4500ms\n\t\t\t# buffer_requests\n";
+                let beside = |living: &str| {
+                    (format!("reverse_proxy {living}"), format!("reverse_proxy {dead} {living}"))
+                };
+                vec![
+                    beside("127.0.0.1:1099"),
+                    beside("127.0.0.1:8080"),
+                    (kept.to_owned(), kept.replace("# ", "")),
+                ]
+            }
+        };
+    }
+    let changes = |more: Vec<(String, String)>| Changes(added.iter().cloned().chain(more).collect());
     let mut command = match name {
         "nginx.conf" => {
-            let site = Changes(vec![
+            let site = changes(vec![
                 gateway,
                 callback,
                 change("listen 80;", format!("listen {http};")),
@@ -101,7 +178,7 @@ async fn start(name: &str, stack: &Stack) -> Proxy {
         "Caddyfile" => {
             // Here nobody gives certificates for the name, so its own are shown.
             let tls = format!("tls {} {}", own.certificate.display(), own.key.display());
-            let site = Changes(vec![
+            let site = changes(vec![
                 gateway,
                 callback,
                 change(
@@ -125,7 +202,7 @@ async fn start(name: &str, stack: &Stack) -> Proxy {
             let both =
                 [&own.certificate, &own.key].map(|file| std::fs::read_to_string(file).unwrap()).concat();
             std::fs::write(path("both.pem"), both).unwrap();
-            let whole = Changes(vec![
+            let whole = changes(vec![
                 gateway,
                 callback,
                 // This machine may not let a process open so many files.
@@ -165,22 +242,43 @@ impl Proxy {
         Box::new(connector.connect(NAME.try_into().unwrap(), stream).await.unwrap())
     }
 
-    /// The status of an answer, over TLS.
-    async fn ask(&self, path: &str) -> String {
+    /// The answer to a request, over TLS.
+    async fn answer(&self, request: &str, body: &str) -> String {
         let mut stream = self.connect().await;
-        let request = format!("GET {path} HTTP/1.1\r\nhost: {NAME}\r\nconnection: close\r\n\r\n");
-        stream.write_all(request.as_bytes()).await.unwrap();
+        let length = body.len();
+        let whole = format!(
+            "{request} HTTP/1.1\r\nhost: {NAME}\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n{body}"
+        );
+        stream.write_all(whole.as_bytes()).await.unwrap();
         let mut answer = Vec::new();
         // Some close without TLS's own goodbye.
         let _ = stream.read_to_end(&mut answer).await;
-        String::from_utf8_lossy(&answer).split(' ').nth(1).unwrap_or_default().to_owned()
+        String::from_utf8_lossy(&answer).into_owned()
     }
+
+    /// The status of an answer, over TLS.
+    async fn ask(&self, path: &str) -> String {
+        status(&self.answer(&format!("GET {path}"), "").await)
+    }
+}
+
+fn status(answer: &str) -> String {
+    answer.split(' ').nth(1).unwrap_or_default().to_owned()
 }
 
 async fn a_login_through(name: &'static str, stack: Arc<Stack>) {
     let proxy = start(name, &stack).await;
     assert_eq!(proxy.ask("/").await, "200", "{name}: the login page");
+    let front = proxy.answer("GET /", "").await.to_lowercase();
+    assert!(front.contains("\r\nstrict-transport-security: max-age=31536000\r\n"), "{name}: {front}");
     assert_eq!(proxy.ask("/wechat").await, "403", "{name}: callback-service wants a signature");
+    // What people write in WeChat's console is for callback-service to answer, which knows what is wrong with it.
+    for path in ["/wechat/", "/wechat/callback", "//wechat", "/WeChat"] {
+        let direct = reqwest::get(format!("http://{}{path}", stack.callback.pushes)).await.unwrap();
+        let direct = direct.text().await.unwrap();
+        let through = proxy.answer(&format!("GET {path}"), "").await;
+        assert!(through.ends_with(&direct) && !through.contains("login page"), "{name} {path}: {through}");
+    }
     let url = format!("wss://{NAME}/ws");
     let mut page =
         Page::over(proxy.connect().await, &url, &["saoma.v1"]).await.expect("the page gets through");
@@ -215,6 +313,10 @@ async fn a_login_through(name: &'static str, stack: Arc<Stack>) {
     if name != "Caddyfile" {
         let answer = nobody.get(format!("http://{}/", proxy.http)).header("host", NAME).send().await.unwrap();
         assert_eq!(answer.status().as_u16(), 308, "{name}");
+        assert!(
+            !answer.headers().contains_key("strict-transport-security"),
+            "{name}: without TLS it means nothing"
+        );
         let pushed =
             nobody.get(format!("http://{}/wechat", proxy.http)).header("host", NAME).send().await.unwrap();
         assert_eq!(pushed.status().as_u16(), 403, "{name}: unsigned");
@@ -225,11 +327,56 @@ async fn a_login_through(name: &'static str, stack: Arc<Stack>) {
 async fn a_person_logs_in_through_nginx_caddy_and_haproxy() {
     let gateway = vec!["--gateway-trusted-proxies=127.0.0.1".to_owned(), "--gateway-login-ttl=5m".to_owned()];
     let stack = Arc::new(Stack::start(Options { gateway, ..Options::default() }).await.unwrap());
-    let through = ["nginx.conf", "Caddyfile", "haproxy.cfg"].map(|name| {
+    let through = PROXIES.map(|name| {
         let stack = Arc::clone(&stack);
         tokio::spawn(a_login_through(name, stack))
     });
     for through in through {
         through.await.unwrap();
+    }
+}
+
+async fn pushes_beside(name: &'static str, stack: Arc<Stack>, dead: Dead) {
+    let upstream = DeadUpstream::of(dead).await;
+    let proxy = start_beside(name, &stack, Some(upstream.address)).await;
+    // Nothing that callback-service believes, but as long as a push is: what counts is that it answers.
+    let push = format!("<xml>{}</xml>", "x".repeat(700));
+    let began = Instant::now();
+    let (mut slow, mut at_once) = (Vec::new(), 0);
+    while at_once < 12 || (slow.is_empty() && began.elapsed() < FOUND_OUT) {
+        let began = Instant::now();
+        let answer = timeout(WECHATS_PATIENCE, proxy.answer("POST /wechat?signature=no", &push)).await;
+        let answer = answer.unwrap_or_else(|_| panic!("{name}, {dead:?}: WeChat hangs up; before: {slow:?}"));
+        let status = status(&answer);
+        if began.elapsed() < AT_ONCE {
+            at_once += 1;
+        } else {
+            at_once = 0;
+            slow.push((began.elapsed(), status.clone()));
+            assert!(slow.len() <= 3, "{name}, {dead:?}: it does not learn: {slow:?}");
+        }
+        // By callback-service, which does not know who asks. A proxy says 502, 503 or 504; its file says where Caddy
+        // 2.6 has to.
+        let is_answered = ["400", "403"].contains(&&*status);
+        let has_to = (name, dead, &*status) == ("Caddyfile", Dead::Hung, "504");
+        assert!(is_answered || has_to, "{name}, {dead:?}: {answer}");
+    }
+    // And people at the gateway. nginx has one time-out for an answer and for silence, which here is too long to wait for.
+    if (name, dead) != ("nginx.conf", Dead::Hung) {
+        for _ in 0..6 {
+            let answer = timeout(WECHATS_PATIENCE, proxy.ask("/")).await;
+            assert_eq!(answer.as_deref(), Ok("200"), "{name}, {dead:?}: a page");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_dead_upstream_costs_no_push_its_answer() {
+    let stack = Arc::new(Stack::start(Options::default()).await.unwrap());
+    let all = PROXIES.into_iter().flat_map(|name| [Dead::Hung, Dead::Gone].map(|dead| (name, dead)));
+    let beside: Vec<_> =
+        all.map(|(name, dead)| tokio::spawn(pushes_beside(name, Arc::clone(&stack), dead))).collect();
+    for beside in beside {
+        beside.await.unwrap();
     }
 }
