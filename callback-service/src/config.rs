@@ -81,6 +81,11 @@ pub struct Config {
     #[arg(long, env, default_value_t = 2048)]
     pub callback_max_connections: usize,
 
+    /// How long a connection may be idle between requests. It must be longer than the proxy or balancer in front
+    /// keeps its own connections, which is 60 s with most: else requests are lost.
+    #[arg(long, env, default_value = "75s", value_parser = settings::keep_alive)]
+    pub callback_keep_alive: Duration,
+
     /// How long WeChat is asked for a nickname, which it rarely gives since 2021; 0s does not ask.
     #[arg(long, env, default_value = "1500ms", value_parser = settings::duration)]
     pub callback_user_info_within: Duration,
@@ -413,6 +418,7 @@ mod tests {
             (vec!["--callback-store", "sqlite:"], secrets(), "CALLBACK_STORE"),
             (vec!["--callback-redis-replicas", "1"], secrets(), "CALLBACK_STORE"),
             (vec!["--callback-drain-time", "8"], secrets(), "CALLBACK_DRAIN_TIME"),
+            (vec!["--callback-keep-alive", "2h"], secrets(), "CALLBACK_KEEP_ALIVE"),
             (vec!["--callback-max-connections", "0"], secrets(), "CALLBACK_MAX_CONNECTIONS"),
             (vec!["--wechat-mode", "Plain"], secrets(), "WECHAT_MODE"),
             (vec!["--wechat-push-max-age", "never"], secrets(), "WECHAT_PUSH_MAX_AGE"),

@@ -19,6 +19,7 @@ mod texts;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use anyhow::Context;
 use futures_util::future::{BoxFuture, FutureExt};
@@ -161,7 +162,7 @@ impl Server {
         let operators = admin::serve(admin, registry, ready, ended.clone(), TaskTracker::new());
         let most = places(&config);
         let serving = async {
-            let pushes = accept_pushes(&callback, pushes, most, &drain);
+            let pushes = accept_pushes(&callback, pushes, most, config.callback_keep_alive, &drain);
             let draining = async {
                 drain.begin_when(stopped).await;
                 Ok(())
@@ -192,6 +193,7 @@ async fn accept_pushes(
     callback: &Arc<Callback>,
     listener: TcpListener,
     most: usize,
+    keep_alive: Duration,
     drain: &Drain,
 ) -> anyhow::Result<()> {
     let places = listen::Places::new(most, callback.metrics.connections_refused.clone(), web::FULL);
@@ -201,7 +203,10 @@ async fn accept_pushes(
             let Accepted { stream, peer, permit } = accepted;
             match permit {
                 Some(_place) => {
-                    web::serve(stream, &stop, |request| routes::route(&callback, request, peer)).await;
+                    web::serve(stream, &stop, keep_alive, |request| {
+                        routes::route(&callback, request, peer)
+                    })
+                    .await;
                 }
                 // WeChat makes another try.
                 None => web::refuse(stream, &stop).await,

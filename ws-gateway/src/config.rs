@@ -110,6 +110,11 @@ pub struct Config {
     #[arg(long, env, default_value_t = 15_000)]
     pub gateway_max_pages: usize,
 
+    /// How long a connection may be idle between requests. It must be longer than the proxy or balancer in front
+    /// keeps its own connections, which is 60 s with most: else requests are lost.
+    #[arg(long, env, default_value = "75s", value_parser = settings::keep_alive)]
+    pub gateway_keep_alive: Duration,
+
     /// Logins in memory at once. One is about two kilobytes, and lives for its time and three minutes: the
     /// default is more than WeChat's allowance of codes a day, and less than would hurt a small machine.
     #[arg(long, env, default_value_t = 200_000)]
@@ -346,6 +351,7 @@ mod tests {
             (vec!["--gateway-qr-ready", "65"], "GATEWAY_QR_READY"),
             (vec!["--gateway-qr-per-day", "0"], "GATEWAY_QR_PER_DAY"),
             (vec!["--gateway-address-rate", "0"], "GATEWAY_ADDRESS_RATE"),
+            (vec!["--gateway-keep-alive", "0s"], "GATEWAY_KEEP_ALIVE"),
             (vec!["--gateway-max-pages", "0"], "GATEWAY_MAX_PAGES"),
             (vec!["--gateway-max-logins", "many"], "GATEWAY_MAX_LOGINS"),
             (vec!["--gateway-max-clients", "99999999999"], "GATEWAY_MAX_CLIENTS"),

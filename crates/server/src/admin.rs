@@ -38,7 +38,7 @@ pub async fn serve(
             let listen::Accepted { stream, permit: Some(_permit), .. } = accepted else {
                 return;
             };
-            web::serve(stream, &stop, |request| {
+            web::serve(stream, &stop, web::HEAD_WITHIN, |request| {
                 let found = route(request.method(), request.uri().path(), &registry, &ready);
                 async { found }
             })

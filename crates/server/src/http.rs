@@ -12,17 +12,18 @@ use http_body_util::{BodyExt, Full};
 use hyper::body::{Body, Incoming};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
-use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use crate::read_deadline::ReadDeadline;
 use crate::write_deadline::WriteDeadline;
 
 /// The only body this project sends: one that is in memory.
 pub type Answer = Response<Full<Bytes>>;
 
-/// A request's head must have come within this; it is also how long an idle connection is kept.
+/// A request's head must have come within this, from the connection's beginning or the head's own.
 pub const HEAD_WITHIN: Duration = Duration::from_secs(5);
 
 /// An answer must have been taken within this, from the moment in which the peer lets it wait.
@@ -50,32 +51,38 @@ pub const FULL: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\nretry-after: 5\r\n
     content-type: text/plain; charset=utf-8\r\ncontent-length: 38\r\n\r\n\
     too many connections, try again later\n";
 
-/// Serves one connection until it ends, or until `stop` and the request in hand has been answered.
+/// Serves one connection until it ends, or until `stop` and the request in hand has been answered. Between requests
+/// it may be idle for as long as `keep_alive`.
 ///
 /// Upgrades are possible, and what is written after one has the same time to be taken as an answer. The peer's faults are logged at debug level: peers leave all the time.
-pub async fn serve<S, H, F>(stream: S, stop: &CancellationToken, handle: H)
+pub async fn serve<S, H, F>(stream: S, stop: &CancellationToken, keep_alive: Duration, handle: H)
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     H: Fn(Request<Incoming>) -> F,
     F: Future<Output = Answer>,
 {
     let began = Instant::now();
+    let stream = ReadDeadline::new(WriteDeadline::new(stream, TAKEN_WITHIN), HEAD_WITHIN);
+    let debt = stream.debt();
     let service = service_fn(|request| {
-        let answer = handle(request);
+        debt.asked();
+        let (answer, debt) = (handle(request), debt.clone());
         async move {
             let mut answer = answer.await;
-            if began.elapsed() >= ASKS_FOR && answer.status() != StatusCode::SWITCHING_PROTOCOLS {
-                answer.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+            if answer.status() != StatusCode::SWITCHING_PROTOCOLS {
+                debt.answered(keep_alive);
+                if began.elapsed() >= ASKS_FOR {
+                    answer.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+                }
             }
             Ok::<_, Infallible>(answer)
         }
     });
     let connection = http1::Builder::new()
-        .timer(TokioTimer::new())
-        .header_read_timeout(HEAD_WITHIN)
+        .header_read_timeout(None)
         .max_buf_size(MAX_HEAD)
         .max_headers(MAX_HEADERS)
-        .serve_connection(TokioIo::new(WriteDeadline::new(stream, TAKEN_WITHIN)), service)
+        .serve_connection(TokioIo::new(stream), service)
         .with_upgrades();
     let mut connection = std::pin::pin!(connection);
     let ended = tokio::select! {
@@ -95,7 +102,7 @@ pub async fn refuse<S>(stream: S, stop: &CancellationToken)
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
-    let refused = serve(stream, stop, |_| async {
+    let refused = serve(stream, stop, HEAD_WITHIN, |_| async {
         let mut answer = text(StatusCode::SERVICE_UNAVAILABLE, "too many connections, try again later\n");
         answer.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("5"));
         answer.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
@@ -223,12 +230,15 @@ mod tests {
         assert_eq!(read(101).await.unwrap_err(), BodyError::TooLarge);
     }
 
+    /// Longer than balancers keep connections.
+    const PAUSE: Duration = Duration::from_secs(75);
+
     /// Serves one end of a connection, on which 64 bytes may wait, and gives the other.
     fn served(size: usize) -> (DuplexStream, JoinHandle<()>) {
         let (client, server) = tokio::io::duplex(64);
         let served = tokio::spawn(async move {
-            serve(server, &CancellationToken::new(), |_| async { text(StatusCode::OK, "x".repeat(size)) })
-                .await;
+            let stop = CancellationToken::new();
+            serve(server, &stop, PAUSE, |_| async { text(StatusCode::OK, "x".repeat(size)) }).await;
         });
         (client, served)
     }
@@ -261,6 +271,34 @@ mod tests {
         let (mut client, served) = served(0);
         ask(&mut client).await;
         let began = Instant::now();
+        served.await.unwrap();
+        assert_eq!(began.elapsed(), PAUSE);
+    }
+
+    /// A balancer that keeps connections for a minute sends its next request into one.
+    #[tokio::test(start_paused = true)]
+    async fn a_request_after_a_minutes_pause_is_answered() {
+        let (mut client, _served) = served(0);
+        for _ in 0..2 {
+            let answer = ask(&mut client).await;
+            assert!(answer.starts_with("HTTP/1.1 200 OK"), "{answer}");
+            tokio::time::sleep(Duration::from_secs(60)).await;
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_head_that_begins_after_a_pause_has_the_short_time_of_every_head() {
+        let (mut client, served) = served(0);
+        ask(&mut client).await;
+        tokio::time::sleep(PAUSE / 2).await;
+        let began = Instant::now();
+        tokio::spawn(async move {
+            // Each byte is progress, and buys no more time.
+            for byte in &REQUEST[..20] {
+                let _ = client.write_u8(*byte).await;
+                tokio::time::sleep(Duration::from_secs(1)).await;
+            }
+        });
         served.await.unwrap();
         assert_eq!(began.elapsed(), HEAD_WITHIN);
     }

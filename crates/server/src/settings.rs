@@ -13,6 +13,10 @@ use clap::Parser;
 use clap::builder::Resettable;
 use secrecy::SecretString;
 
+/// How long a connection may be idle between requests: none at all would be no connection, and an hour is longer than
+/// any balancer keeps one.
+const KEEP_ALIVE: std::ops::RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_secs(3600);
+
 /// The exit code of a process whose settings are wrong: `EX_USAGE`.
 pub const EXIT_USAGE: u8 = 64;
 
@@ -154,6 +158,15 @@ pub fn required_secret(name: &str) -> Result<SecretString, SettingError> {
 /// When the text has no unit or is no length of time.
 pub fn duration(text: &str) -> Result<Duration, String> {
     humantime::parse_duration(text).map_err(|error| format!("{error}; write for example 120s or 1500ms"))
+}
+
+/// Reads how long a connection may be idle between requests, for use as a clap value parser.
+///
+/// # Errors
+/// When the text is no length of time, or not between 1 s and an hour.
+pub fn keep_alive(text: &str) -> Result<Duration, String> {
+    let time = duration(text)?;
+    if KEEP_ALIVE.contains(&time) { Ok(time) } else { Err("must be between 1s and 1h".to_owned()) }
 }
 
 #[cfg(test)]

@@ -115,8 +115,10 @@ impl Raw {
         };
         let read = async {
             let mut bytes = Vec::new();
-            // As above: what has been said before a reset counts.
-            let _ = patiently(reading.read_to_end(&mut bytes)).await;
+            // The connection may be kept for another request. As above: what has been said before a reset counts.
+            while !is_whole(&bytes, head.starts_with("HEAD ")) {
+                let Ok(1..) = patiently(reading.read_buf(&mut bytes)).await else { break };
+            }
             let text = String::from_utf8(bytes).unwrap();
             let (head, body) = text.split_once("\r\n\r\n").unwrap_or_else(|| panic!("no answer: {text:?}"));
             Reply {
@@ -239,6 +241,14 @@ pub fn masked(opcode: u8, payload: &[u8]) -> Vec<u8> {
     frame.extend([0; 4]);
     frame.extend(payload);
     frame
+}
+
+/// Whether these are all bytes of an answer that says its length.
+fn is_whole(bytes: &[u8], has_no_body: bool) -> bool {
+    let text = String::from_utf8_lossy(bytes).to_lowercase();
+    let Some((head, _)) = text.split_once("\r\n\r\n") else { return false };
+    let length = head.lines().find_map(|line| line.strip_prefix("content-length: ")?.parse::<usize>().ok());
+    has_no_body || length.is_some_and(|length| bytes.len() >= head.len() + 4 + length)
 }
 
 /// A value of `/metrics`, by its whole name; 0 before it was counted for the first time.

@@ -67,7 +67,7 @@ impl Simulator {
                 let listen::Accepted { stream, permit: Some(_permit), .. } = accepted else {
                     return;
                 };
-                web::serve(stream, &running.stop, |request| {
+                web::serve(stream, &running.stop, web::HEAD_WITHIN, |request| {
                     answer(simulator.clone(), running.clone(), request)
                 })
                 .await;

@@ -24,7 +24,7 @@ pub(crate) async fn serve(gateway: Arc<Gateway>, accepted: Accepted) {
     let Some(permit) = permit.map(Arc::new) else {
         return web::refuse(stream, stop).await;
     };
-    web::serve(stream, stop, |request| {
+    web::serve(stream, stop, gateway.config.gateway_keep_alive, |request| {
         let answer = route(&gateway, request, peer, &permit);
         async { answer }
     })

@@ -47,7 +47,7 @@ async fn serve_connection(accepted: Accepted, stop: CancellationToken, tasks: Ta
     let Some(permit) = permit.map(Arc::new) else {
         return web::refuse(stream, &stop).await;
     };
-    web::serve(stream, &stop, |request| {
+    web::serve(stream, &stop, web::HEAD_WITHIN, |request| {
         let permit = Arc::clone(&permit);
         let answer = match Handshake::check(&request) {
             Err(refusal) => handshake::refused(&refusal),

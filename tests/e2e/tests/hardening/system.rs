@@ -25,11 +25,14 @@ pub(crate) struct Options {
     pub(crate) callback_files: usize,
     /// What the pictures' addresses begin with, which each code brings along.
     pub(crate) qr_url: String,
+    /// How long both let a connection be idle between requests.
+    pub(crate) keep_alive: &'static str,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { gateway_files: PLENTY, callback_files: PLENTY, qr_url: "http://wechat.example".to_owned() }
+        let qr_url = "http://wechat.example".to_owned();
+        Self { gateway_files: PLENTY, callback_files: PLENTY, qr_url, keep_alive: "75s" }
     }
 }
 
@@ -67,6 +70,7 @@ impl System {
         // Every page of a test comes from the same address.
         settings.insert("GATEWAY_ADDRESS_RATE", "1000000".to_owned());
         settings.insert("WECHAT_QR_URL", options.qr_url);
+        settings.insert("GATEWAY_KEEP_ALIVE", options.keep_alive.to_owned());
         let gateway = Program::start_within(options.gateway_files, "ws-gateway", &settings);
 
         let store = tempfile::tempdir().unwrap();
@@ -75,6 +79,7 @@ impl System {
         settings.insert("CALLBACK_ADMIN_LISTEN", any());
         settings.insert("CALLBACK_GATEWAY", gateway.address("notices").to_string());
         settings.insert("CALLBACK_STORE", format!("sqlite:{}", store.path().join("callback.db").display()));
+        settings.insert("CALLBACK_KEEP_ALIVE", options.keep_alive.to_owned());
         settings.insert("WECHAT_TOKEN", account.token);
         settings.insert("WECHAT_AES_KEY", account.aes_key);
         let callback = Program::start_within(options.callback_files, "callback-service", &settings);

@@ -1,0 +1,129 @@
+//! A stream whose peer must ask in time.
+//!
+//! hyper has one time for two things: for the head of a request, and for the pause before it. A head comes slowly
+//! from an attacker only, and its time is short. A pause is what balancers make, which keep connections for a minute
+//! and send the next request into them: who hangs up before they do loses that request. So a pause has its own time.
+
+use std::io;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::time::{Instant, Sleep, sleep_until};
+
+/// What the peer owes.
+#[derive(Debug, Clone, Copy)]
+enum Owed {
+    /// The whole head of a request, by then.
+    Head(Instant),
+    /// The first byte of its next request, by then.
+    Request(Instant),
+    /// Nothing: it waits for us, or the connection is no HTTP any more.
+    Nothing,
+}
+
+/// What the peer owes, for whoever answers its requests.
+#[derive(Debug, Clone)]
+pub struct Debt(Arc<Mutex<Owed>>);
+
+impl Debt {
+    /// A request's head has come.
+    pub fn asked(&self) {
+        *self.lock() = Owed::Nothing;
+    }
+
+    /// The request is answered. The next one must begin within this.
+    pub fn answered(&self, within: Duration) {
+        *self.lock() = Owed::Request(Instant::now() + within);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Owed> {
+        // Nothing that is done under the lock can panic half-way.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A stream that ends, as if the peer had closed it, when its peer is late.
+#[derive(Debug)]
+pub struct ReadDeadline<S> {
+    stream: S,
+    head_within: Duration,
+    debt: Debt,
+    /// Made when a read finds nothing.
+    late: Option<Pin<Box<Sleep>>>,
+}
+
+impl<S> ReadDeadline<S> {
+    /// The first head must have come within `head_within`, and so must each that has begun.
+    pub fn new(stream: S, head_within: Duration) -> Self {
+        let debt = Debt(Arc::new(Mutex::new(Owed::Head(Instant::now() + head_within))));
+        Self { stream, head_within, debt, late: None }
+    }
+
+    /// What the peer owes.
+    pub fn debt(&self) -> Debt {
+        self.debt.clone()
+    }
+
+    /// Ready when what the peer owes is late.
+    fn poll_late(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let owed = *self.debt.lock();
+        let (Owed::Head(until) | Owed::Request(until)) = owed else {
+            self.late = None;
+            return Poll::Pending;
+        };
+        let late = self.late.get_or_insert_with(|| Box::pin(sleep_until(until)));
+        if late.deadline() != until {
+            late.as_mut().reset(until);
+        }
+        late.as_mut().poll(cx)
+    }
+}
+
+impl<S: AsyncRead + Unpin> AsyncRead for ReadDeadline<S> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let this = &mut *self;
+        let before = buf.filled().len();
+        if let Poll::Ready(read) = Pin::new(&mut this.stream).poll_read(cx, buf) {
+            let mut owed = this.debt.lock();
+            if matches!(*owed, Owed::Request(_)) && buf.filled().len() > before {
+                *owed = Owed::Head(Instant::now() + this.head_within);
+            }
+            return Poll::Ready(read);
+        }
+        ready!(this.poll_late(cx));
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl<S: AsyncWrite + Unpin> AsyncWrite for ReadDeadline<S> {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write(cx, buf)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write_vectored(cx, bufs)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+}
