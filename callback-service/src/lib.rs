@@ -27,6 +27,7 @@ use http::StatusCode;
 use protocol::Client;
 use server::http::{self as web, Answer};
 use server::listen::{self, Accepted};
+use server::shares::{self, Shares};
 use server::stop::Drain;
 use server::told::Told;
 use server::{admin, descriptors, tell};
@@ -197,13 +198,17 @@ async fn accept_pushes(
     drain: &Drain,
 ) -> anyhow::Result<()> {
     let places = listen::Places::new(most, callback.metrics.connections_refused.clone(), web::FULL);
+    let places = places.shared(
+        Shares::new(shares::of(most), Vec::new()),
+        "raise CALLBACK_MAX_CONNECTIONS if that is your proxy: an address gets a quarter of it",
+    );
     listen::accept(listener, places, drain.closed().clone(), drain.tasks().clone(), |accepted| {
         let (callback, stop) = (Arc::clone(callback), drain.closed().clone());
         async move {
             let Accepted { stream, peer, permit } = accepted;
             match permit {
-                Some(_place) => {
-                    web::serve(stream, &stop, keep_alive, |request| {
+                Some(place) => {
+                    web::serve(stream, &stop, keep_alive, Some(&place), |request| {
                         routes::route(&callback, request, peer)
                     })
                     .await;

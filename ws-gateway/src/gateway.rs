@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use bytes::Bytes;
+use server::shares::{self, Shares};
 use server::stop::Drain;
 use server::told::Told;
 
@@ -27,6 +28,8 @@ pub(crate) struct Gateway {
     pub pages: Arc<Pages>,
     pub qr: Arc<dyn QrCodes>,
     pub addresses: Addresses,
+    /// Pages by the addresses from which they come, also behind proxies.
+    pub shares: Shares,
     pub metrics: Metrics,
     /// What the log has said of strangers.
     pub told: Told,
@@ -55,6 +58,10 @@ impl Gateway {
             drain: Drain::new(config.gateway_drain_time),
             told: Told::default(),
             is_out_of_codes: AtomicBool::new(false),
+            shares: Shares::new(
+                shares::of(config.gateway_max_pages),
+                config.gateway_trusted_proxies.clone(),
+            ),
             config,
             credentials,
             logins,

@@ -6,6 +6,8 @@ use std::sync::Arc;
 use anyhow::Context as _;
 use futures_util::future::BoxFuture;
 use server::listen::{self, Accepted};
+use server::places::Place;
+use server::shares::{self, Shares};
 use server::stop;
 use server::{admin, descriptors, http as web};
 use tokio::net::TcpListener;
@@ -51,9 +53,10 @@ impl Server {
     ///
     /// # Errors
     /// When a port cannot be bound.
-    pub fn bind(config: Config) -> anyhow::Result<Self> {
+    pub fn bind(mut config: Config) -> anyhow::Result<Self> {
         let wechat = config.wechat()?;
         let (most_pages, most_clients) = places(&config);
+        config.gateway_max_pages = most_pages;
         let pages = Arc::new(Pages::default());
         let Stores { logins, addresses, budget, work } = Stores::new(config.store()?, &config, &pages);
         let metrics = Metrics::default();
@@ -150,7 +153,9 @@ fn places(config: &Config) -> (usize, usize) {
 
 async fn accept_browsers(gateway: &Arc<Gateway>, listener: TcpListener, most: usize) -> anyhow::Result<()> {
     let (metrics, drain) = (&gateway.metrics, &gateway.drain);
-    let places = listen::Places::new(most, metrics.refused.clone(), web::FULL);
+    let shares = Shares::new(shares::of(most), gateway.config.gateway_trusted_proxies.clone());
+    let advice = "name it in GATEWAY_TRUSTED_PROXIES if it is your proxy, or raise GATEWAY_MAX_PAGES";
+    let places = listen::Places::new(most, metrics.refused.clone(), web::FULL).shared(shares, advice);
     listen::accept(listener, places, drain.closed().clone(), drain.tasks().clone(), |accepted| {
         routes::serve(Arc::clone(gateway), accepted)
     })
@@ -164,6 +169,8 @@ async fn accept_clients(gateway: &Arc<Gateway>, listener: TcpListener, most: usi
     let places = listen::Places::new(most, metrics.clients_refused.clone(), b"");
     listen::accept(listener, places, drain.closed().clone(), drain.tasks().clone(), |accepted| {
         let gateway = Arc::clone(gateway);
+        // Nobody has to give way here.
+        accepted.permit.iter().for_each(Place::works);
         async move {
             let Accepted { stream, peer, permit } = accepted;
             match permit {

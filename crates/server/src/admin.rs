@@ -35,10 +35,10 @@ pub async fn serve(
     listen::accept(listener, MAX_CONNECTIONS, stop.clone(), tasks, move |accepted| {
         let (registry, ready, stop) = (Arc::clone(&registry), Arc::clone(&ready), stop.clone());
         async move {
-            let listen::Accepted { stream, permit: Some(_permit), .. } = accepted else {
+            let listen::Accepted { stream, permit: Some(place), .. } = accepted else {
                 return;
             };
-            web::serve(stream, &stop, web::HEAD_WITHIN, |request| {
+            web::serve(stream, &stop, web::HEAD_WITHIN, Some(&place), |request| {
                 let found = route(request.method(), request.uri().path(), &registry, &ready);
                 async { found }
             })

@@ -17,6 +17,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use crate::places::Place;
 use crate::read_deadline::ReadDeadline;
 use crate::write_deadline::WriteDeadline;
 
@@ -52,10 +53,10 @@ pub const FULL: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\nretry-after: 5\r\n
     too many connections, try again later\n";
 
 /// Serves one connection until it ends, or until `stop` and the request in hand has been answered. Between requests
-/// it may be idle for as long as `keep_alive`.
+/// it may be idle for as long as `keep_alive`, and gives its `place` to others if the port is full.
 ///
 /// Upgrades are possible, and what is written after one has the same time to be taken as an answer. The peer's faults are logged at debug level: peers leave all the time.
-pub async fn serve<S, H, F>(stream: S, stop: &CancellationToken, keep_alive: Duration, handle: H)
+pub async fn serve<S, H, F>(stream: S, stop: &CancellationToken, keep_alive: Duration, place: Option<&Place>, handle: H)
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     H: Fn(Request<Incoming>) -> F,
@@ -66,11 +67,17 @@ where
     let debt = stream.debt();
     let service = service_fn(|request| {
         debt.asked();
+        if let Some(place) = place {
+            place.works();
+        }
         let (answer, debt) = (handle(request), debt.clone());
         async move {
             let mut answer = answer.await;
             if answer.status() != StatusCode::SWITCHING_PROTOCOLS {
                 debt.answered(keep_alive);
+                if let Some(place) = place {
+                    place.waits();
+                }
                 if began.elapsed() >= ASKS_FOR {
                     answer.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
                 }
@@ -85,9 +92,18 @@ where
         .serve_connection(TokioIo::new(stream), service)
         .with_upgrades();
     let mut connection = std::pin::pin!(connection);
+    let is_to_end = async {
+        match place {
+            Some(place) => tokio::select! {
+                () = stop.cancelled() => {}
+                () = place.given_away() => {}
+            },
+            None => stop.cancelled().await,
+        }
+    };
     let ended = tokio::select! {
         ended = connection.as_mut() => ended,
-        () = stop.cancelled() => {
+        () = is_to_end => {
             connection.as_mut().graceful_shutdown();
             connection.await
         }
@@ -102,7 +118,7 @@ pub async fn refuse<S>(stream: S, stop: &CancellationToken)
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
-    let refused = serve(stream, stop, HEAD_WITHIN, |_| async {
+    let refused = serve(stream, stop, HEAD_WITHIN, None, |_| async {
         let mut answer = text(StatusCode::SERVICE_UNAVAILABLE, "too many connections, try again later\n");
         answer.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("5"));
         answer.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
@@ -222,6 +238,7 @@ mod tests {
     use tokio::task::JoinHandle;
 
     use super::*;
+    use crate::places::Room;
 
     #[tokio::test]
     async fn a_body_at_the_limit_is_read_and_one_byte_more_is_not() {
@@ -238,7 +255,7 @@ mod tests {
         let (client, server) = tokio::io::duplex(64);
         let served = tokio::spawn(async move {
             let stop = CancellationToken::new();
-            serve(server, &stop, PAUSE, |_| async { text(StatusCode::OK, "x".repeat(size)) }).await;
+            serve(server, &stop, PAUSE, None, |_| async { text(StatusCode::OK, "x".repeat(size)) }).await;
         });
         (client, served)
     }
@@ -284,6 +301,38 @@ mod tests {
             assert!(answer.starts_with("HTTP/1.1 200 OK"), "{answer}");
             tokio::time::sleep(Duration::from_secs(60)).await;
         }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_connection_that_waits_gives_way_and_one_that_is_being_answered_does_so_after_its_answer() {
+        let room = Room::new(1, None);
+        let address = "192.0.2.1".parse().unwrap();
+        let of = |takes: Duration| {
+            let (place, (client, server)) = (room.take(address).unwrap(), tokio::io::duplex(1024));
+            let served = tokio::spawn(async move {
+                let answer = |_| async move {
+                    tokio::time::sleep(takes).await;
+                    text(StatusCode::OK, "")
+                };
+                serve(server, &CancellationToken::new(), PAUSE, Some(&place), answer).await;
+            });
+            (client, served)
+        };
+        let began = Instant::now();
+        let (_silent, served) = of(Duration::ZERO);
+        let (mut pauses, next) = of(Duration::ZERO);
+        served.await.unwrap();
+        ask(&mut pauses).await;
+        let (mut works, last) = of(Duration::from_secs(3));
+        next.await.unwrap();
+        assert_eq!(began.elapsed(), Duration::ZERO);
+
+        let asked = tokio::spawn(async move { ask(&mut works).await });
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        assert!(room.take(address).is_err());
+        assert!(asked.await.unwrap().starts_with("HTTP/1.1 200 OK"));
+        last.await.unwrap();
+        assert_eq!(began.elapsed(), Duration::from_secs(3));
     }
 
     #[tokio::test(start_paused = true)]

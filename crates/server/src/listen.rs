@@ -2,7 +2,8 @@
 //!
 //! One loop for every port of every program: a permit is taken before the task is spawned, the
 //! handshake happens inside the task, a peer's fault never ends the loop, and running out of
-//! descriptors makes it wait instead of spin. Whoever comes to a full port is counted and told so: as long
+//! descriptors makes it wait instead of spin. Whoever comes to a full port takes the place of one that only
+//! waits; where there is none, it is counted and told so: as long
 //! as there are places for refusals by a task that listens first, else by a few bytes before the close.
 
 use std::io;
@@ -15,10 +16,12 @@ use prometheus_client::metrics::counter::Counter;
 use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::places::{NoPlace, Place, Room};
+use crate::shares::Shares;
 use crate::tell;
 use crate::told::Told;
 
@@ -63,11 +66,12 @@ pub fn bind(setting: &str, address: SocketAddr) -> anyhow::Result<TcpListener> {
 }
 
 /// How many connections a port serves at once, and what becomes of the others. A number is a limit alone.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub struct Places {
     limit: usize,
     refused: Counter,
     last_word: &'static [u8],
+    shares: Option<(Shares, &'static str)>,
 }
 
 impl Places {
@@ -76,7 +80,13 @@ impl Places {
     /// is what a close without a word would be to all of them.
     #[must_use]
     pub fn new(limit: usize, refused: Counter, last_word: &'static [u8]) -> Self {
-        Self { limit, refused, last_word }
+        Self { limit, refused, last_word, shares: None }
+    }
+
+    /// No address may have more than its share of them. `advice` is what the operator of one that needs more can do.
+    #[must_use]
+    pub fn shared(self, shares: Shares, advice: &'static str) -> Self {
+        Self { shares: Some((shares, advice)), ..self }
     }
 
     /// Refusals hold open files as well, so a small port refuses few at once.
@@ -98,9 +108,9 @@ pub struct Accepted {
     pub stream: TcpStream,
     /// The other end, as the kernel sees it.
     pub peer: SocketAddr,
-    /// The place that the connection holds until it is dropped; `None` when the port is full, and
-    /// then the connection should be told so and closed.
-    pub permit: Option<OwnedSemaphorePermit>,
+    /// The place that the connection holds until it is dropped; `None` when the port is full, or the address has its
+    /// share, and then the connection should be told so and closed.
+    pub permit: Option<Place>,
 }
 
 /// Accepts until `stop`, and spawns `handle` on `tasks` for each connection, at most as many at once as
@@ -120,8 +130,10 @@ where
     F: Future<Output = ()> + Send + 'static,
 {
     let places = places.into();
-    let free = Arc::new(Semaphore::new(places.limit));
     let refusals = Arc::new(Semaphore::new(places.refusals()));
+    let Places { limit, refused, last_word, shares } = places;
+    let (shares, advice) = shares.unzip();
+    let room = Room::new(limit, shares);
     let told = Told::default();
     loop {
         let accepted = tokio::select! {
@@ -151,14 +163,18 @@ where
             tracing::debug!(%peer, %error, "a connection was gone before it was served");
             continue;
         }
-        let permit = Arc::clone(&free).try_acquire_owned().ok();
-        let mut refusal = None;
+        let permit = room.take(peer.ip());
+        if let Err(NoPlace::Share(most)) = permit {
+            let advice = advice.unwrap_or_default();
+            tell!(warn, told, "share", [%peer], "one address has {most} connections, and gets no more; {advice}");
+        }
+        let (permit, mut refusal) = (permit.ok(), None);
         if permit.is_none() {
-            places.refused.inc();
+            refused.inc();
             refusal = Arc::clone(&refusals).try_acquire_owned().ok();
             if refusal.is_none() {
                 // A new connection has room for this; if it has not, there is nobody to tell.
-                let _ = stream.try_write(places.last_word);
+                let _ = stream.try_write(last_word);
                 continue;
             }
         }
@@ -227,6 +243,7 @@ mod tests {
         let places = Places::new(1, refused.clone(), b"go");
         let served =
             tokio::spawn(accept(listener, places, stop.clone(), tasks.clone(), |mut accepted| async move {
+                accepted.permit.iter().for_each(Place::works);
                 let word: &[u8] = if accepted.permit.is_some() { b"in" } else { b"no" };
                 accepted.stream.write_all(word).await.unwrap();
                 // Held until the peer hangs up.

@@ -156,7 +156,7 @@ async fn site_of_the_original() -> SocketAddr {
             tokio::spawn(async move {
                 let page = include_str!("../pages/original.html");
                 let answer = |_| async { web::answer(StatusCode::OK, "text/html; charset=utf-8", page) };
-                web::serve(stream, &never, web::HEAD_WITHIN, answer).await;
+                web::serve(stream, &never, web::HEAD_WITHIN, None, answer).await;
             });
         }
     });

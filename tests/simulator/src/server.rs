@@ -64,10 +64,10 @@ impl Simulator {
         listen::accept(listener, MAX_CONNECTIONS, stop, tasks, move |accepted| {
             let (simulator, running) = (self.clone(), running.clone());
             async move {
-                let listen::Accepted { stream, permit: Some(_permit), .. } = accepted else {
+                let listen::Accepted { stream, permit: Some(place), .. } = accepted else {
                     return;
                 };
-                web::serve(stream, &running.stop, web::HEAD_WITHIN, |request| {
+                web::serve(stream, &running.stop, web::HEAD_WITHIN, Some(&place), |request| {
                     answer(simulator.clone(), running.clone(), request)
                 })
                 .await;

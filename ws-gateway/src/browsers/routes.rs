@@ -8,8 +8,8 @@ use http::{Method, Request, StatusCode};
 use hyper::body::Incoming;
 use server::http::{self as web, Answer};
 use server::listen::Accepted;
+use server::places::Place;
 use server::tell;
-use tokio::sync::OwnedSemaphorePermit;
 
 use crate::Gateway;
 use crate::browsers::assets;
@@ -21,10 +21,10 @@ use crate::browsers::socket::Limits;
 /// Serves one accepted connection of the public port.
 pub(crate) async fn serve(gateway: Arc<Gateway>, accepted: Accepted) {
     let (Accepted { stream, peer, permit }, stop) = (accepted, gateway.drain.closed());
-    let Some(permit) = permit.map(Arc::new) else {
+    let Some(permit) = permit else {
         return web::refuse(stream, stop).await;
     };
-    web::serve(stream, stop, gateway.config.gateway_keep_alive, |request| {
+    web::serve(stream, stop, gateway.config.gateway_keep_alive, Some(&permit), |request| {
         let answer = route(&gateway, request, peer, &permit);
         async { answer }
     })
@@ -35,7 +35,7 @@ fn route(
     gateway: &Arc<Gateway>,
     request: Request<Incoming>,
     peer: SocketAddr,
-    permit: &Arc<OwnedSemaphorePermit>,
+    permit: &Place,
 ) -> Answer {
     let path = request.uri().path();
     match *request.method() {
@@ -94,12 +94,12 @@ fn open(
     gateway: &Arc<Gateway>,
     request: Request<Incoming>,
     peer: SocketAddr,
-    permit: &Arc<OwnedSemaphorePermit>,
+    permit: &Place,
 ) -> Result<Answer, Refusal> {
     let handshake = Handshake::check(&request)?;
     let opening = Opening::read(&request, peer, &gateway.config)?;
 
-    let (permit, tasks) = (Arc::clone(permit), gateway.drain.tasks());
+    let (permit, tasks) = (permit.clone(), gateway.drain.tasks());
     let (serving, selects_ours) = (Arc::clone(gateway), opening.selects_ours);
     Ok(handshake.answer(request, selects_ours, Limits::default(), tasks, |socket| async move {
         page::serve(&serving, socket, opening).await;

@@ -6,11 +6,12 @@
 //! share their logins in Redis count there, together; otherwise each counts in its memory.
 
 use std::collections::HashMap;
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::IpAddr;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use records::{Bucket, Records, Taken};
+use server::shares::network;
 use tokio::time::{Instant, sleep};
 
 use crate::logins::StoreError;
@@ -120,18 +121,11 @@ fn refill(a_minute: u32) -> Duration {
     Duration::from_secs(60) / a_minute.max(1)
 }
 
-/// What counts as one: an IPv4 address, also when it is written as IPv6, or an IPv6 /64.
-fn network(address: IpAddr) -> IpAddr {
-    match address.to_canonical() {
-        IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() & !u128::from(u64::MAX)).into(),
-        address @ IpAddr::V4(_) => address,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
 
+    use std::net::Ipv6Addr;
     use std::sync::Arc;
 
     use tokio::time::advance;

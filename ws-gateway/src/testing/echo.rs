@@ -44,11 +44,11 @@ pub async fn serve(listener: TcpListener) -> anyhow::Result<()> {
 
 async fn serve_connection(accepted: Accepted, stop: CancellationToken, tasks: TaskTracker) {
     let Accepted { stream, permit, .. } = accepted;
-    let Some(permit) = permit.map(Arc::new) else {
+    let Some(permit) = permit else {
         return web::refuse(stream, &stop).await;
     };
-    web::serve(stream, &stop, web::HEAD_WITHIN, |request| {
-        let permit = Arc::clone(&permit);
+    web::serve(stream, &stop, web::HEAD_WITHIN, Some(&permit), |request| {
+        let permit = permit.clone();
         let answer = match Handshake::check(&request) {
             Err(refusal) => handshake::refused(&refusal),
             Ok(handshake) => handshake.answer(request, false, LIMITS, &tasks, |socket| async {

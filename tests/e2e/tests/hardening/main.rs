@@ -3,6 +3,7 @@
 
 #![allow(clippy::unwrap_used, reason = "tests fail loudly")]
 
+mod crowded;
 mod deaf;
 mod files;
 mod pings;

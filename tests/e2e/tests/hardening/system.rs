@@ -27,12 +27,15 @@ pub(crate) struct Options {
     pub(crate) qr_url: String,
     /// How long both let a connection be idle between requests.
     pub(crate) keep_alive: &'static str,
+    /// Pages that the gateway may hold.
+    pub(crate) max_pages: usize,
 }
 
 impl Default for Options {
     fn default() -> Self {
         let qr_url = "http://wechat.example".to_owned();
-        Self { gateway_files: PLENTY, callback_files: PLENTY, qr_url, keep_alive: "75s" }
+        let (gateway_files, callback_files) = (PLENTY, PLENTY);
+        Self { gateway_files, callback_files, qr_url, keep_alive: "75s", max_pages: 15_000 }
     }
 }
 
@@ -70,6 +73,7 @@ impl System {
         // Every page of a test comes from the same address.
         settings.insert("GATEWAY_ADDRESS_RATE", "1000000".to_owned());
         settings.insert("WECHAT_QR_URL", options.qr_url);
+        settings.insert("GATEWAY_MAX_PAGES", options.max_pages.to_string());
         settings.insert("GATEWAY_KEEP_ALIVE", options.keep_alive.to_owned());
         let gateway = Program::start_within(options.gateway_files, "ws-gateway", &settings);
 

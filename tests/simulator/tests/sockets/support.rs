@@ -114,7 +114,7 @@ pub(crate) fn receive(
     tokio::spawn(listen::accept(listener, 64, stop, TaskTracker::new(), move |accepted| {
         let (got, does, stop) = (Arc::clone(&shared), Arc::clone(&does), serving.clone());
         async move {
-            web::serve(accepted.stream, &stop, web::HEAD_WITHIN, |request| {
+            web::serve(accepted.stream, &stop, web::HEAD_WITHIN, accepted.permit.as_ref(), |request| {
                 answer(Arc::clone(&got), Arc::clone(&does), request)
             })
             .await;

@@ -8,7 +8,6 @@ mod new_login;
 #[cfg(test)]
 mod tests;
 
-use std::future::pending;
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
@@ -32,6 +31,10 @@ use crate::pace::Pace;
 /// How long a full store, or one that does not answer, is left alone, a quarter more or less.
 const STORE_RETRY: Duration = Duration::from_secs(2);
 
+/// How long a page whose login is over may wait for a person who wants another one. A tab that is forgotten in the
+/// background would keep its place until the browser ends.
+const OVER_FOR: Duration = Duration::from_secs(600);
+
 /// Serves a page until one side ends the connection.
 pub(crate) async fn serve<S>(gateway: &Gateway, socket: PageSocket<S>, opening: Opening)
 where
@@ -44,7 +47,7 @@ where
         heart: Heartbeat::new(opening.is_ours, now),
         refreshes: Pace::new(REFRESHES.0, REFRESHES.1, now),
         socket,
-        stage: Stage::Over,
+        stage: Stage::over(),
         failures: 0,
         opening,
     };
@@ -70,8 +73,8 @@ enum Stage {
     Making(BoxFuture<'static, Result<(Scene, QrCode), NoQrCode>>),
     /// It shows a login.
     Showing(Shown),
-    /// Its login is over, and it may ask for another.
-    Over,
+    /// Its login is over, and it may ask for another until then.
+    Over(Instant),
 }
 
 struct Shown {
@@ -89,9 +92,14 @@ struct Shown {
 enum Progress {
     Made(Result<(Scene, QrCode), NoQrCode>),
     Look,
+    Forgotten,
 }
 
 impl Stage {
+    fn over() -> Self {
+        Self::Over(Instant::now() + OVER_FOR)
+    }
+
     async fn progress(&mut self) -> Progress {
         match self {
             Self::Making(made) => Progress::Made(made.await),
@@ -99,7 +107,10 @@ impl Stage {
                 () = shown.seat.woken() => Progress::Look,
                 () = sleep_until(shown.until) => Progress::Look,
             },
-            Self::Over => pending().await,
+            Self::Over(until) => {
+                sleep_until(*until).await;
+                Progress::Forgotten
+            }
         }
     }
 }
@@ -113,6 +124,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Browser<'_, S> {
             self.socket.send(&ToPage::Error { code: "bad_request", message, retry_in: None }).await?;
             return Err(Ended::Told(Close::Policy));
         }
+        let _share = self.take_share().await?;
         match self.opening.resume.take() {
             None => {
                 self.admit().await?;
@@ -144,6 +156,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Browser<'_, S> {
                     Progress::Made(Ok((scene, code))) => self.open(scene, code).await?,
                     Progress::Made(Err(none)) => self.wait_for_code(&none).await?,
                     Progress::Look => self.look().await?,
+                    // It has heard what became of its login; whoever comes back to it presses its button, which
+                    // connects anew.
+                    Progress::Forgotten => return Err(Ended::Told(Close::Done)),
                 },
                 () = &mut leave => return Err(Ended::Told(Close::GoingAway)),
             }
@@ -152,7 +167,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Browser<'_, S> {
 
     /// The seat is left before the close handshake, so that what comes now is stored for a resume.
     async fn leave(mut self, ended: Ended) {
-        if let Stage::Showing(shown) = std::mem::replace(&mut self.stage, Stage::Over) {
+        if let Stage::Showing(shown) = std::mem::replace(&mut self.stage, Stage::over()) {
             let has_it_still = !matches!(ended, Ended::Told(Close::Done | Close::TakenOver | Close::Unknown));
             if has_it_still {
                 self.gateway.logins.leave(shown.key.scene(), shown.seat.name()).await;
@@ -292,7 +307,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Browser<'_, S> {
     }
 
     async fn over(&mut self, message: &ToPage) -> Result<(), Ended> {
-        self.stage = Stage::Over;
+        self.stage = Stage::over();
         self.socket.send(message).await
     }
 }

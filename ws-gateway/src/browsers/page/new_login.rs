@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use protocol::Scene;
 use protocol::message::State;
+use server::shares::{AllTaken, Share};
 use server::{clock, tell};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::{Instant, sleep};
@@ -26,16 +27,42 @@ pub(super) const REFRESHES: (u32, Duration) = (3, Duration::from_secs(5));
 const ADDRESS_RETRY: Duration = Duration::from_secs(5);
 
 impl<S: AsyncRead + AsyncWrite + Unpin + Send> Browser<'_, S> {
+    /// Takes one of the pages that the page's address may have open; one too many is told when to come back.
+    pub(super) async fn take_share(&mut self) -> Result<Option<Share>, Ended> {
+        let (gateway, address) = (self.gateway, self.opening.address);
+        match gateway.shares.take(address) {
+            Ok(share) => Ok(share),
+            Err(AllTaken) => {
+                tell!(
+                    warn,
+                    gateway.told,
+                    "share",
+                    [%address],
+                    "one address has {} pages open, and gets no more; name it in GATEWAY_TRUSTED_PROXIES if it is your \
+                     proxy, or raise GATEWAY_MAX_PAGES",
+                    gateway.shares.most(),
+                );
+                self.too_many("share", ADDRESS_RETRY).await
+            }
+        }
+    }
+
     /// Counts a new login for the page's address; one too many is told when to come back.
     pub(super) async fn admit(&mut self) -> Result<(), Ended> {
         let admitted = self.gateway.addresses.admit(self.opening.address).await;
-        let Err(wait) = self.needed(admitted).await? else { return Ok(()) };
-        self.count_refused("address");
+        match self.needed(admitted).await? {
+            Ok(()) => Ok(()),
+            Err(wait) => self.too_many("address", wait.max(ADDRESS_RETRY)).await,
+        }
+    }
+
+    async fn too_many<T>(&mut self, reason: &'static str, wait: Duration) -> Result<T, Ended> {
+        self.count_refused(reason);
         let message = self
             .opening
             .language
             .of("当前网络的登录次数过多，请稍候", "Too many logins from this network, please wait");
-        let retry_in = milliseconds(spread(wait.max(ADDRESS_RETRY)));
+        let retry_in = milliseconds(spread(wait));
         self.socket.send(&ToPage::Error { code: "too_many", message, retry_in: Some(retry_in) }).await?;
         Err(Ended::Told(Close::Busy))
     }

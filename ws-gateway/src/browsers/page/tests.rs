@@ -182,6 +182,38 @@ async fn a_code_expires_when_its_time_is_over_and_the_page_may_take_another() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_page_whose_login_is_over_is_let_go_of_after_ten_minutes() {
+    let gateway = gateway();
+    let mut page = Page::open(&gateway, opening()).await;
+    Code::shown_by(&mut page).await;
+    page.hear_type("expired").await;
+    // Whoever comes back within that time gets another code on the same socket.
+    sleep(OVER_FOR - Duration::from_secs(1)).await;
+    page.refresh().await;
+    let code = Code::shown_by(&mut page).await;
+    let deny = Notice::Deny { scene: code.scene, by: None };
+    assert_eq!(notify(&gateway, &deny).await, Status::Delivered);
+    page.hear_type("denied").await;
+    let began = Instant::now();
+    assert_eq!(page.closed().await, 4010);
+    assert_eq!(began.elapsed(), OVER_FOR);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_address_behind_a_proxy_has_its_share_of_pages() {
+    let gateway = gateway();
+    let most = gateway.shares.most();
+    let of = |address: &str| Opening { address: address.parse().unwrap(), ..opening() };
+    let held: Vec<_> = (0..most).map(|_| gateway.shares.take("192.0.2.1".parse().unwrap())).collect();
+    let mut page = Page::open(&gateway, of("192.0.2.1")).await;
+    assert_eq!(page.hear_type("error").await["code"], "too_many");
+    assert_eq!(page.closed().await, 1013);
+    Code::shown_by(&mut Page::open(&gateway, of("192.0.2.2")).await).await;
+    drop(held);
+    Code::shown_by(&mut Page::open(&gateway, of("192.0.2.1")).await).await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_refresh_ends_the_live_login() {
     let gateway = gateway();
     let mut page = Page::open(&gateway, opening()).await;
@@ -473,8 +505,9 @@ async fn a_flood_from_one_address_gets_its_share_and_others_do_not_notice() {
     assert!((120..=122).contains(&heard["shown"]), "{heard:?}");
     assert_eq!(heard["shown"] + heard["too_many"], 10_000);
     assert!(wechat.calls() <= 122 + 16, "{}", wechat.calls());
-    let reason = [("reason", "address")];
-    assert_eq!(gateway.metrics.logins_refused.get_or_create(&reason).get(), heard["too_many"] as u64);
+    // Some had too many pages open, the others have asked for too many logins.
+    let refused = |reason| gateway.metrics.logins_refused.get_or_create(&[("reason", reason)]).get();
+    assert_eq!(refused("address") + refused("share"), heard["too_many"] as u64);
 
     sleep(Duration::from_secs(10)).await;
     let mut other = Page::open(&gateway, opening()).await;

@@ -1,0 +1,188 @@
+//! The places of a port: who holds one, who may have another, and who gives way when there is none.
+//!
+//! A connection that waits for its peer, between requests or before the first, holds a place for nothing. When a port
+//! is full, the one that has waited longest gives its place to whoever comes.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
+
+use crate::shares::{Share, Shares};
+
+/// The places of one port.
+#[derive(Debug)]
+pub(crate) struct Room {
+    free: Arc<Semaphore>,
+    shares: Option<Shares>,
+    idle: Arc<Mutex<Idle>>,
+}
+
+/// Who waits for its peer, those who have waited longest first.
+#[derive(Debug, Default)]
+struct Idle {
+    /// Never held across an await.
+    waiting: BTreeMap<u64, Weak<Held>>,
+    next: u64,
+}
+
+/// A connection's place at its port, until every clone is dropped.
+#[derive(Debug, Clone)]
+pub struct Place(Arc<Held>);
+
+#[derive(Debug)]
+struct Held {
+    now: Mutex<Now>,
+    idle: Arc<Mutex<Idle>>,
+    given: Notify,
+    _share: Option<Share>,
+}
+
+#[derive(Debug)]
+struct Now {
+    /// Gone when somebody else has got the place.
+    permit: Option<OwnedSemaphorePermit>,
+    /// Where it stands among those who wait.
+    number: Option<u64>,
+}
+
+/// Why there is no place.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum NoPlace {
+    /// All are taken.
+    Full,
+    /// This address has its share, which is so many.
+    Share(usize),
+}
+
+impl Room {
+    pub(crate) fn new(limit: usize, shares: Option<Shares>) -> Self {
+        Self { free: Arc::new(Semaphore::new(limit)), shares, idle: Arc::default() }
+    }
+
+    /// A place for `address`, whose connection waits for its peer.
+    pub(crate) fn take(&self, address: IpAddr) -> Result<Place, NoPlace> {
+        let share = match &self.shares {
+            Some(shares) => shares.take(address).map_err(|_| NoPlace::Share(shares.most()))?,
+            None => None,
+        };
+        let free = Arc::clone(&self.free).try_acquire_owned().ok();
+        let permit = free.or_else(|| self.given_way()).ok_or(NoPlace::Full)?;
+        let now = Mutex::new(Now { permit: Some(permit), number: None });
+        let (idle, given) = (Arc::clone(&self.idle), Notify::new());
+        let place = Place(Arc::new(Held { now, idle, given, _share: share }));
+        place.waits();
+        Ok(place)
+    }
+
+    /// The place of whoever has waited longest.
+    fn given_way(&self) -> Option<OwnedSemaphorePermit> {
+        loop {
+            let (_, longest) = lock(&self.idle).waiting.pop_first()?;
+            let Some(held) = longest.upgrade() else { continue };
+            let permit = lock(&held.now).permit.take();
+            held.given.notify_one();
+            if permit.is_some() {
+                return permit;
+            }
+        }
+    }
+}
+
+impl Place {
+    /// The connection waits for its peer from now on, and gives way when the port is full.
+    pub fn waits(&self) {
+        let mut now = lock(&self.0.now);
+        if now.permit.is_none() || now.number.is_some() {
+            return;
+        }
+        let mut idle = lock(&self.0.idle);
+        now.number = Some(idle.next);
+        let number = idle.next;
+        idle.waiting.insert(number, Arc::downgrade(&self.0));
+        idle.next += 1;
+    }
+
+    /// The connection works for its peer from now on, and keeps its place.
+    pub fn works(&self) {
+        if let Some(number) = lock(&self.0.now).number.take() {
+            lock(&self.0.idle).waiting.remove(&number);
+        }
+    }
+
+    /// Waits until somebody else has got the place; then the connection is to end.
+    pub async fn given_away(&self) {
+        self.0.given.notified().await;
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        if let Some(number) = lock(&self.now).number.take() {
+            lock(&self.idle).waiting.remove(&number);
+        }
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    // Nothing that is done under the locks can panic half-way.
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+
+    fn address(last: u8) -> IpAddr {
+        [192, 0, 2, last].into()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn in_a_full_room_whoever_has_waited_longest_gives_way() {
+        let room = Room::new(3, None);
+        let [works, first, second] = [1, 2, 3].map(|last| room.take(address(last)).unwrap());
+        [&works, &first, &second].map(Place::works);
+        assert_eq!(room.take(address(4)).unwrap_err(), NoPlace::Full, "all of them work");
+        first.waits();
+        second.waits();
+        // It has asked again, so it waits anew.
+        first.works();
+        first.waits();
+        let third = room.take(address(4)).unwrap();
+        third.works();
+        second.given_away().await;
+        let fourth = room.take(address(5)).unwrap();
+        fourth.works();
+        first.given_away().await;
+        assert_eq!(room.take(address(6)).unwrap_err(), NoPlace::Full);
+        // Whoever gave way is no more in the room, whatever it does.
+        first.waits();
+        drop((first, second));
+        assert_eq!(room.take(address(6)).unwrap_err(), NoPlace::Full);
+        drop((works, third));
+        fourth.waits();
+        assert!(room.take(address(6)).is_ok() && room.take(address(7)).is_ok());
+    }
+
+    #[test]
+    fn whoever_leaves_while_it_waits_is_not_asked_to_give_way() {
+        let room = Room::new(1, None);
+        let place = room.take(address(1)).unwrap();
+        drop(place);
+        assert!(lock(&room.idle).waiting.is_empty());
+        let one = room.take(address(2)).unwrap();
+        one.works();
+        assert_eq!(room.take(address(3)).unwrap_err(), NoPlace::Full);
+    }
+
+    #[test]
+    fn an_address_has_its_share_of_the_room() {
+        let room = Room::new(10, Some(Shares::new(2, Vec::new())));
+        let _held = [room.take(address(1)).unwrap(), room.take(address(1)).unwrap()];
+        assert_eq!(room.take(address(1)).unwrap_err(), NoPlace::Share(2));
+        assert!(room.take(address(2)).is_ok());
+    }
+}
