@@ -28,7 +28,7 @@ use protocol::Client;
 use server::http::{self as web, Answer};
 use server::listen::{self, Accepted};
 use server::shares::{self, Shares};
-use server::stop::Drain;
+use server::stop::{self, Drain};
 use server::told::Told;
 use server::{admin, descriptors, tell};
 use tokio::net::TcpListener;
@@ -174,9 +174,25 @@ impl Server {
         tokio::select! {
             served = serving => served,
             () = work => Ok(false),
+            () = reading_again(config.clone()) => Ok(false),
             failed = operators => failed.context("CALLBACK_ADMIN_LISTEN").map(|()| false),
         }
     }
+}
+
+/// At each SIGHUP: there is nothing to take over, because the files of TLS are read for each connection and all else
+/// at the start. But whoever has just replaced them hears whether they are good.
+async fn reading_again(config: Config) {
+    let read = move || config.gateway_tls();
+    let told = |files| match files {
+        Ok(Some(_)) => tracing::info!(
+            "SIGHUP: the TLS files are good, and are read for each new connection; settings and secrets are read at the \
+             start"
+        ),
+        Ok(None) => tracing::info!("SIGHUP: there is nothing to read again; settings and secrets are read at the start"),
+        Err(error) => tracing::error!("SIGHUP: {error}; the next connection to a gateway uses what was read before"),
+    };
+    stop::hung_up(read, told).await;
 }
 
 /// Open files that pushes leave to the gateway's connection, the store, the admin port (40), refusals under way

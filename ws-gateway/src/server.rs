@@ -21,7 +21,7 @@ use crate::gateway::{Gateway, Parts};
 use crate::logins::seats::Pages;
 use crate::metrics::Metrics;
 use crate::notices;
-use crate::notices::credentials::Credentials;
+use crate::notices::credentials::{Credentials, Files};
 use crate::stores::Stores;
 
 /// A gateway whose ports are bound.
@@ -132,9 +132,16 @@ impl Server {
             () = work => Ok(false),
             () = gateway.addresses.sweep() => Ok(false),
             () = qr.refill() => Ok(false),
-            () = stop::hung_up(|| gateway.credentials.read_again(&gateway.config)) => Ok(false),
+            () = reading_again(&gateway) => Ok(false),
         }
     }
+}
+
+/// Reads the files of the internal port again at each SIGHUP.
+async fn reading_again(gateway: &Arc<Gateway>) {
+    let reading = Arc::clone(gateway);
+    let read = move || Files::read(&reading.config);
+    stop::hung_up(read, |files| gateway.credentials.renew(files)).await;
 }
 
 /// Open files that are kept beside those of pages and clients: refusals under way at both ports (64 each), the

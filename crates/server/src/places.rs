@@ -144,7 +144,7 @@ mod tests {
     async fn in_a_full_room_whoever_has_waited_longest_gives_way() {
         let room = Room::new(3, None);
         let [works, first, second] = [1, 2, 3].map(|last| room.take(address(last)).unwrap());
-        [&works, &first, &second].map(Place::works);
+        [&works, &first, &second].into_iter().for_each(Place::works);
         assert_eq!(room.take(address(4)).unwrap_err(), NoPlace::Full, "all of them work");
         first.waits();
         second.waits();

@@ -7,6 +7,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::Semaphore;
 use tokio::time::{Instant, sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -32,13 +33,41 @@ pub async fn signalled() {
     }
 }
 
-/// Calls `each` for every SIGHUP, which asks a program to read its files again. It never ends; signals that come
-/// while `each` works count as one.
-pub async fn hung_up(mut each: impl FnMut()) {
+/// Files must have been read again within this.
+const READ_WITHIN: Duration = Duration::from_secs(5);
+
+/// Threads that wait for files which do not come. After that SIGHUP reads nothing.
+const MOST_READING: usize = 8;
+
+/// For every SIGHUP, which asks a program to read its files again: `read`s them on a thread of its own, and lets
+/// `take` have what was read. A file may be a pipe, or on a system of files that does not answer; then everything
+/// stays as it was, and the program goes on. It never ends; signals that come meanwhile count as one.
+pub async fn hung_up<T: Send + 'static>(
+    read: impl Fn() -> T + Send + Sync + 'static,
+    mut take: impl FnMut(T),
+) {
+    let (read, reading) = (Arc::new(read), Arc::new(Semaphore::new(MOST_READING)));
     match signal(SignalKind::hangup()) {
         Ok(mut hangup) => {
             while hangup.recv().await.is_some() {
-                each();
+                let Ok(place) = Arc::clone(&reading).try_acquire_owned() else {
+                    tracing::error!("SIGHUP: nothing is read, because files of earlier ones still do not come");
+                    continue;
+                };
+                let read = Arc::clone(&read);
+                let files = tokio::task::spawn_blocking(move || {
+                    let _place = place;
+                    read()
+                });
+                match tokio::time::timeout(READ_WITHIN, files).await {
+                    Ok(Ok(files)) => take(files),
+                    // What a thread reads later than this is dropped: the next SIGHUP may have been faster.
+                    Ok(Err(_)) | Err(_) => tracing::error!(
+                        "SIGHUP: the files could not be read within {} s; is one of them a pipe, or on a disk that does \
+                         not answer? Everything stays as it was",
+                        READ_WITHIN.as_secs()
+                    ),
+                }
             }
         }
         Err(error) => tracing::error!("SIGHUP cannot be heard: {error}"),

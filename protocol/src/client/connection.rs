@@ -59,6 +59,8 @@ pub(super) enum End {
     Name(String),
     #[error(transparent)]
     Files(#[from] TlsError),
+    #[error("the files of TLS could not be read within {} s; is one of them a pipe?", CONNECT_WITHIN.as_secs())]
+    FilesLate,
     #[error("the gateway does not answer")]
     Silent,
     #[error(transparent)]

@@ -8,6 +8,7 @@ use rustls::ClientConfig;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpStream, lookup_host};
 use tokio::sync::{mpsc, watch};
+use tokio::task::{JoinHandle, spawn_blocking};
 use tokio::time::{sleep, timeout};
 use tokio_rustls::TlsConnector;
 
@@ -53,7 +54,7 @@ pub(super) async fn run(settings: Settings, mut queue: mpsc::Receiver<Call>, lin
             End::Bye if drains => tracing::debug!(address, "{end}, still"),
             End::Bye => tracing::info!(address, "{end}; connecting anew"),
             _ if known => tracing::debug!(address, "still no connection to the gateway: {end}"),
-            End::Refused { .. } | End::Version(_) | End::Files(_) | End::Name(_) => {
+            End::Refused { .. } | End::Version(_) | End::Files(_) | End::FilesLate | End::Name(_) => {
                 tracing::error!(address, "{end}");
             }
             _ => tracing::warn!(address, "no connection to the gateway: {end}"),
@@ -101,7 +102,7 @@ async fn connect(
                 .files
                 .server_name(address)
                 .ok_or_else(|| End::Name(tls.files.name.clone().unwrap_or_else(|| address.to_owned())))?;
-            let connector = TlsConnector::from(tls.read()?);
+            let connector = TlsConnector::from(tls.read().await?);
             Box::new(within(connector.connect(name, stream)).await?.map_err(End::Tls)?)
         }
     };
@@ -130,15 +131,29 @@ async fn within<T>(step: impl Future<Output = T>) -> Result<T, End> {
 struct Files {
     files: ClientTls,
     read: Option<Arc<ClientConfig>>,
+    /// A file may be a pipe, or on a disk that does not answer. Then no second thread waits for it.
+    reading: Option<JoinHandle<Result<Arc<ClientConfig>, TlsError>>>,
 }
 
 impl Files {
     fn new(files: ClientTls) -> Self {
-        Self { files, read: None }
+        Self { files, read: None, reading: None }
     }
 
-    fn read(&mut self) -> Result<Arc<ClientConfig>, TlsError> {
-        match (self.files.load(), &self.read) {
+    async fn read(&mut self) -> Result<Arc<ClientConfig>, End> {
+        let files = &self.files;
+        let reading = self.reading.get_or_insert_with(|| {
+            let files = files.clone();
+            spawn_blocking(move || files.load())
+        });
+        let read = match within(reading).await {
+            Ok(read) => {
+                self.reading = None;
+                read.map_err(|_| End::FilesLate).and_then(|read| read.map_err(End::from))
+            }
+            Err(_) => Err(End::FilesLate),
+        };
+        match (read, &self.read) {
             (Ok(config), _) => Ok(Arc::clone(self.read.insert(config))),
             (Err(error), Some(before)) => {
                 tracing::warn!("{error}; using what was read before");

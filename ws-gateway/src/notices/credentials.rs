@@ -49,9 +49,10 @@ impl Credentials {
         self.tls.as_ref().map(|tls| Arc::clone(&tls.borrow()))
     }
 
-    /// Reads the files again. New connections see it; the keys of old ones are asked for again, their certificates not.
-    pub(crate) fn read_again(&self, config: &Config) {
-        match clients(config) {
+    /// Takes what was read again. New connections see it; the keys of old ones are asked for again, their certificates
+    /// not.
+    pub(crate) fn renew(&self, Files { clients, tls }: Files) {
+        match clients {
             Ok(clients) => {
                 let names: Vec<&str> = clients.iter().map(|client| client.name.as_str()).collect();
                 tracing::info!(clients = names.join(","), "the clients were read again");
@@ -60,7 +61,7 @@ impl Credentials {
             Err(error) => tracing::error!("{error}; the clients stay as they were"),
         }
         let Some(now) = &self.tls else { return };
-        match tls(config) {
+        match tls {
             Ok(Some(tls)) => {
                 now.send_replace(tls);
                 tracing::info!("the certificate of the internal port was read again");
@@ -68,6 +69,19 @@ impl Credentials {
             Ok(None) => {}
             Err(error) => tracing::error!("{error}; the certificate stays as it was"),
         }
+    }
+}
+
+/// What the files say, or why they cannot be used.
+pub(crate) struct Files {
+    clients: Result<Vec<Client>, SettingError>,
+    tls: Result<Option<Arc<ServerConfig>>, SettingError>,
+}
+
+impl Files {
+    /// Reads them. It may take as long as the disk does.
+    pub(crate) fn read(config: &Config) -> Self {
+        Self { clients: clients(config), tls: tls(config) }
     }
 }
 

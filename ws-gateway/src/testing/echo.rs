@@ -4,7 +4,6 @@
 //! its handshake, its socket with paces, limits and closes, and nothing of its own but the echo. No route of the
 //! gateway leads here; `examples/echo.rs` is the only program.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use server::http as web;

@@ -6,6 +6,7 @@
 mod crowded;
 mod deaf;
 mod files;
+mod hang_up;
 mod pings;
 mod process;
 mod slow;

@@ -84,6 +84,30 @@ async fn a_wrong_file_changes_nothing_and_says_so() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_file_that_does_not_come_holds_nothing_up() {
+    let mut port = Port::start(&entry("shop", &[SHOP_KEY], &["scan"])).await;
+    std::fs::remove_file(&port.clients).unwrap();
+    let made = std::process::Command::new("mkfifo").arg(&port.clients).status().unwrap();
+    assert!(made.success());
+    // Nobody writes into the pipe, so whoever opens it waits.
+    port.fleet.gateways[0].program().hang_up();
+    let (mut page, scene) = port.page().await;
+    assert_eq!(port.metric("gateway_pages").await, 1);
+    assert_eq!(status(&port.client("shop", SHOP_KEY, None), scan(scene, "oAlice")).await, Status::Delivered);
+    page.expect("scan_success").await;
+    let log = port.read_again("could not be read within").await;
+    assert!(log.contains("Everything stays as it was"), "{log}");
+
+    // The next signal is heard, whatever became of the one before.
+    std::fs::remove_file(&port.clients).unwrap();
+    let log = port.replace(&entry("till", &[NEW_KEY], &["scan"])).await;
+    assert!(log.contains("the clients were read again"), "{log}");
+    let program = port.fleet.gateways[0].program_mut();
+    let ended = tokio::task::block_in_place(|| program.terminate_within(PATIENCE));
+    assert!(ended.unwrap().success());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_entry_that_the_program_makes_lets_a_client_in() {
     let port = Port::start(&entry("shop", &[SHOP_KEY], &["query"])).await;
     let made = output("ws-gateway", &HashMap::new(), &["client-key", "till"]);
