@@ -12,6 +12,7 @@ use records::Place;
 use secrecy::{ExposeSecret, SecretString};
 use server::logging::LogFormat;
 use server::settings::{self, NoSettings, SettingError};
+use server::visible::{identifier, visible};
 
 use crate::push::{self, Account, Mode};
 use crate::texts::Texts;
@@ -95,7 +96,7 @@ pub struct Config {
     pub wechat_mode: Mode,
 
     /// The gh_ name that pushes must be addressed to.
-    #[arg(long, env)]
+    #[arg(long, env, value_parser = identifier)]
     pub wechat_original_id: Option<String>,
 
     /// How far a push's timestamp may be from now; off is for replaying recorded pushes only.
@@ -103,7 +104,7 @@ pub struct Config {
     pub wechat_push_max_age: MaxAge,
 
     /// The official account's appid.
-    #[arg(long, env)]
+    #[arg(long, env, value_parser = identifier)]
     pub wechat_app_id: String,
 
     /// Where WeChat's API is.
@@ -299,7 +300,7 @@ impl Config {
     pub fn store(&self) -> Result<Store, SettingError> {
         let wrong = |problem: String| SettingError::new("CALLBACK_STORE", problem);
         let password = self.secrets.redis_password.as_ref();
-        let text = self.callback_store.expose_secret();
+        let text = visible(self.callback_store.expose_secret()).map_err(wrong)?;
         if let Some(path) = text.strip_prefix("sqlite:") {
             return match path {
                 "" => Err(wrong("write sqlite: and a file, for example sqlite:callback.db".to_owned())),
@@ -416,6 +417,8 @@ mod tests {
             (vec!["--callback-gateway-tls=true", "--callback-gateway=g w:1"], secrets(), "CALLBACK_GATEWAY"),
             (vec!["--callback-store", "callback.db"], secrets(), "CALLBACK_STORE"),
             (vec!["--callback-store", "sqlite:"], secrets(), "CALLBACK_STORE"),
+            (vec!["--callback-store", "sqlite:callback.db\u{200b}"], secrets(), "CALLBACK_STORE"),
+            (vec!["--wechat-original-id", "gh_1 "], secrets(), "WECHAT_ORIGINAL_ID"),
             (vec!["--callback-redis-replicas", "1"], secrets(), "CALLBACK_STORE"),
             (vec!["--callback-drain-time", "8"], secrets(), "CALLBACK_DRAIN_TIME"),
             (vec!["--callback-keep-alive", "2h"], secrets(), "CALLBACK_KEEP_ALIVE"),

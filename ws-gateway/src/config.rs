@@ -10,6 +10,7 @@ use records::Place;
 use secrecy::{ExposeSecret, SecretString};
 use server::logging::LogFormat;
 use server::settings::{self, NoSettings, SettingError};
+use server::visible::{identifier, visible};
 
 use crate::browsers::origin::AllowedOrigins;
 use crate::notices::credentials::Credentials;
@@ -133,7 +134,7 @@ pub struct Config {
     pub gateway_logo: Option<String>,
 
     /// The official account's appid.
-    #[arg(long, env)]
+    #[arg(long, env, value_parser = identifier)]
     pub wechat_app_id: String,
 
     /// Where WeChat's API is.
@@ -267,6 +268,7 @@ impl Config {
     pub fn store(&self) -> Result<Store, SettingError> {
         let password = self.secrets.redis_password.as_ref();
         let text = self.gateway_store.expose_secret();
+        let text = visible(text).map_err(|problem| SettingError::new("GATEWAY_STORE", problem))?;
         if text == "memory:" {
             return match password.is_some() || self.gateway_redis_replicas.is_some() {
                 true => Err(SettingError::new(
@@ -340,6 +342,7 @@ mod tests {
             (vec!["--gateway-notify-clients", "/nowhere/clients.toml"], "GATEWAY_NOTIFY_CLIENTS"),
             (vec!["--gateway-admin-listen", ":1"], "GATEWAY_ADMIN_LISTEN"),
             (vec!["--gateway-store", "mysql:"], "GATEWAY_STORE"),
+            (vec!["--gateway-store", "\u{feff}memory:"], "GATEWAY_STORE"),
             (vec!["--gateway-store", "redis+sentinel://a,b"], "GATEWAY_STORE"),
             (vec!["--gateway-redis-replicas", "1"], "GATEWAY_STORE"),
             (vec!["--gateway-redis-replicas", "one"], "GATEWAY_REDIS_REPLICAS"),

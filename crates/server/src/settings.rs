@@ -13,6 +13,8 @@ use clap::Parser;
 use clap::builder::Resettable;
 use secrecy::SecretString;
 
+use crate::visible::visible;
+
 /// How long a connection may be idle between requests: none at all would be no connection, and an hour is longer than
 /// any balancer keeps one.
 const KEEP_ALIVE: std::ops::RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_secs(3600);
@@ -104,12 +106,11 @@ fn first_line(text: &str) -> String {
 
 /// Reads the secret `name` from the environment, or from the file that `<name>_FILE` names.
 ///
-/// One trailing line break is taken off a file's text, because editors and `echo` put it there.
-/// An empty variable counts as not set.
+/// Line ends behind it are taken off, because editors and `echo` put them there. An empty variable counts as not set.
 ///
 /// # Errors
-/// When both are set, the file cannot be read, or the secret is empty or not UTF-8. The text never
-/// holds the secret.
+/// When both are set, the file cannot be read, or the secret is empty, not UTF-8, or has characters that nobody sees.
+/// The text never holds the secret.
 pub fn secret(name: &str) -> Result<Option<SecretString>, SettingError> {
     secret_from(name, |variable| std::env::var_os(variable))
 }
@@ -125,7 +126,7 @@ fn secret_from(
         (Some(_), Some(_)) => Err(SettingError::new(name, format!("set it or {file_name}, not both"))),
         (Some(value), None) => {
             let text = value.into_string().map_err(|_| SettingError::new(name, "is not UTF-8"))?;
-            Ok(Some(SecretString::from(text)))
+            visible_secret(&text).map(Some).map_err(|problem| SettingError::new(name, problem))
         }
         (None, Some(path)) => read_secret(&path).map(Some).map_err(|problem| {
             SettingError::new(file_name, format!("{}: {problem}", path.to_string_lossy().escape_debug()))
@@ -139,9 +140,14 @@ fn read_secret(path: &OsStr) -> Result<SecretString, String> {
         return Err(format!("is {size} bytes long; a secret has at most {MAX_SECRET_FILE}"));
     }
     let text = fs::read_to_string(path).map_err(|error| error.to_string())?;
-    let text = text.strip_suffix('\n').unwrap_or(&text);
-    let text = text.strip_suffix('\r').unwrap_or(text);
-    if text.is_empty() { Err("is empty".to_owned()) } else { Ok(SecretString::from(text)) }
+    visible_secret(&text)
+}
+
+fn visible_secret(text: &str) -> Result<SecretString, String> {
+    match visible(text)? {
+        "" => Err("is empty".to_owned()),
+        text => Ok(SecretString::from(text)),
+    }
 }
 
 /// As [`secret`], for one that must be there.
@@ -223,6 +229,15 @@ mod tests {
         assert_eq!(of(None, Some(path.clone())).unwrap().unwrap().expose_secret(), "from the file");
         assert!(of(None, None).unwrap().is_none());
         assert!(of(Some(""), None).unwrap().is_none(), "empty counts as not set");
+        for wrong in ["\u{feff}s3cret", "s3cret ", "\"s3cret\""] {
+            let problem = of(Some(wrong), None).unwrap_err().to_string();
+            assert!(problem.starts_with("KEY: has a ") && !problem.contains("s3cret"), "{problem}");
+            std::fs::write(&path, wrong).unwrap();
+            let problem = of(None, Some(path.clone())).unwrap_err().to_string();
+            assert!(problem.starts_with("KEY_FILE: ") && problem.contains(": has a "), "{problem}");
+            assert!(!problem.contains("s3cret"), "{problem}");
+        }
+        assert!(of(Some("\r"), None).unwrap_err().to_string().contains("is empty"));
         let both = of(Some("s3cret"), Some(path)).unwrap_err().to_string();
         assert!(both.contains("KEY_FILE") && !both.contains("s3cret"), "{both}");
         assert!(of(None, Some("/nowhere/at/all".into())).unwrap_err().to_string().contains("KEY_FILE"));

@@ -242,15 +242,49 @@ fn print(line: &str) -> Result<(), Failure> {
 fn key() -> Result<SecretString, Failure> {
     let set = |name| std::env::var_os(name).filter(|value: &OsString| !value.is_empty());
     let wrong = |why: String| Failure(USAGE, why);
+    let visible = |name: &str, key: String| match unseen(&key) {
+        None => Ok(SecretString::from(key)),
+        Some(problem) => Err(wrong(format!("{name}: {problem}; take it out"))),
+    };
     match (set("NOTIFY_KEY"), set("NOTIFY_KEY_FILE")) {
-        (Some(key), None) => key
-            .into_string()
-            .map(SecretString::from)
-            .map_err(|_| wrong("NOTIFY_KEY: is not UTF-8".to_owned())),
-        (None, Some(path)) => std::fs::read_to_string(&path)
-            .map(SecretString::from)
-            .map_err(|error| wrong(format!("NOTIFY_KEY_FILE: {}: {error}", path.display()))),
+        (Some(key), None) => {
+            let key = key.into_string().map_err(|_| wrong("NOTIFY_KEY: is not UTF-8".to_owned()))?;
+            visible("NOTIFY_KEY", key)
+        }
+        (None, Some(path)) => {
+            let key = std::fs::read_to_string(&path)
+                .map_err(|error| wrong(format!("NOTIFY_KEY_FILE: {}: {error}", path.display())))?;
+            visible(&format!("NOTIFY_KEY_FILE: {}", path.display()), key)
+        }
         (None, None) => Err(wrong("NOTIFY_KEY: is not set; set it or NOTIFY_KEY_FILE".to_owned())),
         (Some(_), Some(_)) => Err(wrong("NOTIFY_KEY: set it or NOTIFY_KEY_FILE, not both".to_owned())),
+    }
+}
+
+/// What nobody sees in a key, as the services refuse it too: blanks and marks around it, characters that control, join
+/// or divide. Line ends behind it are no part of a key.
+fn unseen(key: &str) -> Option<String> {
+    let key = key.trim_end_matches(['\r', '\n']);
+    let is_mark = |character: char| {
+        character.is_control()
+            || matches!(character, '\u{ad}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
+            || character.is_whitespace() && character != ' '
+    };
+    let has = |character: char, place| {
+        let name = match character {
+            '\u{feff}' => "a byte order mark",
+            ' ' => "a blank",
+            '"' | '\'' => "a quotation mark",
+            _ => "an invisible character",
+        };
+        Some(format!("has {name} (U+{:04X}) {place}", u32::from(character)))
+    };
+    let (first, last) = (key.chars().next()?, key.chars().next_back()?);
+    match key.chars().find(|character| is_mark(*character)) {
+        _ if first == ' ' || is_mark(first) => has(first, "at its start"),
+        _ if last == ' ' || is_mark(last) => has(last, "at its end"),
+        Some(inside) => has(inside, "inside"),
+        None if matches!((first, last), ('"', '"') | ('\'', '\'')) => has(first, "around it"),
+        None => None,
     }
 }

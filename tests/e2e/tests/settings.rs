@@ -79,6 +79,51 @@ fn a_wrong_setting_ends_the_start_with_one_line_that_names_it() {
     }
 }
 
+/// What is copied along with a secret, and how the start names it. Ids and secrets are the same here.
+#[test]
+fn what_nobody_sees_in_a_secret_or_an_id_is_named_and_the_secret_is_not_shown() {
+    let names: &[(&str, &[&str])] = &[
+        ("ws-gateway", &["WECHAT_APP_ID", "WECHAT_APP_SECRET", "NOTIFY_KEY", "GATEWAY_REDIS_PASSWORD"]),
+        (
+            "callback-service",
+            &[
+                "WECHAT_APP_ID",
+                "WECHAT_ORIGINAL_ID",
+                "WECHAT_APP_SECRET",
+                "WECHAT_TOKEN",
+                "WECHAT_TOKEN_PREVIOUS",
+                "WECHAT_AES_KEY",
+                "WECHAT_AES_KEY_PREVIOUS",
+                "NOTIFY_KEY",
+                "CALLBACK_REDIS_PASSWORD",
+            ],
+        ),
+    ];
+    const KEY: &str = "abcdefghijklmnopqrstuvwxyz0123456789ABCDEFG";
+    for (program, names) in names {
+        for name in *names {
+            for (before, after, said) in [
+                ("\u{feff}", "", "a byte order mark (U+FEFF) at its start"),
+                ("", " ", "a blank (U+0020) at its end"),
+                ("", "\t\r\n", "a tab (U+0009) at its end"),
+                ("\"", "\"", "a quotation mark (U+0022) around it"),
+                ("", "\u{200b}", "a zero-width space (U+200B) at its end"),
+                ("", "\r\nx", "a carriage return (U+000D) inside"),
+            ] {
+                let mut settings = good(program);
+                settings.insert(name, format!("{before}{KEY}{after}"));
+                let ended = output(program, &settings, &[]);
+                let complaint = text(&ended.stderr);
+                assert_eq!(ended.status.code(), Some(64), "{program} {name}: {complaint}");
+                let plainly = complaint.to_uppercase().replace('-', "_");
+                assert!(plainly.contains(name) && complaint.contains(said), "{name}: {complaint}");
+                assert!(name.ends_with("_ID") || !complaint.contains(KEY), "{complaint}");
+                assert_eq!(complaint.trim_end().lines().count(), 1, "{complaint}");
+            }
+        }
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn health_says_whether_the_program_is_ready() {
     let mut fleet = Fleet::prepare(Options::one_of_each()).await;

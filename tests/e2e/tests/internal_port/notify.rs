@@ -57,6 +57,10 @@ async fn the_exit_code_says_what_came_of_it() {
         (SHOP_KEY, [&away[..], &["query", &scene]].concat(), 75, "127.0.0.1:1: Connection refused"),
         ("short", [&to[..], &["query", &scene]].concat(), 64, "NOTIFY_KEY: a key has at least 32"),
         ("", [&to[..], &["query", &scene]].concat(), 64, "NOTIFY_KEY: is not set"),
+        (&format!("\u{feff}{SHOP_KEY}"), [&to[..], &["ping"]].concat(), 64, "NOTIFY_KEY: has a byte order mark (U+FEFF) at its start"),
+        (&format!("{SHOP_KEY} "), [&to[..], &["ping"]].concat(), 64, "NOTIFY_KEY: has a blank (U+0020) at its end"),
+        (&format!("\"{SHOP_KEY}\""), [&to[..], &["ping"]].concat(), 64, "NOTIFY_KEY: has a quotation mark (U+0022) around it"),
+        (&format!("{SHOP_KEY}\u{200b}"), [&to[..], &["ping"]].concat(), 64, "NOTIFY_KEY: has an invisible character (U+200B) at"),
         (SHOP_KEY, [&to[..], &["query", "scene"]].concat(), 64, "22 characters"),
         (SHOP_KEY, [&to[..], &["--ca", "x", "query", &scene]].concat(), 64, "--tls"),
     ] {

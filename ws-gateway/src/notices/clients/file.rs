@@ -10,6 +10,7 @@ use std::time::{Duration, SystemTime};
 
 use protocol::Key;
 use secrecy::SecretString;
+use server::visible::visible;
 use toml::value::{Datetime, Offset};
 use toml::{Table, Value};
 
@@ -106,7 +107,11 @@ fn texts(value: Option<Value>) -> Option<Vec<String>> {
 fn keys(value: Option<Value>) -> Result<Vec<Key>, String> {
     let form = || "keys: write one or two, such as keys = [\"…\"]".to_owned();
     let texts = texts(value).filter(|texts| (1..=2).contains(&texts.len())).ok_or_else(form)?;
-    let keys = texts.into_iter().map(|text| Key::new(&SecretString::from(text)));
+    let key = |text: String| {
+        let text = SecretString::from(visible(&text)?);
+        Key::new(&text).map_err(|error| error.to_string())
+    };
+    let keys = texts.into_iter().map(key);
     let keys: Vec<Key> = keys.collect::<Result<_, _>>().map_err(|error| format!("keys: {error}"))?;
     match keys.as_slice() {
         [one, other] if one == other => Err("keys: both are the same".to_owned()),
