@@ -7,6 +7,7 @@ use bytes::Bytes;
 use server::shares::{self, Shares};
 use server::stop::Drain;
 use server::told::Told;
+use tokio::sync::Semaphore;
 
 use crate::browsers::assets;
 use crate::browsers::socket::CLOSE_WITHIN;
@@ -30,6 +31,8 @@ pub(crate) struct Gateway {
     pub addresses: Addresses,
     /// Pages by the addresses from which they come, also behind proxies.
     pub shares: Shares,
+    /// The internal port's places for those who have proved a key.
+    pub clients: Arc<Semaphore>,
     pub metrics: Metrics,
     /// What the log has said of strangers.
     pub told: Told,
@@ -58,6 +61,7 @@ impl Gateway {
             drain: Drain::new(config.gateway_drain_time),
             told: Told::default(),
             is_out_of_codes: AtomicBool::new(false),
+            clients: Arc::new(Semaphore::new(config.gateway_max_clients)),
             shares: Shares::new(
                 shares::of(config.gateway_max_pages),
                 config.gateway_trusted_proxies.clone(),

@@ -6,7 +6,6 @@ use std::sync::Arc;
 use anyhow::Context as _;
 use futures_util::future::BoxFuture;
 use server::listen::{self, Accepted};
-use server::places::Place;
 use server::shares::{self, Shares};
 use server::stop;
 use server::{admin, descriptors, http as web};
@@ -56,7 +55,8 @@ impl Server {
     pub fn bind(mut config: Config) -> anyhow::Result<Self> {
         let wechat = config.wechat()?;
         let (most_pages, most_clients) = places(&config);
-        config.gateway_max_pages = most_pages;
+        // What there is room for is what counts everywhere.
+        (config.gateway_max_pages, config.gateway_max_clients) = (most_pages, most_clients);
         let pages = Arc::new(Pages::default());
         let Stores { logins, addresses, budget, work } = Stores::new(config.store()?, &config, &pages);
         let metrics = Metrics::default();
@@ -144,9 +144,13 @@ async fn reading_again(gateway: &Arc<Gateway>) {
     stop::hung_up(read, |files| gateway.credentials.renew(files)).await;
 }
 
-/// Open files that are kept beside those of pages and clients: refusals under way at both ports (64 each), the
-/// admin port (40), calls to WeChat (64), and the program's own.
+/// Open files that are kept beside those of pages and clients: refusals under way at both ports (64 and 16), those who
+/// have not proved a key yet ([`UNPROVED`]), the admin port (40), calls to WeChat (64), and the program's own.
 const FILES_BESIDE: usize = 256;
+
+/// Connections to the internal port that have not proved a key: strangers share these and never take the place of a
+/// client. Whoever is slow gives way to the next, so a proof must only be faster than their flood.
+const UNPROVED: usize = 64;
 
 /// How many pages and how many clients there is room for: each is an open file, and a flood of the ones must
 /// not take the others' port down with it.
@@ -172,16 +176,18 @@ async fn accept_browsers(gateway: &Arc<Gateway>, listener: TcpListener, most: us
 
 async fn accept_clients(gateway: &Arc<Gateway>, listener: TcpListener, most: usize) -> anyhow::Result<()> {
     let (metrics, drain) = (&gateway.metrics, &gateway.drain);
+    // A small port has few of them, and an address has a few.
+    let unproved = (most / 4).clamp(1, UNPROVED);
+    let shares = Shares::new((unproved / 4).max(4), Vec::new());
     // The last word is none: over TLS nothing could be said before the handshake.
-    let places = listen::Places::new(most, metrics.clients_refused.clone(), b"");
+    let places = listen::Places::new(unproved, metrics.clients_refused.clone(), b"")
+        .shared(shares, "they have not proved a key; keep strangers away from GATEWAY_NOTIFY_LISTEN");
     listen::accept(listener, places, drain.closed().clone(), drain.tasks().clone(), |accepted| {
         let gateway = Arc::clone(gateway);
-        // Nobody has to give way here.
-        accepted.permit.iter().for_each(Place::works);
         async move {
             let Accepted { stream, peer, permit } = accepted;
             match permit {
-                Some(_place) => notices::serve(&gateway, stream, peer).await,
+                Some(place) => notices::serve(&gateway, stream, peer, Some(place)).await,
                 None => notices::refuse(&gateway, stream, peer).await,
             }
         }

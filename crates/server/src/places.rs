@@ -9,7 +9,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 
-use crate::shares::{Share, Shares};
+use crate::shares::{self, AllTaken, Share, Shares};
+
+/// How many of those who have waited longest are looked at for one of an address: a flood must not cost much.
+const MOST_ASKED: usize = 64;
 
 /// The places of one port.
 #[derive(Debug)]
@@ -36,13 +39,13 @@ struct Held {
     now: Mutex<Now>,
     idle: Arc<Mutex<Idle>>,
     given: Notify,
-    _share: Option<Share>,
 }
 
 #[derive(Debug)]
 struct Now {
     /// Gone when somebody else has got the place.
     permit: Option<OwnedSemaphorePermit>,
+    share: Option<Share>,
     /// Where it stands among those who wait.
     number: Option<u64>,
 }
@@ -63,30 +66,38 @@ impl Room {
 
     /// A place for `address`, whose connection waits for its peer.
     pub(crate) fn take(&self, address: IpAddr) -> Result<Place, NoPlace> {
-        let share = match &self.shares {
-            Some(shares) => shares.take(address).map_err(|_| NoPlace::Share(shares.most()))?,
-            None => None,
+        let taken = self.shares.as_ref().map(|shares| (shares.most(), shares.take(address)));
+        let (permit, share) = match taken {
+            Some((most, Err(AllTaken))) => self.given_way_by(address).ok_or(NoPlace::Share(most))?,
+            Some((_, Ok(share))) => (self.free().ok_or(NoPlace::Full)?, share),
+            None => (self.free().ok_or(NoPlace::Full)?, None),
         };
-        let free = Arc::clone(&self.free).try_acquire_owned().ok();
-        let permit = free.or_else(|| self.given_way()).ok_or(NoPlace::Full)?;
-        let now = Mutex::new(Now { permit: Some(permit), number: None });
-        let (idle, given) = (Arc::clone(&self.idle), Notify::new());
-        let place = Place(Arc::new(Held { now, idle, given, _share: share }));
+        let now = Mutex::new(Now { permit: Some(permit), share, number: None });
+        let place = Place(Arc::new(Held { now, idle: Arc::clone(&self.idle), given: Notify::new() }));
         place.waits();
         Ok(place)
     }
 
-    /// The place of whoever has waited longest.
-    fn given_way(&self) -> Option<OwnedSemaphorePermit> {
-        loop {
-            let (_, longest) = lock(&self.idle).waiting.pop_first()?;
-            let Some(held) = longest.upgrade() else { continue };
-            let permit = lock(&held.now).permit.take();
-            held.given.notify_one();
-            if permit.is_some() {
-                return permit;
+    /// A place that is free, or that of whoever has waited longest.
+    fn free(&self) -> Option<OwnedSemaphorePermit> {
+        let free = Arc::clone(&self.free).try_acquire_owned().ok();
+        free.or_else(|| {
+            loop {
+                let (_, longest) = lock(&self.idle).waiting.pop_first()?;
+                if let Some((permit, _)) = longest.upgrade().and_then(|held| held.give_way()) {
+                    return Some(permit);
+                }
             }
-        }
+        })
+    }
+
+    /// The place of somebody of the same address, if one of those who have waited longest is.
+    fn given_way_by(&self, address: IpAddr) -> Option<(OwnedSemaphorePermit, Option<Share>)> {
+        let network = shares::network(address);
+        let longest: Vec<_> = lock(&self.idle).waiting.values().take(MOST_ASKED).cloned().collect();
+        let held = longest.iter().filter_map(Weak::upgrade);
+        held.filter(|held| lock(&held.now).share.as_ref().is_some_and(|share| share.network() == network))
+            .find_map(|held| held.give_way())
     }
 }
 
@@ -114,6 +125,19 @@ impl Place {
     /// Waits until somebody else has got the place; then the connection is to end.
     pub async fn given_away(&self) {
         self.0.given.notified().await;
+    }
+}
+
+impl Held {
+    /// Gives the place to somebody else, unless it was given before.
+    fn give_way(&self) -> Option<(OwnedSemaphorePermit, Option<Share>)> {
+        let mut now = lock(&self.now);
+        let given = (now.permit.take()?, now.share.take());
+        if let Some(number) = now.number.take() {
+            lock(&self.idle).waiting.remove(&number);
+        }
+        self.given.notify_one();
+        Some(given)
     }
 }
 
@@ -181,8 +205,15 @@ mod tests {
     #[test]
     fn an_address_has_its_share_of_the_room() {
         let room = Room::new(10, Some(Shares::new(2, Vec::new())));
-        let _held = [room.take(address(1)).unwrap(), room.take(address(1)).unwrap()];
+        let held = [room.take(address(1)).unwrap(), room.take(address(1)).unwrap()];
+        held.iter().for_each(Place::works);
+        let other = room.take(address(2)).unwrap();
+        assert_eq!(room.take(address(1)).unwrap_err(), NoPlace::Share(2), "and nobody else gives way for it");
+        held[1].waits();
+        let third = room.take(address(1)).unwrap();
+        third.works();
         assert_eq!(room.take(address(1)).unwrap_err(), NoPlace::Share(2));
-        assert!(room.take(address(2)).is_ok());
+        drop((held, other));
+        assert!(room.take(address(1)).is_ok());
     }
 }

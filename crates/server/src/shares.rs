@@ -74,6 +74,14 @@ impl Shares {
     }
 }
 
+impl Share {
+    /// Whose it is.
+    #[must_use]
+    pub fn network(&self) -> IpAddr {
+        self.network
+    }
+}
+
 /// An address has its share already.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct AllTaken;

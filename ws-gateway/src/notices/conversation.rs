@@ -43,7 +43,7 @@ pub(super) async fn converse<S>(gateway: &Gateway, frames: &mut Frames<S>, admit
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
-    let Admitted { proved, clients, _place } = admitted;
+    let Admitted { proved, clients, _places } = admitted;
     let counted = gateway.metrics.count_client(&proved);
     let (working, heard) = (FuturesUnordered::new(), Instant::now());
     let mut talk = Conversation { gateway, proved, counted, clients, working, heard, end: None };

@@ -6,6 +6,7 @@ pub(crate) mod credentials;
 mod transport;
 
 use std::fmt;
+use std::future::pending;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,6 +16,7 @@ use futures_util::stream::StreamExt;
 use protocol::auth;
 use protocol::codec::{Codec, FrameError, MAX_FRAME};
 use protocol::message::{ClientMessage, Hello, ServerMessage};
+use server::places::Place;
 use server::{listen, tell};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::{OwnedSemaphorePermit, watch};
@@ -46,6 +48,8 @@ enum End {
     Wire(#[from] FrameError),
     #[error("the client does not read its answers")]
     NotReading,
+    #[error("it has not proved a key, and another one came")]
+    GaveWay,
 }
 
 impl End {
@@ -58,7 +62,7 @@ impl End {
         match self {
             Self::Refused { code, .. } => Some(*code),
             Self::Wire(error) => error.code(),
-            Self::Left | Self::Drained | Self::NotReading => None,
+            Self::Left | Self::Drained | Self::NotReading | Self::GaveWay => None,
         }
     }
 
@@ -76,20 +80,31 @@ struct Admitted {
     proved: Proved,
     /// The clients as they are read again.
     clients: watch::Receiver<Arc<Clients>>,
-    _place: OwnedSemaphorePermit,
+    /// One of the port's places, and one of the client's own.
+    _places: [OwnedSemaphorePermit; 2],
 }
 
-/// Serves a client until it leaves or errs. The drain ends the connection once nothing is in flight.
-pub(crate) async fn serve<S>(gateway: &Gateway, stream: S, peer: SocketAddr)
+/// Serves a client until it leaves or errs. The drain ends the connection once nothing is in flight. Until it has
+/// proved its key, it has its `place` among the strangers.
+pub(crate) async fn serve<S>(gateway: &Gateway, stream: S, peer: SocketAddr, place: Option<Place>)
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
-    let Some(stream) = transport::secure(gateway, stream, peer).await else { return };
+    let secured = tokio::select! {
+        secured = transport::secure(gateway, stream, peer) => secured,
+        () = given_away(place.as_ref()) => {
+            gateway.metrics.unauthorized.inc();
+            None
+        }
+    };
+    let Some(stream) = secured else { return };
     let mut frames = Framed::new(stream, Codec::default());
     let introduced = tokio::select! {
         introduced = introduce(gateway, &mut frames) => introduced,
         () = gateway.drain.closed().cancelled() => Err(End::Drained),
+        () = given_away(place.as_ref()) => Err(End::GaveWay),
     };
+    drop(place);
     let end = match introduced {
         Ok(admitted) => {
             let Proved { known, key } = &admitted.proved;
@@ -102,6 +117,7 @@ where
             match end.code() {
                 Some("busy") => _ = gateway.metrics.clients_refused.inc(),
                 Some(_) => _ = gateway.metrics.unauthorized.inc(),
+                None if matches!(end, End::GaveWay) => _ = gateway.metrics.unauthorized.inc(),
                 None => {}
             }
             end
@@ -112,13 +128,22 @@ where
         tell_last(frames, error).await;
     } else {
         tracing::debug!(%peer, "a connection to the internal port ends: {end}");
-        if !matches!(end, End::NotReading) {
+        // Nobody waits for the goodbye of those who gave way: in a flood they would be many.
+        if !matches!(end, End::NotReading | End::GaveWay) {
             listen::let_go(frames.into_inner()).await;
         }
     }
 }
 
-/// Tells somebody that the port is full.
+/// Waits until a stranger has to give way.
+async fn given_away(place: Option<&Place>) {
+    match place {
+        Some(place) => place.given_away().await,
+        None => pending().await,
+    }
+}
+
+/// Tells somebody that there are too many strangers.
 pub(crate) async fn refuse<S: AsyncRead + AsyncWrite + Unpin>(
     gateway: &Gateway,
     stream: S,
@@ -128,7 +153,7 @@ pub(crate) async fn refuse<S: AsyncRead + AsyncWrite + Unpin>(
     let frames: Frames<_> = Framed::new(stream, Codec::default());
     let busy = ServerMessage::Error {
         code: "busy".to_owned(),
-        message: "too many connections; use one and keep it".to_owned(),
+        message: "too many connections that have not proved a key yet; try again".to_owned(),
     };
     tell_last(frames, busy).await;
 }
@@ -171,10 +196,12 @@ where
         tell!(warn, gateway.told, format!("proof {of}: {why}"), [client = ?client], "a proof is refused: {why}");
         End::refused("unauthorized", why)
     })?;
-    let place = proved.known.place();
-    let _place = place
+    let own = proved.known.place();
+    let own = own
         .ok_or_else(|| End::refused("busy", "this client has too many connections; use one and keep it"))?;
-    Ok(Admitted { proved, clients, _place })
+    let place = Arc::clone(&gateway.clients).try_acquire_owned();
+    let place = place.map_err(|_| End::refused("busy", "too many connections; use one and keep it"))?;
+    Ok(Admitted { proved, clients, _places: [place, own] })
 }
 
 async fn write<S>(

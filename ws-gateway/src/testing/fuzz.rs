@@ -87,7 +87,7 @@ where
     let seat = gateway.pages.join(scene);
     gateway.logins.open(scene, new, TTL, seat.name().clone()).await?;
     let began = Instant::now();
-    notices::serve(&gateway, stream, PAGE).await;
+    notices::serve(&gateway, stream, PAGE, None).await;
     let took = began.elapsed();
     let state = gateway.logins.look(scene).await?.map(|login| login.state);
     Ok(Served { took, state, unauthorized: gateway.metrics.unauthorized.get() })

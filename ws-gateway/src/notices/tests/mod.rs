@@ -57,7 +57,7 @@ impl Port {
         let gateway = Arc::clone(&self.gateway);
         let peer = "192.0.2.7:1234".parse().unwrap();
         let task = tokio::spawn(async move {
-            serve(&gateway, theirs, peer).await;
+            serve(&gateway, theirs, peer, None).await;
             Instant::now()
         });
         Wire { stream, task }
