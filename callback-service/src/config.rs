@@ -6,10 +6,12 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use clap::Parser;
+use ipnet::IpNet;
 use protocol::Key;
 use protocol::tls::{ClientTls, File, Identity};
 use records::Place;
 use secrecy::{ExposeSecret, SecretString};
+use server::address;
 use server::logging::LogFormat;
 use server::settings::{self, NoSettings, SettingError};
 use server::visible::{identifier, visible};
@@ -72,6 +74,10 @@ pub struct Config {
     /// master, else 0.
     #[arg(long, env)]
     pub callback_redis_replicas: Option<u32>,
+
+    /// Networks of proxies whose X-Forwarded-For is believed.
+    #[arg(long, env, value_delimiter = ',', value_parser = address::network)]
+    pub callback_trusted_proxies: Vec<IpNet>,
 
     /// From SIGTERM to exit; pushes in hand are finished.
     #[arg(long, env, default_value = "8s", value_parser = settings::duration)]
@@ -420,6 +426,7 @@ mod tests {
             (vec!["--callback-store", "sqlite:callback.db\u{200b}"], secrets(), "CALLBACK_STORE"),
             (vec!["--wechat-original-id", "gh_1 "], secrets(), "WECHAT_ORIGINAL_ID"),
             (vec!["--callback-redis-replicas", "1"], secrets(), "CALLBACK_STORE"),
+            (vec!["--callback-trusted-proxies", "proxy"], secrets(), "CALLBACK_TRUSTED_PROXIES"),
             (vec!["--callback-drain-time", "8"], secrets(), "CALLBACK_DRAIN_TIME"),
             (vec!["--callback-keep-alive", "2h"], secrets(), "CALLBACK_KEEP_ALIVE"),
             (vec!["--callback-max-connections", "0"], secrets(), "CALLBACK_MAX_CONNECTIONS"),

@@ -16,7 +16,7 @@ mod routes;
 mod store;
 mod texts;
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -24,6 +24,7 @@ use std::time::Duration;
 use anyhow::Context;
 use futures_util::future::{BoxFuture, FutureExt};
 use http::StatusCode;
+use ipnet::IpNet;
 use protocol::Client;
 use server::http::{self as web, Answer};
 use server::listen::{self, Accepted};
@@ -50,16 +51,18 @@ pub(crate) struct Callback {
     logins: Arc<Logins>,
     texts: Texts,
     metrics: Metrics,
+    /// Whose X-Forwarded-For is believed.
+    trusted_proxies: Vec<IpNet>,
     /// What the log has said of strangers.
     told: Told,
 }
 
 impl Callback {
     /// Refuses a push: undifferentiated outwards, by its stage in the log.
-    fn refuse(&self, refusal: Refusal, peer: SocketAddr) -> Answer {
+    fn refuse(&self, refusal: Refusal, from: IpAddr) -> Answer {
         let stage = refusal.stage();
         self.metrics.refused.get_or_create(&[("stage", stage)]).inc();
-        tell!(warn, self.told, stage, [%peer, stage], "a push was refused: {refusal}");
+        tell!(warn, self.told, stage, [%from, stage], "a push was refused: {refusal}");
         web::text(StatusCode::from_u16(refusal.status()).unwrap_or(StatusCode::FORBIDDEN), "")
     }
 }
@@ -147,7 +150,15 @@ impl Server {
         };
         let (texts, metrics) = (config.texts.clone(), Metrics::default());
         let callback =
-            Arc::new(Callback { account, one_body, logins, texts, metrics, told: Told::default() });
+            Arc::new(Callback {
+                account,
+                one_body,
+                logins,
+                texts,
+                metrics,
+                trusted_proxies: config.callback_trusted_proxies.clone(),
+                told: Told::default(),
+            });
 
         let leaving = drain.leaving().clone();
         let was_connected = AtomicBool::new(false);
@@ -215,8 +226,8 @@ async fn accept_pushes(
 ) -> anyhow::Result<()> {
     let places = listen::Places::new(most, callback.metrics.connections_refused.clone(), web::FULL);
     let places = places.shared(
-        Shares::new(shares::of(most), Vec::new()),
-        "raise CALLBACK_MAX_CONNECTIONS if that is your proxy: an address gets a quarter of it",
+        Shares::new(shares::of(most), callback.trusted_proxies.clone()),
+        "name it in CALLBACK_TRUSTED_PROXIES if it is your proxy, or raise CALLBACK_MAX_CONNECTIONS",
     );
     listen::accept(listener, places, drain.closed().clone(), drain.tasks().clone(), |accepted| {
         let (callback, stop) = (Arc::clone(callback), drain.closed().clone());

@@ -10,7 +10,7 @@ use http::{Method, Request, StatusCode};
 use hyper::body::Incoming;
 use protocol::Scene;
 use server::http::{self as web, Answer};
-use server::{clock, tell};
+use server::{address, clock, tell};
 use tokio::time::Instant;
 
 use crate::Callback;
@@ -30,22 +30,23 @@ pub(crate) async fn route(callback: &Callback, request: Request<Incoming>, peer:
     if request.uri().path() != "/wechat" {
         return web::text(StatusCode::NOT_FOUND, "WeChat's pushes come to /wechat\n");
     }
+    let from = address::of_request(request.headers(), peer, &callback.trusted_proxies);
     let raw = request.uri().query().unwrap_or_default().to_owned();
     match *request.method() {
         Method::GET => match verify(callback, &raw) {
             Ok(echo) => web::text(StatusCode::OK, echo),
-            Err(refusal) => callback.refuse(refusal, peer),
+            Err(refusal) => callback.refuse(refusal, from),
         },
         Method::POST => match web::read_body(request.into_body(), MAX_BODY, BODY_WITHIN).await {
-            Err(web::BodyError::TooLarge) => callback.refuse(Refusal::TooLarge, peer),
+            Err(web::BodyError::TooLarge) => callback.refuse(Refusal::TooLarge, from),
             Err(error) => {
                 callback.metrics.refused.get_or_create(&[("stage", "body")]).inc();
-                tell!(warn, callback.told, "body", [%peer, stage = "body"], "a push was not read: {error}");
+                tell!(warn, callback.told, "body", [%from, stage = "body"], "a push was not read: {error}");
                 web::text(error.status(), "")
             }
             Ok(body) => match believe(callback, &raw, &body) {
                 Ok(push) => answer(callback, push, arrived).await,
-                Err(refusal) => callback.refuse(refusal, peer),
+                Err(refusal) => callback.refuse(refusal, from),
             },
         },
         _ => web::method_not_allowed("GET, POST"),

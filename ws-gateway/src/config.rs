@@ -1,6 +1,6 @@
 //! The gateway's settings: environment variables and equal flags; secrets from the environment or a file.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -8,6 +8,7 @@ use clap::Parser;
 use ipnet::IpNet;
 use records::Place;
 use secrecy::{ExposeSecret, SecretString};
+use server::address;
 use server::logging::LogFormat;
 use server::settings::{self, NoSettings, SettingError};
 use server::visible::{identifier, visible};
@@ -85,7 +86,7 @@ pub struct Config {
     pub gateway_allowed_origins: Option<AllowedOrigins>,
 
     /// Networks of proxies whose X-Forwarded-For is believed.
-    #[arg(long, env, value_delimiter = ',', value_parser = network)]
+    #[arg(long, env, value_delimiter = ',', value_parser = address::network)]
     pub gateway_trusted_proxies: Vec<IpNet>,
 
     /// From SIGTERM to exit; new connections are taken for its first quarter.
@@ -184,13 +185,6 @@ pub enum Store {
         /// How many replicas must have a claim or an end.
         replicas: u32,
     },
-}
-
-/// Reads a network such as 10.0.0.0/8, or a single address.
-fn network(text: &str) -> Result<IpNet, String> {
-    let text = text.trim();
-    let address = || text.parse::<IpAddr>().map(IpNet::from);
-    text.parse().or_else(|_| address()).map_err(|_| "write networks such as 10.0.0.0/8,fd00::/8".to_owned())
 }
 
 impl Config {

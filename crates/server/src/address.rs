@@ -1,15 +1,38 @@
-//! The browser's own address, behind however many proxies that we trust.
+//! The address of whoever asks, behind however many proxies that we trust.
 
 use std::net::{IpAddr, SocketAddr};
 
+use http::HeaderMap;
 use ipnet::IpNet;
+
+/// The address that a request with these `headers` came from, as [`client_address`] says.
+#[must_use]
+pub fn of_request(headers: &HeaderMap, peer: SocketAddr, trusted: &[IpNet]) -> IpAddr {
+    // Proxies append to whatever line the browser sent, so rubbish at its start must not hide the rest.
+    let forwarded: Vec<_> = headers
+        .get_all("x-forwarded-for")
+        .iter()
+        .map(|value| String::from_utf8_lossy(value.as_bytes()))
+        .collect();
+    client_address(peer, forwarded.iter().map(|line| line.as_ref()), trusted)
+}
+
+/// Reads a network such as 10.0.0.0/8, or a single address, for use as a clap value parser.
+///
+/// # Errors
+/// When the text is neither.
+pub fn network(text: &str) -> Result<IpNet, String> {
+    let text = text.trim();
+    let address = || text.parse::<IpAddr>().map(IpNet::from);
+    text.parse().or_else(|_| address()).map_err(|_| "write networks such as 10.0.0.0/8,fd00::/8".to_owned())
+}
 
 /// The address that a request came from: the peer, or, when the peer is a trusted proxy, the right-most
 /// address of X-Forwarded-For that is not one. What an untrusted peer says there is ignored.
 ///
 /// `forwarded` are the header's values in the order in which they came.
 #[must_use]
-pub(crate) fn client_address<'a>(
+pub fn client_address<'a>(
     peer: SocketAddr,
     forwarded: impl DoubleEndedIterator<Item = &'a str>,
     trusted: &[IpNet],

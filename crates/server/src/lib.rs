@@ -2,10 +2,11 @@
 //!
 //! In the order in which a process lives: [`settings`] are read and checked, also for what nobody sees ([`visible`]), [`logging`] starts and never holds anybody up,
 //! [`told`] keeps strangers from filling it, [`listen`] binds the ports and accepts, as many as [`descriptors`] allow ([`places`], [`shares`]), [`http`] serves a connection
-//! within limits ([`read_deadline`] and [`write_deadline`] are two of them), [`admin`] answers the operator, and [`stop`] hears the
+//! for whoever is behind a proxy ([`address`]) within limits ([`read_deadline`] and [`write_deadline`] are two of them), [`admin`] answers the operator, and [`stop`] hears the
 //! signal and bounds the drain. [`process`] is all of it in a program's `main`; [`health`] asks such a process from outside. Nothing here knows about
 //! logins, WeChat or the internal wire.
 
+pub mod address;
 pub mod admin;
 pub mod clock;
 pub mod descriptors;

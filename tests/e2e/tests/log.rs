@@ -138,6 +138,29 @@ async fn strangers_get_one_line_for_each_reason_however_often_they_come() {
     }
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn whoever_is_refused_behind_a_proxy_is_named_and_the_proxy_is_not() {
+    let mut fleet = Fleet::prepare(Options::one_of_each()).await;
+    fleet.gateways[0].set("GATEWAY_TRUSTED_PROXIES", "127.0.0.0/8".to_owned());
+    fleet.callbacks[0].set("CALLBACK_TRUSTED_PROXIES", "127.0.0.0/8".to_owned());
+    let forwarded = "X-Forwarded-For: 6.6.6.6, 203.0.113.9\r\nConnection: close\r\n";
+    let push = format!("GET /wechat?signature=x&timestamp=1&nonce=1 HTTP/1.1\r\nHost: x\r\n{forwarded}\r\n");
+    let page =
+        format!("GET /ws HTTP/1.1\r\n{UPGRADE}Origin: http://elsewhere.example\r\nX-Forwarded-For: 203.0.113.9\r\n\r\n");
+    for (node, request, line) in [
+        (&mut fleet.callbacks[0], push, "a push was refused"),
+        (&mut fleet.gateways[0], page, "a page was refused"),
+    ] {
+        node.start();
+        assert_eq!(Raw::ask(node.public, &request, b"").await.status, 403);
+        let program = node.program_mut();
+        assert!(block_in_place(|| program.terminate()).success());
+        let log = program.last_log();
+        let told = log.lines().find(|told| told.contains(line)).unwrap_or_else(|| panic!("{log}"));
+        assert!(told.contains(r#""from":"203.0.113.9""#) && !told.contains("127.0.0.1"), "{told}");
+    }
+}
+
 #[test]
 fn the_last_line_is_written_before_the_end() {
     let store = tempfile::tempdir().unwrap();

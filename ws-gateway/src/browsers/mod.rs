@@ -2,9 +2,8 @@
 //! [`opening`] (may this page connect, and what does it ask for?) → [`handshake`] (RFC 6455) → [`socket`]
 //! (messages within limits) → [`page`] (the task that owns the socket), which speaks [`message`]s.
 //!
-//! The rest decides small things without I/O: [`origin`], [`address`], [`heartbeat`], [`language`].
+//! The rest decides small things without I/O: [`origin`], [`heartbeat`], [`language`].
 
-pub(crate) mod address;
 pub(crate) mod assets;
 pub(crate) mod handshake;
 pub(crate) mod heartbeat;

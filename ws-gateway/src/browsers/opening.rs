@@ -7,8 +7,8 @@ use std::net::{IpAddr, SocketAddr};
 use http::header::{ACCEPT_LANGUAGE, HeaderMap, HeaderName, ORIGIN, SEC_WEBSOCKET_PROTOCOL, USER_AGENT};
 use http::{Request, StatusCode};
 use protocol::message::Context;
+use server::address;
 
-use crate::browsers::address;
 use crate::browsers::handshake::Refusal;
 use crate::browsers::language::Language;
 use crate::browsers::origin;
@@ -62,7 +62,7 @@ impl Opening {
             check_origin(origin, headers, peer, config)?;
         }
 
-        let address = forwarded_address(headers, peer, config);
+        let address = address::of_request(headers, peer, &config.gateway_trusted_proxies);
         let mut context = Context {
             origin: origin.map(|origin| cut(&origin, MAX_FIELD)),
             ip: address.to_string(),
@@ -145,17 +145,6 @@ fn check_origin(origin: &str, headers: &HeaderMap, peer: SocketAddr, config: &Co
         }
     );
     Err(Refusal::of("origin", StatusCode::FORBIDDEN, message))
-}
-
-fn forwarded_address(headers: &HeaderMap, peer: SocketAddr, config: &Config) -> IpAddr {
-    // Proxies append to whatever line the browser sent, so rubbish at its start must not hide the rest.
-    let forwarded: Vec<_> = headers
-        .get_all("x-forwarded-for")
-        .iter()
-        .map(|value| String::from_utf8_lossy(value.as_bytes()))
-        .collect();
-    let lines = forwarded.iter().map(|line| line.as_ref());
-    address::client_address(peer, lines, &config.gateway_trusted_proxies)
 }
 
 /// The comma-separated tokens of a header, over all its lines.

@@ -1,11 +1,12 @@
 //! What browsers ask of the public port: the login page and its parts, or a WebSocket.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use http::header::{CONTENT_SECURITY_POLICY, HeaderValue, REFERRER_POLICY, SEC_WEBSOCKET_KEY};
 use http::{Method, Request, StatusCode};
 use hyper::body::Incoming;
+use server::address;
 use server::http::{self as web, Answer};
 use server::listen::Accepted;
 use server::places::Place;
@@ -38,6 +39,7 @@ fn route(
     permit: &Place,
 ) -> Answer {
     let path = request.uri().path();
+    let from = address::of_request(request.headers(), peer, &gateway.config.gateway_trusted_proxies);
     match *request.method() {
         Method::GET | Method::HEAD => {}
         Method::POST if path == "/ws" => return handshake::refused(&why_not(gateway, &request, peer)),
@@ -47,12 +49,12 @@ fn route(
     let may_upgrade = request.method() == Method::GET && matches!(path, "/" | "/ws");
     if may_upgrade && handshake::wants_websocket(request.headers()) {
         return open(gateway, request, peer, permit)
-            .unwrap_or_else(|refusal| refuse(gateway, peer, &refusal));
+            .unwrap_or_else(|refusal| refuse(gateway, from, &refusal));
     }
     match path {
         "/" => page(gateway),
         // A proxy takes Upgrade and Connection away and leaves the rest of the handshake.
-        "/ws" if request.headers().contains_key(SEC_WEBSOCKET_KEY) => refuse(gateway, peer, &no_upgrade()),
+        "/ws" if request.headers().contains_key(SEC_WEBSOCKET_KEY) => refuse(gateway, from, &no_upgrade()),
         "/ws" => handshake::refused(&no_upgrade()),
         "/login.js" => web::answer(StatusCode::OK, "text/javascript; charset=utf-8", assets::SCRIPT),
         "/login.css" => web::answer(StatusCode::OK, "text/css; charset=utf-8", assets::STYLE),
@@ -61,10 +63,10 @@ fn route(
 }
 
 /// Counts a page that is refused, and tells the operator.
-fn refuse(gateway: &Gateway, peer: SocketAddr, refusal: &Refusal) -> Answer {
+fn refuse(gateway: &Gateway, from: IpAddr, refusal: &Refusal) -> Answer {
     gateway.metrics.pages_refused.get_or_create(&[("reason", refusal.reason)]).inc();
     let status = refusal.status.as_u16();
-    tell!(warn, gateway.told, refusal.reason, [%peer, status], "a page was refused: {}", refusal.message);
+    tell!(warn, gateway.told, refusal.reason, [%from, status], "a page was refused: {}", refusal.message);
     handshake::refused(refusal)
 }
 
