@@ -63,8 +63,26 @@ impl Callback {
         let stage = refusal.stage();
         self.metrics.refused.get_or_create(&[("stage", stage)]).inc();
         tell!(warn, self.told, stage, [%from, stage], "a push was refused: {refusal}");
-        web::text(StatusCode::from_u16(refusal.status()).unwrap_or(StatusCode::FORBIDDEN), "")
+        refused(refusal)
     }
+
+    /// Refuses what nobody signed and nobody meant to: no setting is wrong.
+    fn pass(&self, refusal: Refusal, from: IpAddr) -> Answer {
+        self.metrics.refused.get_or_create(&[("stage", refusal.stage())]).inc();
+        tell!(
+            info,
+            self.told,
+            "no parameters",
+            [%from],
+            "a request without WeChat's parameters came to /wechat and was refused: a browser, a health check or a \
+             scanner; health checks find /readyz at CALLBACK_ADMIN_LISTEN"
+        );
+        refused(refusal)
+    }
+}
+
+fn refused(refusal: Refusal) -> Answer {
+    web::text(StatusCode::from_u16(refusal.status()).unwrap_or(StatusCode::FORBIDDEN), "")
 }
 
 /// A service whose ports are bound.

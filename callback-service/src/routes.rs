@@ -35,6 +35,7 @@ pub(crate) async fn route(callback: &Callback, request: Request<Incoming>, peer:
     match *request.method() {
         Method::GET => match verify(callback, &raw) {
             Ok(echo) => web::text(StatusCode::OK, echo),
+            Err(refusal) if names_nothing(&raw) => callback.pass(refusal, from),
             Err(refusal) => callback.refuse(refusal, from),
         },
         Method::POST => match web::read_body(request.into_body(), MAX_BODY, BODY_WITHIN).await {
@@ -46,11 +47,17 @@ pub(crate) async fn route(callback: &Callback, request: Request<Incoming>, peer:
             }
             Ok(body) => match believe(callback, &raw, &body) {
                 Ok(push) => answer(callback, push, arrived).await,
+                Err(refusal) if names_nothing(&raw) => callback.pass(refusal, from),
                 Err(refusal) => callback.refuse(refusal, from),
             },
         },
         _ => web::method_not_allowed("GET, POST"),
     }
+}
+
+/// Whether a query has none of WeChat's parameters: it is somebody's browser, a health check, a scanner.
+fn names_nothing(raw: &str) -> bool {
+    Query::parse(raw).is_ok_and(|query| query == Query::default())
 }
 
 fn verify(callback: &Callback, raw: &str) -> Result<String, Refusal> {

@@ -161,6 +161,24 @@ async fn whoever_is_refused_behind_a_proxy_is_named_and_the_proxy_is_not() {
     }
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_health_check_at_wechats_door_is_no_wrong_token() {
+    let mut fleet = Fleet::prepare(Options::one_of_each()).await;
+    let node = &mut fleet.callbacks[0];
+    node.start();
+    for request in ["GET /wechat", "GET /wechat?", "GET /wechat?from=monitor", "HEAD /wechat", "GET /wechat"] {
+        let request = format!("{request} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
+        let status = Raw::ask(node.public, &request, b"").await.status;
+        assert!([403, 405].contains(&status), "{request}: {status}");
+    }
+    assert_eq!(node.metric("callback_refused_total{stage=\"signature\"}").await, 4);
+    let program = node.program_mut();
+    assert!(block_in_place(|| program.terminate()).success());
+    let log = program.last_log();
+    assert_eq!(log.matches("a request without WeChat's parameters").count(), 1, "{log}");
+    assert!(!log.contains("WECHAT_TOKEN") && !log.contains("a push was refused"), "{log}");
+}
+
 #[test]
 fn the_last_line_is_written_before_the_end() {
     let store = tempfile::tempdir().unwrap();
