@@ -130,7 +130,7 @@ pub struct Config {
     #[arg(long, env, default_value = "Saoma 扫码登录")]
     pub gateway_title: String,
 
-    /// The URL of a picture above the heading of the login page.
+    /// The URL of a picture above the heading of the login page; it must not redirect to another host.
     #[arg(long, env)]
     pub gateway_logo: Option<String>,
 

@@ -6,10 +6,36 @@ pub(crate) const SCRIPT: &str = include_str!("../../page/login.js");
 /// The page's style.
 pub(crate) const STYLE: &str = include_str!("../../page/login.css");
 
-/// Nothing runs or loads but our own two files; pictures may come from WeChat or the operator's host.
-pub(crate) const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; \
-     img-src 'self' data: https: http:; connect-src 'self' ws: wss:; base-uri 'none'; form-action 'self'; \
-     frame-ancestors 'none'";
+/// The longest origin that is named in a policy.
+const MAX_ORIGIN: usize = 255;
+
+/// What the page may run and load: our own two files, pictures from where WeChat's are and the operator's logo, and a
+/// connection to its own host. `host` is the request's, because old browsers (Safari before 15.4) do not take `'self'`
+/// for a WebSocket.
+#[must_use]
+pub(crate) fn policy(pictures: &[&str], host: Option<&str>) -> String {
+    let pictures: Vec<String> = pictures.iter().filter_map(|url| origin(url)).collect();
+    let sockets = host.filter(|host| is_plain(host)).map(|host| format!(" ws://{host} wss://{host}"));
+    format!(
+        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: {}; connect-src 'self'{}; \
+         base-uri 'none'; form-action 'self'; frame-ancestors 'none'",
+        pictures.join(" "),
+        sockets.unwrap_or_default(),
+    )
+}
+
+/// Where a picture is, as a policy names it; its scheme if it cannot be named.
+fn origin(url: &str) -> Option<String> {
+    let (scheme, rest) = url.split_once("://")?;
+    let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
+    Some(if is_plain(authority) { format!("{scheme}://{authority}") } else { format!("{scheme}:") })
+}
+
+/// Nothing that could end a policy's directive, or begin another one.
+fn is_plain(host: &str) -> bool {
+    let is_good = |letter: char| letter.is_ascii_alphanumeric() || "-._:[]".contains(letter);
+    (1..=MAX_ORIGIN).contains(&host.len()) && host.chars().all(is_good)
+}
 
 const TEMPLATE: &str = include_str!("../../page/login.html");
 
@@ -45,6 +71,21 @@ mod tests {
         assert!(page.contains("&lt;script&gt;&quot;&amp;&#39;"), "{page}");
         assert!(page.contains("src=\"https://a/&quot;onerror=x\""), "{page}");
         assert!(!page.contains("{{"), "{page}");
+    }
+
+    #[test]
+    fn the_policy_names_hosts_and_lets_nobody_write_into_it() {
+        let pictures = ["https://mp.weixin.qq.com/cgi-bin", "http://logo.example:8080", "data:image/png;base64,x"];
+        let policy_of = |host| policy(&pictures, host);
+        let named = policy_of(Some("login.example:8443"));
+        let img = "img-src 'self' data: https://mp.weixin.qq.com http://logo.example:8080;";
+        assert!(named.contains(img), "{named}");
+        assert!(named.contains("connect-src 'self' ws://login.example:8443 wss://login.example:8443;"), "{named}");
+        for host in [None, Some(""), Some("x; script-src *"), Some("x y"), Some("x,y"), Some("*")] {
+            assert!(policy_of(host).contains("connect-src 'self';"), "{host:?}");
+        }
+        let odd = policy(&["https://user@odd.example/", "http://a b;c/"], None);
+        assert!(odd.contains("img-src 'self' data: https: http:;"), "{odd}");
     }
 
     #[test]

@@ -3,7 +3,9 @@
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
-use http::header::{CONTENT_SECURITY_POLICY, HeaderValue, REFERRER_POLICY, SEC_WEBSOCKET_KEY};
+use http::header::{
+    CONTENT_SECURITY_POLICY, HOST, HeaderMap, HeaderValue, REFERRER_POLICY, SEC_WEBSOCKET_KEY,
+};
 use http::{Method, Request, StatusCode};
 use hyper::body::Incoming;
 use server::address;
@@ -52,7 +54,7 @@ fn route(
             .unwrap_or_else(|refusal| refuse(gateway, from, &refusal));
     }
     match path {
-        "/" => page(gateway),
+        "/" => page(gateway, request.headers()),
         // A proxy takes Upgrade and Connection away and leaves the rest of the handshake.
         "/ws" if request.headers().contains_key(SEC_WEBSOCKET_KEY) => refuse(gateway, from, &no_upgrade()),
         "/ws" => handshake::refused(&no_upgrade()),
@@ -83,10 +85,15 @@ fn why_not(gateway: &Gateway, request: &Request<Incoming>, peer: SocketAddr) -> 
     Opening::read(request, peer, &gateway.config).err().unwrap_or_else(no_upgrade)
 }
 
-fn page(gateway: &Gateway) -> Answer {
+fn page(gateway: &Gateway, headers: &HeaderMap) -> Answer {
     let mut answer = web::answer(StatusCode::OK, "text/html; charset=utf-8", gateway.page.clone());
+    let logo = gateway.config.gateway_logo.as_deref();
+    let pictures = [gateway.config.qr_url(), logo.unwrap_or_default()];
+    let policy = assets::policy(&pictures, headers.get(HOST).and_then(|host| host.to_str().ok()));
     let headers = answer.headers_mut();
-    headers.insert(CONTENT_SECURITY_POLICY, HeaderValue::from_static(assets::CONTENT_SECURITY_POLICY));
+    // It has nothing but what a header may have.
+    let policy = HeaderValue::from_str(&policy).unwrap_or(HeaderValue::from_static("default-src 'none'"));
+    headers.insert(CONTENT_SECURITY_POLICY, policy);
     headers.insert(REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
     answer
 }
