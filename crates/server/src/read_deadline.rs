@@ -6,12 +6,24 @@
 
 use std::io;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, Sleep, sleep_until};
+
+use crate::tell;
+use crate::told::Told;
+
+/// Of all ports, because a balancer speaks to each alike.
+static TOLD: LazyLock<Told> = LazyLock::new(Told::default);
+
+/// Whether these are the first bytes of a PROXY protocol header, of version 1 or 2. hyper would only say that they are
+/// no HTTP.
+fn is_proxy_protocol(bytes: &[u8]) -> bool {
+    bytes.starts_with(b"PROXY ") || bytes.starts_with(b"\r\n\r\n\0\r\nQUIT\n")
+}
 
 /// What the peer owes.
 #[derive(Debug, Clone, Copy)]
@@ -51,6 +63,8 @@ pub struct ReadDeadline<S> {
     stream: S,
     head_within: Duration,
     debt: Debt,
+    /// Nothing has been read yet.
+    is_new: bool,
     /// Made when a read finds nothing.
     late: Option<Pin<Box<Sleep>>>,
 }
@@ -59,7 +73,7 @@ impl<S> ReadDeadline<S> {
     /// The first head must have come within `head_within`, and so must each that has begun.
     pub fn new(stream: S, head_within: Duration) -> Self {
         let debt = Debt(Arc::new(Mutex::new(Owed::Head(Instant::now() + head_within))));
-        Self { stream, head_within, debt, late: None }
+        Self { stream, head_within, debt, is_new: true, late: None }
     }
 
     /// What the peer owes.
@@ -91,6 +105,16 @@ impl<S: AsyncRead + Unpin> AsyncRead for ReadDeadline<S> {
         let this = &mut *self;
         let before = buf.filled().len();
         if let Poll::Ready(read) = Pin::new(&mut this.stream).poll_read(cx, buf) {
+            if std::mem::take(&mut this.is_new) && is_proxy_protocol(&buf.filled()[before..]) {
+                tell!(
+                    warn,
+                    TOLD,
+                    "PROXY protocol",
+                    "a connection begins with a PROXY protocol header, which is not spoken here; switch it off at the \
+                     load balancer, and let it send X-Forwarded-For, which is believed from GATEWAY_TRUSTED_PROXIES and \
+                     CALLBACK_TRUSTED_PROXIES"
+                );
+            }
             let mut owed = this.debt.lock();
             if matches!(*owed, Owed::Request(_)) && buf.filled().len() > before {
                 *owed = Owed::Head(Instant::now() + this.head_within);

@@ -179,6 +179,27 @@ async fn a_health_check_at_wechats_door_is_no_wrong_token() {
     assert!(!log.contains("WECHAT_TOKEN") && !log.contains("a push was refused"), "{log}");
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_proxy_protocol_header_is_told_with_its_cure() {
+    let mut fleet = Fleet::prepare(Options::one_of_each()).await;
+    for node in [&mut fleet.callbacks[0], &mut fleet.gateways[0]] {
+        node.start();
+        let request = b"GET /wechat HTTP/1.1\r\nHost: x\r\n\r\n";
+        for header in [
+            &b"PROXY TCP4 203.0.113.9 10.0.0.1 4711 80\r\n"[..],
+            b"\r\n\r\n\0\r\nQUIT\n\x21\x11\0\x0c\xcb\0\x71\x09\x0a\0\0\x01\x12\x67\0\x50",
+        ] {
+            let mut raw = Raw::connect(node.public).await;
+            raw.write([header, request].concat()).await;
+            assert_eq!(raw.reply().await.unwrap().status, 400);
+        }
+        let program = node.program_mut();
+        assert!(block_in_place(|| program.terminate()).success());
+        let log = program.last_log();
+        assert_eq!(log.matches("begins with a PROXY protocol header").count(), 1, "{log}");
+    }
+}
+
 #[test]
 fn the_last_line_is_written_before_the_end() {
     let store = tempfile::tempdir().unwrap();
