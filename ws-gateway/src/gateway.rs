@@ -81,4 +81,9 @@ impl Gateway {
     pub(crate) async fn time_to_leave(&self) {
         self.drain.share(fastrand::f64(), CLOSE_WITHIN).await;
     }
+
+    /// Waits for the moment at which even a page that does not read must be left.
+    pub(crate) async fn time_is_over(&self) {
+        self.drain.share(1.0, CLOSE_WITHIN / 2).await;
+    }
 }

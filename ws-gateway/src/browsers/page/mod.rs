@@ -51,7 +51,11 @@ where
         failures: 0,
         opening,
     };
-    let Err(ended) = browser.run().await;
+    let ended = tokio::select! {
+        Err(ended) = browser.run() => ended,
+        // It did not take its last message, and is left to itself: the process ends.
+        () = gateway.time_is_over() => Ended::Gone,
+    };
     tracing::debug!(?ended, "a page's connection ends");
     browser.leave(ended).await;
 }

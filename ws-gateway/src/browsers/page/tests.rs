@@ -453,6 +453,24 @@ async fn a_gateway_that_leaves_sends_its_pages_elsewhere_within_the_drain_time()
     assert_eq!(notify(&gateway, &code.scan("p", "")).await, Status::Stored, "to be had by resume");
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_page_that_does_not_read_is_gone_within_the_drain_time() {
+    let gateway = gateway();
+    let (unread, theirs) = duplex(64);
+    let began = Instant::now();
+    gateway.drain.tasks().spawn({
+        let gateway = Arc::clone(&gateway);
+        async move {
+            let socket = PageSocket::over(theirs, Limits::default()).await;
+            serve(&gateway, socket, opening()).await;
+        }
+    });
+    gateway.drain.begin_when(async {}).await;
+    assert!(gateway.drain.finish().await, "it is no reason to end with a failure");
+    assert!(began.elapsed() < gateway.config.gateway_drain_time, "{:?}", began.elapsed());
+    drop(unread);
+}
+
 /// A gateway whose codes come from a WeChat that counts, within `per_day` calls.
 fn gateway_on_a_budget(per_day: u32) -> (Arc<Gateway>, Arc<PlayedWeChat>) {
     let mut gateway = crate::testing::in_memory::gateway_with(0);
