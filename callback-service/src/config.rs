@@ -70,8 +70,8 @@ pub struct Config {
     #[arg(long, env, default_value = "saoma:callback:")]
     pub callback_redis_prefix: String,
 
-    /// Replicas of Redis that must have what is noted before it counts. Unset: 1 where Sentinels name the
-    /// master, else 0.
+    /// Replicas of Redis that must have what is noted before it counts, or as many as the master has. Unset: 1
+    /// where Sentinels name the master, else 0.
     #[arg(long, env)]
     pub callback_redis_replicas: Option<u32>,
 

@@ -26,6 +26,7 @@ use futures_util::future::{BoxFuture, FutureExt};
 use http::StatusCode;
 use ipnet::IpNet;
 use protocol::Client;
+use records::Replicas;
 use server::http::{self as web, Answer};
 use server::listen::{self, Accepted};
 use server::shares::{self, Shares};
@@ -92,6 +93,8 @@ pub struct Server {
     store: Arc<dyn store::Store>,
     /// What keeps the store's connections.
     work: BoxFuture<'static, ()>,
+    /// Of Redis, where that is the store.
+    replicas: Option<Replicas>,
     wechat: wechat::Client,
     pushes: TcpListener,
     admin: TcpListener,
@@ -112,17 +115,21 @@ impl Server {
     /// # Errors
     /// When the store cannot be used, a port cannot be bound, or the WeChat client cannot be set up.
     pub fn bind(config: Config) -> anyhow::Result<Self> {
-        let (store, work): (Arc<dyn store::Store>, _) = match config.store()? {
-            Store::Sqlite(path) => (Arc::new(SqliteStore::open(&path)?), std::future::pending().boxed()),
+        let (store, replicas, work): (Arc<dyn store::Store>, _, _) = match config.store()? {
+            Store::Sqlite(path) => {
+                (Arc::new(SqliteStore::open(&path)?), None, std::future::pending().boxed())
+            }
             Store::Redis { place, replicas } => {
-                let (store, keepers) = RedisStore::new(place, &config.callback_redis_prefix, replicas);
-                (Arc::new(store), keepers.run().boxed())
+                let (store, keeper) = RedisStore::new(place, &config.callback_redis_prefix, replicas);
+                let replicas = store.replicas().clone();
+                (Arc::new(store), Some(replicas), keeper.run().boxed())
             }
         };
         Ok(Self {
             account: config.account()?,
             store,
             work,
+            replicas,
             wechat: config.wechat()?,
             pushes: listen::bind("CALLBACK_LISTEN", config.callback_listen)?,
             admin: listen::bind("CALLBACK_ADMIN_LISTEN", config.callback_admin_listen)?,
@@ -144,7 +151,7 @@ impl Server {
     /// # Errors
     /// When a listening socket itself fails.
     pub async fn run(self, stopped: impl Future<Output = ()>) -> anyhow::Result<bool> {
-        let Self { config, account, store, work, wechat, pushes, admin } = self;
+        let Self { config, account, store, work, replicas, wechat, pushes, admin } = self;
         if config.wechat_mode == Mode::Plaintext {
             tracing::warn!(
                 "plaintext mode: WeChat's signature does not cover what a push says; use safe mode outside of tests"
@@ -178,17 +185,23 @@ impl Server {
                 told: Told::default(),
             });
 
+        let mut registry = callback.metrics.registry();
+        if let Some(replicas) = &replicas {
+            replicas.register(&mut registry);
+        }
         let leaving = drain.leaving().clone();
         let was_connected = AtomicBool::new(false);
         // Once it has been there, a gateway that is away changes nothing: a person is told to try again, which a
         // load balancer without any callback-service could not do. All of them change gateways together.
         let ready: admin::Readiness = Arc::new(move || match () {
             () if leaving.is_cancelled() => Err("draining".to_owned()),
-            () if was_connected.fetch_or(gateway.is_connected(), Ordering::Relaxed) => Ok(()),
-            () if gateway.is_connected() => Ok(()),
+            () if was_connected.fetch_or(gateway.is_connected(), Ordering::Relaxed)
+                || gateway.is_connected() =>
+            {
+                Ok(replicas.as_ref().and_then(Replicas::shortage))
+            }
             () => Err(format!("no gateway has been reached yet: {}", gateway.link())),
         });
-        let registry = callback.metrics.registry();
         let operators = admin::serve(admin, registry, ready, ended.clone(), TaskTracker::new());
         let most = places(&config);
         let serving = async {

@@ -70,8 +70,8 @@ pub struct Config {
     #[arg(long, env, default_value = "saoma:gateway:")]
     pub gateway_redis_prefix: String,
 
-    /// Replicas of Redis that must have a claim or an end before it counts as recorded. Unset: 1 where
-    /// Sentinels name the master, else 0.
+    /// Replicas of Redis that must have an end before it counts as recorded, or as many as the master has.
+    /// Unset: 1 where Sentinels name the master, else 0.
     #[arg(long, env)]
     pub gateway_redis_replicas: Option<u32>,
 
@@ -182,7 +182,7 @@ pub enum Store {
     Redis {
         /// Where it is.
         place: Place,
-        /// How many replicas must have a claim or an end.
+        /// How many replicas must have an end.
         replicas: u32,
     },
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use anyhow::Context as _;
 use futures_util::future::BoxFuture;
+use records::Replicas;
 use server::listen::{self, Accepted};
 use server::shares::{self, Shares};
 use server::stop;
@@ -28,6 +29,7 @@ pub struct Server {
     gateway: Arc<Gateway>,
     /// What the stores do by themselves.
     work: BoxFuture<'static, ()>,
+    replicas: Option<Replicas>,
     qr: Arc<Ready<WeChat>>,
     browsers: TcpListener,
     notices: TcpListener,
@@ -58,7 +60,8 @@ impl Server {
         // What there is room for is what counts everywhere.
         (config.gateway_max_pages, config.gateway_max_clients) = (most_pages, most_clients);
         let pages = Arc::new(Pages::default());
-        let Stores { logins, addresses, budget, work } = Stores::new(config.store()?, &config, &pages);
+        let Stores { logins, addresses, budget, replicas, work } =
+            Stores::new(config.store()?, &config, &pages);
         let metrics = Metrics::default();
         let qr = Arc::new(Ready::new(
             WeChat::new(wechat, config.qr_url().to_owned()),
@@ -79,6 +82,7 @@ impl Server {
             most_pages,
             most_clients,
             work,
+            replicas,
             qr,
             gateway: Arc::new(gateway),
         })
@@ -101,20 +105,23 @@ impl Server {
     /// # Errors
     /// When a listening socket itself fails.
     pub async fn run(self, stopped: impl Future<Output = ()>) -> anyhow::Result<bool> {
-        let Self { gateway, work, qr, browsers, notices, admin, most_pages, most_clients } = self;
+        let Self { gateway, work, replicas, qr, browsers, notices, admin, most_pages, most_clients } = self;
         let drain = gateway.drain.clone();
         // The admin port answers until the very end.
         let ended = CancellationToken::new();
         let _end = ended.clone().drop_guard();
+        let mut registry = gateway.metrics.registry();
+        if let Some(replicas) = &replicas {
+            replicas.register(&mut registry);
+        }
         let (leaving, logins) = (drain.leaving().clone(), Arc::clone(&gateway.logins));
         // During an outage of the store it stays ready: pages are told to wait in words, which a load balancer
         // without any gateway could not do.
         let ready: admin::Readiness = Arc::new(move || match () {
             () if leaving.is_cancelled() => Err("draining".to_owned()),
             () if !logins.is_ready() => Err("the store of logins has not been reached yet".to_owned()),
-            () => Ok(()),
+            () => Ok(replicas.as_ref().and_then(Replicas::shortage)),
         });
-        let registry = gateway.metrics.registry();
         let operators = admin::serve(admin, registry, ready, ended.clone(), TaskTracker::new());
         let serving = async {
             let pages = accept_browsers(&gateway, browsers, most_pages);

@@ -5,6 +5,7 @@
 use std::sync::Arc;
 
 use futures_util::future::{BoxFuture, FutureExt, join};
+use records::Replicas;
 use server::clock;
 
 use crate::codes::Budget;
@@ -18,6 +19,8 @@ pub(crate) struct Stores {
     pub(crate) logins: Arc<dyn Logins>,
     pub(crate) addresses: Addresses,
     pub(crate) budget: Budget,
+    /// Of Redis, where that is the store.
+    pub(crate) replicas: Option<Replicas>,
     /// What they do by themselves.
     pub(crate) work: BoxFuture<'static, ()>,
 }
@@ -34,16 +37,16 @@ impl Stores {
                 (logins, None, async move { sweeper.sweep().await }.boxed())
             }
             Store::Redis { place, replicas } => {
-                let (logins, keepers) =
-                    RedisLogins::new(place, &config.gateway_redis_prefix, replicas, pages);
+                let (logins, keeper) = RedisLogins::new(place, &config.gateway_redis_prefix, replicas, pages);
                 let shared = Some(logins.records().clone());
                 let logins = Arc::new(logins);
                 let healer = Arc::clone(&logins);
-                let work = async move { join(keepers.run(), healer.heal()).await };
+                let work = async move { join(keeper.run(), healer.heal()).await };
                 (logins, shared, work.map(|_| ()).boxed())
             }
         };
         Self {
+            replicas: shared.as_ref().map(|records| records.replicas().clone()),
             logins,
             addresses: Addresses::new(config.gateway_address_rate, shared.clone()),
             budget: Budget::new(config.gateway_qr_per_day, shared, clock::unix_now),

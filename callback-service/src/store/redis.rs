@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use futures_util::future::{BoxFuture, FutureExt};
 use protocol::Scene;
-use records::{Failure, Keepers, Moment, Place, Records, Step, Write};
+use records::{Failure, Keeper, Moment, Place, Records, Replicas, Step, Write};
 use serde::{Deserialize, Serialize};
 
 use super::{Memory, REMEMBERED, Recorded, SAME_WORDS, Scan, Store, StoreError};
@@ -103,11 +103,17 @@ impl Person {
 
 impl RedisStore {
     /// A store at `place`, under keys that begin with `prefix`. What is noted counts once `replicas` of Redis
-    /// have it. Nothing is connected before the keepers run.
+    /// have it, or as many as there are. Nothing is connected before the keeper runs.
     #[must_use]
-    pub(crate) fn new(place: Place, prefix: &str, replicas: u32) -> (Self, Keepers) {
-        let (records, keepers) = Records::new(place, format!("{prefix}1:"), replicas, None);
-        (Self { records }, keepers)
+    pub(crate) fn new(place: Place, prefix: &str, replicas: u32) -> (Self, Keeper) {
+        let (records, keeper) = Records::new(place, format!("{prefix}1:"), replicas, None);
+        (Self { records }, keeper)
+    }
+
+    /// What is known of Redis's replicas.
+    #[must_use]
+    pub(crate) fn replicas(&self) -> &Replicas {
+        self.records.replicas()
     }
 
     async fn change<T>(

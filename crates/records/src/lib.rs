@@ -6,13 +6,15 @@
 //! record stay one pure function of its owner, whatever store holds it, and no two processes can decide
 //! differently.
 //!
-//! [`place`] says where Redis is, [`sentinel`] who the master is, [`link`] keeps the connection, and [`limits`]
-//! counts what all processes together may do, which [`mod@give_back`] undoes. Every failure says whether anything can have been changed.
+//! [`place`] says where Redis is, [`sentinel`] who the master is, [`link`] keeps the connection, [`replicas`] waits for
+//! copies, and [`limits`] counts what all processes together may do, which [`mod@give_back`] undoes. Every failure
+//! says whether anything can have been changed.
 
 mod give_back;
 mod limits;
 mod link;
 mod place;
+mod replicas;
 mod sentinel;
 
 use std::ops::Add;
@@ -22,12 +24,10 @@ use redis::Script;
 use serde::{Deserialize, Serialize};
 
 pub use self::limits::{Bucket, Count, Taken};
-pub use self::link::{Ears, Failure, Heard};
-use self::link::{Keeper, Link};
+use self::link::Link;
+pub use self::link::{Ears, Failure, Heard, Keeper};
 pub use self::place::Place;
-
-/// How long a change waits for replicas to say that they have it.
-const REPLICAS_WITHIN: Duration = Duration::from_millis(300);
+pub use self::replicas::Replicas;
 
 /// A moment by Redis's own clock, in milliseconds since 1970. The owner of a record in memory counts from
 /// where it likes.
@@ -95,7 +95,7 @@ pub struct Write {
     pub only_before: Option<Moment>,
     /// Who is told: a channel, and the message. That may fail without anybody's hearing of it.
     pub tell: Option<(String, String)>,
-    /// It counts only once the configured number of replicas have it.
+    /// It counts only once enough replicas have it.
     pub durably: bool,
 }
 
@@ -106,21 +106,24 @@ const ATTEMPTS: usize = 16;
 #[derive(Debug, Clone)]
 pub struct Records {
     link: Link,
-    /// For changes that wait for replicas: waiting holds up what comes behind it on the same connection.
-    durable: Option<(Link, u32)>,
+    replicas: Replicas,
     prefix: String,
 }
 
 impl Records {
     /// Records at `place` whose keys begin with `prefix`, and what keeps the connections to them. What has to be
-    /// durable counts once `replicas` of Redis have it. `ears` hear what is published.
+    /// durable counts once `replicas` of Redis have it, or as many as there are. `ears` hear what is published.
     #[must_use]
-    pub fn new(place: Place, prefix: String, replicas: u32, ears: Option<Ears>) -> (Self, Keepers) {
-        let durable = (replicas > 0).then(|| Link::new(place.clone(), None));
-        let (link, keeper) = Link::new(place, ears);
-        let (durable, durable_keeper) = durable.unzip();
-        let durable = durable.map(|link| (link, replicas));
-        (Self { link, durable, prefix }, Keepers { keeper, durable: durable_keeper })
+    pub fn new(place: Place, prefix: String, replicas: u32, ears: Option<Ears>) -> (Self, Keeper) {
+        let replicas = Replicas::new(replicas);
+        let (link, keeper) = Link::new(place, ears, replicas.clone());
+        (Self { link, replicas, prefix }, keeper)
+    }
+
+    /// What is known of Redis's replicas.
+    #[must_use]
+    pub fn replicas(&self) -> &Replicas {
+        &self.replicas
     }
 
     /// Waits until there is a connection (`true`), or none (`false`).
@@ -165,7 +168,7 @@ impl Records {
                 Step::Write(write, value) => (write, value),
             };
             // A repeat is written as well, because replicas can only be asked about what was written.
-            let is_old = record.as_ref() == Some(&write.to) && !(write.durably && self.durable.is_some());
+            let is_old = record.as_ref() == Some(&write.to) && !(write.durably && self.replicas.are_wanted());
             if is_old || self.compare_and_set(name, record.as_deref(), &write).await? {
                 return Ok(value);
             }
@@ -181,48 +184,14 @@ impl Records {
         // No record is the empty text.
         call.arg(from.unwrap_or_default()).arg(&write.to).arg(write.forget_at.0);
         call.arg(write.only_before.map_or(u64::MAX, |moment| moment.0)).arg(channel).arg(message);
-        let durable = self.durable.as_ref().filter(|_| write.durably);
-        let (link, wanted) = durable.map_or((&self.link, 0), |(link, wanted)| (link, *wanted));
-        let (done, had) = link
-            .ask(|mut redis| async move {
-                let done = call.invoke_async::<bool>(&mut redis).await?;
-                if wanted == 0 || !done {
-                    return Ok((done, 0));
-                }
-                // WAIT speaks of what its own connection has written.
-                let mut wait = redis::cmd("WAIT");
-                wait.arg(wanted).arg(milliseconds(REPLICAS_WITHIN));
-                // It is written by now: a WAIT that fails, such as at a demotion, must not deny that.
-                Ok((done, wait.query_async::<u32>(&mut redis).await.unwrap_or(0)))
-            })
-            .await?;
-        match done && had < wanted {
-            true => Err(Failure::Unknown(format!("{had} of {wanted} replicas have it"))),
-            false => Ok(done),
+        if !(write.durably && self.replicas.are_wanted()) {
+            return self.link.ask(|mut redis| async move { call.invoke_async(&mut redis).await }).await;
         }
+        self.link.ask_durably(|mut redis| async move { call.invoke_async::<bool>(&mut redis).await }).await
     }
 
     fn key(&self, name: &str) -> String {
         format!("{}{name}", self.prefix)
-    }
-}
-
-/// What keeps the connections of [`Records`].
-#[derive(Debug)]
-pub struct Keepers {
-    keeper: Keeper,
-    durable: Option<Keeper>,
-}
-
-impl Keepers {
-    /// Connects, and connects again whenever that is needed, for as long as it is polled.
-    pub async fn run(self) {
-        match self.durable {
-            None => self.keeper.run().await,
-            Some(durable) => {
-                tokio::join!(self.keeper.run(), durable.run());
-            }
-        }
     }
 }
 

@@ -4,6 +4,9 @@
 //! While there is no connection, a call fails at once and has certainly changed nothing. A call that was
 //! handed to the connection and got no answer in time has perhaps changed something. Whoever meets such a
 //! silence makes the keeper look at once whether Redis is still there.
+//!
+//! Where changes wait for replicas there is a second connection for them, made and given up with the first, so that
+//! nothing else waits.
 
 use std::fmt;
 use std::sync::Arc;
@@ -18,9 +21,13 @@ use tokio::sync::{Notify, mpsc, watch};
 use tokio::time::{sleep, timeout};
 
 use crate::place::Place;
+use crate::replicas::{Durable, Replicas};
 
 /// A command is answered within this, or Redis counts as silent.
 const COMMAND: Duration = Duration::from_millis(500);
+
+/// The same, where a command may stand behind one who waits for replicas, and one who has given up waiting.
+const DURABLE: Duration = Duration::from_millis(1100);
 
 /// To connect: TCP, TLS, and the first words.
 const CONNECT: Duration = Duration::from_secs(1);
@@ -73,24 +80,33 @@ impl Failure {
 /// A handle to the connection; clones share it.
 #[derive(Debug, Clone)]
 pub(crate) struct Link {
-    connection: watch::Receiver<Option<MultiplexedConnection>>,
+    connections: watch::Receiver<Option<Connections>>,
     doubt: Arc<Notify>,
+    replicas: Replicas,
+}
+
+#[derive(Debug, Clone)]
+struct Connections {
+    each: MultiplexedConnection,
+    /// For what waits for replicas, where any are wanted.
+    durable: Option<Arc<Durable>>,
 }
 
 impl Link {
     /// A link to `place`, and the keeper that makes it. `ears` hear what is published.
     #[must_use]
-    pub(crate) fn new(place: Place, ears: Option<Ears>) -> (Self, Keeper) {
-        let (sender, connection) = watch::channel(None);
+    pub(crate) fn new(place: Place, ears: Option<Ears>, replicas: Replicas) -> (Self, Keeper) {
+        let (sender, connections) = watch::channel(None);
         let doubt = Arc::new(Notify::new());
-        let keeper = Keeper { place, ears, connection: sender, doubt: Arc::clone(&doubt) };
-        (Self { connection, doubt }, keeper)
+        let (told, doubted) = (replicas.clone(), Arc::clone(&doubt));
+        let keeper = Keeper { place, ears, connections: sender, doubt: doubted, replicas: told };
+        (Self { connections, doubt, replicas }, keeper)
     }
 
     /// Waits until there is a connection (`true`), or none (`false`).
     pub(crate) async fn is(&self, up: bool) {
         // An error means that the keeper is gone, and the process with it.
-        let _ = self.connection.clone().wait_for(|connection| connection.is_some() == up).await;
+        let _ = self.connections.clone().wait_for(|connections| connections.is_some() == up).await;
     }
 
     /// Asks Redis for something, within half a second.
@@ -98,10 +114,33 @@ impl Link {
     where
         F: Future<Output = RedisResult<T>>,
     {
-        let connection = self.connection.borrow().clone();
-        let connection =
-            connection.ok_or_else(|| Failure::NotDone("there is no connection to Redis".to_owned()))?;
-        let failure = match timeout(COMMAND, work(connection)).await {
+        let connections = self.connections()?;
+        self.answer(work(connections.each)).await
+    }
+
+    /// Asks Redis to write something, and waits until enough replicas have it if it was written.
+    pub(crate) async fn ask_durably<F>(
+        &self,
+        work: impl FnOnce(MultiplexedConnection) -> F,
+    ) -> Result<bool, Failure>
+    where
+        F: Future<Output = RedisResult<bool>>,
+    {
+        let Some(durable) = self.connections()?.durable else { return self.ask(work).await };
+        let done = self.answer(work(durable.connection.clone())).await?;
+        if done {
+            durable.confirm(&self.replicas, || self.doubt.notify_one()).await?;
+        }
+        Ok(done)
+    }
+
+    fn connections(&self) -> Result<Connections, Failure> {
+        let connections = self.connections.borrow().clone();
+        connections.ok_or_else(|| Failure::NotDone("there is no connection to Redis".to_owned()))
+    }
+
+    async fn answer<T>(&self, work: impl Future<Output = RedisResult<T>>) -> Result<T, Failure> {
+        let failure = match timeout(COMMAND, work).await {
             Ok(Ok(answer)) => return Ok(answer),
             Ok(Err(error)) => {
                 if matches!(error.kind(), ErrorKind::Server(ServerErrorKind::ReadOnly)) {
@@ -141,26 +180,27 @@ pub enum Heard {
     Connected,
 }
 
-/// Makes and keeps a link's connection.
+/// Makes and keeps the connections of [`Records`](crate::Records).
 #[derive(Debug)]
-pub(crate) struct Keeper {
+pub struct Keeper {
     place: Place,
     ears: Option<Ears>,
-    connection: watch::Sender<Option<MultiplexedConnection>>,
+    connections: watch::Sender<Option<Connections>>,
     doubt: Arc<Notify>,
+    replicas: Replicas,
 }
 
 /// A connection that stands.
 struct Session {
-    connection: MultiplexedConnection,
+    connections: Connections,
     /// Where the Sentinels said that the master is.
     master: Option<(String, u16)>,
     pushes: mpsc::Receiver<PushInfo>,
 }
 
 impl Keeper {
-    /// Keeps the connection for as long as it is polled.
-    pub(crate) async fn run(self) {
+    /// Connects, and connects again whenever that is needed, for as long as it is polled.
+    pub async fn run(self) {
         let mut failures = 0_u32;
         let mut told: Vec<String> = Vec::new();
         loop {
@@ -170,7 +210,7 @@ impl Keeper {
                     failures = 0;
                     told.clear();
                     let why = self.watch(session).await;
-                    self.connection.send_replace(None);
+                    self.connections.send_replace(None);
                     tracing::warn!(place = %self.place, "the connection to Redis is lost: {why}; connecting again");
                 }
                 Err(why) => {
@@ -201,34 +241,41 @@ impl Keeper {
                 .set_response_timeout(Some(COMMAND))
                 // What finds no place is lost, and heals as every lost wake-up does.
                 .set_push_sender(move |push| sender.try_send(push).or(Ok::<(), ()>(())));
+            let patient = config.clone().set_response_timeout(Some(DURABLE));
             let client = Client::open(server).map_err(|error| error.to_string())?;
-            let mut connection = client
-                .get_multiplexed_async_connection_with_config(&config)
-                .await
-                .map_err(|error| error.to_string())?;
+            let connect = async |config| {
+                let connecting = client.get_multiplexed_async_connection_with_config(config);
+                connecting.await.map_err(|error| error.to_string())
+            };
+            let mut each = connect(&config).await?;
+            let durable = match self.replicas.are_wanted() {
+                true => Some(connect(&patient).await?),
+                false => None,
+            };
             // While it loads its data it tells its role and lets everybody hear, but does nothing else.
-            redis::cmd("PING").exec_async(&mut connection).await.map_err(|error| error.to_string())?;
-            if !check_role(&mut connection).await? {
+            redis::cmd("PING").exec_async(&mut each).await.map_err(|error| error.to_string())?;
+            let connections = Connections { each, durable: durable.map(Durable::new).map(Arc::new) };
+            if !self.check(&connections, master.as_ref()).await? {
                 tracing::warn!(
                     "Redis does not tell us its role, so a demotion may go unnoticed; allow it in the ACL"
                 );
             }
             if let Some(ears) = &self.ears {
-                listen_for(&mut connection, &ears.channel).await?;
+                listen_for(&mut connections.each.clone(), &ears.channel).await?;
             }
-            Ok(Session { connection, master, pushes })
+            Ok(Session { connections, master, pushes })
         };
         timeout(2 * CONNECT, connecting).await.unwrap_or_else(|_| Err("it does not answer".to_owned()))
     }
 
     /// Watches a connection until it is lost, and says why.
     async fn watch(&self, session: Session) -> String {
-        let Session { connection, master, pushes } = session;
-        self.connection.send_replace(Some(connection.clone()));
+        let Session { connections, master, pushes } = session;
+        self.connections.send_replace(Some(connections.clone()));
         self.tell(Heard::Connected);
         tokio::select! {
             () = self.listen(pushes) => "it was closed".to_owned(),
-            why = self.look(connection, master) => why,
+            why = self.look(connections, master) => why,
         }
     }
 
@@ -247,31 +294,53 @@ impl Keeper {
     }
 
     /// Looks whether Redis is there, now and then and whenever somebody doubts it; ends when it is not.
-    async fn look(&self, mut connection: MultiplexedConnection, master: Option<(String, u16)>) -> String {
+    async fn look(&self, connections: Connections, master: Option<(String, u16)>) -> String {
         loop {
             tokio::select! {
                 () = self.doubt.notified() => {}
                 () = sleep(LOOK_EVERY) => {}
             }
-            if let Err(why) = self.check(&mut connection, master.as_ref()).await {
+            if let Err(why) = self.check(&connections, master.as_ref()).await {
                 return why;
             }
         }
     }
 
-    async fn check(
+    /// Checks that both connections are to the master, and takes note of its replicas; `false` where Redis does not
+    /// let us ask for its role.
+    async fn check(&self, connections: &Connections, master: Option<&(String, u16)>) -> Result<bool, String> {
+        let durable = async {
+            match &connections.durable {
+                Some(durable) => role(&durable.connection, DURABLE).await.map(drop),
+                None => Ok(()),
+            }
+        };
+        let (role, ()) = tokio::try_join!(self.check_role(&connections.each, master), durable)?;
+        Ok(role != Role::Untold)
+    }
+
+    async fn check_role(
         &self,
-        connection: &mut MultiplexedConnection,
+        connection: &MultiplexedConnection,
         master: Option<&(String, u16)>,
-    ) -> Result<(), String> {
-        check_role(connection).await?;
-        if let Some(sentinels) = &self.place.sentinels
-            && let Some(now) = sentinels.master().await
-            && Some(&now) != master
-        {
-            return Err(format!("{}:{} is the master now", now.0, now.1));
+    ) -> Result<Role, String> {
+        let role = role(connection, COMMAND).await?;
+        let connected = match role {
+            Role::Master(connected) => Some(connected),
+            Role::Untold => None,
+        };
+        let mut is_master = true;
+        if let (Some(sentinels), Some(master)) = (&self.place.sentinels, master) {
+            if let Some(now) = sentinels.master().await
+                && now != *master
+            {
+                return Err(format!("{}:{} is the master now", now.0, now.1));
+            }
+            // One who is cut off from the others does not know whether they have made another one.
+            is_master = !self.replicas.are_too_few(connected) || sentinels.agree_on(master).await;
         }
-        Ok(())
+        self.replicas.note(connected, is_master);
+        Ok(role)
     }
 
     fn tell(&self, heard: Heard) {
@@ -281,21 +350,36 @@ impl Keeper {
     }
 }
 
-/// Checks that it answers and is a master; `false` where Redis does not let us ask for its role.
-async fn check_role(connection: &mut MultiplexedConnection) -> Result<bool, String> {
-    let question = redis::cmd("ROLE");
-    let answer: RedisResult<Value> = match timeout(COMMAND, question.query_async(connection)).await {
+/// What a master says of itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Role {
+    /// It has so many replicas that are in step.
+    Master(u32),
+    /// It does not let us ask.
+    Untold,
+}
+
+/// Checks that it answers and is a master.
+async fn role(connection: &MultiplexedConnection, within: Duration) -> Result<Role, String> {
+    let (mut connection, question) = (connection.clone(), redis::cmd("ROLE"));
+    let answer: RedisResult<Value> = match timeout(within, question.query_async(&mut connection)).await {
         Ok(answer) => answer,
         Err(_) => return Err("it does not answer".to_owned()),
     };
     match answer {
-        Ok(Value::Array(role))
-            if role.first().cloned().and_then(text).is_some_and(|role| role != "master") =>
-        {
-            Err("it is not the master".to_owned())
-        }
-        Ok(_) => Ok(true),
-        Err(error) if is_forbidden(&error) => Ok(false),
+        // Its name, how far it has written, and its replicas.
+        Ok(Value::Array(role)) => match role.first().cloned().and_then(text).as_deref() {
+            Some("master") => match role.get(2) {
+                Some(Value::Array(replicas)) => {
+                    Ok(Role::Master(u32::try_from(replicas.len()).unwrap_or(u32::MAX)))
+                }
+                _ => Ok(Role::Untold),
+            },
+            Some(_) => Err("it is not the master".to_owned()),
+            None => Ok(Role::Untold),
+        },
+        Ok(_) => Ok(Role::Untold),
+        Err(error) if is_forbidden(&error) => Ok(Role::Untold),
         Err(error) => Err(error.to_string()),
     }
 }

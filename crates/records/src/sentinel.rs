@@ -4,6 +4,7 @@ use std::fmt;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use futures_util::future::join_all;
 use redis::{AsyncConnectionConfig, Client, ConnectionAddr, ConnectionInfo, RedisResult};
 use tokio::time::timeout;
 
@@ -43,6 +44,14 @@ impl Sentinels {
             }
         }
         None
+    }
+
+    /// Whether more than half of the Sentinels say that this is the master.
+    pub(crate) async fn agree_on(&self, master: &(String, u16)) -> bool {
+        let asked = join_all(self.addresses.iter().map(|sentinel| timeout(WITHIN, self.ask(sentinel)))).await;
+        let named =
+            asked.iter().filter(|said| matches!(said, Ok(Ok(Some(named))) if named == master)).count();
+        named * 2 > self.addresses.len()
     }
 
     /// The address `master`, reached as the Sentinels are: with TLS or without.

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::SystemTime;
 
 use futures_util::future::join_all;
-use test_redis::{Options, PATIENCE, Redis};
+use test_redis::{Options, PATIENCE, Redis, Sentinels};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep, timeout};
 
@@ -21,15 +21,9 @@ struct Process {
 
 impl Process {
     async fn start(url: &str, replicas: u32) -> Self {
-        let (records, keepers) = Records::new(url.parse().unwrap(), "test:".to_owned(), replicas, None);
-        let keeping = tokio::spawn(keepers.run());
-        let connected = async {
-            records.is_connected(true).await;
-            if let Some((durable, _)) = &records.durable {
-                durable.is(true).await;
-            }
-        };
-        timeout(PATIENCE, connected).await.unwrap();
+        let (records, keeper) = Records::new(url.parse().unwrap(), "test:".to_owned(), replicas, None);
+        let keeping = tokio::spawn(keeper.run());
+        timeout(PATIENCE, records.is_connected(true)).await.unwrap();
         Self { records, keeping }
     }
 
@@ -131,36 +125,130 @@ async fn what_redis_does_late_is_not_done_after_its_moment() {
     }
 }
 
-#[tokio::test]
-async fn a_durable_change_waits_for_a_replica_and_a_repeat_does_so_too() {
-    let alone = Redis::start().await;
-    let process = Process::start(&alone.url(), 1).await;
+/// Changes a record so that it must be durable.
+async fn record(process: &Process, name: &str) -> Result<(), Failure> {
     let durably = |now| Write { durably: true, ..write("recorded", now) };
+    process.records.update(name, |_, now| Ok(Step::Write(durably(now), ()))).await
+}
+
+async fn until_recorded(process: &Process, name: &str) {
+    let recording = async {
+        while record(process, name).await.is_err() {
+            sleep(Duration::from_millis(20)).await;
+        }
+    };
+    timeout(PATIENCE, recording).await.unwrap();
+}
+
+/// Waits until the master is known to have too few replicas, or enough again.
+async fn until_short(process: &Process, short: bool) {
+    let knowing = async {
+        while process.records.replicas().shortage().is_some() != short {
+            sleep(Duration::from_millis(20)).await;
+        }
+    };
+    timeout(PATIENCE, knowing).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_durable_change_waits_for_a_silent_replica_and_a_repeat_does_so_too() {
+    let master = Redis::start().await;
+    let replica = Redis::start_replica(&master).await;
+    let process = Process::start(&master.url(), 1).await;
+    until_recorded(&process, "login").await;
+    replica.freeze();
     for _ in 0..2 {
-        let failure =
-            process.records.update("login", |_, now| Ok(Step::Write(durably(now), ()))).await.unwrap_err();
+        let failure = record(&process, "login").await.unwrap_err();
         assert!(failure.to_string().contains("0 of 1"), "{failure}");
         assert!(matches!(failure, Failure::Unknown(_)));
         assert_eq!(process.read("login").await.as_deref(), Some("recorded"));
     }
-    let replica = Redis::start().await;
-    replica.cli(&["REPLICAOF", "127.0.0.1", &alone.port().to_string()]).await;
-    let until_recorded = async {
-        while process.records.update("login", |_, now| Ok(Step::Write(durably(now), ()))).await.is_err() {
+    replica.thaw();
+    until_recorded(&process, "other").await;
+    assert_eq!(replica.cli(&["GET", "test:other"]).await.trim(), "recorded");
+}
+
+#[tokio::test]
+async fn of_a_master_without_its_replicas_that_is_told_and_changes_go_on() {
+    let master = Redis::start().await;
+    let process = Process::start(&master.url(), 2).await;
+    for _ in 0..2 {
+        record(&process, "login").await.unwrap();
+    }
+    let shortage = process.records.replicas().shortage().unwrap();
+    assert!(shortage.contains("0 of the 2 replicas") && shortage.contains("go on"), "{shortage}");
+
+    let first = Redis::start_replica(&master).await;
+    until_recorded(&process, "one").await;
+    let knowing = async {
+        while !process.records.replicas().shortage().is_some_and(|words| words.contains("1 of the 2")) {
             sleep(Duration::from_millis(20)).await;
         }
     };
-    timeout(PATIENCE, until_recorded).await.unwrap();
-    assert_eq!(replica.cli(&["GET", "test:login"]).await.trim(), "recorded");
+    timeout(PATIENCE, knowing).await.unwrap();
+    // As many as there are must have it.
+    first.freeze();
+    let failure = record(&process, "login").await.unwrap_err();
+    assert!(failure.to_string().contains("0 of 1"), "{failure}");
+    first.thaw();
+    let mut second = Redis::start_replica(&master).await;
+    until_short(&process, false).await;
+    until_recorded(&process, "both").await;
+    assert_eq!(second.cli(&["GET", "test:both"]).await.trim(), "recorded");
+    second.kill();
+    until_recorded(&process, "login").await;
+    until_short(&process, true).await;
+}
+
+#[tokio::test]
+async fn a_silent_replica_holds_up_nobody_and_costs_no_connection() {
+    let master = Redis::start().await;
+    let replica = Redis::start_replica(&master).await;
+    let process = Process::start(&master.url(), 1).await;
+    replica.freeze();
+    let before = connections(&master).await;
+    // More than could wait one after another.
+    let names: Vec<_> = (0..50).map(|n| format!("login{n}")).collect();
+    let recording = join_all(names.iter().map(|name| record(&process, name)));
+    let recorded = timeout(Duration::from_secs(10), recording).await.expect("nobody waits for all others");
+    for failure in recorded.into_iter().map(Result::unwrap_err) {
+        assert!(failure.to_string().contains("0 of 1"), "each is written: {failure}");
+    }
+    // Longer than two looks of the keeper.
+    for _ in 0..5 {
+        sleep(Duration::from_millis(500)).await;
+        assert!(matches!(record(&process, "login0").await, Err(Failure::Unknown(_))));
+    }
+    assert_eq!(connections(&master).await, before);
+}
+
+#[tokio::test]
+async fn where_most_sentinels_are_gone_a_master_without_replicas_confirms_nothing() {
+    let mut sentinels = Sentinels::start(1).await;
+    let process = Process::start(&sentinels.url(), 1).await;
+    until_recorded(&process, "login").await;
+    let master = sentinels.master_port().await;
+    sentinels.replica(master).kill();
+    until_short(&process, true).await;
+    record(&process, "login").await.unwrap();
+    sentinels.kill_sentinels(2);
+    let refusing = async {
+        while record(&process, "login").await.is_ok() {
+            sleep(Duration::from_millis(20)).await;
+        }
+    };
+    timeout(PATIENCE, refusing).await.unwrap();
+    let shortage = process.records.replicas().shortage().unwrap();
+    assert!(shortage.contains("Sentinels do not name it"), "{shortage}");
 }
 
 #[tokio::test]
 async fn what_is_written_is_not_denied_when_the_wait_for_replicas_fails() {
     let users = vec!["writer on >pw ~* &* +@all -wait".to_owned()];
     let redis = Redis::start_with(Options { users, ..Options::default() }).await;
+    let _replica = Redis::start_replica(&redis).await;
     let process = Process::start(&redis.url_as("writer", "pw"), 1).await;
-    let durably = |now| Write { durably: true, ..write("recorded", now) };
-    let failed = process.records.update("login", |_, now| Ok(Step::Write(durably(now), ()))).await;
+    let failed = record(&process, "login").await;
     assert!(matches!(failed, Err(Failure::Unknown(_))), "{failed:?}");
     assert_eq!(process.read("login").await.as_deref(), Some("recorded"));
 }
@@ -179,7 +267,7 @@ async fn a_full_redis_refuses_and_has_changed_nothing() {
 #[tokio::test]
 async fn without_a_connection_a_call_fails_at_once() {
     let redis = Redis::start().await;
-    let (records, _keepers) = Records::new(redis.url().parse().unwrap(), String::new(), 0, None);
+    let (records, _keeper) = Records::new(redis.url().parse().unwrap(), String::new(), 0, None);
     let called = AtomicU32::new(0);
     let failure = records
         .update("login", |_, now| {
@@ -203,8 +291,8 @@ async fn what_is_published_is_heard_also_after_the_connection_was_lost() {
             move |what| heard.lock().unwrap().push(what)
         }),
     };
-    let (records, keepers) = Records::new(redis.url().parse().unwrap(), "test:".to_owned(), 0, Some(ears));
-    let keeping = tokio::spawn(keepers.run());
+    let (records, keeper) = Records::new(redis.url().parse().unwrap(), "test:".to_owned(), 0, Some(ears));
+    let keeping = tokio::spawn(keeper.run());
     let until_heard = async |what: &[Heard]| {
         let began = Instant::now();
         while *heard.lock().unwrap() != what {
@@ -234,13 +322,13 @@ async fn a_password_is_needed_where_there_is_one() {
     let redis =
         Redis::start_with(Options { password: Some("hunter2".to_owned()), ..Options::default() }).await;
     let bare = format!("redis://127.0.0.1:{}", redis.port());
-    let (records, keepers) = Records::new(bare.parse().unwrap(), String::new(), 0, None);
-    let keeping = tokio::spawn(keepers.run());
+    let (records, keeper) = Records::new(bare.parse().unwrap(), String::new(), 0, None);
+    let keeping = tokio::spawn(keeper.run());
     assert!(timeout(Duration::from_millis(500), records.is_connected(true)).await.is_err());
     keeping.abort();
     let place = Place::of(&bare, Some(&"hunter2".into())).unwrap();
-    let (records, keepers) = Records::new(place, String::new(), 0, None);
-    let keeping = tokio::spawn(keepers.run());
+    let (records, keeper) = Records::new(place, String::new(), 0, None);
+    let keeping = tokio::spawn(keeper.run());
     timeout(PATIENCE, records.is_connected(true)).await.unwrap();
     keeping.abort();
 }
@@ -283,8 +371,8 @@ async fn who_may_not_ask_for_the_role_or_hear_is_connected_and_any_other_refusal
         let redis = Redis::start_with(Options { users, more, ..Options::default() }).await;
         let ears = Ears { channel: "test:here".to_owned(), hear: Box::new(|_| {}) };
         let place = redis.url_as("gateway", "pw").parse().unwrap();
-        let (records, keepers) = Records::new(place, "test:".to_owned(), 0, Some(ears));
-        let keeping = tokio::spawn(keepers.run());
+        let (records, keeper) = Records::new(place, "test:".to_owned(), 0, Some(ears));
+        let keeping = tokio::spawn(keeper.run());
         let connected = tokio::select! {
             biased;
             () = records.is_connected(true) => true,

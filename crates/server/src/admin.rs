@@ -17,8 +17,9 @@ const MAX_CONNECTIONS: usize = 32;
 /// The media type of OpenMetrics text 1.0.
 const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
-/// Says whether the process can do its work now: `Err` says in words why not.
-pub type Readiness = Arc<dyn Fn() -> Result<(), String> + Send + Sync>;
+/// Says whether the process can do its work now: `Err` says in words why not, and `Ok` perhaps what an operator
+/// should mend all the same.
+pub type Readiness = Arc<dyn Fn() -> Result<Option<String>, String> + Send + Sync>;
 
 /// Serves the operator's port until `stop`.
 ///
@@ -55,7 +56,8 @@ fn route(method: &Method, path: &str, registry: &Registry, ready: &Readiness) ->
     match path {
         "/livez" => web::text(StatusCode::OK, "alive\n"),
         "/readyz" => match ready() {
-            Ok(()) => web::text(StatusCode::OK, "ready\n"),
+            Ok(None) => web::text(StatusCode::OK, "ready\n"),
+            Ok(Some(but)) => web::text(StatusCode::OK, format!("ready, but {but}\n")),
             Err(why) => web::text(StatusCode::SERVICE_UNAVAILABLE, format!("not ready: {why}\n")),
         },
         "/metrics" => {
@@ -76,11 +78,12 @@ mod tests {
     #[test]
     fn readiness_is_told_by_status() {
         let registry = Registry::default();
-        let of = |ready: Result<(), String>| {
+        let of = |ready: Result<Option<String>, String>| {
             let ready: Readiness = Arc::new(move || ready.clone());
             route(&Method::GET, "/readyz", &registry, &ready).status()
         };
-        assert_eq!(of(Ok(())), StatusCode::OK);
+        assert_eq!(of(Ok(None)), StatusCode::OK);
+        assert_eq!(of(Ok(Some("alone".to_owned()))), StatusCode::OK);
         assert_eq!(of(Err("draining".to_owned())), StatusCode::SERVICE_UNAVAILABLE);
     }
 }

@@ -32,8 +32,7 @@ impl Sentinels {
         let port = master.port();
         let mut servers = vec![master];
         for _ in 0..replicas {
-            let more = vec![format!("replicaof 127.0.0.1 {port}")];
-            servers.push(Redis::start_with(Options { more, ..Options::default() }).await);
+            servers.push(Redis::start_replica(&servers[0]).await);
         }
         let mut sentinels = Vec::new();
         for _ in 0..SENTINELS {
@@ -86,6 +85,21 @@ impl Sentinels {
     /// When none is.
     pub fn server(&mut self, port: u16) -> &mut Redis {
         self.servers.iter_mut().find(|server| server.port() == port).expect("a server on this port")
+    }
+
+    /// A server that is not the master on port `master`.
+    ///
+    /// # Panics
+    /// When there is none.
+    pub fn replica(&mut self, master: u16) -> &mut Redis {
+        self.servers.iter_mut().find(|server| server.port() != master).expect("a replica")
+    }
+
+    /// Kills so many of the three Sentinels.
+    pub fn kill_sentinels(&mut self, many: usize) {
+        for sentinel in self.sentinels.iter_mut().take(many) {
+            sentinel.kill();
+        }
     }
 
     /// Kills the master, as `kill -9` does, and gives its port.

@@ -82,6 +82,24 @@ impl Redis {
         Self::launch(Kind::Server, options).await
     }
 
+    /// Starts an open replica of an open server, and waits until it is in step.
+    ///
+    /// # Panics
+    /// As [`Redis::start`], and when it does not get in step.
+    pub async fn start_replica(of: &Self) -> Self {
+        let more = vec![format!("replicaof 127.0.0.1 {}", of.port())];
+        let replica = Self::start_with(Options { more, ..Options::default() }).await;
+        let (master, slave) = (of.cli_handle(), format!("port={},state=online", replica.port()));
+        blocking(move || {
+            wait_for("the replica to be in step", || {
+                let known = master.run(&["INFO", "replication"])?;
+                if known.contains(&slave) { Ok(()) } else { Err(known) }
+            });
+        })
+        .await;
+        replica
+    }
+
     pub(crate) async fn launch(kind: Kind, options: Options) -> Self {
         blocking(move || {
             for _ in 0..TRIES {

@@ -64,8 +64,8 @@ pub(super) struct OnRedis {
 impl OnRedis {
     pub(super) async fn start(url: &str, replicas: u32) -> Self {
         let pages = Arc::new(Pages::default());
-        let (logins, keepers) = RedisLogins::new(url.parse().unwrap(), "test:", replicas, Arc::clone(&pages));
-        let (logins, keeping) = (Arc::new(logins), tokio::spawn(keepers.run()));
+        let (logins, keeper) = RedisLogins::new(url.parse().unwrap(), "test:", replicas, Arc::clone(&pages));
+        let (logins, keeping) = (Arc::new(logins), tokio::spawn(keeper.run()));
         let healing = tokio::spawn({
             let logins = Arc::clone(&logins);
             async move { logins.heal().await }

@@ -9,6 +9,7 @@ mod cost;
 mod herd;
 mod kills;
 mod outages;
+mod replicas;
 mod restarts;
 mod versions;
 mod wake_ups;

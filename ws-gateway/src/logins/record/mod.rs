@@ -172,8 +172,10 @@ impl Record {
         if !matches!(answer.status, Status::Forbidden | Status::Bad) {
             answer.state = Some(self.state(now));
         }
-        let durably = answer.status.is_recorded();
-        let wake = if durably && !answer.repeat { self.seat.clone() } else { None };
+        let is_recorded = answer.status.is_recorded();
+        let wake = if is_recorded && !answer.repeat { self.seat.clone() } else { None };
+        // Who has claimed and is forgotten may claim again: nobody is logged in by it.
+        let durably = is_recorded && matches!(notice, Notice::Scan { .. } | Notice::Deny { .. });
         Done { value: answer, wake, durably }
     }
 

@@ -121,6 +121,21 @@ fn an_early_claim_does_not_shorten_the_login() {
 }
 
 #[test]
+fn an_end_waits_for_replicas_and_a_claim_does_not() {
+    let (mut login, scene, now) = record(Context::default());
+    let from = sender(Rights::all(), None);
+    for _ in 0..2 {
+        assert!(!login.apply(&claim(scene, "a"), &from, now).durably);
+    }
+    let mut denied = login.clone();
+    for _ in 0..2 {
+        assert!(login.apply(&scan(scene, Some("a")), &from, now).durably);
+        assert!(denied.apply(&deny(scene, Some("a")), &from, now).durably);
+    }
+    assert!(!login.apply(&scan(scene, Some("b")), &from, now).durably, "nothing is recorded by it");
+}
+
+#[test]
 fn a_claim_is_answered_with_its_context_and_the_first_number() {
     let context = Context { site: Some("shop".to_owned()), ip: "192.0.2.1".to_owned(), ..Context::default() };
     let (mut login, scene, now) = record(context);

@@ -12,7 +12,7 @@ use std::time::Duration;
 use futures_util::future::{BoxFuture, FutureExt};
 use protocol::message::{Answer, Status};
 use protocol::{Notice, Scene};
-use records::{Ears, Failure, Found, Heard, Keepers, Moment, Place, Records, Step, Write};
+use records::{Ears, Failure, Found, Heard, Keeper, Moment, Place, Records, Step, Write};
 use tokio::sync::Notify;
 use tokio::time::sleep;
 
@@ -35,10 +35,10 @@ pub(crate) struct RedisLogins {
 }
 
 impl RedisLogins {
-    /// A store at `place`, under keys that begin with `prefix`, that wakes `pages`. A claim and an end count
-    /// once `replicas` of Redis have them. Nothing is connected before the keepers run.
+    /// A store at `place`, under keys that begin with `prefix`, that wakes `pages`. An end counts once
+    /// `replicas` of Redis have it, or as many as there are. Nothing is connected before the keeper runs.
     #[must_use]
-    pub(crate) fn new(place: Place, prefix: &str, replicas: u32, pages: Arc<Pages>) -> (Self, Keepers) {
+    pub(crate) fn new(place: Place, prefix: &str, replicas: u32, pages: Arc<Pages>) -> (Self, Keeper) {
         let prefix = format!("{prefix}1:");
         let connected = Arc::new(Notify::new());
         let ears = {
@@ -55,8 +55,8 @@ impl RedisLogins {
                 }),
             }
         };
-        let (records, keepers) = Records::new(place, prefix, replicas, Some(ears));
-        (Self { records, pages, is_ready: AtomicBool::new(false), connected }, keepers)
+        let (records, keeper) = Records::new(place, prefix, replicas, Some(ears));
+        (Self { records, pages, is_ready: AtomicBool::new(false), connected }, keeper)
     }
 
     /// What is kept beside the logins.
