@@ -8,9 +8,9 @@
 //
 //	NOTIFY_KEY=... go run notify.go HOST:PORT CLIENT 'NOTICE AS JSON' [CA.pem [CERT.pem KEY.pem]]
 //
-// CA.pem makes it speak TLS with a gateway whose certificate for HOST is that authority's; CERT.pem and KEY.pem are the
-// client's own. It prints the answer. Exit code 0: ok, delivered, stored or a pong; 1: any other status; 2: no answer,
-// and a line says why. The notice may have been recorded all the same: sending the same again is safe. (go run itself
+// With CA.pem it speaks TLS: that authority must have signed the gateway's certificate for HOST. CERT.pem and KEY.pem are
+// the client's own. It prints the answer. Exit code 0: ok, delivered, stored or a pong; 1: any other status; 2: no answer,
+// with the reason on one line. The notice may have been recorded all the same: sending the same again is safe. (go run itself
 // knows no code but 0 and 1; go build makes a program that has all three.)
 package main
 
@@ -32,12 +32,12 @@ import (
 )
 
 const (
-	wait     = 5 * time.Second // For everything: to connect, to be believed, and to be answered.
+	wait     = 5 * time.Second // For everything: connecting, authentication and the answer.
 	maxFrame = 65536           // Bytes.
 )
 
 func frame(message any) []byte {
-	body, _ := json.Marshal(message) // What was JSON, or is a map of texts, can be written as JSON.
+	body, _ := json.Marshal(message) // Cannot fail: message was JSON before, or is a map of texts.
 	return append(binary.BigEndian.AppendUint32(nil, uint32(len(body))), body...)
 }
 
@@ -91,7 +91,7 @@ func notify(address, client, key string, notice map[string]any, config *tls.Conf
 	if hello["type"] != "hello" || hello["version"] != 1.0 || !isText {
 		return nil, fmt.Errorf("no hello of version 1: %v", hello)
 	}
-	// The key is its own text's bytes; a file's line break is not a part of it.
+	// The key is the bytes of its text, without the line break of a file.
 	proof := hmac.New(sha256.New, []byte(strings.TrimRight(key, "\r\n")))
 	proof.Write([]byte(challenge))
 	auth := map[string]any{"type": "auth", "client": client, "proof": fmt.Sprintf("%x", proof.Sum(nil))}
@@ -105,7 +105,7 @@ func notify(address, client, key string, notice map[string]any, config *tls.Conf
 	for {
 		message, err := receive(connection)
 		if err != nil || message["type"] == wanted {
-			return message, err // What else comes is of a later version, or news.
+			return message, err // Other messages are news, or of a later version.
 		}
 	}
 }

@@ -10,9 +10,9 @@
 //
 //     NOTIFY_KEY=... node notify.mjs HOST:PORT CLIENT 'NOTICE AS JSON' [CA.pem [CERT.pem KEY.pem]]
 //
-// CA.pem makes it speak TLS with a gateway whose certificate for HOST is that authority's; CERT.pem and KEY.pem are the
-// client's own. It prints the answer. Exit code 0: ok, delivered, stored or a pong; 1: any other status; 2: no answer,
-// and a line says why. The notice may have been recorded all the same: sending the same again is safe.
+// With CA.pem it speaks TLS: that authority must have signed the gateway's certificate for HOST. CERT.pem and KEY.pem are
+// the client's own. It prints the answer. Exit code 0: ok, delivered, stored or a pong; 1: any other status; 2: no answer,
+// with the reason on one line. The notice may have been recorded all the same: sending the same again is safe.
 
 import { createHmac } from 'node:crypto';
 import { existsSync, readFileSync, realpathSync } from 'node:fs';
@@ -20,7 +20,7 @@ import { connect } from 'node:net';
 import { connect as connectWithTls } from 'node:tls';
 import { fileURLToPath } from 'node:url';
 
-const WAIT = 5_000; // Milliseconds for everything: to connect, to be believed, and to be answered.
+const WAIT = 5_000; // Milliseconds for everything: connecting, authentication and the answer.
 const MAX_FRAME = 65_536; // Bytes.
 
 function frame(message) {
@@ -69,12 +69,12 @@ export async function notify(address, client, key, notice, tls) {
     if (hello.type !== 'hello' || hello.version !== 1 || typeof hello.challenge !== 'string') {
       throw new Error(`no hello of version 1: ${JSON.stringify(hello)}`);
     }
-    // The key is its own text's bytes; a file's line break is not a part of it.
+    // The key is the bytes of its text, without the line break of a file.
     const proof = createHmac('sha256', key.replace(/[\r\n]+$/, '')).update(hello.challenge).digest('hex');
     socket.write(Buffer.concat([frame({ type: 'auth', client, proof }), frame(notice)]));
     const wanted = notice.type === 'ping' ? 'pong' : 'answer';
     for await (const message of incoming) {
-      if (message.type === wanted) return message; // What else comes is of a later version, or news.
+      if (message.type === wanted) return message; // Other messages are news, or of a later version.
     }
   } finally {
     clearTimeout(timer);

@@ -12,14 +12,14 @@ On a command line, with the key in the environment, where others on the machine 
 
     NOTIFY_KEY=... php notify.php HOST:PORT CLIENT 'NOTICE AS JSON' [CA.pem [CERT.pem KEY.pem]]
 
-CA.pem makes it speak TLS with a gateway whose certificate for HOST is that authority's; CERT.pem and KEY.pem are the
-client's own. It prints the answer. Exit code 0: ok, delivered, stored or a pong; 1: any other status; 2: no answer, and
-a line says why. The notice may have been recorded all the same: sending the same again is safe.
+With CA.pem it speaks TLS: that authority must have signed the gateway's certificate for HOST. CERT.pem and KEY.pem are
+the client's own. It prints the answer. Exit code 0: ok, delivered, stored or a pong; 1: any other status; 2: no answer,
+with the reason on one line. The notice may have been recorded all the same: sending the same again is safe.
 */
 
 declare(strict_types=1);
 
-const NOTIFY_WAIT = 5.0; // Seconds for everything: to connect, to be believed, and to be answered.
+const NOTIFY_WAIT = 5.0; // Seconds for everything: connecting, authentication and the answer.
 const NOTIFY_MAX_FRAME = 65_536; // Bytes.
 
 function notify_frame(array|object $message): string
@@ -34,7 +34,7 @@ function notify_parse(string $text): object
     return is_object($message) ? $message : throw new RuntimeException('what should be one JSON object is none');
 }
 
-/** Reads so many bytes, however the network has cut them. */
+/** Reads $count bytes, however the network has cut them. */
 function notify_read($connection, int $count, float $deadline): string
 {
     for ($data = ''; strlen($data) < $count; $data .= $part) {
@@ -79,14 +79,14 @@ function notify(string $address, string $client, string $key, array|object $noti
     if ([$hello->type ?? null, $hello->version ?? null] !== ['hello', 1] || !is_string($hello->challenge ?? null)) {
         throw new RuntimeException('no hello of version 1: ' . json_encode($hello));
     }
-    // The key is its own text's bytes; a file's line break is not a part of it.
+    // The key is the bytes of its text, without the line break of a file.
     $proof = hash_hmac('sha256', $hello->challenge, rtrim($key, "\r\n"));
     $auth = ['type' => 'auth', 'client' => $client, 'proof' => $proof];
     @fwrite($connection, notify_frame($auth) . notify_frame($notice));
     $wanted = (((object) $notice)->type ?? null) === 'ping' ? 'pong' : 'answer';
     do {
         $message = notify_receive($connection, $deadline);
-    } while (($message->type ?? null) !== $wanted); // What else comes is of a later version, or news.
+    } while (($message->type ?? null) !== $wanted); // Other messages are news, or of a later version.
     return $message;
 }
 

@@ -9,19 +9,19 @@ On a command line, with the key in the environment, where others on the machine 
 
     NOTIFY_KEY=... python3 notify.py HOST:PORT CLIENT 'NOTICE AS JSON' [CA.pem [CERT.pem KEY.pem]]
 
-CA.pem makes it speak TLS with a gateway whose certificate for HOST is that authority's; CERT.pem and KEY.pem are the
-client's own. It prints the answer. Exit code 0: ok, delivered, stored or a pong; 1: any other status; 2: no answer, and
-a line says why. The notice may have been recorded all the same: sending the same again is safe.
+With CA.pem it speaks TLS: that authority must have signed the gateway's certificate for HOST. CERT.pem and KEY.pem are
+the client's own. It prints the answer. Exit code 0: ok, delivered, stored or a pong; 1: any other status; 2: no answer,
+with the reason on one line. The notice may have been recorded all the same: sending the same again is safe.
 """
 
 import hashlib, hmac, json, os, socket, ssl, sys, time
 
-WAIT = 5  # Seconds for everything: to connect, to be believed, and to be answered.
+WAIT = 5  # Seconds for everything: connecting, authentication and the answer.
 MAX_FRAME = 65_536  # Bytes.
 
 
 class NoAnswer(Exception):
-    """Why there is none."""
+    """The reason why there is no answer."""
 
 
 def frame(message):
@@ -74,11 +74,11 @@ def notify(address, client, key, notice, tls=None):
         challenge = hello.get("challenge")
         if hello.get("type") != "hello" or hello.get("version") != 1 or not isinstance(challenge, str):
             raise NoAnswer(f"no hello of version 1: {json.dumps(hello)}")
-        # The key is its own text's bytes; a file's line break is not a part of it.
+        # The key is the bytes of its text, without the line break of a file.
         proof = hmac.new(key.rstrip("\r\n").encode(), challenge.encode(), hashlib.sha256).hexdigest()
         connection.sendall(frame({"type": "auth", "client": client, "proof": proof}) + frame(notice))
         wanted = "pong" if notice.get("type") == "ping" else "answer"
-        # What else comes is of a later version, or news.
+        # Other messages are news, or of a later version.
         return next(message for message in incoming if message.get("type") == wanted)
 
 

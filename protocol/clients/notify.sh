@@ -11,16 +11,16 @@
 #
 #     NOTIFY_KEY=... bash notify.sh HOST:PORT CLIENT 'NOTICE AS JSON' [CA.pem [CERT.pem KEY.pem]]
 #
-# CA.pem makes it speak TLS with a gateway whose certificate for HOST is that authority's; CERT.pem and KEY.pem are the
-# client's own. It prints the answer. Exit code 0: ok, delivered, stored or a pong; 1: any other status; 2: no answer,
-# and a line says why. The notice may have been recorded all the same: sending the same again is safe.
+# With CA.pem it speaks TLS: that authority must have signed the gateway's certificate for HOST. CERT.pem and KEY.pem are
+# the client's own. It prints the answer. Exit code 0: ok, delivered, stored or a pong; 1: any other status; 2: no answer,
+# with the reason on one line. The notice may have been recorded all the same: sending the same again is safe.
 
-# Seconds for everything: to connect, to be believed, and to be answered.
+# Seconds for everything: connecting, authentication and the answer.
 NOTIFY_WAIT=5
 
 _notify_fail() { printf 'notify: %s\n' "$1" >&2; exit 2; }
 
-# The time may be over while these wait, and then they would complain of each other.
+# When the time is over, these would complain about each other's end; so their stderr is dropped.
 _notify_hex() { { od -An -v -tx1 | tr -d ' \n'; } 2>/dev/null; }
 
 _notify_sha256() { openssl dgst -sha256 -binary; }
@@ -28,7 +28,7 @@ _notify_sha256() { openssl dgst -sha256 -binary; }
 # HMAC-SHA256 (RFC 2104) of $1 with NOTIFY_KEY, by hand: openssl would want the key on its command line.
 _notify_proof() {
     local secret=$NOTIFY_KEY inner='' outer='' hash=cat i byte
-    # The key is its own text's bytes; a file's line break is not a part of it.
+    # The key is the bytes of its text, without the line break of a file.
     while [[ $secret == *[$'\r\n'] ]]; do secret=${secret%?}; done
     ((${#secret} <= 64)) || hash=_notify_sha256
     secret=$(printf %s "$secret" | "$hash" | _notify_hex)
@@ -48,7 +48,7 @@ _notify_frame() {
 }
 
 # Reads the fields of the JSON object $1, as they are written there, into the caller's `field`; fails where it is none.
-# One token after another: whether their order makes sense is left to whoever wrote them.
+# It reads token by token and does not check that their order is valid JSON.
 _notify_parse() {
     local rest=$1 depth=0 token='' last='' name=''
     local next='^[[:space:]]*("([^"\\]|\\.)*"|[][{}:,]|[^][{}:,"[:space:]]+)[[:space:]]*'
@@ -91,10 +91,10 @@ _notify_talk() {
         _notify_fail "no hello of version 1: $message"
     _notify_parse "$2" || _notify_fail 'what should be one JSON object is none'
     [[ ${field['"type"']-} != '"ping"' ]] || wanted='"pong"'
-    trap '' PIPE # A gateway that has gone is noticed when it is read from.
+    trap '' PIPE # If the gateway has gone, the next read notices it.
     _notify_frame "{\"type\":\"auth\",\"client\":\"$1\",\"proof\":\"$(_notify_proof "${challenge//\"/}")\"}" 2>/dev/null
     _notify_frame "$2" 2>/dev/null
-    # What else comes is of a later version, or news.
+    # Other messages are news, or of a later version.
     until _notify_receive && [[ ${field['"type"']-} == "$wanted" ]]; do :; done
     printf '%s\n' "$message" >&3
     [[ ${field['"status"']-'"ok"'} =~ ^\"(ok|delivered|stored)\"$ ]]

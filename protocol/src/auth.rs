@@ -10,7 +10,7 @@ use secrecy::{ExposeSecret, SecretString};
 
 use crate::scene::random_name;
 
-/// A key has at least this many bytes: less could be guessed offline from a captured proof.
+/// Shortest key, in bytes. A shorter one could be guessed offline from a captured proof.
 pub const MIN_KEY_BYTES: usize = 32;
 
 /// Hexadecimal digits in a proof.
@@ -20,7 +20,7 @@ const PROOF_DIGITS: usize = 64;
 #[derive(Debug, Clone)]
 pub struct Key(SecretString);
 
-/// Compared in constant time; only how long the keys are may be guessed from it.
+/// Compares in constant time. Only the lengths of the keys can leak.
 impl PartialEq for Key {
     fn eq(&self, other: &Self) -> bool {
         let (one, other) = (self.0.expose_secret().as_bytes(), other.0.expose_secret().as_bytes());
@@ -30,7 +30,7 @@ impl PartialEq for Key {
 
 impl Eq for Key {}
 
-/// The text is too short to be a key. How long it was is not said.
+/// The text is too short to be a key. The error does not reveal its length.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("a key has at least {MIN_KEY_BYTES} bytes; make one with: openssl rand -hex 32")]
 pub struct KeyTooShort;
@@ -103,7 +103,8 @@ mod tests {
         };
         let proof = key(value("key  ")).proof(value("challenge  "));
         assert_eq!(proof, value("proof  "));
-        // In the greeting's own section and in the whole login, in both beside the same challenge.
+        // The document shows the proof twice, with the same challenge: in the greeting's section and in the whole
+        // login.
         assert_eq!(document.matches(&format!(r#""proof":"{proof}"}}"#)).count(), 2);
     }
 

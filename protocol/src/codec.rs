@@ -1,7 +1,7 @@
 //! Frames: a u32 big-endian length N, then N bytes of UTF-8 JSON, one object; 1 ≤ N ≤ 65,536.
 //!
-//! Messages go in and messages come out; the bytes between are tokio-util's length-delimited codec with
-//! our limit. Anything that is not a frame of one JSON object ends the connection, and nothing else.
+//! tokio-util's length-delimited codec does the framing, with our limit. Bytes that are not a frame of one JSON
+//! object end the connection. A faulty object does not.
 
 use std::io;
 use std::marker::PhantomData;
@@ -15,7 +15,7 @@ use tokio_util::codec::{Decoder, Encoder};
 /// agents and for what later versions add.
 pub const MAX_FRAME: usize = 65_536;
 
-/// What is wrong with the bytes of a connection. After it the connection must be closed.
+/// A fault in a connection's bytes. The connection must be closed after it.
 #[derive(Debug, thiserror::Error)]
 pub enum FrameError {
     /// A frame of length 0.
@@ -36,7 +36,7 @@ pub enum FrameError {
 }
 
 impl FrameError {
-    /// The `code` of the error frame that tells the peer, or `None` where nobody listens any more.
+    /// The `code` of the error frame for the peer, or `None` when the peer no longer listens.
     #[must_use]
     pub fn code(&self) -> Option<&'static str> {
         match self {
@@ -60,7 +60,7 @@ pub trait FromFrame: Sized {
 #[derive(Debug)]
 pub struct Codec<In> {
     frames: LengthDelimitedCodec,
-    /// A length has been taken out of the buffer, and its frame has not come whole.
+    /// The length of a frame has been read, but not yet the whole frame.
     inside_a_frame: bool,
     incoming: PhantomData<fn() -> In>,
 }
@@ -161,7 +161,7 @@ mod tests {
         let hex = document[start..].split("```").next().unwrap();
         let bytes: Vec<u8> =
             hex.split_whitespace().map(|byte| u8::from_str_radix(byte, 16).unwrap()).collect();
-        // Not by way of `Value`, which would sort the fields.
+        // A `Value` would sort the fields, so the text is kept as it is.
         let text = r#"{"type":"ping","id":"扫1"}"#;
         assert!(document.contains(text));
         assert_eq!(bytes[..4], u32::try_from(text.len()).unwrap().to_be_bytes());

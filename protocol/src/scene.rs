@@ -10,12 +10,12 @@ pub const SCENE_LENGTH: usize = 22;
 
 /// A login's public name: 22 characters of `[A-Za-z0-9_-]`, made of 128 random bits and never reused.
 ///
-/// It is public by nature: whoever sees the QR code knows it. It is sent to WeChat as `scene_str`, whose
-/// character set WeChat does not document, so it stays within letters, digits, `_` and `-`.
+/// It is public: anybody who sees the QR code can read it. It is sent to WeChat as `scene_str`. WeChat does not
+/// document that field's character set, so a scene uses only letters, digits, `_` and `-`.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Scene([u8; SCENE_LENGTH]);
 
-/// The text is no scene: not 22 characters of `[A-Za-z0-9_-]`.
+/// The text is not a scene: not 22 characters of `[A-Za-z0-9_-]`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("a scene is exactly {SCENE_LENGTH} characters of A-Z, a-z, 0-9, _ and -")]
 pub struct NotAScene;

@@ -1,8 +1,8 @@
-//! TLS under the internal wire: the same frames inside, from the first byte.
+//! TLS for the internal wire: it carries the same frames, from the first byte.
 //!
-//! Both ends are told by files in PEM form, which are read anew when they have been replaced: the gateway's when
-//! it is asked to, the client's at each new connection. Versions 1.2 and 1.3 (RFC 5246, RFC 8446) and no others;
-//! no session is resumed, so every connection is judged by the certificates of its own time.
+//! Both ends read PEM files. The gateway reads them again when it is asked to, the client at each new
+//! connection. Only versions 1.2 (RFC 5246) and 1.3 (RFC 8446) are spoken. Sessions are not resumed, so each
+//! connection is checked against the present certificates.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -16,10 +16,10 @@ use rustls::server::{NoServerSessionStorage, ParsedCertificate, WebPkiClientVeri
 use rustls::{ClientConfig, RootCertStore, ServerConfig};
 use rustls_platform_verifier::BuilderVerifierExt;
 
-/// What one end shows the other.
+/// The certificate and key that one end shows the other.
 #[derive(Debug, Clone)]
 pub struct Identity {
-    /// A PEM file: its own certificate first, then those between it and the CA.
+    /// A PEM file: its own certificate first, then the intermediate ones.
     pub certificate: PathBuf,
     /// A PEM file: the private key of the first certificate.
     pub key: PathBuf,
@@ -28,20 +28,22 @@ pub struct Identity {
 /// The gateway's end.
 #[derive(Debug, Clone)]
 pub struct ServerTls {
-    /// What clients are shown.
+    /// The certificate and key for clients to check.
     pub identity: Identity,
-    /// A PEM file of the CAs of which clients must show a certificate; without it they need none.
+    /// A PEM file of CAs. Clients must show a certificate signed by one of them; without the file they need
+    /// none.
     pub client_ca: Option<PathBuf>,
 }
 
 /// A client's end.
 #[derive(Debug, Clone, Default)]
 pub struct ClientTls {
-    /// A PEM file of the CAs that are believed, and no others; without it those of the operating system.
+    /// A PEM file of the only CAs to trust. Without it the operating system's CAs are trusted.
     pub ca: Option<PathBuf>,
-    /// The name or address that the gateway's certificate must be for; without it the host that is connected to.
+    /// The name or address that the gateway's certificate must be for. Without it: the host of the gateway's
+    /// address.
     pub name: Option<String>,
-    /// What the gateway is shown, where it asks for that.
+    /// The client's own certificate and key, for a gateway that asks for them.
     pub identity: Option<Identity>,
 }
 
@@ -56,11 +58,11 @@ pub enum File {
     Ca,
 }
 
-/// A file that cannot be used. The text names the file and never shows what is in it.
+/// A file that cannot be used. The text names the file and never shows its content.
 #[derive(Debug, thiserror::Error)]
 #[error("{path}: {problem}")]
 pub struct TlsError {
-    /// Which one.
+    /// Which file.
     pub file: File,
     path: String,
     problem: String,
@@ -131,7 +133,8 @@ impl ClientTls {
         Ok(Arc::new(config))
     }
 
-    /// The name that a gateway at `address`, which is `host:port`, must prove; `None` when it is no name.
+    /// The name that the certificate of a gateway at `address` (`host:port`) must be for; `None` when it is not
+    /// a valid name.
     #[must_use]
     pub fn server_name(&self, address: &str) -> Option<ServerName<'static>> {
         let host = || address.rsplit_once(':').map_or(address, |(host, _port)| host);
@@ -154,7 +157,7 @@ impl Identity {
     }
 }
 
-/// The one cryptography of the whole program, named because others may be linked in too.
+/// The program's only cryptography, named here because others may be linked in too.
 fn crypto() -> Arc<CryptoProvider> {
     Arc::new(aws_lc_rs::default_provider())
 }
@@ -167,7 +170,7 @@ fn roots(path: &Path) -> Result<RootCertStore, TlsError> {
     Ok(roots)
 }
 
-/// What is wrong with a PEM file. The library's own words may hold a line of it, and that may be a key.
+/// What is wrong with a PEM file. The library's own text may quote a line of the file, perhaps of a key.
 fn told(problem: &pem::Error) -> String {
     match problem {
         pem::Error::Io(error) => error.to_string(),
@@ -176,7 +179,7 @@ fn told(problem: &pem::Error) -> String {
     }
 }
 
-/// At least one.
+/// Reads the certificates of a file: at least one.
 fn certificates(file: File, path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
     let wrong = |problem| TlsError::new(file, path, format!("no certificates: {}", told(&problem)));
     let certificates: Vec<_> =
@@ -203,7 +206,7 @@ mod tests {
         Identity { certificate: made.certificate, key: made.key }
     }
 
-    /// A byte each way; what each end says if that fails.
+    /// Sends a byte each way. The error is what each end says.
     async fn talk(server: &ServerTls, client: &ClientTls, address: &str) -> Result<(), String> {
         let (ours, theirs) = duplex(64 * 1024);
         let (acceptor, connector) =
@@ -284,7 +287,7 @@ mod tests {
         let (one, two) = (identity(ca.sign("one", &["a"])), identity(ca.sign("two", &["b"])));
         let empty = folder.path().join("empty");
         std::fs::write(&empty, "").unwrap();
-        // As they come out of variables and clipboards: on one line, with or without the line breaks written out.
+        // Keys come out of variables and clipboards on one line, with or without the line breaks written out.
         let pem = std::fs::read_to_string(&one.key).unwrap();
         let secret = pem.lines().nth(1).unwrap();
         let [written_out, squeezed] = ["\\n", ""].map(|between| {

@@ -86,7 +86,7 @@ struct Gateway {
 
 #[derive(Debug, Subcommand)]
 enum What {
-    // A scene may begin with '-', and is no flag then.
+    // A scene may begin with '-', and must not be taken for a flag.
     /// Ends a login as granted.
     Scan {
         /// The login.
@@ -147,7 +147,7 @@ impl What {
     }
 }
 
-/// Something that ends the program: its exit code, and words for the person who called it.
+/// Why the program ends: its exit code, and words for the person who called it.
 struct Failure(u8, String);
 
 fn main() -> ExitCode {
@@ -196,7 +196,7 @@ async fn run(Command { gateway, notice }: Command) -> Result<u8, Failure> {
         return Err(usage(format!("no certificate could be for {address}; give a good --name")));
     }
     let client = Client::start(Settings { name: gateway.client, key, addresses: gateway.gateway, tls });
-    // A wrong key is told at once; everything else may pass. Nothing has been sent yet.
+    // A wrong key ends the wait at once. Every other problem may pass. Nothing has been sent yet.
     let is_unauthorized = |link: &Link| matches!(link, Link::Refused { code, .. } if code == "unauthorized");
     let connected = client.wait_for(|link| *link == Link::Connected || is_unauthorized(link));
     if tokio::time::timeout_at(deadline, connected).await.ok() != Some(Link::Connected) {
@@ -212,7 +212,7 @@ async fn run(Command { gateway, notice }: Command) -> Result<u8, Failure> {
     }
 }
 
-/// Nothing was sent: why?
+/// The reason why nothing was sent.
 fn unreached(link: &Link) -> Failure {
     let code = match link {
         Link::Refused { code, .. } if code == "unauthorized" => NO_PERMISSION,

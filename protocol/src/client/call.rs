@@ -1,4 +1,4 @@
-//! One notice on its way, and its fate, which the caller and the connection decide between them.
+//! One notice on its way, and whether it was sent or given up.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
@@ -15,16 +15,16 @@ pub(super) struct Call {
     pub(super) notice: Notice,
     pub(super) fate: Fate,
     pub(super) reply: oneshot::Sender<Answer>,
-    /// An earlier connection has carried it and broke before the answer came.
+    /// An earlier connection sent it, and ended before the answer came.
     pub(super) sent_before: bool,
 }
 
 impl Call {
     /// Hands the answer to the caller, if there still is one.
     ///
-    /// `busy`, `forbidden` and `bad` say that nothing was recorded, but only of the sending that they
-    /// answer, and a gateway that has lost its memory knows no login: where an earlier sending may have
-    /// recorded an end, they become `unsure`.
+    /// `busy`, `forbidden` and `bad` tell only that this sending recorded nothing. An earlier sending may have
+    /// recorded it. `unknown` may come from a gateway that has lost its memory. So after an earlier sending
+    /// these answers become `unsure`; `unknown` does so only for a notice that ends a login.
     pub(super) fn answer(self, mut answer: Answer) {
         let decides_nothing = match answer.status {
             Status::Busy | Status::Forbidden | Status::Bad => true,
@@ -50,8 +50,8 @@ const WAITING: u8 = 0;
 const SENT: u8 = 1;
 const GIVEN_UP: u8 = 2;
 
-/// Whether a notice has left the process. One side decides, the other learns: a notice that was given up
-/// as not sent is never sent.
+/// Whether a notice has left the process. The caller and the connection share it, and the first decision holds:
+/// a notice that was given up before it was sent is never sent.
 #[derive(Debug, Clone)]
 pub(super) struct Fate(Arc<AtomicU8>);
 
@@ -60,7 +60,7 @@ impl Fate {
         Self(Arc::new(AtomicU8::new(WAITING)))
     }
 
-    /// Decides for sending; false when the caller has given up.
+    /// Marks the notice as sent; false when the caller has given up.
     fn send(&self) -> bool {
         match self.0.compare_exchange(WAITING, SENT, Ordering::AcqRel, Ordering::Acquire) {
             Ok(_) => true,
@@ -68,7 +68,7 @@ impl Fate {
         }
     }
 
-    /// Decides against waiting any longer.
+    /// Marks the notice as given up, and says whether it had been sent.
     pub(super) fn give_up(&self) -> NoAnswer {
         match self.0.compare_exchange(WAITING, GIVEN_UP, Ordering::AcqRel, Ordering::Acquire) {
             Err(SENT) => NoAnswer::Unknown,

@@ -17,26 +17,27 @@ use crate::codec::{Codec, FrameError};
 use crate::message::{ClientMessage, Hello, ServerMessage};
 use crate::tls::TlsError;
 
-/// A gateway on the same network answers in milliseconds; the next address should be tried soon.
+/// Limit for connecting. A gateway on the same network answers in milliseconds, and the next address should be
+/// tried soon.
 pub(super) const CONNECT_WITHIN: Duration = Duration::from_secs(2);
 
-/// The gateway speaks first, and at once.
+/// Limit for the hello, which the gateway sends first and at once.
 const HELLO_WITHIN: Duration = Duration::from_secs(4);
 
-/// A write that takes longer means that the gateway does not read.
+/// Limit for a write. If it takes longer, the gateway does not read.
 const WRITE_WITHIN: Duration = Duration::from_secs(5);
 
-/// With something unanswered and not a word heard for this long, the connection counts as dead: a
-/// partition would otherwise be noticed only when TCP gives up, many minutes later.
+/// If something is unanswered and nothing was heard for this long, the connection counts as dead. TCP alone
+/// notices a partition only after many minutes.
 const SILENCE: Duration = Duration::from_secs(5);
 
-/// Notices in flight; the gateway stops reading beyond its own limit anyway.
+/// The most notices in flight. The gateway stops reading beyond its own limit anyway.
 const IN_FLIGHT: usize = 256;
 
 /// Why a connection ended.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum End {
-    /// Nobody holds the client any more, and everything has been answered.
+    /// Every handle of the client is dropped, and everything is answered.
     #[error("the client was dropped")]
     Unused,
     #[error("the gateway closed the connection")]
@@ -72,17 +73,17 @@ pub(super) enum End {
 pub(super) struct Connection<S> {
     frames: Framed<S, Codec<ServerMessage>>,
     heartbeat: Duration,
-    /// Notices that were sent and not answered, by their id. They outlive the connection.
+    /// Sent notices without an answer, by their id. They are sent again on the next connection.
     pending: HashMap<String, Call>,
     pings: u32,
     last_sent: Instant,
-    /// When the oldest unanswered thing was sent, or the last word was heard since.
+    /// When the oldest unanswered message was sent, or when the gateway was last heard, if that was later.
     waiting_since: Instant,
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
-    /// Hears hello and proves the key. The gateway says nothing to a good proof, so a ping goes with it:
-    /// its pong says that the client is in.
+    /// Reads hello and proves the key. The gateway does not answer a good proof, so a ping is sent with it. The
+    /// pong shows that the gateway has accepted the client.
     pub(super) async fn open(stream: S, settings: &Settings) -> Result<Self, End> {
         let mut frames = Framed::new(stream, Codec::<ServerMessage>::default());
         let hello = match timeout(HELLO_WITHIN, frames.next()).await {
@@ -114,8 +115,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         Ok(connection)
     }
 
-    /// Sends what is in `unanswered` again, then whatever comes from `queue`, and hands answers out, until
-    /// the connection ends. What is unanswered then is put back into `unanswered`.
+    /// Sends the notices of `unanswered` again, then those of `queue`, and hands answers out, until the
+    /// connection ends. Notices without an answer are then put back into `unanswered`.
     pub(super) async fn run(
         mut self,
         queue: &mut mpsc::Receiver<Call>,
@@ -221,7 +222,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
     }
 }
 
-/// Takes what waits, at most `most`; nothing means that nobody holds the client any more.
+/// Waits for calls and takes at most `most` of them. No calls: every handle of the client is dropped.
 async fn receive(queue: &mut mpsc::Receiver<Call>, most: usize) -> Vec<Call> {
     let mut calls = Vec::new();
     queue.recv_many(&mut calls, most).await;

@@ -1,9 +1,9 @@
 //! The Rust client: one lasting connection, many notices in flight, each with its own deadline.
 //!
-//! A task of its own owns the connection. It reconnects with back-off and jitter, takes the next address
-//! when one fails, and sends again whatever lost its connection before the answer came, which the wire
-//! makes safe. What did not come back by its deadline is told apart: [`NoAnswer::NotSent`] was certainly
-//! not recorded, [`NoAnswer::Unknown`] perhaps was.
+//! A task of its own owns the connection. It reconnects with back-off and jitter, and takes the next address
+//! when one fails. A notice whose connection ends before its answer is sent again, which the wire makes safe.
+//! At the deadline a caller learns which of two cases it has: [`NoAnswer::NotSent`] was certainly not recorded,
+//! [`NoAnswer::Unknown`] perhaps was.
 
 mod call;
 mod connection;
@@ -22,10 +22,10 @@ use crate::message::{Answer, Notice};
 use crate::scene::random_name;
 use crate::tls::ClientTls;
 
-/// Notices that wait for the connection; one more waits outside, within its own deadline.
+/// The most notices that wait for the connection. Further callers wait for room, within their own deadlines.
 const QUEUE: usize = 1024;
 
-/// Who connects where.
+/// The client's name and key, and the gateways.
 #[derive(Debug, Clone)]
 pub struct Settings {
     /// The client's name, as the gateway knows it.
@@ -46,17 +46,18 @@ pub struct Client {
     ids: Arc<Ids>,
 }
 
-/// How the connection stands.
+/// The state of the connection.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Link {
     /// Nothing is known yet.
     Starting,
     /// A gateway has accepted this client.
     Connected,
-    /// The last connection ended, or the last try failed; the next one comes by itself. Why, for people.
+    /// The last connection ended, or the last attempt failed. The client tries again by itself. The text is the
+    /// reason, for people.
     Broken(String),
-    /// A gateway does not want this client: its `error` frame, for people. It is tried again all the same,
-    /// because a key may be being changed.
+    /// A gateway rejects this client with an `error` frame. The client still tries again, because its key may
+    /// be in the middle of a change.
     Refused {
         /// The short name of the reason: see PROTOCOL.md, "Errors".
         code: String,
@@ -88,8 +89,8 @@ pub enum NoAnswer {
 }
 
 impl Client {
-    /// Starts the connection's task on the current runtime. It connects by itself and keeps at it; what stands
-    /// in the way is logged once, and [`Client::link`] says it.
+    /// Starts the connection's task on the current runtime. The task connects and reconnects by itself. It logs
+    /// each obstacle once, and [`Client::link`] gives the present one.
     ///
     /// # Panics
     /// Outside a tokio runtime.
@@ -101,7 +102,7 @@ impl Client {
         Self { calls, link, ids: Arc::new(Ids::new()) }
     }
 
-    /// Whether a gateway has accepted this client and the connection stands.
+    /// Whether the connection is open and the gateway has accepted this client.
     #[must_use]
     pub fn is_connected(&self) -> bool {
         *self.link.borrow() == Link::Connected
@@ -112,13 +113,14 @@ impl Client {
         self.wait_for(|link| *link == Link::Connected).await;
     }
 
-    /// How the connection stands now.
+    /// The present state of the connection.
     #[must_use]
     pub fn link(&self) -> Link {
         self.link.borrow().clone()
     }
 
-    /// Waits until the connection stands so that `is` holds of it, and says how. Dropping the future does nothing.
+    /// Waits until `is` is true of the connection's state, and gives that state. Dropping the future does
+    /// nothing.
     pub async fn wait_for(&self, is: impl FnMut(&Link) -> bool) -> Link {
         // An error means that the task is gone, and with it the runtime.
         let mut link = self.link.clone();
@@ -128,7 +130,7 @@ impl Client {
     /// Sends a notice and waits for its answer until `deadline`.
     ///
     /// A notice whose connection breaks is sent again on the next one, so the answer may say `repeat`.
-    /// Dropping the future gives the notice up: what has not been sent is not sent any more.
+    /// Dropping the future gives the notice up: if it is not sent yet, it is never sent.
     ///
     /// # Errors
     /// [`NoAnswer`], which tells "certainly not recorded" from "perhaps recorded".
@@ -147,8 +149,8 @@ impl Client {
     }
 }
 
-/// Names for notices that no other process of the same client has used: without `by` the gateway takes
-/// the same client and `id` for the same notice.
+/// Ids for notices, different from those of every other process of the same client. The gateway treats two
+/// notices without `by` as the same one if client and `id` are equal.
 #[derive(Debug)]
 struct Ids {
     process: String,

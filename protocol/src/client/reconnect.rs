@@ -1,5 +1,5 @@
-//! Keeping a connection: the next address when one fails, waits that grow, and jitter so that many
-//! clients do not come back in step.
+//! Keeps a connection to a gateway. After a failure the client tries the next address. Its waits grow and have
+//! jitter, so that many clients do not return at the same moment.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,12 +18,12 @@ use super::{Link, Settings};
 use crate::codec::FrameError;
 use crate::tls::{ClientTls, TlsError};
 
-/// The first wait after a failure, and the longest: a scan has four seconds in all, so the client looks
-/// often, and a gateway that comes back is found within two seconds.
+/// The first and the longest wait after a failure. A scan has four seconds in all, so the client tries often
+/// and finds a returning gateway within two seconds.
 const FIRST_WAIT: Duration = Duration::from_millis(100);
 const LONGEST_WAIT: Duration = Duration::from_secs(2);
 
-/// Reasons that are told of one outage.
+/// The most reasons that are logged of one outage.
 const REASONS: usize = 8;
 
 /// TCP, or TLS over it.
@@ -47,7 +47,7 @@ pub(super) async fn run(settings: Settings, mut queue: mpsc::Receiver<Call>, lin
             told.clear();
         }
         let reason = end.to_string();
-        // One line for each reason from the break on, not one for every try until it is back.
+        // During an outage each reason is logged once, not at every attempt.
         let known = told.contains(&reason) || told.len() == REASONS;
         match end {
             End::Unused => return,
@@ -62,10 +62,10 @@ pub(super) async fn run(settings: Settings, mut queue: mpsc::Receiver<Call>, lin
         if !known {
             told.push(reason);
         }
-        // A gateway that drains takes connections for a while, only to say bye again.
+        // A draining gateway still accepts connections for a while, and says bye on each.
         drains = matches!(end, End::Bye);
         if queue.is_closed() {
-            // Nobody holds the client any more; somebody may still wait for an answer.
+            // Every handle of the client is dropped, but a caller may still wait for an answer.
             unanswered.extend(std::iter::from_fn(|| queue.try_recv().ok()));
         }
         unanswered.retain(|call| !call.reply.is_closed());
@@ -75,7 +75,7 @@ pub(super) async fn run(settings: Settings, mut queue: mpsc::Receiver<Call>, lin
         if was_in && !drains {
             wait = FIRST_WAIT;
         }
-        // Between half of the wait and all of it.
+        // Sleeps for 50 to 100 % of the wait.
         sleep(wait.mul_f64(0.5 + fastrand::f64() / 2.0)).await;
         wait = (wait * 2).min(LONGEST_WAIT);
     }
@@ -109,7 +109,8 @@ async fn connect(
     Connection::open(stream, settings).await
 }
 
-/// Connects to the first address of the name that answers, each in a time of its own: one may be dead.
+/// Connects to the first of the name's addresses that answers. Each address has its own time limit, because one
+/// of them may be dead.
 async fn reach(address: &str) -> Result<TcpStream, End> {
     let mut end = End::NotConnected;
     for address in within(lookup_host(address)).await?.map_err(FrameError::from)? {
@@ -126,8 +127,8 @@ async fn within<T>(step: impl Future<Output = T>) -> Result<T, End> {
     timeout(CONNECT_WITHIN, step).await.map_err(|_| End::NotConnected)
 }
 
-/// The files of TLS, read anew for each connection, so that replaced ones need no signal. Whoever replaces them
-/// may be half done: then what was read before still holds.
+/// The TLS files, read again for each connection, so that replacing them needs no signal. If they cannot be
+/// read, for example in the middle of a replacement, the files read before stay in use.
 struct Files {
     files: ClientTls,
     read: Option<Arc<ClientConfig>>,

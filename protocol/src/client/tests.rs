@@ -156,7 +156,7 @@ async fn an_answer_that_did_not_come_is_no_no() {
         next_id(&mut frames).await;
         give_up.send(()).unwrap();
     };
-    // The deadline is played by the test, so that nothing depends on the machine's speed.
+    // The test decides when the deadline comes, so that nothing depends on the machine's speed.
     let sent = async {
         tokio::pin!(notice);
         tokio::select! {

@@ -1,8 +1,7 @@
-//! What is said on the wire: typed messages, one enum for each direction.
+//! The messages of the wire, typed: one enum for each direction.
 //!
-//! A frame that is not one JSON object ends the connection; an object that is no proper notice is
-//! answered `bad` and the connection stays. So reading has two levels: [`ClientMessage::Bad`] is an object
-//! with something wrong in it, and [`FrameError`] is no object at all.
+//! A frame that is not one JSON object ends the connection: reading it gives a [`FrameError`]. An object that
+//! is not a valid message is answered `bad` and the connection stays: reading it gives [`ClientMessage::Bad`].
 
 use std::fmt;
 
@@ -31,12 +30,12 @@ pub enum Notice {
         scene: Scene,
         /// The display name for the page; decoration only.
         nickname: Option<String>,
-        /// What the site's back end redeems; only from clients with `grant`.
+        /// The code that the site's back end redeems. Only clients with the right `grant` may send it.
         code: Option<Code>,
         /// An opaque name of the person.
         by: Option<String>,
     },
-    /// Says that a person has scanned: the page gets `scanned`, the login is theirs.
+    /// Says that a person has scanned: the page gets `scanned`, and only this person can end the login.
     Claim {
         /// The login.
         scene: Scene,
@@ -83,7 +82,7 @@ impl Notice {
     }
 }
 
-/// What a site's back end redeems, once, for the identity. It does not print.
+/// The one-time code that a site's back end redeems for the identity. `Debug` prints stars.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Code(pub String);
@@ -104,7 +103,7 @@ pub enum ClientMessage {
         /// Lower-case hexadecimal of HMAC-SHA256(key, challenge).
         proof: String,
     },
-    /// A notice; `id` only matches its answer.
+    /// A notice. Its answer has the same `id`.
     Notice {
         /// Chosen by the client, at most [`MAX_ID`] characters.
         id: Option<String>,
@@ -116,16 +115,16 @@ pub enum ClientMessage {
         /// Chosen by the client, at most [`MAX_ID`] characters.
         id: Option<String>,
     },
-    /// An object that is no proper message: answered `bad`, and the connection stays.
+    /// An object that is not a valid message. It is answered `bad`, and the connection stays.
     Bad {
-        /// The object's `id`, where it had a proper one.
+        /// The object's `id`, if that is valid.
         id: Option<String>,
         /// What is wrong, for the person who writes the client.
         message: String,
     },
 }
 
-/// Every field that a client's message may have; what is unknown is ignored.
+/// Every field that a client's message may have. Unknown fields are ignored.
 #[derive(Debug, Default, Serialize, Deserialize)]
 struct Fields {
     #[serde(rename = "type", default, skip_serializing_if = "Option::is_none")]
@@ -134,7 +133,7 @@ struct Fields {
     id: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     scene: Option<String>,
-    // The PHP original's name of the scene.
+    // The PHP original's name for `scene`.
     #[serde(default, skip_serializing)]
     fd: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -151,8 +150,8 @@ struct Fields {
     proof: Option<String>,
 }
 
-/// The text of what may be one JSON object. serde_json would not look into unknown fields for UTF-8, nor would serde
-/// refuse an array for a struct.
+/// Checks that a frame is UTF-8 and begins like an object. serde_json does not check UTF-8 inside unknown
+/// fields, and serde accepts an array in the place of a struct.
 fn one_object(json: &[u8]) -> Result<&str, FrameError> {
     let json = str::from_utf8(json).map_err(|error| FrameError::NotAnObject(error.to_string()))?;
     match json.trim_ascii_start().starts_with('{') {
@@ -166,12 +165,13 @@ impl FromFrame for ClientMessage {
         let json = one_object(json)?;
         match serde_json::from_str::<Fields>(json) {
             Ok(fields) => Ok(Self::from_fields(fields)),
-            // Either no JSON object, or an object with a field of the wrong type.
+            // The frame is not a JSON object, or it is an object with a field of the wrong type.
             Err(fault) => match serde_json::from_str::<Value>(json) {
                 Ok(Value::Object(_)) => Ok(Self::Bad { id: only_id(json), message: fault.to_string() }),
                 Ok(_) => Err(FrameError::NotAnObject("it is another JSON value".to_owned())),
-                // JSON's grammar allows the escape of half a surrogate pair (RFC 8259, section 8.2), and programs
-                // that cut a name inside an emoji write it. Repeated, such a notice must not end every connection.
+                // JSON's grammar allows the escape of half a surrogate pair (RFC 8259, section 8.2). Programs
+                // that cut a name inside an emoji write it. A client that repeats such a notice must not lose
+                // its connection each time.
                 Err(error) => match serde_json::from_str::<IgnoredAny>(json) {
                     Ok(_) => Ok(Self::Bad { id: only_id(json), message: error.to_string() }),
                     Err(error) => Err(FrameError::NotAnObject(error.to_string())),
@@ -181,7 +181,7 @@ impl FromFrame for ClientMessage {
     }
 }
 
-/// The `id` of an object with which something else is wrong.
+/// The `id` of an object that has another fault.
 fn only_id(json: &str) -> Option<String> {
     #[derive(Deserialize)]
     struct Only {
@@ -296,7 +296,7 @@ pub enum ServerMessage {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         id: Option<String>,
     },
-    /// The gateway drains: notices in flight are still answered, new ones belong on a new connection.
+    /// The gateway drains. It still answers notices in flight; new ones belong on a new connection.
     Bye,
     /// Why the gateway closes this connection.
     Error {
@@ -305,7 +305,7 @@ pub enum ServerMessage {
         /// Words for people.
         message: String,
     },
-    /// Something that a later version says; ignored.
+    /// A message of a later version. It is ignored.
     #[serde(other, skip_serializing)]
     Unknown,
 }
@@ -314,7 +314,7 @@ impl FromFrame for ServerMessage {
     fn from_frame(json: &[u8]) -> Result<Self, FrameError> {
         let json = one_object(json)?;
         serde_json::from_str(json).or_else(|error| {
-            // The hello of another version need have nothing but its version.
+            // The hello of another version may have no field but `version`.
             match serde_json::from_str(json) {
                 Ok(OnlyVersion { kind: Greeting::Hello, version }) if version != crate::VERSION => {
                     let hello = Hello { version, challenge: String::new(), max_frame: 0, heartbeat: 0 };
@@ -344,11 +344,11 @@ enum Greeting {
 pub struct Hello {
     /// The wire's version.
     pub version: u32,
-    /// What the client proves its key with; new for each connection.
+    /// The challenge for the client's proof; new for each connection.
     pub challenge: String,
     /// The largest frame, in bytes after the length.
     pub max_frame: u32,
-    /// Seconds; a client that is silent for two of them is closed.
+    /// Heartbeat in seconds. A client that is silent for two heartbeats is closed.
     pub heartbeat: u32,
 }
 
@@ -360,11 +360,11 @@ pub enum State {
     Waiting,
     /// A person has scanned it.
     Scanned,
-    /// Ended: that person is logged in.
+    /// Ended: the person is logged in.
     Granted,
-    /// Ended: that person said no.
+    /// Ended: the person said no.
     Denied,
-    /// Ended: the time was over.
+    /// Ended: the login's time ran out.
     Expired,
 }
 
@@ -380,7 +380,7 @@ impl fmt::Display for State {
     }
 }
 
-/// What came of a notice.
+/// The result of a notice.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Status {
@@ -392,17 +392,17 @@ pub enum Status {
     Stored,
     /// No login has this scene, or it ended too long ago.
     Unknown,
-    /// The login's time was over.
+    /// The login's time has run out.
     Expired,
-    /// The login ended otherwise or belongs to another person.
+    /// The login ended in another way, or it belongs to another person.
     Taken,
     /// The client has no right to this notice on this login.
     Forbidden,
-    /// Too much at once: certainly not recorded; repeat after `retry_in`.
+    /// Too many notices at once, or the store is away. Certainly not recorded: repeat after `retry_in`.
     Busy,
     /// The notice is not understood; `message` says why.
     Bad,
-    /// Perhaps recorded: repeat the same notice. What a later version answers is taken for this too.
+    /// Perhaps recorded: repeat the same notice. An unknown status of a later version is read as this one.
     #[serde(other)]
     Unsure,
 }
@@ -438,7 +438,7 @@ pub struct Answer {
     /// The notice's `id`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub id: Option<String>,
-    /// What came of it.
+    /// The result of the notice.
     pub status: Status,
     /// The login's present state, where there is a login.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -446,7 +446,7 @@ pub struct Answer {
     /// The same notice had been recorded before.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub repeat: bool,
-    /// Who asked for the login; in answers to recorded claims.
+    /// Who asked for the login. Answers to recorded claims have it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub context: Option<Box<Context>>,
     /// Milliseconds after which a `busy` notice should be repeated.
@@ -471,7 +471,7 @@ impl Answer {
     }
 }
 
-/// Who asked for a login: what the page said when it opened, and what the gateway saw.
+/// Who asked for a login: what the page said when it opened, and what the gateway observed.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Context {
     /// The site that the page named.

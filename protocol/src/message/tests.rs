@@ -37,7 +37,7 @@ fn an_object_with_a_fault_is_bad_and_says_what() {
         (r#"{"type":"scan","scene":"7"}"#, "22"),
         (&format!(r#"{{"type":"scan","fd":"{SCENE}","scene":"{SCENE}"}}"#), "one of them"),
         (&format!(r#"{{"type":"scan","scene":"{SCENE}","scene":"{SCENE}"}}"#), "duplicate"),
-        // Limits hold wherever a field stands.
+        // A field's limit holds in every notice, even in one that does not use the field.
         (&format!(r#"{{"type":"query","scene":"{SCENE}","number":"999"}}"#), "number"),
         (&format!(r#"{{"type":"deny","scene":"{SCENE}","code":"{}"}}"#, "x".repeat(513)), "code"),
         (&format!(r#"{{"type":"claim","scene":"{SCENE}"}}"#), "by"),
@@ -48,7 +48,8 @@ fn an_object_with_a_fault_is_bad_and_says_what() {
     ] {
         assert!(why(json).contains(word), "{json}: {}", why(json));
     }
-    // So that the client finds its notice. The second is half an emoji, the third a nest.
+    // The answer carries the `id`, so that the client finds its notice. The second case has half an emoji, the
+    // third is nested deeply.
     let nest = format!(r#"{{"id":"a7","scene":{}1{}}}"#, "[".repeat(500), "]".repeat(500));
     for json in [r#"{"id":"a7","scene":[]}"#, r#"{"nickname":"\ud83e","id":"a7"}"#, &nest] {
         let ClientMessage::Bad { id, .. } = read(json) else { panic!("{json}") };
