@@ -1,7 +1,7 @@
 //! One request out, one JSON answer in: everything about HTTP is here.
 //!
-//! WeChat answers refusals with status 200 and an `errcode` in the body, leaves `errcode` out of most successes, and
-//! labels its JSON with whatever Content-Type it likes; [`Api::exchange`] turns that into a value or a typed error.
+//! WeChat answers a refusal with status 200 and an `errcode` in the body. Most successes have no `errcode`, and
+//! the Content-Type of the JSON varies. [`Api::exchange`] turns an answer into a value or a typed error.
 
 use std::fmt;
 use std::time::Duration;
@@ -12,13 +12,14 @@ use serde::de::DeserializeOwned;
 
 use crate::error::{Error, chain};
 
-/// A connection to a host that is up takes well under a second; the rest of a try's time is for the answer.
+/// Limit for connecting. A host that is up accepts in well under a second; the rest of a try's time is for the
+/// answer.
 const CONNECT_LIMIT: Duration = Duration::from_secs(2);
 
 /// The longest answer read, in bytes: real ones are below 2 KiB.
 const MAX_ANSWER: usize = 64 * 1024;
 
-/// Idle connections kept for the next calls; bursts open more and close them again.
+/// Idle connections kept for the next calls. Bursts open more and close them again.
 const MAX_IDLE: usize = 16;
 
 /// The longest part of WeChat's `errmsg` kept, in characters: it goes into logs.
@@ -31,7 +32,7 @@ pub(crate) struct Api {
 }
 
 impl Api {
-    /// Speaks to `base`, no longer than `one_try` for a request and its answer.
+    /// A client of the API at `base`. A request and its answer may take `one_try`.
     pub(crate) fn new(base: &str, one_try: Duration) -> Result<Self, Error> {
         let wrong =
             || Error::Setup { reason: format!("{base:?} is no address such as {}", crate::OFFICIAL_API_URL) };
@@ -91,7 +92,7 @@ async fn read(call: &'static str, mut response: Response) -> Result<Vec<u8>, Err
     Ok(body)
 }
 
-/// The part every answer may have. Its absence means success.
+/// The part that every answer may have. An answer without it is a success.
 #[derive(Deserialize)]
 struct Verdict {
     #[serde(default)]
@@ -101,14 +102,14 @@ struct Verdict {
 }
 
 fn decode<T: DeserializeOwned>(call: &'static str, mut body: Vec<u8>) -> Result<T, Error> {
-    // Names in WeChat's answers have been seen with raw control characters, which JSON forbids inside strings; outside
-    // of strings a space means the same as those JSON allows.
+    // Names in WeChat's answers have been seen with raw control characters, which JSON forbids inside strings.
+    // Outside strings JSON allows some of them, where a space means the same.
     for byte in &mut body {
         if *byte < b' ' {
             *byte = b' ';
         }
     }
-    // serde_json's own words may quote the answer, and the answer may be a token.
+    // serde_json's error may quote the answer, and the answer may be a token.
     let unreadable = |error: serde_json::Error| Error::Decode {
         call,
         reason: format!("{:?} error in its JSON at byte {}", error.classify(), error.column()),

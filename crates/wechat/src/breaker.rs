@@ -1,8 +1,9 @@
-//! What keeps a call that WeChat refuses from being made for every page that asks.
+//! A circuit breaker: while WeChat refuses a call, pages do not repeat it.
 //!
-//! Each call has its own breaker, the token call too. A refusal that time or a person must end opens it: callers then
-//! get that refusal at once, and one in each rest goes through as a probe. The probe that succeeds closes it again.
-//! Opening and closing are each said once in the log, with what an operator can do.
+//! Each call has its own breaker, the token call too. A refusal that ends only with time or by a person's act
+//! opens it. Callers then get that refusal at once, but one of them goes through as a probe after each rest. A
+//! probe that succeeds closes the breaker. Opening and closing are logged once each, with what an operator can
+//! do.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -21,16 +22,17 @@ pub(crate) struct Breaker {
 
 struct Open {
     refusal: Error,
-    /// When the next caller goes through.
+    /// When the next caller goes through as a probe.
     probe_at: Instant,
 }
 
-/// Leave to make the call, to be handed back with its outcome.
+/// Permission to make the call. It is handed back with the outcome.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Pass {
-    /// Like everybody.
+    /// An ordinary call.
     Through,
-    /// Alone, to see whether the refusal still stands. One that never reports is followed by the next one's.
+    /// A single call that tests whether the refusal still holds. If it never reports, the next probe follows
+    /// after a rest.
     Probe,
 }
 
@@ -44,7 +46,7 @@ impl Breaker {
         self.call
     }
 
-    /// Lets a caller through, or tells the refusal that stands.
+    /// Lets a caller through, or gives the present refusal.
     pub(crate) fn admit(&self) -> Result<Pass, Error> {
         let now = Instant::now();
         match &mut *self.open() {
@@ -57,7 +59,7 @@ impl Breaker {
         }
     }
 
-    /// Takes note of how the call ended.
+    /// Records how the call ended.
     pub(crate) fn report<T>(&self, pass: Pass, outcome: &Result<T, Error>) {
         match outcome {
             Ok(_) => self.succeeded(pass),
@@ -65,15 +67,15 @@ impl Breaker {
         }
     }
 
-    /// The call succeeded. Only a probe closes: who had set out before the opening proves nothing about what came
-    /// after it.
+    /// The call succeeded. Only a probe closes the breaker: a call that started before the breaker opened does
+    /// not close it.
     pub(crate) fn succeeded(&self, pass: Pass) {
         if pass == Pass::Probe {
             self.close();
         }
     }
 
-    /// The call failed. The token call's refusals are its own breaker's.
+    /// The call failed. A refusal of the token call counts only for the token call's own breaker.
     pub(crate) fn failed(&self, error: &Error) {
         if error.call() != Some(self.call) {
             return;
@@ -108,7 +110,7 @@ impl Breaker {
         }
     }
 
-    /// No code that can panic runs under this lock, so a poisoned one is as good as new.
+    /// No code under this lock can panic, so a poisoned lock holds valid data.
     fn open(&self) -> MutexGuard<'_, Option<Open>> {
         self.open.lock().unwrap_or_else(PoisonError::into_inner)
     }

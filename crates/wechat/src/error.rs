@@ -1,7 +1,7 @@
-//! Why a call failed, in words for the operator and in a class for the code that decides what to do next.
+//! Why a call failed: in words for the operator, and as a class for the code that decides what to do next.
 //!
-//! Nothing here ever holds an access token or the AppSecret: addresses are cut off reqwest's errors, and of an answer
-//! that cannot be read only the position is told, because its content may be the token itself.
+//! An error never holds an access token or the AppSecret. Addresses are cut off reqwest's errors. Of an answer
+//! that cannot be read only the position of the fault is given, because its content may be the token itself.
 
 use std::borrow::Cow;
 use std::error::Error as _;
@@ -16,12 +16,12 @@ pub enum Error {
     Api {
         /// WeChat's `errcode`.
         code: i64,
-        /// WeChat's `errmsg`; its `rid` is what WeChat's support asks for.
+        /// WeChat's `errmsg`. It contains the `rid` that WeChat's support asks for.
         message: String,
         /// The path of the call.
         call: &'static str,
     },
-    /// No connection to the API came about, so the call was never made.
+    /// The connection to the API failed, so the call was never made.
     #[error("WeChat could not be reached for {call}: {reason}")]
     Unreachable {
         /// The path of the call.
@@ -37,7 +37,7 @@ pub enum Error {
         /// What broke, without addresses.
         reason: String,
     },
-    /// Something on the way, or WeChat's own front, answered with an HTTP status that is no success.
+    /// A proxy, or WeChat's own front, answered with an HTTP status that is not a success.
     #[error("{call} was answered with HTTP status {status}: check WECHAT_API_URL and the proxies on the way")]
     Status {
         /// The path of the call.
@@ -45,7 +45,7 @@ pub enum Error {
         /// The HTTP status.
         status: u16,
     },
-    /// No whole answer in time. The call may have had its effect.
+    /// The whole answer did not come in time. The call may have had its effect.
     #[error("WeChat did not answer {call} in time")]
     Timeout {
         /// The path of the call.
@@ -67,19 +67,20 @@ pub enum Error {
     },
 }
 
-/// What kind of failure it was: the place where policies (try again, back off, stop and call somebody) hang.
+/// The kind of failure. It decides whether a call is tried again, waits, or stops until a person acts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Class {
-    /// The access token is not, or no longer, the right one.
+    /// The access token is wrong, or no longer valid.
     Token,
     /// WeChat is busy: trying again a moment later helps.
     Busy,
-    /// The quota of this call is used up, the day's or the minute's.
+    /// The quota of this call is used up, for the day or the minute.
     Quota,
     /// The account may not make this call.
     Permission,
-    /// This machine's address is not on the account's allowlist, or still waits for its administrator.
+    /// This machine's address is not on the account's allowlist, or the account's administrator has not
+    /// confirmed it yet.
     IpNotAllowed,
     /// The appid or the AppSecret is wrong or frozen: trying again does not help.
     Credentials,
@@ -87,7 +88,7 @@ pub enum Class {
     Transport,
     /// No answer in time.
     Timeout,
-    /// Anything else, mostly a fault of ours.
+    /// Anything else, mostly our own mistake.
     Other,
 }
 
@@ -102,7 +103,7 @@ impl Error {
         }
     }
 
-    /// The path of the call that failed; a call that needs a token may fail in the token call.
+    /// The path of the call that failed. For a call with a token it may be that of the token call.
     pub(crate) fn call(&self) -> Option<&'static str> {
         match self {
             Self::Api { call, .. }
@@ -120,9 +121,9 @@ impl Error {
         matches!(self, Self::Unreachable { .. })
     }
 
-    /// Takes over what reqwest reports, without the address: the access token travels in it.
+    /// Converts reqwest's error without the address, because the address holds the access token.
     pub(crate) fn from_reqwest(call: &'static str, error: reqwest::Error) -> Self {
-        // Also a connection that did not come about in time.
+        // This includes a connection that timed out.
         if error.is_connect() || error.is_builder() {
             return Self::Unreachable { call, reason: chain(error) };
         }
@@ -133,7 +134,7 @@ impl Error {
     }
 }
 
-/// The whole chain of reasons in one line, since the first of them alone ("error sending request") explains nothing.
+/// The whole chain of reasons in one line. The first one alone ("error sending request") explains nothing.
 pub(crate) fn chain(error: reqwest::Error) -> String {
     let error = error.without_url();
     let mut reason = error.to_string();
@@ -146,10 +147,10 @@ pub(crate) fn chain(error: reqwest::Error) -> String {
     reason
 }
 
-/// WeChat's codes by kind (its "global return codes" and the pages of each call).
+/// WeChat's codes by kind, from its page "global return codes" and the pages of each call.
 fn class_of(call: &str, code: i64) -> Class {
     match code {
-        // The token call carries no token, so there the same code means the secret.
+        // The token call has no token, so there this code means that the secret is wrong.
         40001 if call == crate::token::CALL => Class::Credentials,
         40001 | 40014 | 42001 => Class::Token,
         40013 | 40125 | 40243 => Class::Credentials,
@@ -161,7 +162,7 @@ fn class_of(call: &str, code: i64) -> Class {
     }
 }
 
-/// What an operator can do about a refusal; empty where only we can.
+/// What an operator can do about a refusal; empty if only we can do something.
 fn advice(call: &str, code: i64, message: &str) -> Cow<'static, str> {
     let fixed = match (code, class_of(call, code)) {
         (40013, _) => {
@@ -194,7 +195,7 @@ fn advice(call: &str, code: i64, message: &str) -> Cow<'static, str> {
     Cow::Borrowed(fixed)
 }
 
-/// Names the address that WeChat saw, which behind a proxy or NAT is not one this machine knows.
+/// Names the address that WeChat saw. Behind a proxy or NAT this machine does not know that address.
 fn allow(message: &str) -> Cow<'static, str> {
     let mut words = message.split(|c: char| c.is_whitespace() || c == ',');
     match words.find_map(|word| word.parse::<IpAddr>().ok()) {

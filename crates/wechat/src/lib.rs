@@ -1,10 +1,10 @@
 //! The few WeChat API calls a scan login needs.
 //!
-//! The gateway asks [`Client::create_qr_code`] for a picture that carries a login's scene; callback-service asks
-//! [`Client::user`] who scanned it. Both need an access token, which `token` fetches, shares and renews out of
-//! sight; `theft` notices when another system takes it away. `api` is the one place that speaks HTTP, `error` sorts what
-//! goes wrong and says what an operator can do, `policy` says what follows from each class, a `breaker` keeps a call
-//! that WeChat refuses from being made for every page, and a `meter` counts the requests that really go out.
+//! The gateway asks [`Client::create_qr_code`] for a picture that carries a login's scene. callback-service
+//! asks [`Client::user`] who scanned it. Both need an access token: `token` fetches, shares and renews it, and
+//! `theft` notices when another system replaces it. `api` is the only module that speaks HTTP. `error`
+//! classifies failures and says what an operator can do. `policy` decides what follows from each class. A
+//! `breaker` stops repeats of a call that WeChat refuses. A `meter` counts the requests that are really sent.
 
 mod api;
 mod breaker;
@@ -42,11 +42,11 @@ use token::{AccessToken, Tokens};
 /// WeChat's nearest API host (its guide, "API domains").
 pub const OFFICIAL_API_URL: &str = "https://api.weixin.qq.com";
 
-/// How long one call may take, with the token it may have to fetch and all its tries: a page or a phone waits for it,
-/// and WeChat itself answers in tens of milliseconds.
+/// Limit for one call, including a token fetch and all tries. A page or a phone waits for it, and WeChat itself
+/// answers in tens of milliseconds.
 pub const CALL_LIMIT: Duration = Duration::from_secs(8);
 
-/// Which account to speak for, and where.
+/// The account, and the address of its API.
 #[derive(Debug, Clone)]
 pub struct Settings {
     /// The official account's appid, `wx` and 16 hex digits.
@@ -57,9 +57,10 @@ pub struct Settings {
     pub api_url: String,
 }
 
-/// An official account's API. Clones share one connection pool, one access token and what WeChat refuses.
+/// An official account's API. Clones share one connection pool, one access token and the breakers.
 ///
-/// A call whose future is dropped is abandoned; a token fetch it had begun still finishes, for the next caller.
+/// Dropping a call's future abandons the call. A token fetch that it has begun still finishes, for the next
+/// caller.
 #[derive(Clone)]
 pub struct Client {
     api: Arc<Api>,
@@ -68,7 +69,7 @@ pub struct Client {
     limits: Limits,
 }
 
-/// A breaker for each call: an account may lack one and have the other.
+/// One breaker for each call: WeChat may refuse an account one call and allow the other.
 struct Breakers {
     qr_code: Breaker,
     user: Breaker,
@@ -83,7 +84,7 @@ impl Client {
         Self::with_limits(settings, Limits::default())
     }
 
-    /// As [`Client::new`], with other times, so that tests need not wait for seconds.
+    /// As [`Client::new`], with other time limits, so that tests need not wait for seconds.
     pub(crate) fn with_limits(settings: Settings, limits: Limits) -> Result<Self, Error> {
         let api = Arc::new(Api::new(&settings.api_url, limits.one_try)?);
         let tokens = Arc::new(Tokens::new(Arc::clone(&api), settings.app_id, settings.app_secret, limits));
@@ -94,14 +95,14 @@ impl Client {
         Ok(Self { api, tokens, breakers, limits })
     }
 
-    /// The same account, token and refusals, at another address.
+    /// The same account, token and breakers, at another address.
     #[cfg(test)]
     pub(crate) fn with_api(&self, api_url: &str) -> Self {
         let api = Api::new(api_url, self.limits.one_try).map(Arc::new).expect("an address");
         Self { api, ..self.clone() }
     }
 
-    /// Makes one call with an access token, within the limit, unless its breaker knows better.
+    /// Makes one call with an access token, within the time limit, unless its breaker is open.
     async fn call<T: DeserializeOwned, M: Meter>(
         &self,
         breaker: &Breaker,
@@ -130,9 +131,9 @@ impl Client {
 
     /// Makes the call as often as its failures allow.
     ///
-    /// When WeChat says that the token is no good, the call is made once more with the token that WeChat then gives,
-    /// even if it is the same: WeChat's machines do not all learn of a new token at the same moment. The token call has
-    /// tries of its own, so its failure is final here.
+    /// If WeChat refuses the token, the call is made once more with the token that WeChat then gives. That may
+    /// be the same token, because WeChat's machines do not all learn of a new one at the same moment. The token
+    /// call has its own tries, so its failure is final here.
     async fn tries<T: DeserializeOwned, M: Meter>(
         &self,
         call: &'static str,

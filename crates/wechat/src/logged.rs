@@ -1,4 +1,4 @@
-//! What a test logs, for tests of what an operator reads.
+//! Captures what a test logs, for tests of the operator's messages.
 #![allow(clippy::unwrap_used)]
 
 use std::fmt;
@@ -24,7 +24,7 @@ impl Logged {
         Self { lines, _guard: tracing::subscriber::set_default(log) }
     }
 
-    /// How many lines say `words`.
+    /// How many lines contain `words`.
     pub(crate) fn count(&self, words: &str) -> usize {
         self.to_string().lines().filter(|line| line.contains(words)).count()
     }

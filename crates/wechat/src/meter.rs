@@ -1,8 +1,9 @@
-//! Who pays for the requests of a call.
+//! Pays for the requests of a call out of a budget.
 //!
-//! WeChat counts requests, and gives an account so many a day. Only the client knows how many a call takes: none while
-//! its breaker answers or there is no token, up to four where tries fail. So the owner of a budget gives a [`Meter`]
-//! along, which is asked right before each request goes out, and gets back what certainly never reached WeChat.
+//! WeChat counts requests, and gives an account so many a day. Only the client knows how many requests a call
+//! takes: none while its breaker is open or there is no token, up to four when tries fail. So the owner of a
+//! budget passes a [`Meter`]. The client asks it right before each request, and gives back the payment for a
+//! request that certainly never reached WeChat.
 
 use std::convert::Infallible;
 
@@ -12,25 +13,25 @@ use crate::Error;
 pub trait Meter: Sync {
     /// Why a request must not be made.
     type Refusal: Send;
-    /// That a request is paid for. Whoever drops it leaves it so: the request may have gone out.
+    /// The proof of one payment. Dropping it keeps the payment, because the request may have reached WeChat.
     type Receipt: Send;
 
-    /// Pays for a request that goes out as soon as this has said yes.
+    /// Pays for one request, which is sent as soon as this succeeds.
     ///
     /// # Errors
-    /// Then it does not go out, and the call ends.
+    /// The request is then not sent, and the call ends.
     fn pay(&self) -> impl Future<Output = Result<Self::Receipt, Self::Refusal>> + Send;
 
-    /// Takes back a payment: no connection came about, so its request never reached WeChat.
+    /// Takes back a payment: the connection failed, so the request never reached WeChat.
     fn refund(&self, receipt: Self::Receipt) -> impl Future<Output = ()> + Send;
 }
 
-/// Why a call that is paid for gave no result.
+/// Why a paid call gave no result.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Unmade<R> {
     /// The meter refused.
     Unpaid(R),
-    /// WeChat refused, or could not be asked.
+    /// WeChat refused the call, or could not be reached.
     Failed(Error),
 }
 
@@ -49,7 +50,7 @@ impl From<Unmade<Infallible>> for Error {
     }
 }
 
-/// For calls that nobody counts.
+/// A meter for calls without a budget.
 pub(crate) struct Free;
 
 impl Meter for Free {

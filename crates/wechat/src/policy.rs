@@ -1,7 +1,7 @@
-//! What follows from each class of failure: another token, another try, a rest, or nothing but the report.
+//! What follows from each class of failure: a new token, another try, a rest, or only the report.
 //!
-//! A call asks here after each failure whether to go on ([`Tries`]), and its breaker asks how long WeChat is to be
-//! left alone ([`rest`]). The rules are WeChat's "global return codes"; the waits are ours.
+//! After each failure a call asks [`Tries`] whether to go on, and its breaker asks [`rest`] how long to leave
+//! WeChat alone. The rules come from WeChat's "global return codes"; the waits are ours.
 
 use std::hash::{BuildHasher, RandomState};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -11,11 +11,12 @@ use crate::error::{Class, Error};
 /// Tries after the first one, when WeChat was busy or out of reach.
 const MORE_TRIES: u32 = 2;
 
-/// Refusals that a person must end are tried again this often, so that the end of them is noticed by itself. It is
-/// also how long WeChat counts for its limits by the minute.
+/// A refusal that only a person can end is probed this often, so that its end is noticed without a restart.
+/// WeChat also counts its per-minute limits over this time.
 const MINUTE: Duration = Duration::from_secs(60);
 
-/// WeChat does not say when its day begins; a wrong guess of ours heals within this.
+/// Longest rest for a used-up daily quota. WeChat does not say when its day begins, so our guess may be wrong
+/// for this long.
 const QUOTA_PROBE: Duration = Duration::from_secs(600);
 
 const DAY: u64 = 86_400;
@@ -23,19 +24,19 @@ const DAY: u64 = 86_400;
 /// Beijing is eight hours ahead of UTC, without summer time.
 const BEIJING: u64 = 8 * 3600;
 
-/// After midnight, since WeChat's clock and ours need not agree and a probe that comes too early costs ten minutes.
+/// Wait after midnight. WeChat's clock and ours may differ, and a probe that comes too early costs ten minutes.
 const MIDNIGHT_SLACK: Duration = Duration::from_secs(5);
 
-/// The times a client keeps; tests make them short.
+/// A client's time limits; tests make them short.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Limits {
-    /// A whole call with its token and all its tries.
+    /// One whole call with its token and all its tries.
     pub(crate) call: Duration,
     /// One request and its answer.
     pub(crate) one_try: Duration,
     /// The longest wait before the second try; later waits double.
     pub(crate) pause: Duration,
-    /// From one probe to the next of a call that WeChat refuses.
+    /// Time between two probes of a call that WeChat refuses.
     pub(crate) probe: Duration,
 }
 
@@ -43,7 +44,7 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             call: crate::CALL_LIMIT,
-            // Three of them nearly fit into a call.
+            // Three tries nearly fit into a call.
             one_try: Duration::from_millis(2500),
             // Somebody is looking at a page; most of WeChat's hiccups are shorter.
             pause: Duration::from_millis(500),
@@ -63,14 +64,16 @@ impl Tries {
         Self { pause: limits.pause, made: 0 }
     }
 
-    /// Waits until the call may be tried again after `error`; false, at once, when it may not.
+    /// Waits until the call may be tried again after `error`; false at once if it may not be.
     ///
-    /// All calls may be repeated: a second token or answer is the same one, a second QR code is one nobody is shown.
+    /// All calls may be repeated: a second token or answer is the same one, and nobody is shown the second QR
+    /// code.
     pub(crate) async fn again(&mut self, error: &Error) -> bool {
         if self.made == MORE_TRIES || !may_pass(error) {
             return false;
         }
-        // Drawn from the standard library's hash keys: good enough to keep a crowd from marching in step.
+        // The random number comes from the standard library's hash keys, which is good enough to spread many
+        // callers.
         let wait = jittered(self.pause * 2u32.pow(self.made), RandomState::new().hash_one(self.made));
         self.made += 1;
         tokio::time::sleep(wait).await;
@@ -81,28 +84,28 @@ impl Tries {
 /// Whether the same request may succeed a moment later.
 fn may_pass(error: &Error) -> bool {
     match error {
-        // A redirect or "not found" is a wrong address or proxy, which a moment does not mend.
+        // A redirect or "not found" means a wrong address or proxy, which does not end by itself.
         Error::Status { status, .. } => *status >= 500 || *status == 429,
         _ => matches!(error.class(), Class::Busy | Class::Transport | Class::Timeout),
     }
 }
 
-/// Between half of `longest` and all of it.
+/// A random wait of 50 to 100 % of `longest`.
 fn jittered(longest: Duration, random: u64) -> Duration {
     let half = longest / 2;
     half + half.mul_f64(random as f64 / u64::MAX as f64)
 }
 
-/// How long a call that failed for good is not to be made again; `None` when the next may be made at once.
+/// How long to rest after a call that has failed for good; `None` if the next call may be made at once.
 pub(crate) fn rest(error: &Error, probe: Duration) -> Option<Duration> {
     match error {
-        // The day's quota. All others of its class are counted by the minute.
+        // The quota of the day. All other codes of the class count by the minute.
         Error::Api { code: 45009, .. } => {
             let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
             Some(until_midnight(now).min(QUOTA_PROBE))
         }
         _ => match error.class() {
-            // Of the token class only what a new token did not cure gets here.
+            // A token failure gets here only if a new token did not help.
             Class::Token | Class::Quota | Class::Permission | Class::IpNotAllowed | Class::Credentials => {
                 Some(probe)
             }
@@ -111,7 +114,7 @@ pub(crate) fn rest(error: &Error, probe: Duration) -> Option<Duration> {
     }
 }
 
-/// From `now`, counted from 1970 in UTC, until shortly after the next midnight in Beijing.
+/// Time from `now` (since 1970, UTC) until shortly after the next midnight in Beijing.
 fn until_midnight(now: Duration) -> Duration {
     let into_day = Duration::from_secs((now.as_secs() + BEIJING) % DAY);
     Duration::from_secs(DAY) - into_day + MIDNIGHT_SLACK
@@ -193,7 +196,7 @@ mod tests {
 
     #[test]
     fn the_quotas_day_ends_at_midnight_in_beijing() {
-        // 2025-11-23T15:59:59Z is one second before midnight there.
+        // 2025-11-23T15:59:59Z is one second before midnight in Beijing.
         let before = Duration::from_secs(1_763_913_599);
         assert_eq!(until_midnight(before), Duration::from_secs(1) + MIDNIGHT_SLACK);
         assert_eq!(

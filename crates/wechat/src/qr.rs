@@ -1,7 +1,7 @@
 //! QR codes that carry a login's scene, the first thing a browser needs.
 //!
-//! `POST /cgi-bin/qrcode/create`, page "Generating a Parametric QR Code". The answer's `url` is the text to encode;
-//! WeChat also draws it, at an address that [`show_qr_code_url`] makes.
+//! `POST /cgi-bin/qrcode/create`, page "Generating a Parametric QR Code". The answer's `url` is the text to
+//! encode. WeChat also draws the code, at the address that [`show_qr_code_url`] gives.
 
 use std::time::Duration;
 
@@ -17,35 +17,37 @@ pub(crate) const CALL: &str = "/cgi-bin/qrcode/create";
 /// The longest life of a temporary QR code: 30 days.
 pub const MAX_EXPIRE: Duration = Duration::from_secs(2_592_000);
 
-/// The host that draws official QR codes; it is another one than the API's.
+/// The host that draws official QR codes. It is not the API's host.
 pub const OFFICIAL_QR_URL: &str = "https://mp.weixin.qq.com";
 
-/// Everything but what a URL may hold as it is (RFC 3986, section 2.3): tickets may hold `+`, `/` and `=`.
+/// Every character that a URL cannot hold unescaped (RFC 3986, section 2.3). Tickets may hold `+`, `/` and `=`.
 const TICKET: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
 
 /// A QR code as WeChat made it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct QrCode {
-    /// Names the picture at WeChat. Not a secret: it can be told from the picture.
+    /// Names the picture at WeChat. It is not a secret: it can be derived from the picture.
     pub ticket: String,
     /// The text of the QR code, to be encoded byte for byte.
     pub url: String,
-    /// How long WeChat honours it, from now.
+    /// How long WeChat accepts scans of it, from now.
     pub expire: Duration,
 }
 
 impl Client {
     /// Makes a temporary QR code for a scene of 1 to 64 characters of `[A-Za-z0-9_-]`.
     ///
-    /// `expire` is sent in whole seconds, at least one and at most [`MAX_EXPIRE`]; WeChat has the last word on it.
+    /// `expire` is sent in whole seconds, at least one and at most [`MAX_EXPIRE`]. WeChat may answer with
+    /// another time.
     ///
     /// # Errors
-    /// Any [`Error`], an old one while WeChat refuses this call. After a timeout a code may exist that nobody shows, which is harmless but costs quota.
+    /// Any [`Error`]; while the breaker is open, the refusal that opened it. After a timeout a code may exist
+    /// that nobody shows, which is harmless but costs quota.
     pub async fn create_qr_code(&self, scene: &str, expire: Duration) -> Result<QrCode, Error> {
         Ok(self.create_paid_qr_code(scene, expire, &Free).await?)
     }
 
-    /// As [`Client::create_qr_code`]; `meter` pays for each request, and an old refusal costs nothing.
+    /// As [`Client::create_qr_code`]; `meter` pays for each request. While the breaker is open nothing is paid.
     ///
     /// # Errors
     /// [`Unmade`]: any [`Error`], or the meter's refusal.
@@ -74,7 +76,7 @@ impl Client {
     }
 }
 
-/// The address of WeChat's picture of a QR code; browsers need no token for it.
+/// The address of WeChat's picture of a QR code. Browsers need no token for it.
 ///
 /// `base` is [`OFFICIAL_QR_URL`] or a simulator's.
 pub fn show_qr_code_url(base: &str, ticket: &str) -> String {
@@ -84,13 +86,14 @@ pub fn show_qr_code_url(base: &str, ticket: &str) -> String {
 
 #[derive(Serialize)]
 struct Question<'a> {
-    /// Always sent: WeChat's pages disagree whether it is 30 s or 60 s when left out.
+    /// Always sent: without it the life is 30 s on one of WeChat's pages and 60 s on another.
     expire_seconds: u64,
     action_name: &'static str,
     action_info: ActionInfo<'a>,
 }
 
-/// Without the inner `scene` the call succeeds too, and every scan of the code arrives as scene 0.
+/// The inner `scene` object is needed: without it the call also succeeds, but every scan of the code arrives as
+/// scene 0.
 #[derive(Serialize)]
 struct ActionInfo<'a> {
     scene: Scene<'a>,

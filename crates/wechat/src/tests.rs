@@ -1,5 +1,5 @@
-//! The client against a WeChat of a few lines on a real socket: one token for many, one retry, limits kept, no
-//! secrets told.
+//! The client against a small fake WeChat on a real socket: one token for many calls, one retry, limits kept,
+//! no secrets printed.
 #![allow(clippy::unwrap_used)]
 
 use std::net::SocketAddr;
@@ -46,7 +46,8 @@ impl Request {
     }
 }
 
-/// A server that answers by a function of the request and of how many token calls came before, and remembers all.
+/// A server that records every request. Its answer depends on the request and on the number of token calls
+/// before it.
 struct Fake {
     address: SocketAddr,
     seen: Arc<Mutex<Vec<Request>>>,
@@ -128,7 +129,8 @@ async fn receive(stream: &mut BufReader<TcpStream>) -> Option<Request> {
 }
 
 async fn send(stream: &mut BufReader<TcpStream>, status: u16, body: &str) {
-    // A type that is wrong on purpose, as WeChat's is not to be relied on, and bait for one who follows redirects.
+    // The Content-Type is wrong on purpose, because WeChat's varies. The Location is bait for a client that
+    // follows redirects.
     let head = format!(
         "HTTP/1.1 {status} X\r\nContent-Type: text/plain\r\nLocation: /elsewhere\r\nContent-Length: {}\r\n\r\n",
         body.len()
@@ -298,7 +300,7 @@ async fn a_new_token_that_fails_too_ends_it() {
     assert_eq!(fake.seen().len(), 4, "two tokens, two calls");
 }
 
-/// Lets time pass while no socket is waited for.
+/// Advances paused time while nothing waits for a socket.
 async fn pass(time: Duration) {
     tokio::time::pause();
     tokio::time::advance(time).await;
@@ -359,7 +361,7 @@ async fn a_wrong_secret_is_shown_to_wechat_once_a_minute() {
 async fn a_busy_wechat_is_asked_three_times_by_each_call_and_by_the_token_call() {
     const BUSY: &str = r#"{"errcode":-1,"errmsg":"system error"}"#;
     let answered = AtomicUsize::new(0);
-    // Two of three are turned away: the token, then the code.
+    // Two of three requests get "busy": for the token, then for the code.
     let fake = Fake::start(move |_, n| match answered.fetch_add(1, Ordering::Relaxed) {
         2 => numbered_token(n),
         5 => json(QR),
@@ -397,7 +399,7 @@ async fn a_try_that_hangs_is_given_up_for_another() {
 #[tokio::test]
 async fn all_tries_together_keep_the_calls_limit() {
     let fake = Fake::start(|r, n| if r.is_token() { numbered_token(n) } else { Reply::Status(503) }).await;
-    // Without the limit the waits alone would take minutes.
+    // Without the call's limit the waits alone would take minutes.
     let limits = Limits { call: Duration::from_secs(1), pause: PATIENCE * 4, ..Limits::default() };
     let client = fake.client_within(limits);
     let asked = tokio::time::timeout(PATIENCE, create(&client)).await.unwrap();
@@ -529,7 +531,8 @@ async fn an_endless_answer_is_cut_off() {
 
 #[tokio::test]
 async fn no_failure_and_no_debug_tells_a_secret() {
-    // Every way to fail, with a token in hand: refused, unreadable, wrong status, slow; and one that finds nobody.
+    // Every way to fail with a token in hand: refused, unreadable, wrong status, slow; then a host that nobody
+    // answers at.
     const REFUSED: &str = r#"{"errcode":48001,"errmsg":"api unauthorized"}"#;
     let replies: [fn() -> Reply; 4] =
         [|| json(REFUSED), || json("TOKEN-0"), || Reply::Status(500), || Reply::Never];
@@ -569,7 +572,7 @@ async fn a_broken_connection_with_a_token_in_its_address_tells_neither() {
                 let mut stream = BufReader::new(stream);
                 while let Some(request) = receive(&mut stream).await {
                     if !request.is_token() {
-                        return; // hangs up in the middle of the call
+                        return; // closes in the middle of the call
                     }
                     send(&mut stream, 200, r#"{"access_token":"TOKEN-0","expires_in":7200}"#).await;
                 }
@@ -583,7 +586,7 @@ async fn a_broken_connection_with_a_token_in_its_address_tells_neither() {
     assert!(!text.contains("TOKEN-0") && text.contains("/cgi-bin/qrcode/create"), "{text}");
 }
 
-/// Pays for so many requests, and says how many it has paid for.
+/// A meter that pays for a limited number of requests and counts them.
 struct Purse {
     left: AtomicUsize,
     paid: AtomicUsize,
@@ -623,7 +626,7 @@ impl Meter for Purse {
 #[tokio::test]
 async fn each_request_that_goes_out_is_paid_for_and_no_other() {
     let answered = AtomicUsize::new(0);
-    // A stale token, a busy WeChat, a front that fails, a code; and then a refusal that stands.
+    // A stale token, a busy WeChat, a failing front, a code; then a refusal that stays.
     let fake = Fake::start(move |r, n| match r {
         r if r.is_token() => numbered_token(n),
         _ => match answered.fetch_add(1, Ordering::Relaxed) {
@@ -662,7 +665,7 @@ async fn a_request_that_found_no_connection_is_paid_back_and_one_that_broke_is_n
     let limits = Limits { pause: Duration::from_millis(1), ..Limits::default() };
     let (client, purse) = (fake.client_within(limits), Purse::of(100));
     let _ = client.user("someone").await;
-    // The token is there, and the next connection goes to nobody: bound, but not listening.
+    // The token is there. The next connection finds a port that is bound but does not listen.
     let nobody = tokio::net::TcpSocket::new_v4().unwrap();
     nobody.bind("127.0.0.1:0".parse().unwrap()).unwrap();
     let moved = client.with_api(&format!("http://{}", nobody.local_addr().unwrap()));
@@ -675,7 +678,7 @@ async fn a_request_that_found_no_connection_is_paid_back_and_one_that_broke_is_n
     let moved = client.with_api(&format!("http://{}", listener.local_addr().unwrap()));
     tokio::spawn(async move {
         while let Ok((stream, _)) = listener.accept().await {
-            // Hangs up in the middle of the call.
+            // Closes in the middle of the call.
             receive(&mut BufReader::new(stream)).await;
         }
     });

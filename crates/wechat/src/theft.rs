@@ -1,25 +1,26 @@
-//! Telling a token that was taken away from one that grew old.
+//! Tells a token that another system replaced from one that has expired.
 //!
-//! WeChat announces how long a token lives. When it refuses one long before that and has another to give, somebody
-//! else made it: most often another system of the same account that asks `stable_token` with `force_refresh`. Once
-//! is life; several times in an hour is a fight that only a person can end, so it is said. Replacements are also
-//! bounded, so that two who fight never do so in a loop.
+//! WeChat announces how long a token lives. If it refuses a token long before that and gives another one,
+//! somebody else has made a new token: most often another system of the same account that calls `stable_token`
+//! with `force_refresh`. One such replacement is normal. Several in an hour mean that two systems fight over
+//! the token, which only a person can end, so a warning is logged. Replacements are also limited, so that such
+//! a fight never becomes a loop.
 
 use std::collections::VecDeque;
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// Refused tokens that are replaced in a minute. WeChat itself changes a token no more often than twice a minute.
+/// The most refused tokens that are replaced in a minute. WeChat itself changes a token at most twice a minute.
 const REPLACED_A_MINUTE: usize = 4;
 
-/// Early deaths in an hour that make it theft; an operator who resets the secret causes one.
+/// Early replacements in an hour that cause a warning. An operator who resets the secret causes one.
 const THEFTS_AN_HOUR: usize = 3;
 
 const MINUTE: Duration = Duration::from_secs(60);
 const HOUR: Duration = Duration::from_secs(3600);
 
-/// The early ends of an account's tokens.
+/// The early replacements of an account's tokens.
 #[derive(Debug, Default)]
 pub(crate) struct Thefts {
     replaced: Recent<REPLACED_A_MINUTE>,
@@ -28,7 +29,7 @@ pub(crate) struct Thefts {
 }
 
 impl Thefts {
-    /// Whether a refused token may be replaced now; a yes counts.
+    /// Whether a refused token may be replaced now. Each yes is counted.
     pub(crate) fn may_replace(&mut self, now: Instant) -> bool {
         let may = !self.replaced.all_within(MINUTE, now);
         if may {
@@ -37,7 +38,7 @@ impl Thefts {
         may
     }
 
-    /// Takes note of a token that another one took the place of early, and says so when it is one too many.
+    /// Records a token replaced before its expiry; warns at the third within an hour.
     pub(crate) fn stolen(&mut self, now: Instant) {
         self.stolen.note(now);
         let said_lately = self.said.is_some_and(|said| now < said + HOUR);

@@ -1,9 +1,9 @@
-//! The access token: fetched when first needed, shared by all calls, renewed before it dies.
+//! The access token: fetched when first needed, shared by all calls, renewed before it expires.
 //!
-//! It comes from `stable_token` in normal mode, which hands every process of an account the same token; the older
-//! `token` call would make the gateway and callback-service take each other's away. One fetch runs at a time, and all
-//! who waited for it share its outcome, a failure too. A token that WeChat refuses early is replaced, once for all who
-//! were refused with it.
+//! It comes from `stable_token` in normal mode, which gives every process of an account the same token. With
+//! the older `token` call the gateway and callback-service would invalidate each other's. One fetch runs at a
+//! time, and all callers who wait for it share its outcome, a failure too. A token that WeChat refuses early is
+//! replaced once for all callers that were refused with it.
 
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -22,24 +22,24 @@ use crate::theft::Thefts;
 /// The path of the token call.
 pub(crate) const CALL: &str = "/cgi-bin/stable_token";
 
-/// WeChat hands out the next token during the last five minutes of the present one, and honours both meanwhile: asking
-/// earlier only returns the same one.
+/// WeChat gives out the next token during the last five minutes of the present one, and accepts both meanwhile.
+/// Asking earlier returns the same token.
 const RENEWAL_WINDOW: Duration = Duration::from_secs(300);
 
-/// No token lives longer than this, whatever an answer says.
+/// The longest life of a token, whatever an answer says.
 const MAX_LIFE: Duration = Duration::from_secs(7200);
 
-/// A token that opens the whole account: `Debug` prints stars, and there is no `Display`.
+/// A token that gives access to the whole account: `Debug` prints stars, and there is no `Display`.
 #[derive(Clone)]
 pub(crate) struct AccessToken {
     text: SecretString,
-    /// The number of the fetch that brought it: it tells "the one that failed" from "one that came since", even when
-    /// WeChat hands out the same text again.
+    /// The number of the fetch that brought it. It tells a token that failed from a later one, even if WeChat
+    /// gives the same text again.
     fetch: u64,
 }
 
 impl AccessToken {
-    /// For the `access_token` parameter of a call, and nothing else.
+    /// The text, only for the `access_token` parameter of a call.
     pub(crate) fn expose(&self) -> &str {
         self.text.expose_secret()
     }
@@ -55,7 +55,7 @@ impl fmt::Debug for AccessToken {
     }
 }
 
-/// The one token of an account and the fetching of it.
+/// The one token of an account, and its fetching.
 pub(crate) struct Tokens {
     api: Arc<Api>,
     app_id: String,
@@ -70,9 +70,9 @@ pub(crate) struct Tokens {
 #[derive(Default)]
 struct State {
     token: Option<(AccessToken, Instant)>,
-    /// Fetches ended so far, well or badly.
+    /// Fetches ended so far, successful or not.
     fetches: u64,
-    /// The last fetch's failure, for those who waited for it.
+    /// The last fetch's failure, for the callers that waited for it.
     failure: Option<Error>,
     /// The token that WeChat refused early and that is being replaced.
     refused: Option<AccessToken>,
@@ -92,7 +92,7 @@ impl Tokens {
         Self { api, app_id, app_secret, limits, breaker, state, fetching }
     }
 
-    /// The present token, fetched if need be.
+    /// The present token, fetched if necessary.
     pub(crate) async fn current(self: &Arc<Self>) -> Result<AccessToken, Error> {
         let seen = {
             let state = self.state();
@@ -101,8 +101,8 @@ impl Tokens {
             }
             state.fetches
         };
-        // A task of its own: a caller that gives up early must not throw away a fetch that is nearly done, or slow
-        // fetches and short patience would never meet.
+        // The fetch has its own task, so that it goes on when a caller gives up. Otherwise callers with little
+        // patience would never get a slow fetch's token.
         let tokens = Arc::clone(self);
         let renewal = tokio::spawn(async move { tokens.renew(seen).await });
         renewal.await.unwrap_or_else(|_| {
@@ -110,10 +110,10 @@ impl Tokens {
         })
     }
 
-    /// Another token than the one that WeChat has just refused; the same text again if WeChat has no other.
+    /// A token in place of one that WeChat has just refused. Its text is the same if WeChat has no other.
     ///
     /// # Errors
-    /// A failure of the token call, or `refusal` itself when tokens are refused faster than is worth following.
+    /// A failure of the token call, or `refusal` itself when tokens are refused too often.
     pub(crate) async fn instead_of(
         self: &Arc<Self>,
         failed: &AccessToken,
@@ -121,7 +121,7 @@ impl Tokens {
     ) -> Result<AccessToken, Error> {
         {
             let (mut state, now) = (self.state(), Instant::now());
-            // Somebody may have replaced it already, and theirs may be good; or it may have grown old meanwhile.
+            // Another caller may have replaced the token already, or it may have expired meanwhile.
             if state.fresh(now).is_some_and(|token| token.fetch == failed.fetch) {
                 if !state.thefts.may_replace(now) {
                     return Err(refusal);
@@ -132,7 +132,7 @@ impl Tokens {
         self.current().await
     }
 
-    /// Fetches a token unless, while waiting for the turn, somebody else's fetch ended: then its outcome serves.
+    /// Fetches a token. If another fetch ended while this one waited for its turn, that outcome is used.
     async fn renew(&self, seen: u64) -> Result<AccessToken, Error> {
         let _turn = self.fetching.lock().await;
         {
@@ -170,8 +170,8 @@ impl Tokens {
         }
     }
 
-    /// Asks as often as the failures allow; the answer comes with the moment of its question, because life is counted
-    /// from there: a slow answer cannot stretch it.
+    /// Asks as often as the failures allow. The answer comes with the time of its question: the token's life is
+    /// counted from there, so that a slow answer cannot lengthen it.
     async fn tries(&self) -> Result<(Answer, Instant), Error> {
         let mut tries = Tries::new(&self.limits);
         loop {
@@ -200,15 +200,14 @@ impl Tokens {
         Ok(answer)
     }
 
-    /// No code that can panic runs under this lock, so a poisoned one is as good as new.
+    /// No code under this lock can panic, so a poisoned lock holds valid data.
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// How long before its end a token is renewed: the window in which WeChat has a newer one, but at most half of the
-/// life it has left. A token can arrive with exactly 300 s to live; half of that keeps it usable and the margin
-/// positive.
+/// How long before its end a token is renewed: the time in which WeChat has a newer one, but at most half of
+/// its remaining life. A token can arrive with exactly 300 s left; half of that keeps it usable.
 fn margin(life: Duration) -> Duration {
     RENEWAL_WINDOW.min(life / 2)
 }

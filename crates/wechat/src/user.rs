@@ -1,7 +1,7 @@
-//! What WeChat still tells about a person: decoration for a login that works without it.
+//! What WeChat still tells about a person. A login works without it.
 //!
-//! `GET /cgi-bin/user/info`. Names and pictures stopped coming on 27 December 2021, but older accounts and simulators
-//! may send a name, typed by a stranger; [`clean`] makes it safe to put in front of other people.
+//! `GET /cgi-bin/user/info`. WeChat stopped giving names and pictures on 27 December 2021, but older accounts
+//! and simulators may give a name that a stranger has typed. [`clean`] makes it safe to show to other people.
 
 use serde::Deserialize;
 
@@ -11,17 +11,19 @@ use crate::{Client, Error};
 /// The path of the call.
 pub(crate) const CALL: &str = "/cgi-bin/user/info";
 
-/// The longest nickname given out, in characters. WeChat's own limit is 30 or so; the rest is room for its changes.
+/// The longest nickname that is used, in characters. WeChat's own limit is about 30; the rest allows for
+/// changes.
 pub const MAX_NICKNAME: usize = 64;
 
-/// A person, as far as WeChat tells.
+/// What WeChat tells about a person.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct User {
-    /// The name to show, one clean line of at most [`MAX_NICKNAME`] characters; mostly missing.
+    /// The name to show, one clean line of at most [`MAX_NICKNAME`] characters. It is mostly missing.
     pub nickname: Option<String>,
-    /// The same person across the accounts of one Open Platform owner, when this account is bound to one.
+    /// An id of the person that is the same in all accounts of one Open Platform owner, if this account is
+    /// bound to one.
     pub unionid: Option<String>,
-    /// Whether the person follows the account; when not, WeChat tells nothing else.
+    /// Whether the person follows the account. If not, WeChat tells nothing else.
     pub subscribed: bool,
 }
 
@@ -29,7 +31,8 @@ impl Client {
     /// Asks who an openid of this account is.
     ///
     /// # Errors
-    /// Any [`Error`], an old one while WeChat refuses this call; callers should do without the name then.
+    /// Any [`Error`]; while the breaker is open, the refusal that opened it. Callers should then do without the
+    /// name.
     pub async fn user(&self, openid: &str) -> Result<User, Error> {
         let answer: Answer = self
             .call(&self.breakers.user, &Free, |api, token| {
@@ -56,7 +59,8 @@ struct Answer {
     unionid: Option<String>,
 }
 
-/// One line without control characters and without those that turn the direction of the text around it.
+/// Makes one line, without control characters and without characters that change the direction of the text
+/// around it.
 fn clean(nickname: &str) -> Option<String> {
     let visible: String = nickname.chars().filter(|&c| !c.is_control() && !is_disruptive(c)).collect();
     let cut: String = visible.trim().chars().take(MAX_NICKNAME).collect();
@@ -64,7 +68,8 @@ fn clean(nickname: &str) -> Option<String> {
     (!cut.is_empty()).then(|| cut.to_owned())
 }
 
-/// Bidirectional embeddings, overrides and isolates (Unicode annex 9), and the two line breaks that are no controls.
+/// Bidirectional embeddings, overrides and isolates (Unicode annex 9), and the two line breaks that are not
+/// control characters.
 fn is_disruptive(c: char) -> bool {
     matches!(c, '\u{202A}'..='\u{202E}' | '\u{2066}'..='\u{2069}' | '\u{2028}' | '\u{2029}')
 }
