@@ -1,24 +1,24 @@
-//! Keeping a page's connection alive and noticing that it is dead, as decisions without a socket.
+//! Keeps a page's connection alive and notices when it is dead. Decisions only: there is no socket here.
 //!
-//! Our own pages get a `heartbeat` message, because scripts cannot see pings; every other client gets a
-//! ping and has until the next one is due to answer it with anything at all. A page of ours that has
-//! vanished is noticed by TCP, which gives up on an unacknowledged heartbeat after 30 s.
+//! Our own pages get a `heartbeat` message, because scripts cannot see pings. Every other client gets a ping,
+//! and must send something before the next one is due. For our own pages TCP notices a dead connection: it
+//! gives up on an unacknowledged heartbeat after 30 s.
 
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// Often enough for the 60 s after which proxies cut what is idle.
+/// Time between heartbeats. Proxies cut connections that are idle for 60 s.
 pub(crate) const EVERY: Duration = Duration::from_secs(25);
 
-/// What to do now that a beat is due.
+/// What to do when a beat is due.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Beat {
     /// Send the message.
     Message,
     /// Send a ping.
     Ping,
-    /// The ping was not answered: let go.
+    /// The ping was not answered: end the connection.
     Dead,
 }
 
@@ -37,7 +37,7 @@ enum Waiting {
 }
 
 impl Heartbeat {
-    /// A heartbeat that begins at `now`; `ours` for pages that know the message.
+    /// A heartbeat that begins at `now`. `ours` is true for pages that know the message.
     #[must_use]
     pub(crate) fn new(ours: bool, now: Instant) -> Self {
         Self { due: now + EVERY, waiting: if ours { Waiting::ToSend } else { Waiting::ToPing } }
@@ -49,7 +49,7 @@ impl Heartbeat {
         self.due
     }
 
-    /// A beat is due.
+    /// Decides what to do, because a beat is due.
     pub(crate) fn beat(&mut self, now: Instant) -> Beat {
         self.due = now + EVERY;
         match self.waiting {
@@ -62,7 +62,7 @@ impl Heartbeat {
         }
     }
 
-    /// Something came from the other end, so it lives.
+    /// Notes that something came from the other end.
     pub(crate) fn heard(&mut self) {
         if self.waiting == Waiting::ForPong {
             self.waiting = Waiting::ToPing;

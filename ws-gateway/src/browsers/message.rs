@@ -14,20 +14,20 @@ use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 pub(crate) enum ToPage {
     /// A QR code to show.
     QrcodeUrl {
-        /// WeChat's own picture: all that the PHP original's page knows.
+        /// The address of WeChat's own picture. The PHP original's page knows only this field.
         url: String,
         /// The text that the picture encodes.
         content: String,
-        /// The picture, drawn by us, as a data URI.
+        /// The picture, drawn by the gateway, as a data URI.
         image: String,
         /// Seconds for which the code is good.
         expires_in: u64,
-        /// What the page comes back with.
+        /// The resume key, with which the page comes back.
         resume: String,
     },
     /// A person has scanned.
     Scanned {
-        /// Seconds for which the login lives now.
+        /// Seconds that the login has from now.
         expires_in: u64,
         /// Two digits to show, large.
         #[serde(skip_serializing_if = "Option::is_none")]
@@ -37,29 +37,29 @@ pub(crate) enum ToPage {
     ScanSuccess {
         /// The display name; may be empty.
         user: String,
-        /// What the site's back end redeems.
+        /// The code that the site's back end redeems.
         #[serde(skip_serializing_if = "Option::is_none")]
         code: Option<Code>,
     },
     /// The person said no.
     Denied,
-    /// The time was over.
+    /// The login's time has run out.
     Expired,
-    /// The connection lives; scripts cannot see pings.
+    /// A sign that the connection lives, because scripts cannot see pings.
     Heartbeat,
-    /// Something does not work just now.
+    /// Something does not work now.
     Error {
         /// A short name for programs.
         code: &'static str,
         /// Words for people.
         message: &'static str,
-        /// Milliseconds: without a close the gateway itself tries again then, after a close the page may.
+        /// Milliseconds until the next try: by the gateway itself, or after a close by the page.
         #[serde(skip_serializing_if = "Option::is_none")]
         retry_in: Option<u64>,
     },
 }
 
-/// Whole seconds, rounded up, so that a code that lives is never said to have 0 s left.
+/// Whole seconds, rounded up, so that a live code never shows 0 s.
 #[must_use]
 pub(crate) fn seconds(time: Duration) -> u64 {
     time.as_millis().div_ceil(1000).try_into().unwrap_or(u64::MAX)
@@ -71,7 +71,7 @@ pub(crate) fn milliseconds(time: Duration) -> u64 {
     time.as_millis().try_into().unwrap_or(u64::MAX)
 }
 
-/// Page → gateway. Anything else is ignored, within the limits.
+/// Page → gateway. Any other message is ignored, within the limits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum FromPage {
     /// Take a new code.
@@ -82,7 +82,7 @@ impl FromPage {
     /// Reads a text message.
     #[must_use]
     pub(crate) fn read(text: &str) -> Option<Self> {
-        // A derived reader would take an array for an object, too.
+        // A derived reader would also accept an array in place of an object.
         let message: Map<String, Value> = serde_json::from_str(text).ok()?;
         match message.get("message_type")?.as_str()? {
             "refresh" => Some(Self::Refresh),
@@ -91,10 +91,10 @@ impl FromPage {
     }
 }
 
-/// Every way in which the gateway closes a page's connection, and what the page does then.
+/// The ways in which the gateway closes a page's connection, with what the page does then.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Close {
-    /// 1001: this gateway goes away; resume, here or elsewhere.
+    /// 1001: this gateway shuts down; resume, here or elsewhere.
     GoingAway,
     /// 1002: the page broke the WebSocket protocol; stop.
     Protocol,
@@ -112,12 +112,12 @@ pub(crate) enum Close {
     TakenOver,
     /// 4008: too many messages; wait.
     TooFast,
-    /// 4010: all is said; stop.
+    /// 4010: the login is over; stop.
     Done,
 }
 
 impl Close {
-    /// The frame that says so.
+    /// The close frame.
     #[must_use]
     pub(crate) fn frame(self) -> CloseFrame {
         let (code, reason) = match self {

@@ -1,4 +1,4 @@
-//! What every store of logins promises, tried against each of them: this process's memory, and a real Redis.
+//! What every store of logins promises, tested with each of them: this process's memory, and a real Redis.
 
 #![allow(clippy::unwrap_used)]
 
@@ -18,7 +18,7 @@ use crate::notices::clients::Rights;
 
 const TTL: Duration = Duration::from_secs(60);
 
-/// Two gateways that share a store, as far as the store can be shared.
+/// A gateway under test. Two of them share a store in Redis.
 pub(super) struct Gateway {
     pub(super) logins: Arc<dyn Logins>,
     pub(super) pages: Arc<Pages>,
@@ -88,7 +88,7 @@ impl Drop for OnRedis {
     }
 }
 
-/// Runs a test on each store, with two gateways; in memory they are one and the same.
+/// Runs a test on each store, with two gateways. In memory both are the same one.
 async fn on_each_store(test: impl AsyncFn(&Gateway, &Gateway)) {
     let pages = Arc::new(Pages::default());
     let logins = Arc::new(MemoryLogins::new(Arc::clone(&pages), 1_000));

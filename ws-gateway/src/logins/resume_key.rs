@@ -1,4 +1,4 @@
-//! What a page comes back with: the scene and a secret that only its browser was given.
+//! The key with which a page comes back: the scene, and a secret that only its browser was given.
 
 use std::fmt;
 
@@ -9,8 +9,8 @@ use protocol::Scene;
 use serde::de::Error;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-/// `<scene>.<secret>`: whoever holds it gets the login's outcome. It never enters a QR code, a URL or a
-/// log; stores hold the secret's hash.
+/// `<scene>.<secret>`. Its holder gets the login's outcome. It never enters a QR code, a URL or a log; stores
+/// hold only the secret's hash.
 #[derive(Clone, PartialEq, Eq)]
 pub(crate) struct ResumeKey {
     scene: Scene,
@@ -47,7 +47,7 @@ impl ResumeKey {
         format!("{}.{}", self.scene, self.secret)
     }
 
-    /// What the login's record keeps of the key.
+    /// The hash that the login's record keeps.
     #[must_use]
     pub(crate) fn hash(&self) -> SecretHash {
         let hash = digest::digest(&digest::SHA256, self.secret.as_str().as_bytes());

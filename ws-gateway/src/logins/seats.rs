@@ -1,8 +1,8 @@
 //! The pages that are connected to this gateway, by the login that each one shows.
 //!
-//! A page takes a [`Seat`] before its login can be scanned and leaves it by dropping it, however its
-//! connection ends. A wake-up carries nothing: the page reads its login's record, which also says whether
-//! the page still is the one that shows the login.
+//! A page takes a [`Seat`] before its login can be scanned. It leaves the seat by dropping it, however its
+//! connection ends. A wake-up carries no data: the page reads its login's record, which also says whether the
+//! page still is the one that shows the login.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -18,8 +18,8 @@ use tokio::time::sleep;
 /// Random characters in a gateway's name: no two processes share one.
 const NAME_LENGTH: usize = 12;
 
-/// When all pages are to read their records, so many do at a time, and the next after a moment: the store
-/// has others to serve.
+/// Pages that are woken at a time when all must read their records. A pause follows, because the store has other
+/// work too.
 const AT_A_TIME: usize = 256;
 const NEXT_AFTER: Duration = Duration::from_millis(20);
 
@@ -28,16 +28,17 @@ const NEXT_AFTER: Duration = Duration::from_millis(20);
 pub(crate) struct Pages {
     gateway: String,
     joined: AtomicU64,
-    /// As a rule one bell a login; two while a newer socket takes it over. Never held across an await.
+    /// Usually a login has one bell. It has two while a newer socket takes it over. The lock is never held
+    /// across an await.
     bells: Mutex<HashMap<Scene, Vec<Arc<Notify>>>>,
 }
 
-/// One connection of a page, among those of all gateways: `<gateway>.<number>`.
+/// The name of one page's connection, unique among all gateways: `<gateway>.<number>`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct SeatName(String);
 
 impl SeatName {
-    /// The gateway that holds the connection.
+    /// The name of the gateway that holds the connection.
     #[must_use]
     pub(crate) fn gateway(&self) -> &str {
         self.0.split_once('.').map_or("", |(gateway, _)| gateway)
@@ -51,7 +52,7 @@ impl fmt::Display for SeatName {
 }
 
 impl Default for Pages {
-    /// No pages yet, of a gateway with a name of its own.
+    /// An empty set of pages, with a new name for this gateway.
     ///
     /// # Panics
     /// When the operating system has no randomness to give.
@@ -68,7 +69,7 @@ impl Pages {
         &self.gateway
     }
 
-    /// Takes a seat before `scene`.
+    /// Takes a seat at `scene`.
     pub(crate) fn join(self: &Arc<Self>, scene: Scene) -> Seat {
         let bell = Arc::new(Notify::new());
         self.lock().entry(scene).or_default().push(Arc::clone(&bell));
@@ -77,14 +78,14 @@ impl Pages {
         Seat { pages: Arc::clone(self), scene, name, bell }
     }
 
-    /// Tells the pages before `scene` to read its record again.
+    /// Tells the pages that show `scene` to read its record again.
     pub(crate) fn wake(&self, scene: Scene) {
         for bell in self.lock().get(&scene).into_iter().flatten() {
             bell.notify_one();
         }
     }
 
-    /// Tells all pages to read their records again, not all at once.
+    /// Tells all pages to read their records again, a part of them at a time.
     pub(crate) async fn wake_all(&self) {
         let bells: Vec<_> = self.lock().values().flatten().cloned().collect();
         for some in bells.chunks(AT_A_TIME) {
@@ -100,7 +101,7 @@ impl Pages {
     }
 }
 
-/// A connected page's place. Dropping it leaves.
+/// A connected page's place. Dropping it gives it up.
 #[derive(Debug)]
 pub(crate) struct Seat {
     pages: Arc<Pages>,
@@ -116,7 +117,7 @@ impl Seat {
         &self.name
     }
 
-    /// Waits to be woken. A wake-up between two waits is not lost.
+    /// Waits for a wake-up. A wake-up between two waits is not lost.
     pub(crate) async fn woken(&self) {
         self.bell.notified().await;
     }

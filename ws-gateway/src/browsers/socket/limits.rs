@@ -1,5 +1,5 @@
-//! What a page may send and how much may wait for it. The defaults are the gateway's; conformance suites send
-//! more than any page, and raise them.
+//! What a page may send, and how much may wait for it. Conformance suites send more than any page, so they
+//! raise the gateway's defaults.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 /// Bytes read at once. tungstenite's own default of 128 KiB is allocated for every connection.
 const READ_BUFFER: usize = 1024;
 
-/// So many at once, and then one more each so often.
+/// A number that is allowed at once, and the time after which one more is allowed.
 pub(crate) type Rate = (u32, Duration);
 
 /// The limits of one page's WebSocket.
@@ -27,20 +27,20 @@ pub(crate) struct Limits {
 impl Default for Limits {
     fn default() -> Self {
         Self {
-            // Pages say almost nothing.
+            // Pages send only short messages.
             message: 4 * 1024,
             // One QR code is about 2 KiB.
             unsent: 32 * 1024,
             // A person clicks now and then and a browser answers a ping each 25 s.
             messages: (20, Duration::from_millis(100)),
-            // 64 KiB, and 6.4 KB a second: a pong each 25 s, and a refresh now and then.
+            // 64 KiB at once, then 6.4 KB a second. A page sends a pong each 25 s and a refresh now and then.
             portions: (1024, Duration::from_millis(10)),
         }
     }
 }
 
 impl Limits {
-    /// The part that the WebSocket library looks after.
+    /// The limits that the WebSocket library enforces.
     pub(super) fn websocket(&self) -> WebSocketConfig {
         WebSocketConfig::default()
             .read_buffer_size(READ_BUFFER)

@@ -1,4 +1,4 @@
-//! A page's WebSocket within limits: messages in at a pace, messages out within a time, and a proper end.
+//! A page's WebSocket with limits on incoming messages, on the time of a write, and on the close.
 
 mod limits;
 mod throttle;
@@ -19,20 +19,20 @@ use self::throttle::{Throttled, is_too_fast};
 use crate::browsers::message::{Close, FromPage, ToPage};
 use crate::pace::Pace;
 
-/// A page that does not take a message for this long does not read at all.
+/// Limit for writing a message. A page that takes longer does not read at all.
 const WRITE_WITHIN: Duration = Duration::from_secs(10);
 
-/// The close handshake is a courtesy.
+/// Limit for the close handshake, which is only a courtesy.
 pub(crate) const CLOSE_WITHIN: Duration = Duration::from_secs(1);
 
 /// How a page's connection ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Ended {
-    /// The page closed it, or it broke, or the page does not read: nothing more is said.
+    /// The page closed the connection, or it broke, or the page does not read. Nothing more is sent.
     Gone,
-    /// The page is told why.
+    /// The page is sent the reason.
     Told(Close),
-    /// The page is told why; what it sends cannot be read as messages any more.
+    /// The page is sent the reason. Its further bytes cannot be read as messages.
     Garbled(Close),
 }
 
@@ -57,14 +57,14 @@ pub(crate) struct PageSocket<S> {
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> PageSocket<S> {
-    /// A page's socket over a stream on which the handshake is done.
+    /// A page's socket over a stream whose handshake is done.
     pub(crate) async fn over(stream: S, limits: Limits) -> Self {
         let stream = Throttled::new(stream, limits.portions);
         let socket = WebSocketStream::from_raw_socket(stream, Role::Server, Some(limits.websocket())).await;
         Self { socket, pace: Pace::new(limits.messages.0, limits.messages.1, Instant::now()) }
     }
 
-    /// Waits for the page to say something; `None` is anything that is not for us, such as a pong.
+    /// Waits for the next message; `None` for one that has no meaning to us, such as a pong.
     /// Cancelling loses nothing.
     pub(super) async fn next(&mut self) -> Result<Option<FromPage>, Ended> {
         match self.hear().await? {
@@ -73,7 +73,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> PageSocket<S> {
         }
     }
 
-    /// Waits for any message but the close, which is answered. Pings have been answered.
+    /// Waits for any message but a close, which is answered here. Pings are already answered.
     /// Cancelling loses nothing.
     pub(crate) async fn hear(&mut self) -> Result<Message, Ended> {
         let message = match self.socket.next().await {
@@ -85,7 +85,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> PageSocket<S> {
         }
         match message {
             Message::Close(_) => {
-                // tungstenite has the answer ready; it goes out with the flush.
+                // tungstenite has prepared the answer; the flush sends it.
                 let _ = timeout(CLOSE_WITHIN, self.socket.flush()).await;
                 Err(Ended::Gone)
             }
@@ -103,7 +103,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> PageSocket<S> {
         self.write(Message::Ping(Bytes::new())).await
     }
 
-    /// Sends a message, unless the page does not read.
+    /// Sends a message. It fails when the page does not read.
     pub(crate) async fn write(&mut self, message: Message) -> Result<(), Ended> {
         match timeout(WRITE_WITHIN, self.socket.send(message)).await {
             Ok(Ok(())) => Ok(()),
@@ -118,7 +118,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> PageSocket<S> {
         }
     }
 
-    /// Says why, waits for the page's answer, and lets go.
+    /// Sends the reason, waits for the page's answer, and drops the connection.
     pub(crate) async fn end(mut self, ended: Ended) {
         let goodbye = async {
             match ended {

@@ -1,5 +1,5 @@
-//! A stream that may only be read at a pace. Messages have a pace of their own, but the bytes between them
-//! (empty fragments without end) are read inside the WebSocket library, where no message ever comes out.
+//! A stream with a limited reading rate. Messages have a rate of their own, but the WebSocket library also
+//! reads bytes that never become a message, such as endless empty fragments.
 
 use std::io;
 use std::pin::Pin;
@@ -11,7 +11,7 @@ use tokio::time::Instant;
 use super::limits::Rate;
 use crate::pace::Pace;
 
-/// Reads are paid for in portions of this size, begun ones in full, so that a byte at a time costs more.
+/// Bytes in a portion. A read costs whole portions, so reading one byte at a time costs more.
 const PORTION: usize = 64;
 
 /// The stream under a page's WebSocket.
@@ -22,23 +22,23 @@ pub(super) struct Throttled<S> {
 }
 
 impl<S> Throttled<S> {
-    /// `portions` is how many may be read.
+    /// Wraps a stream. `portions` is the rate of reading.
     pub(super) fn new(stream: S, portions: Rate) -> Self {
         Self { stream, pace: Pace::new(portions.0, portions.1, Instant::now()) }
     }
 
-    /// The stream without its pace, for what is read only to be dropped.
+    /// The stream without the limit, for bytes that are read only to be dropped.
     pub(super) fn unpaced(&mut self) -> &mut S {
         &mut self.stream
     }
 }
 
-/// The peer was faster than it may be.
+/// The peer sent faster than it may.
 #[derive(Debug, Clone, Copy, thiserror::Error)]
 #[error("too many bytes")]
 pub(super) struct TooFast;
 
-/// Whether a read failed because of the pace.
+/// Whether a read failed because of the limit.
 pub(super) fn is_too_fast(error: &io::Error) -> bool {
     error.get_ref().is_some_and(|inner| inner.is::<TooFast>())
 }

@@ -7,7 +7,7 @@ use server::settings::{self, NoSettings};
 
 use super::{Right, file};
 
-/// Random bytes in a key: as many as its proof's hash has.
+/// Random bytes in a key: as many as the hash of its proof has.
 const KEY_BYTES: usize = 32;
 
 /// Prints an entry for the file that GATEWAY_NOTIFY_CLIENTS names, with a new random key.
@@ -30,7 +30,7 @@ fn right(name: &str) -> Result<String, String> {
     }
 }
 
-/// Makes the text of an entry, as these arguments say, of which the first is passed over.
+/// Makes the text of an entry from these arguments. The first argument, the program's name, is ignored.
 ///
 /// # Errors
 /// When help or the version was asked for, an argument is wrong, or the system has no randomness.
@@ -63,7 +63,7 @@ mod tests {
         let path = tempfile::NamedTempFile::new().unwrap();
         let entries = [made("x shop").unwrap(), made("x till-2 --may scan,grant").unwrap()];
         std::fs::write(&path, entries.concat()).unwrap();
-        // The same key twice would be refused.
+        // The file refuses a key that is in it twice.
         let clients = file::read(path.path()).unwrap();
         assert_eq!(clients[1].name, "till-2");
         assert!(clients[1].may.has(Right::Grant) && !clients[1].may.has(Right::Claim));

@@ -1,6 +1,6 @@
 //! The file of clients: TOML, one `[[client]]` for each back end.
 //!
-//! It holds keys, so no fault that is told ever repeats what stands there, but for the names of clients.
+//! The file holds keys, so an error quotes nothing from it but the names of clients.
 
 use std::fs;
 use std::num::NonZeroU32;
@@ -19,7 +19,7 @@ use super::{Client, Right, Rights};
 /// The longest name of a client; names go into log lines and metrics.
 const MAX_NAME: usize = 64;
 
-/// The largest `rate`, in notices a second. More is no limit.
+/// The largest `rate`, in notices a second. A higher one would limit nothing.
 const MAX_RATE: u32 = 10_000;
 
 /// Reads the clients from a file.
@@ -57,7 +57,7 @@ fn parse(text: &str) -> Result<Vec<Client>, String> {
     Ok(clients)
 }
 
-/// The parser's own text may show the line, and a key in it.
+/// The parser's own text may quote the line, and with it a key.
 fn no_toml(text: &str, error: &toml::de::Error) -> String {
     let line = error.span().map(|span| text.get(..span.start).unwrap_or(text).matches('\n').count() + 1);
     let line = line.map_or_else(String::new, |line| format!("line {line}: "));
@@ -89,7 +89,7 @@ fn client(mut entry: Table) -> Result<Client, String> {
 /// Checks a client's name.
 ///
 /// # Errors
-/// What a name is.
+/// A text with the rule for names.
 pub(crate) fn name_of(text: &str) -> Result<String, String> {
     let is_good = |letter: char| letter.is_ascii_alphanumeric() || "._-".contains(letter);
     match (1..=MAX_NAME).contains(&text.len()) && text.chars().all(is_good) {
@@ -134,7 +134,7 @@ fn rate(value: &Value) -> Result<NonZeroU32, String> {
         .ok_or_else(|| format!("rate: notices a second, from 1 to {MAX_RATE}; leave it out for no limit"))
 }
 
-/// RFC 3339, as TOML's own kind of value or as a text.
+/// A time in RFC 3339, as TOML's own kind of value or as a text.
 fn expires(value: Value) -> Result<SystemTime, String> {
     let moment = match value {
         Value::Datetime(moment) => Some(moment),

@@ -1,4 +1,4 @@
-//! The back ends that may send notices, what proves them, and what each may send.
+//! The back ends that may send notices, their keys, and what each may send.
 
 pub(crate) mod entry;
 pub(crate) mod file;
@@ -14,7 +14,7 @@ use tokio::time::Instant;
 
 use self::rate::Rate;
 
-/// The client whose key `NOTIFY_KEY` is.
+/// The name of the client whose key is `NOTIFY_KEY`.
 pub(crate) const CALLBACK: &str = "callback";
 
 /// One thing that a client may do.
@@ -28,7 +28,7 @@ pub(crate) enum Right {
     Deny = 4,
     /// Ask for a login's state.
     Query = 8,
-    /// Do all of it on logins that name a site or a request, and bring the code.
+    /// Send notices on logins that name a site or a request, and send a code.
     Grant = 16,
 }
 
@@ -42,7 +42,7 @@ impl Right {
         ("grant", Self::Grant),
     ];
 
-    /// The right of this name.
+    /// The right with this name.
     pub(crate) fn named(name: &str) -> Option<Self> {
         Self::NAMES.iter().find(|(known, _)| *known == name).map(|(_, right)| *right)
     }
@@ -65,7 +65,7 @@ impl Rights {
         Self::of(&Right::NAMES.map(|(_, right)| right))
     }
 
-    /// Whether `right` is among them.
+    /// Whether it includes `right`.
     #[must_use]
     pub(crate) fn has(self, right: Right) -> bool {
         self.0 & right as u8 != 0
@@ -77,28 +77,28 @@ impl Rights {
 pub(crate) struct Client {
     /// Its name, as its auth frame says it.
     pub(crate) name: String,
-    /// Its keys: one, or two while one takes the other's place.
+    /// Its keys: one, or two while a new one replaces the old one.
     pub(crate) keys: Vec<Key>,
     /// What it may send.
     pub(crate) may: Rights,
-    /// Notices a second, and as many at once; unlimited without it.
+    /// Notices a second, and as many at once. Unlimited if `None`.
     pub(crate) rate: Option<NonZeroU32>,
-    /// From then on nothing is believed of it.
+    /// From this time on the client is rejected.
     pub(crate) expires: Option<SystemTime>,
 }
 
 impl Client {
-    /// How long it still is believed, if that ends.
+    /// The time until the client expires, if it ever does.
     fn lives(&self) -> Option<Duration> {
         self.expires.map(|at| at.duration_since(SystemTime::now()).unwrap_or_default())
     }
 }
 
-/// All clients, as they were read the last time, with what each uses now.
+/// All clients, as they were last read, with what each one uses now.
 #[derive(Debug)]
 pub(crate) struct Clients(Vec<Arc<Known>>);
 
-/// A client and what it uses, over all of its connections.
+/// A client, with its use of its limits over all of its connections.
 #[derive(Debug)]
 pub(crate) struct Known {
     pub(crate) client: Client,
@@ -106,15 +106,15 @@ pub(crate) struct Known {
     places: Arc<Semaphore>,
 }
 
-/// Whoever has proved a key.
+/// A client that has proved one of its keys.
 #[derive(Debug, Clone)]
 pub(crate) struct Proved {
     pub(crate) known: Arc<Known>,
-    /// Which of its keys, counted from 0.
+    /// Which of the client's keys, counted from 0.
     pub(crate) key: usize,
 }
 
-/// Why somebody is not, or no longer, believed.
+/// Why a client is rejected, now or on an open connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum Unproved {
     #[error("unknown client, or the proof does not hold")]
@@ -126,7 +126,7 @@ pub(crate) enum Unproved {
 }
 
 impl Clients {
-    /// These clients, each with at most `places` connections at once.
+    /// A set of clients, each with at most `places` connections at once.
     #[must_use]
     pub(crate) fn new(clients: Vec<Client>, places: usize) -> Self {
         let known = |client: Client| {
@@ -136,8 +136,8 @@ impl Clients {
         Self(clients.into_iter().map(known).collect())
     }
 
-    /// These clients in the place of the ones before them: who stays keeps its places, and its pace unless the
-    /// rate is another.
+    /// The clients that replace these. A client that is in both sets keeps its connections, and its use of the
+    /// rate unless the rate has changed.
     #[must_use]
     pub(crate) fn replaced_by(&self, clients: Vec<Client>, places: usize) -> Self {
         let Self(mut new) = Self::new(clients, places);
@@ -156,16 +156,16 @@ impl Clients {
         self.0.iter().find(|known| known.client.name == name)
     }
 
-    /// Whether there is a client of this name.
+    /// Whether there is a client with this name.
     #[must_use]
     pub(crate) fn knows(&self, name: &str) -> bool {
         self.named(name).is_some()
     }
 
-    /// Who it is that `name` and `proof` prove.
+    /// Finds the client that `name` and `proof` prove.
     ///
     /// # Errors
-    /// When they prove nobody, or somebody whose time is over.
+    /// When the proof fits no client, or the client has expired.
     pub(crate) fn prove(&self, name: &str, challenge: &str, proof: &str) -> Result<Proved, Unproved> {
         let known = self.named(name).ok_or(Unproved::Unknown)?;
         let key = known.client.keys.iter().position(|key| key.verifies(challenge, proof));
@@ -173,10 +173,10 @@ impl Clients {
         if proved.is_over() { Err(Unproved::Expired) } else { Ok(proved) }
     }
 
-    /// Who somebody is now, who proved a key when other clients were known.
+    /// Finds the present entry of a client that proved a key before the clients were replaced.
     ///
     /// # Errors
-    /// When that key is none of this client's any more, or its time is over.
+    /// When the client no longer has that key, or has expired.
     pub(crate) fn prove_again(&self, before: &Proved) -> Result<Proved, Unproved> {
         let (known, key) = (&before.known.client, before.key);
         let known_now = self.named(&known.name).ok_or(Unproved::Withdrawn)?;
@@ -187,15 +187,15 @@ impl Clients {
 }
 
 impl Known {
-    /// Takes a place for one more connection; `None` when the client has too many.
+    /// Takes a place for one more connection; `None` when the client has no place left.
     pub(crate) fn place(&self) -> Option<OwnedSemaphorePermit> {
         Arc::clone(&self.places).try_acquire_owned().ok()
     }
 
-    /// Takes one notice's share of the rate.
+    /// Takes room for one notice within the rate.
     ///
     /// # Errors
-    /// How long until there is one for this notice.
+    /// The time until there is room for this notice.
     pub(crate) fn take(&self) -> Result<(), Duration> {
         let mut rate = self.rate.lock().unwrap_or_else(PoisonError::into_inner);
         rate.as_mut().map_or(Ok(()), |rate| rate.take(Instant::now()))
@@ -203,9 +203,9 @@ impl Known {
 }
 
 impl Proved {
-    /// Waits until the client's time is over; for ever where it has none.
+    /// Waits until the client expires; forever if it never does.
     pub(crate) async fn expired(&self) {
-        // Piece by piece, because the clock of the wall may be set meanwhile.
+        // Sleeps in pieces, because the system's clock may be changed meanwhile.
         const PIECE: Duration = Duration::from_secs(600);
         loop {
             match self.known.client.lives() {
@@ -216,7 +216,7 @@ impl Proved {
         }
     }
 
-    /// Whether the client's time is over.
+    /// Whether the client has expired.
     pub(crate) fn is_over(&self) -> bool {
         self.known.client.lives() == Some(Duration::ZERO)
     }

@@ -1,5 +1,5 @@
-//! A client's notices a second: so many at once after a quiet second, and for each one too many a time of its own to
-//! come back at.
+//! A client's notices a second. After a quiet second a client may send as many at once. Each notice that is too
+//! many gets its own time to come back at.
 
 use std::num::NonZeroU32;
 use std::time::Duration;
@@ -8,14 +8,14 @@ use tokio::time::Instant;
 
 use crate::pace::Pace;
 
-/// Nobody is told to come back later than this because of others who were told before.
+/// The longest wait that is given because of other callers.
 const LONGEST: Duration = Duration::from_secs(10);
 
 #[derive(Debug, Clone)]
 pub(super) struct Rate {
     pace: Pace,
     step: Duration,
-    /// The latest time that somebody was told.
+    /// The latest time that any caller was given.
     told: Instant,
 }
 
@@ -25,11 +25,11 @@ impl Rate {
         Self { pace: Pace::new(a_second.get(), step, now), step, told: now }
     }
 
-    /// Takes one notice's share.
+    /// Takes room for one notice.
     ///
     /// # Errors
-    /// How long until there is one that nobody else was told of, as far as [`LONGEST`] allows: who all came back at
-    /// once would all be too many again. It is not kept free; whoever comes first takes it.
+    /// Time to wait. Each caller gets a later time, up to [`LONGEST`], so that they do not all return together.
+    /// The room is not reserved: the first notice to come takes it.
     pub(super) fn take(&mut self, now: Instant) -> Result<(), Duration> {
         self.pace.take(now).map_err(|wait| {
             let behind_the_others = (self.told + self.step).min(now + LONGEST);
