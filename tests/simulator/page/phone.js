@@ -32,7 +32,7 @@ async function ask(method, path, body) {
   return value;
 }
 
-/** Does something that becomes a push, and tells how it went. */
+/** Does an action that becomes a push, and shows how the push went. */
 async function push(path, body) {
   tell(say("sending"));
   try {
@@ -74,7 +74,7 @@ function become(next) {
 async function showPeople() {
   const people = await ask("GET", "people");
   const wanted = person?.openid ?? localStorage.getItem("openid");
-  // Each browser begins as somebody of its own, as each phone does.
+  // Each browser begins with a new person, because each phone has its own.
   const current = people.find(({ openid }) => openid === wanted) ?? person ?? await ask("POST", "people", {});
   if (!people.some(({ openid }) => openid === current.openid)) people.unshift(current);
   const options = people.map(({ openid, nickname, follower }) =>
@@ -82,7 +82,7 @@ async function showPeople() {
   const select = $("people");
   const same = select.options.length === options.length
     && options.every(({ value, text }, n) => select.options[n].value === value && select.options[n].text === text);
-  // A list that is open must not be rebuilt under the finger.
+  // An open list must not be rebuilt while somebody chooses from it.
   if (!same) select.replaceChildren(...options.map(({ value, text }) => new Option(text, value)));
   select.value = current.openid;
   if (!person) become(current);
@@ -159,7 +159,7 @@ function refresh() {
       toldOffline = false;
     } catch (error) {
       if (error.code === "nobody") {
-        // The simulator was started anew: so is the person.
+        // The simulator was restarted, so the person must be added again.
         person = null;
         $("chat").replaceChildren();
         lastBubble = 0;

@@ -1,6 +1,6 @@
 "use strict";
 
-// The page's own words. What the account replies is shown as it comes.
+// The page's own texts. The account's replies are shown unchanged.
 const WORDS = {
   zh: {
     other: "English",

@@ -1,4 +1,4 @@
-//! The official account that is simulated: its names, its secrets, and where its pushes go.
+//! The simulated official account: its names, its secrets, and the address of its pushes.
 
 use std::fmt;
 use std::time::Duration;
@@ -7,10 +7,11 @@ use clap::ValueEnum;
 
 use crate::cipher::Key;
 
-/// WeChat's limit on the wait for the answer to a push.
+/// WeChat's time limit for the answer to a push.
 pub const ANSWER_WITHIN: Duration = Duration::from_secs(5);
 
-/// The picture of a QR code stays legible, and its ticket holds the text's length in one byte.
+/// Longest public URL, in bytes. The picture of a QR code must stay legible, and its ticket holds the text's
+/// length in one byte.
 const MAX_PUBLIC_URL: usize = 200;
 
 /// How pushes are protected, as chosen in the account's message push settings.
@@ -41,15 +42,15 @@ pub struct Settings {
     pub mode: Mode,
     /// Where pushes go, such as `http://127.0.0.1:8080/wechat`; can be set later.
     pub push_url: Option<String>,
-    /// What the QR codes' text begins with, and where phones open the page. Default: the address
-    /// that is served.
+    /// What the QR codes' text begins with, and where phones open the page. Default: the address that is
+    /// served.
     pub public_url: Option<String>,
     /// Whether user/info gives nicknames, as it did until 27 December 2021.
     pub nicknames: bool,
-    /// How long an answer to a push may take, and the least time from one try to the next:
-    /// [`ANSWER_WITHIN`], or less to make tests short.
+    /// Limit for an answer to a push, and the least time between two tries: [`ANSWER_WITHIN`], or less to make
+    /// tests short.
     pub answer_within: Duration,
-    /// Codes that are kept at once; while all of them are good, no more are made. By default as many as a
+    /// Codes that are kept at once. While all of them are valid, no more are made. The default is as many as a
     /// real account may make in a day.
     pub max_codes: usize,
 }
@@ -61,7 +62,7 @@ impl Default for Settings {
             app_secret: "0123456789abcdef0123456789abcdef".to_owned(),
             original_id: "gh_0123456789ab".to_owned(),
             token: "demotokenofthesimulator".to_owned(),
-            // Its last character has bits to spare, like three quarters of WeChat's keys.
+            // Its last character has unused bits that are not zero, as in three quarters of WeChat's keys.
             aes_key: "SimulatorDemoKeySimulatorDemoKeySimulator12".to_owned(),
             mode: Mode::Safe,
             push_url: None,
@@ -88,7 +89,7 @@ impl fmt::Debug for Settings {
     }
 }
 
-/// A setting that WeChat would not take. Settings are called by their environment variables.
+/// A setting that WeChat would refuse. Settings are named by their environment variables.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{setting}: {problem}")]
 pub struct SettingsError {

@@ -1,7 +1,7 @@
 //! The cipher of safe and compatible mode: AES-256-CBC under the EncodingAESKey.
 //!
-//! The chaining is written out here over the bare block cipher, and the frame and padding are
-//! checked to the last byte, because this is what the services' own cipher is tested against.
+//! The chaining is written out here over the bare block cipher, and the frame and padding are checked to the
+//! last byte, because the services' own cipher is tested against this one.
 
 use aes::Aes256;
 use aes::cipher::{Array, BlockCipherDecrypt, BlockCipherEncrypt, KeyInit};
@@ -11,17 +11,17 @@ use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig, ge
 
 use crate::random;
 
-/// AES works on blocks of this many bytes.
+/// The block size of AES, in bytes.
 const BLOCK: usize = 16;
 
-/// The padding is PKCS#7 with blocks of 32 bytes, twice those of AES.
+/// The padding is PKCS#7 with blocks of 32 bytes, twice the block size of AES.
 const PAD: usize = 32;
 
-/// What comes before the message in a frame: 16 random bytes and the length.
+/// Bytes before the message in a frame: 16 random bytes and the length.
 const HEAD: usize = 20;
 
-/// WeChat draws the key's characters from letters and digits without looking at the two bits that
-/// the last one carries too many, so most keys are refused by a strict decoder.
+/// WeChat chooses the key's characters from letters and digits. The last character has two unused bits, which
+/// WeChat ignores. A strict decoder would refuse most keys because of them.
 const KEY_ENGINE: GeneralPurpose = GeneralPurpose::new(
     &alphabet::STANDARD,
     GeneralPurposeConfig::new()
@@ -32,7 +32,7 @@ const KEY_ENGINE: GeneralPurpose = GeneralPurpose::new(
 /// An EncodingAESKey, decoded.
 pub(crate) struct Key([u8; 32]);
 
-/// Why a ciphertext was not accepted. The order is the order of the checks.
+/// Why a ciphertext was refused. The order is the order of the checks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum CipherError {
     #[error("Encrypt is not base64")]
@@ -50,7 +50,7 @@ pub(crate) enum CipherError {
 }
 
 impl Key {
-    /// Decodes the 43 characters of the message push settings; `None` when they are no key.
+    /// Decodes the 43 characters of the message push settings; `None` if they are not a key.
     pub(crate) fn parse(text: &str) -> Option<Self> {
         let bytes = KEY_ENGINE.decode(text).ok()?;
         Some(Self(bytes.try_into().ok()?))
@@ -84,7 +84,7 @@ impl Key {
         STANDARD.encode(frame)
     }
 
-    /// Decrypts the text of an `Encrypt` element that must be of the account `app_id`.
+    /// Decrypts the text of an `Encrypt` element, which must be for the account `app_id`.
     pub(crate) fn decrypt(&self, text: &str, app_id: &str) -> Result<String, CipherError> {
         let mut frame = STANDARD.decode(text).map_err(|_| CipherError::Base64)?;
         if frame.is_empty() || !frame.len().is_multiple_of(PAD) {
@@ -104,7 +104,7 @@ impl Key {
         String::from_utf8(message.to_vec()).map_err(|_| CipherError::Utf8)
     }
 
-    /// The block cipher and the first chaining block, which WeChat takes from the key itself.
+    /// The block cipher and the first chaining block, which WeChat takes from the key.
     fn start(&self) -> (Aes256, [u8; BLOCK]) {
         let mut first = [0; BLOCK];
         first.copy_from_slice(&self.0[..BLOCK]);
@@ -135,8 +135,8 @@ mod tests {
 
     use super::*;
 
-    /// Made by an independent implementation with its random bytes fixed: key, appid, random bytes,
-    /// message, ciphertext.
+    /// Vectors of an independent implementation with fixed random bytes: key, appid, random bytes, message,
+    /// ciphertext.
     const VECTORS: [(&str, &str, [u8; 16], &str, &str); 6] = [
         // one pad byte
         (

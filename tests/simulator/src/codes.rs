@@ -1,4 +1,4 @@
-//! The QR codes that were made, found again by their ticket or by what a phone reads in them.
+//! The QR codes that were made. They are found by their ticket, or by the text that a phone reads.
 
 use std::collections::{HashMap, VecDeque};
 use std::fmt;
@@ -10,10 +10,10 @@ use tokio::time::Instant;
 
 use crate::random;
 
-/// What stands before a code's id in the text of its picture.
+/// The part of a code's text between the address and the code's id.
 const PATH: &str = "/q/";
 
-/// The scene that a code carries, and pushes give back as text.
+/// The scene of a code. Pushes give it back as text.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Scene {
     Number(u32),
@@ -34,7 +34,7 @@ impl fmt::Display for Scene {
 pub(crate) struct Code {
     pub(crate) id: String,
     pub(crate) ticket: String,
-    /// What the picture says: a URL that leads to the phone page.
+    /// The text of the picture: a URL that leads to the phone page.
     pub(crate) url: String,
     pub(crate) scene: Scene,
     /// `None` for a permanent code.
@@ -52,7 +52,7 @@ impl Code {
     }
 }
 
-/// The codes, oldest first. Beyond the most that are kept the expired ones go; without any, no more are
+/// The codes, oldest first. When there are too many, expired ones are removed. If none has expired, no more are
 /// made.
 pub(crate) struct Codes {
     most: usize,
@@ -61,17 +61,17 @@ pub(crate) struct Codes {
     order: VecDeque<String>,
 }
 
-/// No code can be made: every place is taken by one that is still good.
+/// No code can be made, because the most that are kept are all valid.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Full;
 
 impl Codes {
-    /// No codes yet, and never more than `most`.
+    /// An empty set that holds at most `most` codes.
     pub(crate) fn new(most: usize) -> Self {
         Self { most, by_id: HashMap::new(), id_of_ticket: HashMap::new(), order: VecDeque::new() }
     }
 
-    /// Makes a code whose text begins with `base`; `life` is in seconds, `None` is for ever.
+    /// Makes a code whose text begins with `base`. `life` is in seconds; `None` is forever.
     pub(crate) fn make(
         &mut self,
         base: &str,
@@ -85,7 +85,7 @@ impl Codes {
         if self.order.len() >= self.most {
             return Err(Full);
         }
-        // Real ones begin with 02 too.
+        // Real ids begin with 02 too.
         let id = format!("02{}", random::name::<16>());
         let url = format!("{base}{PATH}{id}");
         let code = Code {
@@ -105,14 +105,14 @@ impl Codes {
         self.by_id.get(self.id_of_ticket.get(ticket)?)
     }
 
-    /// Finds the code that a phone has read: by the end of the text, so that the codes stay good
-    /// when the simulator moves to another address.
+    /// Finds the code that a phone has read. Only the end of the text counts, so that codes stay valid when the
+    /// simulator moves to another address.
     pub(crate) fn by_text(&self, text: &str) -> Option<&Code> {
         let (_, id) = text.trim().rsplit_once(PATH)?;
         self.by_id.get(id)
     }
 
-    /// The codes that are still good, newest first.
+    /// The codes that are still valid, newest first.
     pub(crate) fn recent(&self, now: Instant) -> impl Iterator<Item = &Code> {
         let newest_first = self.order.iter().rev().filter_map(|id| self.by_id.get(id));
         newest_first.filter(move |code| !code.is_expired(now))
@@ -125,15 +125,15 @@ impl Codes {
     }
 }
 
-/// Builds a ticket as real ones are found to be built: the text, the time and the life in the clear,
-/// so that nobody takes it for a secret.
+/// Builds a ticket in the form of real ones: the text, the time and the life, all unencrypted, so that nobody
+/// takes it for a secret.
 fn ticket(url: &str, unix: u64, life: u32) -> String {
     let [first, second] = random::bytes();
     let mut bytes = vec![0x81, 0x01, first, second, 0x3c, 0, 0, 0, 0, 0, 0, 0, 0x01];
     bytes.push(u8::try_from(url.len()).unwrap_or(u8::MAX));
     bytes.extend_from_slice(url.as_bytes());
     bytes.extend_from_slice(&[0, 2, 4]);
-    // A ticket has four bytes for the time, as WeChat's have; enough until 2106.
+    // A ticket has four bytes for the time, as WeChat's tickets have. That is enough until 2106.
     bytes.extend_from_slice(&u32::try_from(unix).unwrap_or(u32::MAX).to_le_bytes());
     bytes.extend_from_slice(&[3, 4]);
     bytes.extend_from_slice(&life.to_le_bytes());

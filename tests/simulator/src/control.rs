@@ -11,21 +11,21 @@ use crate::Simulator;
 use crate::server::{Asked, json};
 use crate::switches::{Call, Fault, PushFaults};
 
-/// What to change; what is left out stays as it is.
+/// What to change. A field that is left out changes nothing.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Change {
-    /// First everything is healed.
+    /// Heals everything before the other changes.
     #[serde(default)]
     heal_all: bool,
-    /// A call's new fault, whole; `null` heals it.
+    /// A call's whole new fault; `null` heals it.
     #[serde(default)]
     api: BTreeMap<Call, Option<Fault>>,
-    /// The pushes' new faults, whole.
+    /// The pushes' whole new faults.
     push: Option<PushFaults>,
     /// Where pushes go.
     push_url: Option<String>,
-    /// What codes' text begins with.
+    /// What the text of QR codes begins with.
     public_url: Option<String>,
     /// Lets every access token expire.
     #[serde(default)]

@@ -1,4 +1,4 @@
-//! What has been asked of the simulator, and what it has sent: for tests that must count.
+//! Counts of the calls that the simulator got and of the pushes that it sent, for tests.
 
 use serde::Serialize;
 
@@ -19,6 +19,6 @@ pub struct Counters {
     pub pushes: u64,
     /// Tries after the first.
     pub retries: u64,
-    /// Pushes that failed in every try.
+    /// Pushes of which every try failed.
     pub failed: u64,
 }

@@ -1,4 +1,4 @@
-//! Bringing a push to the software under test: up to three tries, each with WeChat's time limit.
+//! Sends a push to the software under test: up to three tries, each with WeChat's time limit.
 
 use std::time::Duration;
 
@@ -11,21 +11,21 @@ use crate::people::Writer;
 use crate::signature::sign;
 use crate::{Simulator, lock, random, reply, unix_millis, unix_now};
 
-/// How often a push is tried in all.
+/// Tries of one push, the first one included.
 pub const TRIES: u8 = 3;
 
-/// What the person sees when the account did not answer as it should.
+/// The text that a person sees when the account's answer is missing or wrong.
 pub const OUT_OF_ORDER: &str = "该公众号提供的服务出现故障";
 
-/// Bytes of an answer that are read; a text reply has at most a few thousand.
+/// The most bytes of an answer that are read. A text reply has at most a few thousand.
 const MAX_ANSWER: usize = 64 * 1024;
 
-/// How a push went.
+/// The course of a push.
 #[derive(Debug, Clone, Default, Serialize)]
 pub struct Delivery {
-    /// Every try, in order; all but the last failed.
+    /// Every try, in order. All but the last failed.
     pub attempts: Vec<Attempt>,
-    /// What the duplicates were answered, when a switch asks for duplicates.
+    /// The answers to the duplicates, when a switch asks for duplicates.
     pub copies: Vec<Attempt>,
     /// The text that the account replied; `None` for no reply or a failed push.
     pub reply: Option<String>,
@@ -38,19 +38,19 @@ pub struct Delivery {
 pub struct Attempt {
     /// The answer's HTTP status, when one came.
     pub status: Option<u16>,
-    /// The time from the connection's opening to the answer's end, in JSON as milliseconds.
+    /// The time from opening the connection to the end of the answer; in JSON in milliseconds.
     #[serde(rename = "took_ms", serialize_with = "millis")]
     pub took: Duration,
-    /// Why WeChat does not take it for an answer; `None` when it does.
+    /// Why WeChat does not accept the answer; `None` if it does.
     pub error: Option<String>,
-    /// The text replied, even when the answer then was lost.
+    /// The text of the reply, even if a switch lost the answer afterwards.
     pub reply: Option<String>,
     /// The answer's body as it came.
     pub body: Option<String>,
 }
 
 impl Delivery {
-    /// Whether a try was answered as WeChat wants it.
+    /// Whether WeChat accepts the answer to one of the tries.
     #[must_use]
     pub fn is_ok(&self) -> bool {
         self.attempts.last().is_some_and(|last| last.error.is_none())
@@ -58,10 +58,10 @@ impl Delivery {
 }
 
 impl Simulator {
-    /// Pushes `xml` as it is, signed and encrypted as the mode asks, with WeChat's tries; the chat of
-    /// `openid` shows the reply, or that there was none.
+    /// Pushes `xml` unchanged, signed and encrypted as the mode asks, with WeChat's tries. The chat of `openid`
+    /// shows the reply, or that there was none.
     ///
-    /// Dropping the future ends the delivery where it is.
+    /// Dropping the future stops the delivery where it is.
     pub async fn deliver(&self, xml: String, openid: &str) -> Delivery {
         let delivery = self.bring(&xml, openid).await;
         let mut people = lock(&self.state.people);
@@ -73,7 +73,7 @@ impl Simulator {
         delivery
     }
 
-    /// As [`Simulator::deliver`], with no chat to write the reply in.
+    /// As [`Simulator::deliver`], without a chat for the reply.
     pub(crate) async fn bring(&self, xml: &str, openid: &str) -> Delivery {
         // The semaphore is never closed.
         let _place = self.state.pushing.acquire().await.ok();
@@ -103,7 +103,7 @@ impl Simulator {
                 return delivery;
             }
             if number < TRIES {
-                // A fast failure is not repeated faster than a slow one would be.
+                // The next try comes no sooner after a fast failure than after a slow one.
                 sleep_until(next).await;
                 lock(&self.state.counters).retries += 1;
             }
@@ -112,7 +112,7 @@ impl Simulator {
         delivery
     }
 
-    /// Sends one request, once, and judges the answer as a reply to `openid`.
+    /// Sends one request once, and checks the answer as a reply to `openid`.
     pub async fn send(&self, envelope: &Envelope, openid: &str) -> Attempt {
         lock(&self.state.counters).pushes += 1;
         let began = Instant::now();

@@ -1,4 +1,4 @@
-//! What travels: a push, encrypted as the mode asks and signed, with its query.
+//! A push with its query, encrypted as the mode asks, and signed.
 
 use crate::Simulator;
 use crate::account::Mode;
@@ -6,7 +6,7 @@ use crate::event::element;
 use crate::signature::sign;
 use crate::{random, unix_now};
 
-/// One signed request to the push URL. Tests that must send a wrong one change it first.
+/// One signed request to the push URL. A test that must send a wrong one changes it first.
 #[derive(Debug, Clone)]
 pub struct Envelope {
     /// The query parameters, in order.
@@ -16,8 +16,8 @@ pub struct Envelope {
 }
 
 impl Simulator {
-    /// Signs `xml`, and encrypts it as the account's mode asks, with a timestamp and nonce of its
-    /// own. `openid` goes into the query, which nothing signs.
+    /// Encrypts `xml` as the account's mode asks and signs it, with a new timestamp and nonce. `openid` goes
+    /// into the query, which the signature does not cover.
     #[must_use]
     pub fn seal(&self, xml: &str, openid: &str) -> Envelope {
         let account = &self.state.settings;

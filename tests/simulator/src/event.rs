@@ -1,6 +1,6 @@
-//! The XML of what is pushed: events and text messages.
+//! The XML of the pushes: events and text messages.
 
-/// From whom to whom, and when: the fields that every push begins with.
+/// The fields that every push begins with: sender, receiver and time.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Head<'a> {
     pub(crate) to: &'a str,
@@ -17,7 +17,7 @@ impl Head<'_> {
         self.xml("event", &format!("{event}{key}{ticket}"))
     }
 
-    /// A text message; `id` tells it from every other.
+    /// A text message. Its `id` is different from that of every other message.
     pub(crate) fn text(self, content: &str, id: u64) -> String {
         let content = element("Content", content);
         self.xml("text", &format!("{content}<MsgId>{id}</MsgId>"))
@@ -30,8 +30,8 @@ impl Head<'_> {
     }
 }
 
-/// An element with text from anybody inside: CDATA that the text cannot leave, without the
-/// characters that XML has no way to write.
+/// An element with any text inside. The text cannot end the CDATA section, and characters that XML cannot write
+/// are left out.
 pub(crate) fn element(name: &str, text: &str) -> String {
     let text: String = text.chars().filter(|&it| is_xml(it)).collect();
     let text = text.replace("]]>", "]]]]><![CDATA[>");

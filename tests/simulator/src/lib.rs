@@ -1,12 +1,11 @@
 //! An offline WeChat: one official account, its API, its followers' phones, and its pushes.
 //!
-//! In the order of a login: software under test asks the `api` for a token and a QR code, which
-//! `codes` keeps and `picture` draws. Somebody's `phone` scans it; `event` writes the push,
-//! `envelope` encrypts and signs it, `delivery` brings it with WeChat's three tries, and
-//! `reply` judges the answer before the person sees it. `server` offers all of it over HTTP, with
-//! a phone to look at on `/` and the `switches` on `/control`.
+//! In the order of a login: software under test asks the `api` for a token and a QR code. `codes` keeps the
+//! code and `picture` draws it. A person's `phone` scans it. `event` writes the push, `envelope` encrypts and
+//! signs it, and `delivery` sends it with WeChat's three tries. `reply` checks the answer before the person
+//! sees it. `server` offers all of it over HTTP, with a phone on `/` and the `switches` on `/control`.
 //!
-//! Its signing and encryption are its own code, so that it checks that of others.
+//! Its signing and encryption are its own code, so that it checks the services' code.
 
 mod account;
 mod api;
@@ -51,14 +50,14 @@ use codes::Codes;
 use people::People;
 use tokens::Tokens;
 
-/// Pushes under way at once; the others wait for their turn. Each holds a connection.
+/// Pushes under way at once; others wait for their turn. Each one holds a connection.
 const MAX_PUSHING: usize = 512;
 
-/// An idle connection is dropped before most servers would drop it, so that a push does not fail
-/// because both sides disagreed.
+/// Idle connections are dropped before most servers would drop them. Otherwise a push could fail on a
+/// connection that the server has just closed.
 const IDLE: Duration = Duration::from_secs(2);
 
-/// A simulated WeChat with one official account. Clones are the same one.
+/// A simulated WeChat with one official account. Clones share one state.
 #[derive(Clone)]
 pub struct Simulator {
     state: Arc<State>,
@@ -94,7 +93,7 @@ impl Simulator {
     /// certificates cannot be read.
     pub fn new(settings: Settings) -> anyhow::Result<Self> {
         let key = settings.check()?;
-        // Straight to the software under test, as it stands: no proxy, no redirects.
+        // Pushes go straight to the software under test: no proxy, no redirects.
         let http = reqwest::Client::builder()
             .no_proxy()
             .redirect(reqwest::redirect::Policy::none())
@@ -111,7 +110,7 @@ impl Simulator {
             people: Mutex::default(),
             counters: Mutex::default(),
             switches: Switches::default(),
-            // Seventeen digits, as real ones have, and none twice after a restart.
+            // Seventeen digits, as in real ones. No id comes twice, even after a restart.
             message_id: AtomicU64::new(unix_now() * 10_000_000),
             pushing: Semaphore::new(MAX_PUSHING),
             http,
@@ -125,12 +124,12 @@ impl Simulator {
         &self.state.settings
     }
 
-    /// Says where pushes go from now on.
+    /// Sets the address of pushes from now on.
     pub fn set_push_url(&self, url: String) {
         *lock(&self.state.push_url) = Some(url);
     }
 
-    /// Says what the text of QR codes made from now on begins with.
+    /// Sets what the text of QR codes made from now on begins with.
     pub fn set_public_url(&self, url: String) {
         *lock(&self.state.public_url) = Some(url);
     }
@@ -142,13 +141,13 @@ impl Simulator {
         url.as_deref().unwrap_or_default().trim_end_matches('/').to_owned()
     }
 
-    /// The live faults.
+    /// The faults that can be switched while the simulator runs.
     #[must_use]
     pub fn switches(&self) -> &Switches {
         &self.state.switches
     }
 
-    /// Lets every access token expire now, as 42001 says.
+    /// Makes every access token expire now; calls then get the error 42001.
     pub fn expire_tokens(&self) {
         lock(&self.state.tokens).expire(Instant::now());
     }
@@ -164,7 +163,7 @@ impl Simulator {
     }
 }
 
-/// Takes a lock. Nothing done under one can stop half-way, so a panic elsewhere spoils nothing.
+/// Takes a lock. No change under a lock can stop half-way, so a panic elsewhere leaves valid data.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -1,4 +1,4 @@
-//! The simulator as a program: settings, one port, and what to open.
+//! The simulator as a program: reads its settings, serves one port, and prints what to open.
 
 mod options;
 
@@ -15,7 +15,7 @@ use tokio_util::task::TaskTracker;
 
 use options::{Options, Shown, account};
 
-/// A delivery that is under way when the simulator stops is given up; only answers are finished.
+/// Limit for finishing answers at the end. Deliveries that are under way are abandoned.
 const DRAIN: Duration = Duration::from_secs(3);
 
 fn main() -> ExitCode {

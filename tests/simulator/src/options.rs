@@ -45,10 +45,11 @@ pub(crate) struct Options {
     pub(crate) log_format: LogFormat,
 }
 
-/// AppSecret, Token and EncodingAESKey as they may be shown: the demo account's, or that they were set.
+/// AppSecret, Token and EncodingAESKey as they may be printed: the demo account's own, or only that they are
+/// set.
 pub(crate) struct Shown(pub(crate) [String; 3]);
 
-/// Makes the account of the options, with secrets from the environment or the demo account's.
+/// Makes the account from the options. Its secrets come from the environment, or are the demo account's.
 pub(crate) fn account(options: Options) -> Result<(Settings, Shown), NoSettings> {
     let demo = Settings::default();
     let mut shown = Vec::new();

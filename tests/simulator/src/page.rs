@@ -4,7 +4,7 @@ use http::StatusCode;
 use http::header::{CONTENT_SECURITY_POLICY, HeaderValue, REFERRER_POLICY};
 use server::http::{self as web, Answer};
 
-/// Nothing but the page's own files; pictures that somebody chooses are looked at in memory.
+/// Only the page's own files load. The pictures that a person chooses are read in memory.
 const POLICY: HeaderValue = HeaderValue::from_static(
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob: data:; \
      connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
@@ -14,7 +14,7 @@ const HTML: &str = "text/html; charset=utf-8";
 const CSS: &str = "text/css; charset=utf-8";
 const SCRIPT: &str = "text/javascript; charset=utf-8";
 
-/// Answers a path of the page; the text of every QR code (`/q/...`) leads to it too.
+/// Answers a path of the page. The text of every QR code (`/q/...`) leads to the page too.
 pub(crate) fn answer(path: &str) -> Answer {
     let (kind, file) = match path {
         "/page/phone.css" => (CSS, include_str!("../page/phone.css")),

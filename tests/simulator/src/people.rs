@@ -1,4 +1,4 @@
-//! The people who hold the phones: whether each follows the account, and their chat with it.
+//! The people with the phones: whether each one follows the account, and their chats with it.
 
 use std::collections::{HashMap, VecDeque};
 
@@ -7,23 +7,23 @@ use serde::{Deserialize, Serialize};
 use crate::codes::Scene;
 use crate::random;
 
-/// People kept; the ones who came first go first. A load test brings ten thousand.
+/// The most people kept; the oldest are removed first. A load test has ten thousand.
 const MAX_PEOPLE: usize = 20_000;
 
-/// Bubbles kept of one chat; more than anyone scrolls through in a test.
+/// The most bubbles kept of one chat, more than a test scrolls through.
 const MAX_BUBBLES: usize = 200;
 
-/// Names for people who were not given one.
+/// Names for people without one.
 const NICKNAMES: [&str; 6] = ["小明", "小红", "Anna", "Juan", "李雷", "韩梅梅"];
 
-/// Somebody with a phone.
+/// A person with a phone.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Person {
-    /// The person's name to this account; random when left empty.
+    /// The person's openid for this account; random if left empty.
     #[serde(default)]
     pub openid: String,
-    /// What the person is called; taken from a short list when left empty.
+    /// The person's nickname; taken from a short list if left empty.
     #[serde(default)]
     pub nickname: String,
     /// Whether the person follows the account.
@@ -34,11 +34,11 @@ pub struct Person {
 /// One entry of a chat.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Bubble {
-    /// Its place in the chat, from 1, so that a reader can ask for what is new.
+    /// Its number in the chat, from 1, so that a reader can ask for new bubbles only.
     pub number: u64,
-    /// The person's own words; otherwise the account's, or WeChat's.
+    /// Whether the person wrote it. If not, the account or WeChat did.
     pub from_person: bool,
-    /// A line of WeChat's own: the account failed to answer.
+    /// Whether it is WeChat's own line, because the account failed to answer.
     pub system: bool,
     /// The words.
     pub text: String,
@@ -54,12 +54,12 @@ pub(crate) enum Writer {
     WeChat,
 }
 
-/// How and when a person came to follow the account.
+/// When a person followed the account, and by which code.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Follow {
     /// Unix seconds.
     pub(crate) at: u64,
-    /// The code whose scan led there, if one did.
+    /// The scene of the code that the person scanned, if there was one.
     pub(crate) scene: Option<Scene>,
 }
 
@@ -71,7 +71,7 @@ struct Record {
     written: u64,
 }
 
-/// Everybody, in the order in which they came.
+/// All people, in the order in which they were added.
 #[derive(Default)]
 pub(crate) struct People {
     by_openid: HashMap<String, Record>,
@@ -79,10 +79,10 @@ pub(crate) struct People {
 }
 
 impl People {
-    /// Adds somebody, or changes who they are; fills in what was left empty.
+    /// Adds a person or changes one, and fills in empty fields.
     pub(crate) fn add(&mut self, mut person: Person, now: u64) -> Person {
         if person.openid.is_empty() {
-            // 28 characters that begin with o, as all openids seen do.
+            // 28 characters that begin with o, as in all openids seen.
             person.openid = format!("o{}", &random::name::<21>()[1..]);
         }
         if person.nickname.is_empty() {
@@ -114,12 +114,12 @@ impl People {
         })
     }
 
-    /// How somebody follows the account; `None` when they do not.
+    /// The person's follow; `None` if they do not follow.
     pub(crate) fn followed(&self, openid: &str) -> Option<&Follow> {
         self.by_openid.get(openid)?.follow.as_ref()
     }
 
-    /// Makes somebody a follower unless they are one; says whether they were. `None`: nobody.
+    /// Makes a person a follower, and says whether they were one before. `None`: nobody has the openid.
     pub(crate) fn follow(&mut self, openid: &str, follow: Follow) -> Option<bool> {
         let record = self.by_openid.get_mut(openid)?;
         let was = record.follow.is_some();
@@ -127,17 +127,17 @@ impl People {
         Some(was)
     }
 
-    /// Ends a follow; says whether there was one. `None`: nobody.
+    /// Ends a follow, and says whether there was one. `None`: nobody has the openid.
     pub(crate) fn unfollow(&mut self, openid: &str) -> Option<bool> {
         Some(self.by_openid.get_mut(openid)?.follow.take().is_some())
     }
 
-    /// Everybody, those who came last first.
+    /// All people, newest first.
     pub(crate) fn newest(&self) -> impl Iterator<Item = Person> {
         self.order.iter().rev().filter_map(|openid| self.get(openid))
     }
 
-    /// Adds to somebody's chat; nothing happens when there is nobody of that openid.
+    /// Adds a bubble to a person's chat. Does nothing if nobody has the openid.
     pub(crate) fn write(&mut self, openid: &str, writer: Writer, text: &str, at: u64) {
         let Some(record) = self.by_openid.get_mut(openid) else {
             return;
@@ -155,7 +155,7 @@ impl People {
         }
     }
 
-    /// Somebody's chat after the bubble `number`, oldest first.
+    /// A person's chat after the bubble `number`, oldest first.
     pub(crate) fn chat(&self, openid: &str, number: u64) -> Vec<Bubble> {
         let bubbles = self.by_openid.get(openid).into_iter().flat_map(|it| &it.chat);
         bubbles.filter(|it| it.number > number).cloned().collect()

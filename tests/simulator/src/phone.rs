@@ -1,4 +1,4 @@
-//! What people do with their phones: scan, follow, unfollow, write. Each becomes a push.
+//! What people do with their phones: scan, follow, unfollow, write. Each action becomes a push.
 
 use tokio::time::Instant;
 
@@ -7,53 +7,53 @@ use crate::event::Head;
 use crate::people::{Bubble, Follow, Person, Writer};
 use crate::{Simulator, lock, unix_millis, unix_now};
 
-/// Why a phone could not do it.
+/// Why a phone's action failed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum ScanError {
-    /// The openid belongs to nobody here.
+    /// No person here has the openid.
     #[error("there is nobody with this openid; add the person first")]
     NoSuchPerson,
     /// The text is not that of a code made here.
     #[error("this is not the text of a QR code that was made here")]
     UnknownCode,
-    /// WeChat tells the person that the code has expired, and the account nothing.
+    /// The code has expired. WeChat tells the person, and pushes nothing to the account.
     #[error("the QR code has expired")]
     ExpiredCode,
-    /// Only followers have a chat with the account.
+    /// The person does not follow the account, and only followers have a chat with it.
     #[error("the person does not follow the account")]
     NotFollowing,
-    /// There is no Follow button to press.
+    /// The person follows the account already.
     #[error("the person follows the account already")]
     Following,
 }
 
 impl Simulator {
-    /// Adds somebody, or changes who they are. An empty openid or nickname is invented.
+    /// Adds a person, or changes one. An empty openid or nickname is filled in.
     pub fn add_person(&self, person: Person) -> Person {
         lock(&self.state.people).add(person, unix_now())
     }
 
-    /// Invents somebody with a random openid.
+    /// Adds a person with a random openid.
     pub fn invent_person(&self, nickname: &str, follower: bool) -> Person {
         self.add_person(Person { openid: String::new(), nickname: nickname.to_owned(), follower })
     }
 
-    /// Who has this openid.
+    /// The person with this openid.
     #[must_use]
     pub fn person(&self, openid: &str) -> Option<Person> {
         lock(&self.state.people).get(openid)
     }
 
-    /// The chat of somebody with the account, oldest bubble first.
+    /// A person's chat with the account, oldest bubble first.
     #[must_use]
     pub fn chat(&self, openid: &str) -> Vec<Bubble> {
         lock(&self.state.people).chat(openid, 0)
     }
 
-    /// Scans a QR code, given what a reader finds in its picture.
+    /// Scans a QR code, given the text that a reader finds in its picture.
     ///
-    /// A follower's scan is pushed as `SCAN`. Somebody else presses Follow, which is pushed as
-    /// `subscribe` with `qrscene_` before the scene, and is a follower from then on.
+    /// A follower's scan is pushed as `SCAN`. Any other person presses Follow: that is pushed as `subscribe`
+    /// with `qrscene_` before the scene, and the person is a follower from then on.
     ///
     /// # Errors
     /// When there is no such person, or the code is unknown or expired.
@@ -75,7 +75,7 @@ impl Simulator {
         Ok(self.deliver(xml, openid).await)
     }
 
-    /// Follows the account without a QR code: found by search, or by a friend's card.
+    /// Follows the account without a QR code, as people do who find it by search or by a friend's card.
     ///
     /// # Errors
     /// When there is no such person, or they follow already.
@@ -120,7 +120,7 @@ impl Simulator {
         Ok(self.deliver(xml, openid).await)
     }
 
-    /// Pushes any event, whether or not the person is known.
+    /// Pushes any event. The person need not be known.
     pub async fn push_event(&self, openid: &str, event: &str, event_key: &str) -> Delivery {
         let xml = self.head(openid).event(event, event_key, None);
         self.deliver(xml, openid).await

@@ -15,16 +15,16 @@ use crate::phone::ScanError;
 use crate::server::{Asked, Running, json};
 use crate::{Simulator, lock};
 
-/// Codes and people that a page lists; a phone's screen holds fewer.
+/// The most codes and people that a page lists. A phone's screen holds fewer.
 const LISTED: usize = 30;
 
-/// Characters of an openid, by the documentation's own limit for strings of its kind.
+/// Longest openid, in characters: the documentation's limit for strings of its kind.
 const MAX_OPENID: usize = 128;
 
-/// Characters of a nickname; WeChat's own limit is lower.
+/// Longest nickname, in characters. WeChat's own limit is lower.
 const MAX_NICKNAME: usize = 64;
 
-/// What becomes a push: `POST /phone/<action>`, with the rest in the body.
+/// Actions that become a push: `POST /phone/<action>`, with the rest in the body.
 #[derive(Deserialize)]
 #[serde(tag = "action", rename_all = "snake_case")]
 enum Act {
@@ -92,7 +92,7 @@ pub(crate) async fn answer(simulator: Simulator, running: Running, asked: &Asked
     }
 }
 
-/// Runs a delivery apart from the request, because WeChat goes on when a phone is put away.
+/// Runs a delivery apart from its request, because WeChat goes on when a person puts the phone away.
 async fn run(simulator: Simulator, running: &Running, act: Act) -> Answer {
     let stop = running.stop.clone();
     let task = running.tasks.spawn(async move {
@@ -112,7 +112,7 @@ fn told(status: StatusCode, error: &str, message: &dyn Display) -> Answer {
     json(status, &value!({"error": error, "message": message.to_string()}))
 }
 
-/// What the page, which has words of its own, calls an error.
+/// The page's name for an error. The page has its own texts for people.
 fn name(error: ScanError) -> &'static str {
     match error {
         ScanError::NoSuchPerson => "nobody",

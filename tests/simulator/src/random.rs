@@ -20,7 +20,7 @@ pub(crate) fn nonce() -> String {
     u32::from_be_bytes(bytes()).to_string()
 }
 
-/// The digits that end every error text of the API, which WeChat's support asks for.
+/// The digits at the end of every error text of the API. WeChat's support asks for them.
 pub(crate) fn request_id() -> String {
     let part = || u32::from_be_bytes(bytes());
     format!("{:08x}-{:08x}-{:08x}", part(), part(), part())

@@ -1,6 +1,6 @@
-//! Reading the answer to a push as strictly as the strictest reading of WeChat's pages.
+//! Reads the answer to a push as strictly as the strictest reading of WeChat's pages.
 //!
-//! Whatever this refuses, a person would see as "the account is out of order".
+//! An answer that is refused here would show the person "the account is out of order".
 
 use std::collections::HashMap;
 
@@ -10,7 +10,7 @@ use crate::account::{Mode, Settings};
 use crate::cipher::{CipherError, Key};
 use crate::signature::sign;
 
-/// A text reply has a dozen nodes; an encrypted one fewer.
+/// The most nodes of a reply. A text reply has a dozen, an encrypted one fewer.
 const MAX_NODES: u32 = 64;
 
 /// Why an answer was refused.

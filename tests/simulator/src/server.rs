@@ -1,4 +1,4 @@
-//! The one port: WeChat's API, the phone and the controls, told apart by path.
+//! The one port for WeChat's API, the phone and the controls. The path decides which one answers.
 
 use std::borrow::Cow;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -14,16 +14,16 @@ use tokio_util::task::TaskTracker;
 
 use crate::{Simulator, api, control, lock, page, phone_api};
 
-/// Connections at once; a load test with two hundred pages and its phones needs fewer.
+/// Connections at once. A load test with two hundred pages and their phones needs fewer.
 const MAX_CONNECTIONS: usize = 2048;
 
-/// Bytes of a request body; the longest are a few hundred.
+/// Largest request body, in bytes. The longest real ones have a few hundred.
 const MAX_BODY: usize = 64 * 1024;
 
-/// How long a body may take to come.
+/// Limit for receiving a body.
 const BODY_WITHIN: Duration = Duration::from_secs(5);
 
-/// A request, read to its end.
+/// A request, completely read.
 pub(crate) struct Asked {
     pub(crate) method: Method,
     pub(crate) path: String,
@@ -32,7 +32,7 @@ pub(crate) struct Asked {
 }
 
 impl Asked {
-    /// A query parameter that is there and not empty.
+    /// A query parameter, if it is there and not empty.
     pub(crate) fn query(&self, name: &str) -> Option<Cow<'_, str>> {
         let mut pairs = form_urlencoded::parse(self.query.as_bytes());
         let (_, value) = pairs.find(|(key, value)| key == name && !value.is_empty())?;
@@ -40,7 +40,7 @@ impl Asked {
     }
 }
 
-/// What an answer may need besides the simulator: a delivery outlives the request that began it.
+/// What an answer needs beside the simulator. A delivery goes on after the request that began it.
 #[derive(Clone)]
 pub(crate) struct Running {
     pub(crate) stop: CancellationToken,
@@ -48,8 +48,8 @@ pub(crate) struct Running {
 }
 
 impl Simulator {
-    /// Serves the API, the phone page and the controls until `stop`; connections and deliveries run
-    /// on `tasks`. Without a public URL the listener's own address becomes it.
+    /// Serves the API, the phone page and the controls until `stop`. Connections and deliveries run on `tasks`.
+    /// Without a public URL the listener's own address is used.
     ///
     /// # Errors
     /// When the listening socket itself fails.
@@ -78,7 +78,7 @@ impl Simulator {
 
     fn default_public_url(&self, mut bound: SocketAddr) {
         if bound.ip().is_unspecified() {
-            // Nothing can be opened at 0.0.0.0; this machine can be opened at its own loopback.
+            // 0.0.0.0 cannot be opened as an address, so this machine's loopback is used.
             bound.set_ip(match bound {
                 SocketAddr::V4(_) => Ipv4Addr::LOCALHOST.into(),
                 SocketAddr::V6(_) => Ipv6Addr::LOCALHOST.into(),

@@ -1,12 +1,12 @@
-//! WeChat's signature: what ties a push, and in safe mode its content, to the token.
+//! WeChat's signature: it binds a push to the token, in safe mode with its content.
 //!
-//! Written apart from the services' own, so that each checks the other.
+//! This code is independent of the services' own, so that each checks the other.
 
 use sha1::{Digest, Sha1};
 
 /// The lower-case hex SHA-1 of the parts, sorted by their bytes and joined without a separator.
 ///
-/// `[token, timestamp, nonce]` gives `signature`; with the ciphertext as a fourth it gives
+/// `[token, timestamp, nonce]` gives `signature`; with the ciphertext as a fourth part it gives
 /// `msg_signature`. Equal parts are all kept.
 pub(crate) fn sign<const N: usize>(mut parts: [&str; N]) -> String {
     parts.sort_unstable();

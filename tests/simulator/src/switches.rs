@@ -1,4 +1,4 @@
-//! Live faults: what can be made to go wrong, and heals again, while everything runs.
+//! Faults that can be switched on and healed while the simulator runs.
 
 use std::collections::BTreeMap;
 use std::sync::Mutex;
@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::lock;
 
-/// A call of WeChat's API that can be made to fail.
+/// A call of WeChat's API that a switch can make fail.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Call {
@@ -24,7 +24,7 @@ pub enum Call {
     UserInfo,
 }
 
-/// What goes wrong with one call. Everything that is set happens, in the order of the fields.
+/// The fault of one call. Every field that is set takes effect, in the order of the fields.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Fault {
@@ -34,17 +34,17 @@ pub struct Fault {
     pub http_status: Option<u16>,
     /// The answer is this error code of WeChat's.
     pub errcode: Option<i64>,
-    /// The fault heals after this many calls; `None` is never.
+    /// The fault heals after this many calls; with `None` it never does.
     pub times: Option<u32>,
 }
 
-/// What goes wrong with the pushes.
+/// The faults of the pushes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct PushFaults {
     /// Each push waits this many milliseconds before its first try.
     pub delay_ms: u64,
-    /// Each try is sent this many times at once; 0 and 1 are the same.
+    /// Each try is sent this many times at once. 0 and 1 mean the same.
     pub duplicate: u8,
     /// The answers to this many tries of each push are lost, so that WeChat tries again.
     pub lose_answers: u8,
@@ -56,7 +56,7 @@ impl Default for PushFaults {
     }
 }
 
-/// Every switch as it stands; also what `/control` shows.
+/// The present state of every switch; `/control` shows it too.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct Faults {
     /// The calls that have a fault.
@@ -65,12 +65,12 @@ pub struct Faults {
     pub push: PushFaults,
 }
 
-/// The switches of a simulator. Changes hold from the next call or push on.
+/// The switches of a simulator. A change takes effect at the next call or push.
 #[derive(Default)]
 pub struct Switches(Mutex<Faults>);
 
 impl Switches {
-    /// Gives a call a fault, in place of the one it had.
+    /// Gives a call a fault, in place of an earlier one.
     pub fn fail(&self, call: Call, fault: Fault) {
         lock(&self.0).api.insert(call, fault);
     }
@@ -80,7 +80,7 @@ impl Switches {
         lock(&self.0).api.remove(&call);
     }
 
-    /// Sets what goes wrong with the pushes.
+    /// Sets the faults of the pushes.
     pub fn set_push(&self, faults: PushFaults) {
         lock(&self.0).push = faults;
     }
@@ -90,7 +90,7 @@ impl Switches {
         *lock(&self.0) = Faults::default();
     }
 
-    /// Every switch as it stands.
+    /// The present state of every switch.
     #[must_use]
     pub fn faults(&self) -> Faults {
         lock(&self.0).clone()
@@ -101,7 +101,7 @@ impl Switches {
         lock(&self.0).push
     }
 
-    /// The fault of a call that is being made, counted down.
+    /// The fault for a call that is being made. Its count goes down by one.
     pub(crate) fn take(&self, call: Call) -> Fault {
         let mut faults = lock(&self.0);
         let Some(fault) = faults.api.get_mut(&call) else {
@@ -132,7 +132,7 @@ impl Fault {
         Self { delay_ms: u64::try_from(delay.as_millis()).unwrap_or(u64::MAX), ..Self::default() }
     }
 
-    /// The same fault, which heals after so many calls.
+    /// The same fault, healed after this many calls.
     #[must_use]
     pub fn times(self, times: u32) -> Self {
         Self { times: Some(times), ..self }

@@ -1,7 +1,7 @@
-//! Access tokens: the two families that WeChat keeps, independent of each other.
+//! Access tokens. WeChat keeps two families of them, independent of each other.
 //!
-//! `stable_token` hands everybody the same token until its last five minutes. `token` makes a new
-//! one with each call and lets the one before live five minutes more. Pure: the time is given.
+//! `stable_token` gives everybody the same token until its last five minutes. `token` makes a new one at each
+//! call, and the one before stays valid for five minutes more. This code is pure: the caller gives the time.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -13,16 +13,16 @@ use crate::random;
 /// A token's life: 7,200 s.
 const LIFE: Duration = Duration::from_secs(7200);
 
-/// How long an old and a new token are valid side by side.
+/// How long an old and a new token are both valid.
 const OVERLAP: Duration = Duration::from_secs(300);
 
-/// A forced refresh sooner than this after the last one refreshes nothing.
+/// A forced refresh that comes sooner than this after the last one has no effect.
 const FORCE_PAUSE: Duration = Duration::from_secs(30);
 
-/// Dead tokens that are still told from invented ones, in each family.
+/// Dead tokens of each family that are remembered, to tell them from invented ones.
 const REMEMBERED: usize = 8;
 
-/// What an access token is worth.
+/// Whether an access token is valid, and if not, why.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Worth {
     Valid,
@@ -47,12 +47,12 @@ struct Token {
 }
 
 impl Tokens {
-    /// What `stable_token` answers: the token, and the seconds it is still good for.
+    /// The answer of `stable_token`: the token, and the seconds that it is still valid.
     pub(crate) fn stable(&mut self, force: bool, now: Instant) -> (String, u64) {
         let may_force = self.forced.is_none_or(|last| now >= last + FORCE_PAUSE);
         if force && may_force {
             self.forced = Some(now);
-            // The old token dies at once, and WeChat then does not know it.
+            // The old token dies at once, and WeChat then treats it as unknown.
             self.stable.0.clear();
             return self.stable.renew(now);
         }
@@ -62,7 +62,7 @@ impl Tokens {
         }
     }
 
-    /// What `token` answers.
+    /// The answer of `token`.
     pub(crate) fn classic(&mut self, now: Instant) -> (String, u64) {
         self.classic.renew(now)
     }
@@ -77,7 +77,7 @@ impl Tokens {
         }
     }
 
-    /// Lets every token expire now.
+    /// Makes every token expire now.
     pub(crate) fn expire(&mut self, now: Instant) {
         for token in self.stable.0.iter_mut().chain(&mut self.classic.0) {
             token.until = token.until.min(now);

@@ -1,4 +1,4 @@
-//! WeChat's error codes, with the words it has for them.
+//! WeChat's error codes and their texts.
 
 use std::borrow::Cow;
 
@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use crate::random;
 
-/// An error as the API tells it.
+/// An error of the API.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct ApiError {
     code: i64,
@@ -34,7 +34,7 @@ impl ApiError {
     pub(crate) const NOT_JSON: Self = Self::new(47001, "data format error");
     pub(crate) const ARGUMENT: Self = Self::new(47003, "argument invalid");
 
-    /// Errors that only a switch brings about.
+    /// Errors that only a switch causes.
     const SWITCHED: [Self; 7] = [
         Self::new(-1, "system error"),
         Self::new(40014, "invalid access_token"),
@@ -45,7 +45,7 @@ impl ApiError {
         Self::new(89503, "this ip needs the confirmation of an administrator"),
     ];
 
-    /// Errors that the calls bring about by themselves.
+    /// Errors that the calls cause by themselves.
     const KNOWN: [Self; 15] = [
         Self::INVALID_TOKEN,
         Self::INVALID_GRANT_TYPE,
@@ -68,13 +68,13 @@ impl ApiError {
         Self { code, text: Cow::Borrowed(text) }
     }
 
-    /// The error of a switch, with WeChat's words where they are known.
+    /// The error of a switch, with WeChat's text if we know it.
     pub(crate) fn switched(code: i64) -> Self {
         let mut known = Self::SWITCHED.into_iter().chain(Self::KNOWN);
         known.find(|error| error.code == code).unwrap_or(Self::new(code, "a switch asks for this error"))
     }
 
-    /// The call wants another method.
+    /// The call needs another method.
     pub(crate) fn method(wanted: &Method) -> Self {
         if *wanted == Method::GET {
             Self::new(43001, "require GET method")

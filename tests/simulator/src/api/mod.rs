@@ -1,6 +1,6 @@
-//! WeChat's API: which calls there are, what goes wrong on purpose, and who may call.
+//! WeChat's API: its calls, their faults, and the check of the access token.
 //!
-//! Errors are what WeChat makes of them: HTTP 200 with `errcode` and `errmsg`.
+//! Errors have WeChat's form: HTTP 200 with `errcode` and `errmsg`.
 
 mod error;
 mod qrcode;
@@ -20,7 +20,7 @@ use crate::tokens::Worth;
 use crate::{Simulator, lock};
 use error::ApiError;
 
-/// What WeChat writes; the parameter is its own invention.
+/// The Content-Type that WeChat writes; `encoding` is WeChat's own parameter.
 const JSON: &str = "application/json; encoding=utf-8";
 
 /// Answers a call, with the faults that are switched on for it.
@@ -74,7 +74,7 @@ fn refusal(error: &ApiError) -> Answer {
     web::answer(StatusCode::OK, JSON, error.json().to_string())
 }
 
-/// Checks the access token that every call but the token calls must bring.
+/// Checks the access token, which every call but the token calls must have.
 fn authorized(simulator: &Simulator, asked: &Asked) -> Result<(), ApiError> {
     let token = asked.query("access_token").ok_or(ApiError::NO_TOKEN)?;
     match lock(&simulator.state.tokens).worth(&token, Instant::now()) {

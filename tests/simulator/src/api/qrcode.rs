@@ -12,7 +12,7 @@ use crate::codes::Scene;
 use crate::server::Asked;
 use crate::{Simulator, lock, picture, unix_now};
 
-/// A temporary code's life when the call does not say one, in seconds.
+/// The life of a temporary code, in seconds, when the call does not give one.
 const DEFAULT_LIFE: u32 = 60;
 
 /// The longest life of a temporary code: 30 days.
@@ -48,7 +48,7 @@ pub(super) fn create(simulator: &Simulator, asked: &Asked) -> Result<Value, ApiE
     })
 }
 
-/// A call that leaves the scene out succeeds, and its pushes carry scene 0.
+/// The scene of a call that gives none. The call succeeds, and its pushes carry scene 0.
 const NO_SCENE: Scene = Scene::Number(0);
 
 fn number(scene: &Value, max: u32) -> Result<Scene, ApiError> {
@@ -59,7 +59,7 @@ fn number(scene: &Value, max: u32) -> Result<Scene, ApiError> {
         None | Some(0) => Err(ApiError::INVALID_ACTION_INFO),
         Some(number) => match u32::try_from(number) {
             Ok(number) if number <= max => Ok(Scene::Number(number)),
-            // A temporary code's number that is too large is seen to come back as the largest.
+            // WeChat turns a temporary code's number that is too large into the largest one.
             _ if max == u32::MAX => Ok(Scene::Number(max)),
             _ => Err(ApiError::INVALID_ACTION_INFO),
         },
@@ -86,7 +86,7 @@ fn life(seconds: &Value) -> Result<u32, ApiError> {
     seconds.filter(|it| (1..=MAX_LIFE).contains(it)).ok_or(ApiError::ARGUMENT)
 }
 
-/// Answers `GET /cgi-bin/showqrcode`, for which nobody needs a token.
+/// Answers `GET /cgi-bin/showqrcode`, which needs no token.
 pub(super) fn picture(simulator: &Simulator, asked: &Asked) -> Answer {
     let ticket = asked.query("ticket").unwrap_or_default();
     let url = lock(&simulator.state.codes).by_ticket(&ticket).map(|code| code.url.clone());

@@ -1,4 +1,4 @@
-//! The simulator over real sockets, each test with one of its own on a free port.
+//! The simulator over real sockets. Each test has its own simulator on a free port.
 
 #![allow(clippy::unwrap_used)]
 

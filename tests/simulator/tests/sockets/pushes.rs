@@ -1,4 +1,4 @@
-//! Pushes to software under test that answers, fails, hangs and lies.
+//! Pushes to software under test that answers, fails, hangs, or replies wrongly.
 
 use std::collections::HashSet;
 use std::time::{Duration, Instant};
@@ -58,7 +58,7 @@ async fn a_safe_mode_reply_must_be_encrypted() {
     let account = phone.settings().clone();
     let cipher = Simulator::new(account.clone()).unwrap();
     let got = receive(&phone, move |number, push| {
-        // Nobody can read the push without the key, but everybody is told for whom it is.
+        // Only the holder of the key can read the push, but its addressee is readable.
         assert!(!push.body.contains("FromUserName"));
         assert_eq!(push.field("ToUserName"), account.original_id);
         assert_eq!(push.query("encrypt_type"), "aes");

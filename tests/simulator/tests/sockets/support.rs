@@ -1,4 +1,4 @@
-//! A simulator on a free port, and software under test that a test can write in one closure.
+//! A simulator on a free port, and software under test that a test writes as one closure.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -13,10 +13,10 @@ use simulator::{Mode, Settings, Simulator};
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tokio_util::task::TaskTracker;
 
-/// Long enough for a loopback answer on a busy machine, short enough for three tries in a test.
+/// Limit for an answer: long enough for loopback on a busy machine, short enough for three tries in a test.
 pub(crate) const ANSWER_WITHIN: Duration = Duration::from_millis(400);
 
-/// A simulator that is served until the test ends.
+/// A simulator that runs until the test ends.
 pub(crate) struct Served {
     pub(crate) simulator: Simulator,
     pub(crate) url: String,
@@ -60,7 +60,7 @@ impl Served {
         answer["access_token"].as_str().unwrap().to_owned()
     }
 
-    /// Makes a code of the string scene that lives for `seconds`.
+    /// Makes a code with this string scene that lives for `seconds`.
     pub(crate) async fn code(&self, scene: &str, seconds: u32) -> Value {
         let path = format!("/cgi-bin/qrcode/create?access_token={}", self.stable_token().await);
         let body = json!({
@@ -72,7 +72,7 @@ impl Served {
     }
 }
 
-/// A push as the software under test got it.
+/// A push as the software under test received it.
 #[derive(Debug, Clone)]
 pub(crate) struct Got {
     pub(crate) query: String,
@@ -94,13 +94,14 @@ impl Got {
     }
 }
 
-/// What the software under test does with the push of the number, from 1.
+/// What the software under test does with a push.
 pub(crate) enum Does {
     Answers(StatusCode, String),
     Hangs,
 }
 
-/// Starts software under test on a free port and sends the pushes there; gives what it got.
+/// Starts software under test on a free port, sends the pushes there, and gives those that it gets. `does` gets
+/// the number of the push, from 1.
 pub(crate) fn receive(
     simulator: &Simulator,
     does: impl Fn(usize, &Got) -> Does + Send + Sync + 'static,
@@ -142,7 +143,7 @@ async fn answer(
     }
 }
 
-/// A text reply to a push in plaintext, with both sides swapped.
+/// A text reply to a push in plaintext, with sender and receiver swapped.
 pub(crate) fn reply(to: &Got, words: &str) -> String {
     format!(
         "<xml><ToUserName>{}</ToUserName><FromUserName>{}</FromUserName><CreateTime>1</CreateTime>\
