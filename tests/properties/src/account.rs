@@ -1,7 +1,8 @@
-//! An official account in each mode, and WeChat's side of it: what signs and encrypts the pushes that are believed.
+//! An official account in each mode, and WeChat's side of it, which signs and encrypts genuine pushes.
 //!
-//! Written apart from what it tests, and always the same: the clock stands still and nothing is random, because a
-//! find must be found again. Nobody but this module knows the token, so what it did not sign is forged.
+//! This code is independent of the code under test. It is always the same: the clock stands still and nothing
+//! is random, so that a find can be repeated. Only this module knows the token, so a request that it did not
+//! sign is forged.
 
 use std::sync::LazyLock;
 use std::time::Duration;
@@ -15,18 +16,18 @@ use sha1::{Digest, Sha1};
 
 const TOKEN: &str = "propertiesToken";
 const APP_ID: &str = "wx0123456789abcdef";
-/// 32 bytes, of which WeChat takes the first 16 as the IV, too.
+/// 32 bytes. WeChat also takes the first 16 as the IV.
 const KEY: &[u8; 32] = b"the key of the property account.";
 
-/// Whom pushes are addressed to.
+/// The account that pushes are addressed to.
 pub(crate) const ORIGINAL_ID: &str = "gh_0123456789ab";
 
-/// The time at which everything happens, in Unix seconds.
+/// The time of everything, in Unix seconds.
 pub(crate) const NOW: u64 = 1_770_000_000;
 const NONCE: &str = "1234567890";
 
 fn account(mode: Mode) -> Account {
-    // 43 characters, as WeChat writes keys: without the padding.
+    // WeChat writes keys as 43 characters, without the padding.
     let key = STANDARD.encode(KEY).trim_end_matches('=').to_owned();
     Account::new(Settings {
         mode,
@@ -45,7 +46,7 @@ pub(crate) static SAFE: LazyLock<Account> = LazyLock::new(|| account(Mode::Safe)
 pub(crate) static COMPATIBLE: LazyLock<Account> = LazyLock::new(|| account(Mode::Compatible));
 pub(crate) static PLAINTEXT: LazyLock<Account> = LazyLock::new(|| account(Mode::Plaintext));
 
-/// The two that believe nothing but what is encrypted.
+/// The two accounts that accept only encrypted pushes.
 pub(crate) fn encrypting() -> [&'static Account; 2] {
     [&*SAFE, &*COMPATIBLE]
 }
@@ -57,7 +58,7 @@ fn sign(parts: &[&str]) -> String {
     Sha1::digest(parts.concat()).iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// The parameters that sign a request; in plaintext mode they are all there is.
+/// The parameters that sign a request. In plaintext mode they are the whole query.
 pub(crate) static SIGNED: LazyLock<String> = LazyLock::new(|| {
     let timestamp = NOW.to_string();
     format!("signature={}&timestamp={timestamp}&nonce={NONCE}", sign(&[&timestamp, NONCE]))
@@ -69,7 +70,8 @@ pub(crate) fn signed_query(encrypt: &str) -> String {
     format!("{}&encrypt_type=aes&msg_signature={signature}", *SIGNED)
 }
 
-/// What is encrypted: 16 bytes, the message's length, the message, the appid, and padding to a multiple of 32.
+/// The bytes to encrypt: 16 bytes, the message's length, the message, the appid, and padding to a multiple of
+/// 32.
 pub(crate) fn frame(start: &[u8; 16], message: &[u8]) -> Vec<u8> {
     let length = u32::try_from(message.len()).expect("a message is short").to_be_bytes();
     let mut frame = [&start[..], &length, message, APP_ID.as_bytes()].concat();
@@ -92,7 +94,7 @@ pub(crate) fn sealed_body(encrypt: &str) -> String {
     format!("<xml><ToUserName>{ORIGINAL_ID}</ToUserName><Encrypt>{encrypt}</Encrypt></xml>")
 }
 
-/// What an account makes of a push.
+/// Opens a push with an account.
 pub(crate) fn open(account: &Account, query: &str, body: &[u8]) -> Result<Push, Refusal> {
     account.open(&Query::parse(query)?, body, NOW)
 }

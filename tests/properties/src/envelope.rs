@@ -1,15 +1,15 @@
-//! Whole pushes, query and body, of which WeChat has signed some part or none: whatever was not signed is never
-//! believed.
+//! Whole pushes, query and body, of which WeChat has signed some part or none. The services must never accept a part that is not
+//! signed.
 //!
-//! A fuzzer cannot guess a signature, so the input's first byte says how far WeChat itself has helped:
+//! A fuzzer cannot guess a signature, so the input's first byte says what WeChat has signed:
 //!
-//! | byte | what follows | WeChat's help |
+//! | byte | what follows | WeChat's part |
 //! |---|---|---|
 //! | `r` | query, line feed, body | none: raw bytes |
-//! | `s` | rest of the query, line feed, body | signed query parameters, as whoever saw one request has them |
+//! | `s` | rest of the query, line feed, body | signed query parameters, as an observer of one request has them |
 //! | `c` | body with `{sealed}` in it | the whole query, and the cipher text that stands for `{sealed}` |
-//! | `e` | place (two bytes), length (one byte), replacement | a whole push in compatible mode, of which that part is replaced |
-//! | `f` | what is encrypted | it encrypts and signs these bytes, whatever they are |
+//! | `e` | place (two bytes), length (one byte), replacement | a whole push in compatible mode, in which that part is replaced |
+//! | `f` | the bytes to encrypt | it encrypts and signs these bytes, whatever they are |
 
 use std::sync::LazyLock;
 
@@ -21,7 +21,7 @@ use crate::account::{
 };
 use crate::event::word;
 
-/// Reads a push that is partly WeChat's, in every mode in which that part should protect it.
+/// Reads a push that is partly WeChat's, in every mode that should protect that part.
 pub fn envelope(input: &[u8]) -> &'static str {
     match input.split_first() {
         Some((b'r', request)) => raw(request),
@@ -55,7 +55,7 @@ static GENUINE: LazyLock<Genuine> = LazyLock::new(|| {
     Genuine { query, encrypt, push }
 });
 
-/// Query and body, with a line feed between them. A query is text in any case: HTTP lets nothing else through.
+/// Splits query and body at the line feed. The query must be text, because HTTP accepts nothing else.
 fn parts(request: &[u8]) -> Option<(&str, &[u8])> {
     let end = request.iter().position(|&byte| byte == b'\n')?;
     Some((str::from_utf8(&request[..end]).ok()?, &request[end + 1..]))
@@ -75,7 +75,7 @@ fn raw(request: &[u8]) -> &'static str {
     word(&open(&SAFE, query, body))
 }
 
-/// In plaintext mode nothing else is signed, and `one_body` has to help.
+/// In plaintext mode the signature covers nothing else, and `one_body` has to help.
 fn with_a_signature(request: &[u8]) -> &'static str {
     let Some((query, body)) = parts(request) else { return "nothing" };
     let query = format!("{}&{query}", *SIGNED);
@@ -91,8 +91,7 @@ fn composed(body: &[u8]) -> &'static str {
     only_the_genuine(&GENUINE.query, body.replace("{sealed}", &GENUINE.encrypt).as_bytes())
 }
 
-/// The push as compatible mode has it: a copy in the clear beside the cipher text, which whoever is on the way may
-/// change.
+/// A push of compatible mode: a plain copy beside the cipher text, which somebody on the way may change.
 fn edited(edit: &[u8]) -> &'static str {
     let [high, low, length, replacement @ ..] = edit else { return "nothing" };
     let clear = message("forged").replace("</xml>", "");
@@ -117,7 +116,7 @@ fn only_the_genuine(query: &str, body: &[u8]) -> &'static str {
     word(&open(&SAFE, query, body))
 }
 
-/// Only one way of making a frame is right, and then the message is all that counts.
+/// There is only one right form of a frame. For a right frame only the message counts.
 fn encrypted(bytes: &[u8]) -> &'static str {
     let sealed = encrypt(bytes);
     let outcome = open(&SAFE, &signed_query(&sealed), sealed_body(&sealed).as_bytes());
@@ -135,7 +134,7 @@ fn encrypted(bytes: &[u8]) -> &'static str {
     word(&outcome)
 }
 
-/// The message for which WeChat would have made this frame.
+/// The message for which WeChat would make this frame; `None` if it never would.
 fn message_of(bytes: &[u8]) -> Option<&[u8]> {
     let start = bytes.first_chunk::<16>()?;
     let length: [u8; 4] = bytes.get(16..20)?.try_into().ok()?;

@@ -1,4 +1,4 @@
-//! Events: the XML that says who did what, after its origin has been proved.
+//! Events: the XML that says who did what, read after its origin is proved.
 
 use callback_service::push::{Kind, MAX_BODY, MAX_KEY, MAX_NAME, Push, Refusal, Seal};
 use protocol::Scene;
@@ -6,15 +6,15 @@ use roxmltree::{Document, Node};
 
 use crate::account::{ORIGINAL_ID, PLAINTEXT, SAFE, SIGNED, encrypt, frame, open, sealed_body, signed_query};
 
-/// The deepest nesting and the most nodes that ARCHITECTURE.md promises to take.
+/// The deepest nesting and the most nodes that ARCHITECTURE.md allows.
 const MAX_DEPTH: usize = 8;
 const MAX_NODES: usize = 1024;
 
-/// Reads `body` as WeChat's own push.
+/// Reads `body` as a push of WeChat.
 ///
-/// - What is taken as XML is exactly what another look at the document finds within the limits.
-/// - What is understood has the documented form, and is understood again when it is written anew.
-/// - Encryption changes nothing: the same message comes out of a sealed push.
+/// - The document is accepted as XML exactly when an independent reading finds it within the limits.
+/// - A push that is understood has the documented form. Written again, it is understood again.
+/// - Encryption changes nothing: the same message comes out of an encrypted push.
 pub fn event(body: &[u8]) -> &'static str {
     let outcome = open(&PLAINTEXT, &SIGNED, body);
     assert_eq!(
@@ -37,7 +37,7 @@ pub fn event(body: &[u8]) -> &'static str {
     word(&outcome)
 }
 
-/// How far a push came.
+/// How far a push came, in one word.
 pub(crate) fn word(outcome: &Result<Push, Refusal>) -> &'static str {
     match outcome {
         Err(refusal) => refusal.stage(),
@@ -52,7 +52,7 @@ pub(crate) fn word(outcome: &Result<Push, Refusal>) -> &'static str {
     }
 }
 
-/// Whether a parser without limits of its own finds the document to be one that we take. `None` where the rule is not
+/// Whether a parser without limits finds the document to be within our limits. `None` where the rule is not
 /// exact: an element without content at the ninth level is within the limit if it is written `<a/>`.
 fn is_within_the_limits(body: &[u8]) -> Option<bool> {
     let Some(document) = str::from_utf8(body).ok().and_then(|text| Document::parse(text).ok()) else {
@@ -76,7 +76,7 @@ fn assert_is_the_same_sealed(body: &[u8], clear: &Result<Push, Refusal>) {
             assert_eq!(sealed.sealed, Some(Seal::default()));
             assert_eq!(Push { sealed: None, ..sealed }, *clear);
         }
-        // A larger body than the clear one's.
+        // The encrypted body is larger than the plain one.
         (Err(Refusal::TooLarge), _) => {}
         (Err(Refusal::Utf8), Err(Refusal::Xml(_))) => assert!(str::from_utf8(body).is_err()),
         (sealed, clear) => assert_eq!(sealed, *clear),
@@ -104,7 +104,7 @@ fn assert_has_the_documented_form(push: &Push) {
     }
 }
 
-/// A key has its limit, and only one of a scene's form is ours.
+/// A key has a limit, and only a key in the form of a scene is one of ours.
 fn assert_key(key: &str) {
     let has_the_form =
         key.len() == 22 && key.chars().all(|c| c.is_ascii_alphanumeric() || c == '_' || c == '-');
@@ -112,7 +112,7 @@ fn assert_key(key: &str) {
     assert_eq!(key.parse::<Scene>().is_ok(), has_the_form, "{key}");
 }
 
-/// A push as XML, every character of it written as a reference.
+/// A push as XML, with every character written as a reference.
 fn written(push: &Push) -> String {
     let element = |name: &str, text: &str| {
         let text: String = text.chars().map(|c| format!("&#x{:x};", u32::from(c))).collect();

@@ -11,11 +11,11 @@ use tokio_util::codec::{Decoder, Encoder};
 
 use crate::script::{HEAD, Script};
 
-/// Reads what comes over a connection (see `script.rs`) as words of a client and as words of a gateway.
+/// Reads the bytes of a connection (see `script.rs`) as messages of a client and as messages of a gateway.
 ///
-/// - However it is cut, the same messages come out of it, and the same end.
-/// - They are those that another look at the bytes finds; nothing comes from a frame over the limit.
-/// - What waits for its rest is less than a frame, and its memory at most twice what a frame and a piece need.
+/// - The same messages and the same end come out, however the bytes are cut.
+/// - An independent reading of the bytes finds the same messages. A frame over the limit gives none.
+/// - An incomplete frame is all that is buffered. The memory is at most twice what a frame and a piece need.
 /// - A message that is written is read again as the same one.
 pub fn frames(input: &[u8]) -> &'static str {
     let Some(script) = Script::read(input, &[]) else { return "nothing" };
@@ -29,15 +29,15 @@ pub fn frames(input: &[u8]) -> &'static str {
     }
 }
 
-/// What one end says.
+/// A message of one end.
 pub(crate) trait Message: FromFrame + Serialize + Clone + PartialEq + Debug {
-    /// Its type, in a word.
+    /// The message's type in one word.
     fn word(&self) -> &'static str;
 
-    /// What is read when it has been written; `None` if it never is.
+    /// What a reader makes of this message after it is written; `None` if it is never written.
     fn written(&self) -> Option<Self>;
 
-    /// What this frame may be read as; whether it is one JSON object in UTF-8 is known.
+    /// Checks how a frame was read. `is_object` says whether the frame is one JSON object in UTF-8.
     fn assert_is_of(read: &Result<Self, FrameError>, frame: &[u8], is_object: bool);
 }
 
@@ -53,7 +53,7 @@ impl Message for ClientMessage {
 
     fn written(&self) -> Option<Self> {
         match self {
-            // What was wrong with it is not kept, only that it was wrong.
+            // Writing keeps only that the message is bad, and not why.
             Self::Bad { id, .. } => Some(Self::Bad { id: id.clone(), message: "type is missing".to_owned() }),
             message => Some(message.clone()),
         }
@@ -81,7 +81,7 @@ impl Message for ServerMessage {
     }
 
     fn assert_is_of(read: &Result<Self, FrameError>, frame: &[u8], is_object: bool) {
-        // Of another version's hello nothing but the version is read: its texts need be none of Unicode's.
+        // Of another version's hello only the version is read, so its texts need not be valid Unicode.
         let is_of_another_version = matches!(read, Ok(Self::Hello(hello)) if hello.version != protocol::VERSION)
             && str::from_utf8(frame).is_ok_and(|text| serde_json::from_str::<IgnoredAny>(text).is_ok());
         assert!(
@@ -91,7 +91,7 @@ impl Message for ServerMessage {
     }
 }
 
-/// The messages and the fault that ends them, if one does.
+/// The messages, and the fault that ends them, if there is one.
 fn read<M: Message>(script: &Script) -> (Vec<M>, Option<FrameError>) {
     let (messages, end) = decode::<M>([&script.bytes[..]].into_iter());
     let (cut_messages, cut_end) = decode::<M>(script.written().map(|(piece, _)| piece));
@@ -110,7 +110,7 @@ fn text(end: Option<&FrameError>) -> Option<String> {
     end.map(ToString::to_string)
 }
 
-/// As a connection reads: what has come is taken, as far as there are whole frames in it.
+/// Decodes as a connection does: takes each piece, then every whole frame so far.
 fn decode<'a, M: Message>(pieces: impl Iterator<Item = &'a [u8]>) -> (Vec<M>, Option<FrameError>) {
     let (mut codec, mut buffer, mut longest) = (Codec::<M>::default(), BytesMut::new(), 0);
     let mut messages = Vec::new();
@@ -135,7 +135,7 @@ fn decode<'a, M: Message>(pieces: impl Iterator<Item = &'a [u8]>) -> (Vec<M>, Op
     }
 }
 
-/// The same without a codec, on the whole of it.
+/// Reads all bytes at once, without a codec.
 pub(crate) fn another_look<M: Message>(mut bytes: &[u8]) -> (Vec<M>, Option<FrameError>) {
     let mut messages = Vec::new();
     while !bytes.is_empty() {
@@ -158,7 +158,7 @@ pub(crate) fn another_look<M: Message>(mut bytes: &[u8]) -> (Vec<M>, Option<Fram
     (messages, None)
 }
 
-/// By JSON's grammar; whether anybody could hold it does not matter.
+/// Whether a frame is an object by JSON's grammar. Its values may be too large to store.
 fn is_object(frame: &[u8]) -> bool {
     let is_json = |text: &str| serde_json::from_str::<IgnoredAny>(text).is_ok();
     str::from_utf8(frame).is_ok_and(is_json) && frame.trim_ascii_start().starts_with(b"{")
@@ -172,7 +172,7 @@ fn assert_is_read_again<M: Message>(message: &M) {
             assert_eq!((again, text(end.as_ref())), (vec![written], None));
         }
         (Err(_), None) => {}
-        // A shorter name of a status may have filled the frame to its last byte.
+        // A status with a shorter name may have filled the frame to its last byte.
         (Err(FrameError::TooLong), _) => {
             let length = serde_json::to_vec(message).map_or(0, |json| json.len());
             assert!((MAX_FRAME..MAX_FRAME + 64).contains(&length), "{length} bytes of {message:?}");

@@ -16,28 +16,28 @@ use ws_gateway::testing::fuzz::{Served, internal_port};
 use crate::frames::another_look;
 use crate::script::{HEAD, LONGEST, Script, Then};
 
-/// The login that whoever connects may be after; it is public.
+/// The login in the gateway. Its scene is public.
 const SCENE: &str = "AAAAAAAAAAAAAAAAAAAAAA";
 
 const NAME: &str = "callback";
 
-/// Nobody but this module knows it.
+/// Only this module knows the key.
 const KEY: &str = "the internal port's own key, for properties";
 const OTHER_KEY: &str = "another key, which the port does not know";
 
-/// What PROTOCOL.md promises of times.
+/// The times that PROTOCOL.md promises.
 const AUTH_WITHIN: Duration = Duration::from_secs(5);
 const SILENCE: Duration = Duration::from_secs(60);
-/// A client that does not take what it is told is closed after this; so may be whoever never reads, at the hello, at
-/// the answers and at the last word.
+/// A client that does not read is closed after this. The wait can come at the hello, at the answers and at the
+/// last message.
 const READ_WITHIN: Duration = Duration::from_secs(5);
-/// How long the gateway waits for the other end to hang up.
+/// How long the gateway waits for the other end to close.
 const LINGER: Duration = Duration::from_secs(1);
 
-/// Waits are multiples of 10 ms. So nothing comes at the very moment at which time is over.
+/// The waits of a script are multiples of 10 ms. This start keeps them off the exact end of a time limit.
 const BEFORE: Duration = Duration::from_millis(1);
 
-/// Bytes on their way; less than any large frame.
+/// Bytes that the connection can hold: less than a large frame.
 const ON_THE_WAY: usize = 1024;
 
 static GATEWAY: LazyLock<Config> = LazyLock::new(|| {
@@ -52,13 +52,15 @@ static GATEWAY: LazyLock<Config> = LazyLock::new(|| {
     config
 });
 
-/// Speaks with the internal port of a gateway in memory (see `script.rs`). In the script `{proof}` stands for the
-/// proof of the only key, `{old}` for one of another connection, and `{wrong}` for one of another key. Time has to be
-/// paused in `runtime`, or this takes as long as the gateway waits.
+/// Speaks with the internal port of a gateway in memory (see `script.rs`). In the script `{proof}` stands for
+/// the proof of the only key, `{old}` for a proof of another connection, and `{wrong}` for one of another key.
+/// Time must be paused in `runtime`; otherwise this takes as long as the gateway waits.
 ///
-/// - Who has not proved the key changes nothing, hears hello and one error at most, and is gone 5 s after the hello.
-/// - Who has proved it hears one answer for every notice, until the connection ends as PROTOCOL.md says.
-/// - Who never reads is closed as well.
+/// - A peer that has not proved the key changes nothing, gets hello and at most one error, and is closed 5 s
+///   after hello.
+/// - A client that has proved it gets one answer for every notice, until the connection ends as PROTOCOL.md
+///   says.
+/// - A client that never reads is closed as well.
 pub fn handshake(runtime: &Runtime, input: &[u8]) -> &'static str {
     runtime.block_on(async {
         let (ours, theirs) = duplex(ON_THE_WAY);
@@ -73,12 +75,12 @@ pub fn handshake(runtime: &Runtime, input: &[u8]) -> &'static str {
     })
 }
 
-/// What was said on one connection.
+/// The course of one connection.
 #[derive(Debug)]
 struct Spoken {
     challenge: String,
     script: Script,
-    /// What the gateway said after the hello; nothing where nobody listened.
+    /// What the gateway sent after hello; empty if the script did not read.
     heard: Vec<Value>,
 }
 
@@ -94,7 +96,7 @@ async fn speak(stream: DuplexStream, input: &[u8]) -> Option<Spoken> {
         for (piece, at) in script.written() {
             sleep(at - now).await;
             now = at;
-            // The gateway may be gone; what it said tells why.
+            // The gateway may have closed. What it sent before tells why.
             if writing.write_all(piece).await.is_err() {
                 break;
             }
@@ -117,7 +119,7 @@ async fn speak(stream: DuplexStream, input: &[u8]) -> Option<Spoken> {
     Some(Spoken { challenge, script, heard })
 }
 
-/// The gateway's next message; `None` when it has closed, which it does behind a whole frame.
+/// The gateway's next message; `None` when it has closed, which must be after a whole frame.
 async fn hear(reading: &mut ReadHalf<DuplexStream>) -> Option<Value> {
     let mut head = [0; 4];
     if reading.read(&mut head[..1]).await.expect("it can be read") == 0 {
@@ -135,14 +137,14 @@ fn proof(key: &str, challenge: &str) -> String {
     Key::new(&key.into()).expect("the key is long enough").proof(challenge)
 }
 
-/// What the first frame makes of whoever sent it.
+/// How the gateway must treat the peer after the first frame.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum First {
-    /// This error is all that a stranger hears.
+    /// A stranger: it gets this error and nothing else.
     Refused(&'static str),
-    /// A stranger has left, and hears nothing.
+    /// A stranger that has left: it gets nothing.
     Left,
-    /// It is the client; the frame has so many bytes.
+    /// The client. Its frame has this many bytes.
     Proved(usize),
 }
 
@@ -164,7 +166,7 @@ impl Spoken {
         code.unwrap_or("left")
     }
 
-    /// What must become of whoever speaks, and when that is settled.
+    /// What must happen to the peer, and when that is decided.
     fn first(&self) -> (First, Duration) {
         let Script { bytes, then, .. } = &self.script;
         let length = bytes.first_chunk().map_or(HEAD, |head| match u32::from_be_bytes(*head) as usize {
@@ -193,12 +195,12 @@ impl Spoken {
         }
     }
 
-    /// When so many bytes have come, from the hello on.
+    /// When this many bytes have come, counted from hello.
     fn has_come(&self, length: usize) -> Option<Duration> {
         self.script.has_come(length).map(|at| BEFORE + at)
     }
 
-    /// Everything that the client sends comes soon enough that it is not silent before.
+    /// Judges a client. A script is short enough that the client is never silent for too long before its end.
     fn judge_a_client(&self, bytes: &[u8], served: Served) -> &'static str {
         let (messages, fault) = another_look::<ClientMessage>(bytes);
         let mut end = BEFORE + LONGEST + SILENCE + LINGER;
@@ -212,7 +214,7 @@ impl Spoken {
                 code => code,
             };
             told.extend(code.map(|code| Said::new("error", Some(code))));
-            // Answers come in any order, and an error last.
+            // Answers come in any order. An error comes last.
             let mut said = self.said();
             let answers = said.len().saturating_sub(usize::from(code.is_some()));
             said[..answers].sort();
@@ -250,7 +252,7 @@ impl Said {
     }
 }
 
-/// What a client's message is answered with.
+/// The gateway's reply to a client's message.
 fn answer(message: &ClientMessage) -> Said {
     match message {
         ClientMessage::Ping { id } => Said::new("pong", id.as_deref()),
@@ -261,7 +263,7 @@ fn answer(message: &ClientMessage) -> Said {
     }
 }
 
-/// The first one of them always does: the client has every right.
+/// Whether a message changes the login. The first such message always does, because the client has every right.
 fn changes_the_login(message: &ClientMessage) -> bool {
     let ClientMessage::Notice { notice, .. } = message else { return false };
     notice.scene().as_str() == SCENE && !matches!(notice, Notice::Query { .. })

@@ -1,9 +1,9 @@
-//! What must hold of any input from outside, whoever made it. Each property is a function of bytes that panics where
-//! it does not hold.
+//! What must hold for any input from outside. Each property is a function of bytes that panics where it does
+//! not hold.
 //!
-//! cargo-fuzz searches for such bytes (`tests/fuzz` and `protocol/fuzz`); what it has collected on its way is its
-//! corpus, which `tests/corpus.rs` replays as an ordinary test. Every function gives back a word for how far the input came, so
-//! that the replay can tell a corpus that gets everywhere from one that is refused at the door.
+//! cargo-fuzz searches for such bytes (`tests/fuzz` and `protocol/fuzz`). The inputs that it has collected are
+//! its corpus, which `tests/corpus.rs` replays as an ordinary test. Every function returns a word for how far
+//! the input came. So the replay notices a corpus whose inputs are all refused at once.
 
 mod account;
 mod envelope;

@@ -2,8 +2,8 @@
 
 use serde_json::Value;
 
-/// Reads a page's message: it asks for a new code if it is an object that says so, and anything else is ignored.
-/// How the JSON is written changes nothing.
+/// Reads a page's message. It asks for a new code if it is an object that says so; any other message is
+/// ignored. The way in which the JSON is written changes nothing.
 pub fn page_message(message: &[u8]) -> &'static str {
     // A WebSocket's text message is UTF-8.
     let Ok(text) = str::from_utf8(message) else { return "no text" };

@@ -1,5 +1,5 @@
-//! Query strings: those of pushes and verifications at the callback service, and those with which pages open their
-//! WebSocket at the gateway. The same text goes to both.
+//! Query strings: those of pushes and verifications at the callback service, and those of pages that open their
+//! WebSocket at the gateway. Both services read the same text.
 
 use std::borrow::Cow;
 use std::sync::LazyLock;
@@ -11,11 +11,11 @@ use ws_gateway::config::{Config, Secrets};
 
 use crate::account::{COMPATIBLE, NOW, PLAINTEXT, SAFE, SIGNED};
 
-/// What the callback service looks at, and the most bytes of it.
+/// The parameters that the callback service reads, and their longest value in bytes.
 const OF_A_PUSH: [&str; 6] = ["signature", "timestamp", "nonce", "echostr", "encrypt_type", "msg_signature"];
 const MAX_PARAMETER: usize = 256;
 
-/// What the gateway looks at, and the most characters of it.
+/// The parameters that the gateway reads, and their longest value in characters.
 const OF_A_PAGE: [&str; 5] = ["site", "nonce", "code_challenge", "request", "lang"];
 const MAX_FIELD: usize = 256;
 
@@ -33,12 +33,13 @@ static GATEWAY: LazyLock<Config> = LazyLock::new(|| {
 
 /// Reads a query string as both services do.
 ///
-/// - A parameter that is looked at comes once and within its limit, or the query is refused; nothing else refuses it.
-/// - Order, spelling and strangers' parameters change nothing.
-/// - A verification is answered with its own echo and only with a signature.
-/// - A page's query says what a page may say, and nothing that the gateway has to know for itself.
+/// - Each known parameter comes at most once and within its limit; otherwise the query is refused. Nothing else
+///   refuses it.
+/// - Order, spelling and unknown parameters change nothing.
+/// - A verification is answered with its own echo, and only if it is signed.
+/// - A page's query sets only what a page may say, and nothing that the gateway must know by itself.
 pub fn query(raw: &[u8]) -> &'static str {
-    // HTTP lets no other query through: the services get it as this type has it.
+    // HTTP accepts no other query: the services get it as this type holds it.
     let Some(uri) = str::from_utf8(raw).ok().and_then(|raw| format!("/ws?{raw}").parse::<Uri>().ok()) else {
         return "nothing";
     };

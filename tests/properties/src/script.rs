@@ -1,31 +1,32 @@
-//! What comes over a connection to the internal port, written so that a fuzzer can change it: it guesses no lengths,
-//! and 64 KiB are more than it makes.
+//! The bytes of a connection to the internal port, in a form that a fuzzer can change. A fuzzer does not guess lengths, and it
+//! makes no inputs of 64 KiB.
 //!
-//! The first line is a list of words, the rest is what comes. Words that mean nothing are passed over:
+//! The first line is a list of words; the rest is what is sent. Unknown words are ignored:
 //!
 //! | word | meaning |
 //! |---|---|
-//! | `f` | every line of the rest is a frame of its own length; without it the rest is the bytes as they are |
+//! | `f` | every line of the rest is a frame with its own length; without it the rest is sent as it is |
 //! | `200`, `200+50` | a piece of so many bytes, and 50 times 10 ms until the next. Without any, all comes at once |
-//! | `shut` | then the writing side is closed; without it the connection stays open |
-//! | `gone` | then the connection is dropped, and nothing was ever read |
+//! | `shut` | at the end the writing side is closed; without it the connection stays open |
+//! | `gone` | at the end the connection is dropped, and nothing was ever read |
 //!
-//! The pieces hold in turn, again and again. A line that begins with `@70000 ` is filled with blanks to so many bytes,
-//! and one with `#70000 ` says so whatever its length is.
+//! The pieces are used in turn, again and again. A line that begins with `@70000 ` is filled with blanks to that many bytes. A
+//! line that begins with `#70000 ` claims that length, whatever its real length is.
 
 use std::time::Duration;
 
-/// Bytes of a frame's length.
+/// Bytes of a frame's length field.
 pub(crate) const HEAD: usize = size_of::<u32>();
 
-/// The most bytes that come of a script; frames beyond are left out.
+/// The most bytes that a script sends. Frames beyond are left out.
 const MOST: usize = 5 * 65_536;
 
-/// Pieces, and the time that they take. Whoever is silent for 60 s is closed for another reason.
+/// The most pieces, and the most time that they take. It is less than 60 s, because the gateway closes a client
+/// that is silent for that long.
 const MOST_PIECES: usize = 1000;
 pub(crate) const LONGEST: Duration = Duration::from_secs(20);
 
-/// What is done when everything has been written.
+/// What happens after everything is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Then {
     Wait,
@@ -33,17 +34,17 @@ pub(crate) enum Then {
     Gone,
 }
 
-/// One connection's bytes.
+/// The bytes of one connection.
 #[derive(Debug)]
 pub(crate) struct Script {
     pub(crate) bytes: Vec<u8>,
-    /// Where each piece ends in `bytes`, and when it is written. There is at least one.
+    /// Where each piece ends in `bytes`, and when it is written. There is at least one piece.
     pieces: Vec<(usize, Duration)>,
     pub(crate) then: Then,
 }
 
 impl Script {
-    /// Reads a script in which `words` stand for others. `None` where it has no second line.
+    /// Reads a script and replaces `words` in it. `None` if it has no second line.
     pub(crate) fn read(input: &[u8], words: &[(&str, &str)]) -> Option<Self> {
         let end = input.iter().position(|&byte| byte == b'\n')?;
         let head: Vec<&str> = str::from_utf8(&input[..end]).ok()?.split(' ').collect();
@@ -58,13 +59,13 @@ impl Script {
         Some(Self { pieces: pieces(&head, bytes.len()), bytes, then })
     }
 
-    /// The pieces' own bytes, and when each is written.
+    /// The bytes of each piece, and when it is written.
     pub(crate) fn written(&self) -> impl Iterator<Item = (&[u8], Duration)> {
         let starts = std::iter::once(0).chain(self.pieces.iter().map(|(end, _)| *end));
         starts.zip(&self.pieces).map(|(start, &(end, at))| (&self.bytes[start..end], at))
     }
 
-    /// When the first `length` bytes have been written; `None` when they never are.
+    /// When the first `length` bytes are written; `None` if they never are.
     pub(crate) fn has_come(&self, length: usize) -> Option<Duration> {
         self.pieces.iter().find(|(end, _)| *end >= length).map(|(_, at)| *at)
     }
@@ -109,7 +110,7 @@ fn frames(lines: &[u8]) -> Vec<u8> {
     bytes
 }
 
-/// A line's mark and number, and what follows them.
+/// A line's mark and number, and the text after them.
 fn numbered(line: &[u8]) -> Option<(u8, u32, &[u8])> {
     let (&mark @ (b'@' | b'#'), rest) = line.split_first()? else { return None };
     let end = rest.iter().position(|&byte| byte == b' ')?;

@@ -1,5 +1,5 @@
-//! The corpora of `tests/fuzz` and `protocol/fuzz`, replayed: a property that was once broken stays mended, and a corpus
-//! that is refused at the door is noticed.
+//! Replays the corpora of `tests/fuzz` and `protocol/fuzz`. A property that was once broken stays fixed, and a
+//! corpus whose inputs are all refused at once is noticed.
 #![allow(clippy::unwrap_used)]
 
 use std::collections::BTreeSet;
@@ -9,10 +9,10 @@ use std::path::Path;
 
 use tokio::runtime::Builder;
 
-/// The largest input, in bytes; the fuzzer makes no larger ones either.
+/// The largest input, in bytes; the fuzzer makes no larger one.
 const MAX_INPUT: usize = 4096;
 
-/// Replays one corpus, which must come as far as each of these words.
+/// Replays one corpus. Its inputs must reach each of these words.
 fn replay(corpus: &str, property: impl Fn(&[u8]) -> &'static str + RefUnwindSafe, words: &[&str]) {
     let corpus = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").join(corpus);
     let (mut reached, mut broken) = (BTreeSet::new(), Vec::new());

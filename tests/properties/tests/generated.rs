@@ -1,4 +1,5 @@
-//! Messages of every kind that is written on the internal wire: what one end writes the other reads, however the bytes are cut.
+//! Messages of every kind on the internal wire: what one end writes the other end reads, however the bytes are
+//! cut.
 #![allow(clippy::unwrap_used)]
 
 use bytes::BytesMut;
@@ -12,7 +13,7 @@ use protocol::{Answer, Context, Notice, Scene, State, Status};
 use serde::Serialize;
 use tokio_util::codec::{Decoder, Encoder};
 
-/// Any characters, from none to the most.
+/// Any text of at most `most` characters.
 fn text(most: usize) -> impl Strategy<Value = String> {
     vec(any::<char>(), 0..=most).prop_map(String::from_iter)
 }
@@ -99,7 +100,7 @@ fn of_a_gateway() -> impl Strategy<Value = ServerMessage> {
     ]
 }
 
-/// What comes out of the other end when the bytes come in pieces of these sizes, in turn.
+/// What the other end reads when the bytes come in pieces of these sizes, in turn.
 fn conveyed<M: FromFrame + Serialize>(messages: &[M], sizes: &[usize]) -> Vec<M> {
     let (mut codec, mut bytes) = (Codec::<M>::default(), BytesMut::new());
     for message in messages {

@@ -159,7 +159,7 @@ function refresh() {
       toldOffline = false;
     } catch (error) {
       if (error.code === "nobody") {
-        // The simulator was restarted, so the person must be added again.
+        // The simulator was restarted, so the person is gone.
         person = null;
         $("chat").replaceChildren();
         lastBubble = 0;
