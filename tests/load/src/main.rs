@@ -1,10 +1,10 @@
-//! The load generator: the real programs on free ports of loopback, and more pages and phones than most sites
-//! ever see at once.
+//! The load generator: the real programs on free ports of loopback, under more pages and phones than most sites
+//! ever have at once.
 //!
-//! A command starts a [`system`] (gateway, callback service, offline WeChat), lets [`visit`]ors with a [`page`]
-//! and a [`phone`] loose on it, takes a [`sample`] of each program as it goes, and says what it found. `soak`
-//! asks whether memory stays flat, and [`verdict`] is its rule; `pages` asks what an idle page costs. Everything
-//! is bounded, ends by itself, and takes its programs with it.
+//! A command starts a [`system`] (gateway, callback service, offline WeChat), sends [`visit`]ors with a
+//! [`page`] and a [`phone`] to it, takes a [`sample`] of each program from time to time, and prints its
+//! findings. `soak` asks whether memory stays flat; [`verdict`] is its rule. `pages` asks what an idle page
+//! costs. Each command has limits, ends by itself, and ends its programs.
 
 mod orphans;
 mod page;
@@ -23,7 +23,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 use server::{settings, stop};
 
-/// The exit code of a run that found nothing out: a program that does not start, a signal.
+/// The exit code of a run without a result: a program did not start, or a signal came.
 const EXIT_UNKNOWN: u8 = 2;
 
 /// Puts the real programs under load, on this machine's loopback alone. Linux only; build it with --release.
@@ -60,7 +60,7 @@ fn main() -> ExitCode {
     }
 }
 
-/// Whether all is well.
+/// Runs a command, and returns whether its result is good.
 #[tokio::main]
 async fn run(command: Command) -> anyhow::Result<bool> {
     let found = async {

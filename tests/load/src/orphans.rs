@@ -1,11 +1,11 @@
-//! No program outlives the load generator. Leaving a scope ends them, but in a release build a panic aborts, and
-//! then nothing is dropped any more.
+//! Ends the programs with the load generator. Leaving a scope ends them, but a panic in a release build aborts,
+//! and then nothing is dropped.
 
 use std::fs;
 
 use rustix::process::{Pid, Signal, kill_process};
 
-/// From now on a panic ends this process's children first.
+/// From now on a panic first ends this process's children.
 pub(crate) fn end_on_panic() {
     let report = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |panic| {

@@ -1,7 +1,8 @@
-//! A visitor's page: the browser's wire as our own script speaks it, from one of many addresses of loopback.
+//! A visitor's page: it speaks the browser's protocol as our own script does, from one of many loopback
+//! addresses.
 //!
-//! Unlike the page of the end-to-end tests it gives errors back, because one page that fails among a hundred
-//! thousand is counted, and it keeps little memory, because ten thousand of them are held open.
+//! Unlike the page of the end-to-end tests it returns errors, because one failing page among a hundred thousand
+//! is only counted. It also uses little memory, because ten thousand pages are open at once.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
@@ -17,26 +18,26 @@ use tokio_tungstenite::tungstenite::http::HeaderValue;
 use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 use tokio_tungstenite::{WebSocketStream, client_async_with_config};
 
-/// The addresses that pages come from, 127.0.0.1 and those after it. One address has about 28,000 ports for
-/// connections to a gateway, and a port rests a minute after its connection.
+/// The number of addresses that pages come from: 127.0.0.1 and the following ones. One address has about 28,000
+/// ports for connections to a gateway, and a port cannot be used again for a minute.
 const ADDRESSES: u64 = 64;
 
-/// Nothing that a page waits for takes this long, but for the time of its code.
+/// Limit for everything that a page waits for, except the life of its code.
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A page's connection.
 pub(crate) struct Page(WebSocketStream<TcpStream>);
 
-/// A QR code as a page is shown it.
+/// A QR code as the page gets it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Code {
     /// The text of the QR code.
     pub(crate) content: String,
-    /// What the page comes back with.
+    /// The resume key.
     pub(crate) resume: String,
 }
 
-/// What the gateway says to a page.
+/// A message of the gateway to a page.
 #[derive(Debug, Deserialize)]
 #[serde(tag = "message_type", rename_all = "snake_case")]
 enum Said {
@@ -49,12 +50,12 @@ enum Said {
     Error { code: String, retry_in: Option<u64> },
 }
 
-/// Why a page did not get what it came for.
+/// Why a visit failed.
 #[derive(Debug)]
 pub(crate) enum Trouble {
-    /// It was told to come back after this time: the gateway is at one of its limits.
+    /// The gateway is at a limit and tells the page to come back after this time.
     Refused(Duration),
-    /// Something that must not happen.
+    /// A fault.
     Fault(anyhow::Error),
 }
 
@@ -65,7 +66,7 @@ impl From<anyhow::Error> for Trouble {
 }
 
 impl Page {
-    /// Opens the page of the visitor with this `number`, or brings it back to its login.
+    /// Opens the page of visitor `number`, or returns to its login with a resume key.
     ///
     /// # Errors
     /// When the gateway cannot be reached or refuses the handshake.
@@ -86,10 +87,10 @@ impl Page {
         timeout(PATIENCE, opening).await.context("the gateway does not take a page")?
     }
 
-    /// The QR code that comes next, however often it is said that it takes a while.
+    /// Waits for the next QR code, and ignores messages that it is delayed.
     ///
     /// # Errors
-    /// [`Trouble::Refused`] when the gateway lets go of the page instead.
+    /// [`Trouble::Refused`] when the gateway closes the page instead.
     pub(crate) async fn code(&mut self) -> Result<Code, Trouble> {
         let mut wait = None;
         loop {
@@ -102,7 +103,7 @@ impl Page {
         }
     }
 
-    /// Waits until somebody is logged in, and says whom.
+    /// Waits until somebody is logged in, and returns their name.
     ///
     /// # Errors
     /// When anything but `scanned`, `scan_success` and the close 4010 comes.
@@ -120,7 +121,7 @@ impl Page {
         }
     }
 
-    /// Waits until the time of its code is over, which is `shown_for`.
+    /// Waits until its code, shown for `shown_for`, has expired.
     ///
     /// # Errors
     /// When anything else comes.
@@ -139,7 +140,7 @@ impl Page {
         Ok(self.0.send(Message::text(r#"{"message_type":"refresh"}"#)).await?)
     }
 
-    /// Does nothing until the connection ends, and says why it did.
+    /// Does nothing until the connection ends, and returns the reason.
     pub(crate) async fn idle(mut self) -> anyhow::Error {
         match self.hear(Duration::MAX).await {
             Ok(heard) => unexpected("nothing", &heard),
@@ -147,17 +148,17 @@ impl Page {
         }
     }
 
-    /// Leaves as a browser does whose page is closed.
+    /// Leaves as a browser does when its page is closed.
     pub(crate) async fn leave(mut self) {
         let goodbye = async {
             let _ = self.0.close(None).await;
             while let Some(Ok(_)) = self.0.next().await {}
         };
-        // The page is gone, however politely.
+        // The page is gone, whether or not the close was answered.
         let _ = timeout(PATIENCE, goodbye).await;
     }
 
-    /// The next thing that is no heartbeat, or the close code; 1006 where there was none.
+    /// The next message that is not a heartbeat, or the close code; 1006 if there was none.
     async fn hear(&mut self, patience: Duration) -> anyhow::Result<Result<Said, u16>> {
         let heard = async {
             loop {
@@ -168,7 +169,7 @@ impl Page {
                     },
                     Some(Ok(Message::Close(frame))) => {
                         let code = frame.map_or(1005, |frame| frame.code.into());
-                        // The answer to the close goes out with the next read.
+                        // The next read sends the answer to the close.
                         while let Some(Ok(_)) = self.0.next().await {}
                         return Ok(Err(code));
                     }
@@ -184,7 +185,7 @@ impl Page {
     }
 }
 
-/// What was heard instead; never with a resume key.
+/// An error that says what came instead. It never holds a resume key.
 fn unexpected(wanted: &str, heard: &Result<Said, u16>) -> anyhow::Error {
     let heard = match heard {
         Err(code) => format!("the close {code}"),

@@ -1,8 +1,8 @@
-//! `pages`: pages that show a code and do nothing, and what each costs the gateway in memory.
+//! `pages`: pages that show a code and do nothing, to find out what each one costs the gateway in memory.
 //!
-//! What is measured is a page with its login: the connection's task and buffers, and the record in the store.
-//! The kernel's own memory for the sockets comes on top and is not the gateway's. Each page has had a heartbeat by
-//! then, so that what a page needs to write is in the figure.
+//! The cost of a page includes its login: the connection's task and buffers, and the record in the store. It
+//! does not include the kernel's memory for the sockets. Each page has had a heartbeat before the measurement,
+//! so the memory for writing is included.
 
 use std::time::Duration;
 
@@ -18,16 +18,16 @@ use crate::report;
 use crate::sample::Sample;
 use crate::system::System;
 
-/// The longest that a code may be shown, so that none expires while pages are held.
+/// The longest life of a code, so that none expires while pages are held.
 const LOGIN_TTL: Duration = Duration::from_secs(1680);
 
-/// Pages that come and go first, so that what the gateway takes once is not counted for the pages.
+/// Pages that are opened and closed first, so that memory which the gateway takes only once is not counted.
 const FIRST: u64 = 200;
 
-/// Pages that are opened at once.
+/// Pages that are being opened at the same time.
 const AT_ONCE: usize = 64;
 
-/// Open files that this program needs beside its pages.
+/// Open files that this program needs in addition to its pages.
 const FILES_BESIDE_PAGES: usize = 256;
 
 /// What may be chosen.
@@ -42,9 +42,9 @@ pub(crate) struct Options {
     hold: Duration,
 }
 
-/// What was found.
+/// The findings.
 pub(crate) struct Found {
-    /// Pages that were held.
+    /// Pages that were held open.
     pub(crate) pages: u64,
     /// How long it took to open them.
     pub(crate) opened_in: Duration,
@@ -52,14 +52,14 @@ pub(crate) struct Found {
     pub(crate) before: Sample,
     /// The gateway with the pages.
     pub(crate) during: Sample,
-    /// The gateway after they had left; it still keeps their logins.
+    /// The gateway after the pages have left. It still keeps their logins.
     pub(crate) after: Sample,
 }
 
-/// Holds the pages, reports, and says that all is well.
+/// Holds the pages open, reports, and returns true.
 ///
 /// # Errors
-/// When a program does not start, or a page is not taken or is let go of.
+/// When a program does not start, or the gateway refuses or closes a page.
 pub(crate) async fn run(options: &Options) -> anyhow::Result<bool> {
     let possible = descriptors::raise().saturating_sub(FILES_BESIDE_PAGES);
     let wanted = usize::try_from(options.pages)?;
@@ -88,7 +88,7 @@ pub(crate) async fn run(options: &Options) -> anyhow::Result<bool> {
     Ok(true)
 }
 
-/// Opens so many pages, a few at a time, each until it shows its code.
+/// Opens `count` pages, a few at a time, and waits until each one shows its code.
 async fn open(system: &System, count: u64) -> anyhow::Result<Vec<Page>> {
     let opening = stream::iter(0..count).map(|number| async move {
         let mut page = Page::open(system.visitors.gateway, number, None).await?;

@@ -1,4 +1,4 @@
-//! The visitors' phones: the offline WeChat's, asked over HTTP to scan.
+//! The visitors' phones. They scan through the offline WeChat's HTTP interface.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -7,28 +7,29 @@ use anyhow::{Context, ensure};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-/// How many people there are: enough that hardly anybody scans twice at once, and few enough for the offline
-/// WeChat, which keeps 20,000. What the callback service counts for each stays as large as they are many.
+/// The number of people. It is large enough that hardly anybody scans twice at once, and small enough for the
+/// offline WeChat, which keeps 20,000. The callback service counts something for each person, and this number
+/// keeps that at a fixed size.
 const PEOPLE: u64 = 2_000;
 
-/// The words of a recorded login hold one of these; see the texts of the callback service.
+/// The reply to a recorded login contains one of these; see the texts of the callback service.
 const LOGGED_IN: [&str; 2] = ["登录成功", "欢迎回来"];
 
-/// Every phone.
+/// All phones.
 pub(crate) struct Phones {
     http: reqwest::Client,
     wechat: SocketAddr,
 }
 
-/// Somebody with a phone.
+/// A person with a phone.
 #[derive(Debug, Clone, Serialize)]
 pub(crate) struct Person {
     openid: String,
-    /// What the page should call them.
+    /// The name that the page should show.
     pub(crate) nickname: String,
 }
 
-/// How a push went, as far as a visitor is interested.
+/// The part of a push's result that a visitor needs.
 #[derive(Debug, Deserialize)]
 struct Delivery {
     reply: Option<String>,
@@ -41,7 +42,7 @@ struct Attempt {
 }
 
 impl Person {
-    /// The person who comes as the visitor with this number.
+    /// The person of visitor `number`.
     pub(crate) fn of(number: u64) -> Self {
         let number = number % PEOPLE;
         Self { openid: format!("o{number:0>27}"), nickname: format!("visitor {number}") }
@@ -49,12 +50,12 @@ impl Person {
 }
 
 impl Phones {
-    /// Introduces everybody to the offline WeChat at this address.
+    /// Adds all people to the offline WeChat at this address.
     ///
     /// # Errors
     /// When it does not answer as it should.
     pub(crate) async fn new(wechat: SocketAddr) -> anyhow::Result<Self> {
-        // The other side drops what is idle for 5 s.
+        // The other side closes connections that are idle for 5 s.
         let http = reqwest::Client::builder().no_proxy().pool_idle_timeout(Duration::from_secs(2)).build()?;
         let phones = Self { http, wechat };
         for number in 0..PEOPLE {
@@ -63,7 +64,7 @@ impl Phones {
         Ok(phones)
     }
 
-    /// Says where pushes go from now on.
+    /// Sets the address of pushes from now on.
     ///
     /// # Errors
     /// As [`Phones::new`].
@@ -72,10 +73,10 @@ impl Phones {
         self.post("/control", &change).await.map(|_| ())
     }
 
-    /// Lets a person scan a QR code, and waits for what the phone shows.
+    /// Scans a QR code for a person, and waits for the text on the phone.
     ///
     /// # Errors
-    /// When that is anything but a login, or took more than one try.
+    /// When the text is not that of a login, or the push took more than one try.
     pub(crate) async fn scan(&self, person: &Person, content: &str) -> anyhow::Result<()> {
         let scan = json!({"openid": person.openid, "text": content});
         let delivery: Delivery = self.post("/phone/scan", &scan).await?.json().await?;

@@ -10,10 +10,10 @@ use crate::system::Samples;
 use crate::tally::{Counts, Part};
 use crate::verdict::Verdict;
 
-/// Different warnings of the programs that are shown.
+/// The most different warnings of the programs that are shown.
 const WARNINGS_SHOWN: usize = 10;
 
-/// Says what `soak` is about to do, and heads its table.
+/// Prints what `soak` will do, and the head of its table.
 pub(crate) fn soak_begins(
     workers: u16,
     rate: Option<u32>,
@@ -53,7 +53,7 @@ pub(crate) fn row(at: Duration, is_warm_up: bool, since: Duration, part: &Part, 
     );
 }
 
-/// What became of the visits of a soak.
+/// Prints the results of the visits of a soak.
 pub(crate) fn soak_ends(whole: &Part, judged: Duration, counts: &Counts, warnings: &BTreeMap<String, u64>) {
     println!(
         "\nWhile it was judged: {:.0} visits and {:.0} logins a second; scan to page {:.1} ms (p50), {:.1} ms (p99)",
@@ -75,7 +75,7 @@ pub(crate) fn soak_ends(whole: &Part, judged: Duration, counts: &Counts, warning
     }
 }
 
-/// The verdicts on the services' memory.
+/// Prints the verdicts on the services' memory.
 pub(crate) fn verdicts(verdicts: &[(&str, Verdict)], visits: u64) {
     println!("\nMiB of memory     first fifth  last fifth  may add     peak  slope KiB/min");
     for (name, verdict) in verdicts {
@@ -96,7 +96,8 @@ pub(crate) fn verdicts(verdicts: &[(&str, Verdict)], visits: u64) {
     }
 }
 
-/// The visits a second in the first and in the last fifth: a store holds as many logins as the load made lately.
+/// Prints the visits a second in the first and in the last fifth. The size of a store depends on the recent
+/// load.
 pub(crate) fn steadiness(first: f64, last: f64) {
     println!("Visits a second: {first:.0} in the first fifth, {last:.0} in the last");
     if !(0.9..=1.1).contains(&(last / first)) {
@@ -106,7 +107,7 @@ pub(crate) fn steadiness(first: f64, last: f64) {
     }
 }
 
-/// Open files before the load and after it.
+/// Prints the open files before and after the load.
 pub(crate) fn files(before: &Samples, after: &Samples) {
     println!(
         "Open files before the load and when it is over: ws-gateway {} and {}, callback-service {} and {}",
@@ -114,7 +115,7 @@ pub(crate) fn files(before: &Samples, after: &Samples) {
     );
 }
 
-/// What `pages` found.
+/// Prints the findings of `pages`.
 pub(crate) fn pages(found: &Found) {
     let Found { pages, opened_in, before, during, after } = found;
     println!(

@@ -1,26 +1,26 @@
-//! What a program holds at a moment, as Linux says it: see proc(5).
+//! The memory, files and threads of a process at one moment, from Linux's proc(5).
 
 use std::fs;
 
 use anyhow::Context;
 
-/// What one process holds.
+/// The resources of one process.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Sample {
-    /// Bytes of memory that are resident (`VmRSS`). The kernel counts them for each thread on its own and adds up
-    /// now and then, so this is right to some hundred kilobytes.
+    /// Resident memory in bytes (`VmRSS`). The kernel counts it per thread and sums up only now and then, so it
+    /// is exact to some hundred kilobytes.
     pub(crate) resident: u64,
-    /// Open files, connections among them.
+    /// Open files, including connections.
     pub(crate) files: usize,
     /// Threads.
     pub(crate) threads: u64,
 }
 
 impl Sample {
-    /// Looks at the process with this number.
+    /// Samples the process with this id.
     ///
     /// # Errors
-    /// When there is no such process any more, or no `/proc`.
+    /// When there is no such process, or no `/proc`.
     pub(crate) fn of(id: u32) -> anyhow::Result<Self> {
         let status = fs::read_to_string(format!("/proc/{id}/status"))
             .with_context(|| format!("process {id} cannot be looked at; has it ended?"))?;
@@ -52,7 +52,7 @@ mod tests {
         drop(held);
     }
 
-    /// A shell that has run `first`, and then waits.
+    /// A sample of a shell that has run `first` and waits.
     fn sample_of_shell(first: &str) -> Sample {
         let mut shell = Command::new("sh");
         shell.arg("-c").arg(format!("{first} echo ready; read end"));

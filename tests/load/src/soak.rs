@@ -1,7 +1,7 @@
-//! `soak`: visitors without a pause, and the question whether the services' memory stays flat.
+//! `soak`: visitors without a pause, to find out whether the services' memory stays flat.
 //!
-//! The warm-up lasts until as many logins are forgotten as are made: a code's time, the three minutes for which an
-//! end is kept, and a sweep. After it nothing has a reason to grow but SQLite's file, which is on disk, and the
+//! The warm-up lasts until as many logins are forgotten as are made: a code's life, the three minutes for which
+//! an end is kept, and a sweep. After it only two things should grow: SQLite's file, which is on disk, and the
 //! offline WeChat, which keeps every code for half an hour and is shown but not judged.
 
 use std::collections::BTreeMap;
@@ -23,22 +23,22 @@ use crate::tally::Tally;
 use crate::verdict::{Verdict, first_part, last_part};
 use crate::visit::Visitors;
 
-/// How long the gateway keeps an end, and two of its sweeps; see its module `logins`.
+/// How long the gateway keeps an end, plus two of its sweeps; see its module `logins`.
 const KEPT: Duration = Duration::from_secs(180 + 2 * 10);
 
-/// How often the programs are looked at.
+/// Time between two samples of the programs.
 const SAMPLE_EVERY: Duration = Duration::from_secs(1);
 
-/// How often the table gets a row.
+/// Time between two rows of the table.
 const ROW_EVERY: Duration = Duration::from_secs(15);
 
-/// The longest rest of a worker who was told to come back. Longer ones would only mean fewer workers.
+/// The longest rest of a worker that was told to come back. A longer rest would only mean fewer workers.
 const LONGEST_REST: Duration = Duration::from_secs(2);
 
-/// For how long idle connections are kept, with some time to spare.
+/// How long idle connections are kept, with a margin.
 const IDLE: Duration = Duration::from_secs(8);
 
-/// The rest of a worker after a fault, which may have been quick and may come again.
+/// The rest of a worker after a fault. Without it a quick fault could repeat without a pause.
 const AFTER_FAULT: Duration = Duration::from_millis(100);
 
 /// What may be chosen.
@@ -66,7 +66,7 @@ pub(crate) struct Options {
     warm_up: Option<Duration>,
 }
 
-/// Reads minutes, in parts too.
+/// Reads minutes; fractions are allowed.
 fn minutes(text: &str) -> Result<Duration, String> {
     match text.parse() {
         Ok(minutes @ 0.1..=120.0) => Ok(Duration::from_secs_f64(minutes * 60.0)),
@@ -74,7 +74,7 @@ fn minutes(text: &str) -> Result<Duration, String> {
     }
 }
 
-/// Soaks, reports, and says whether memory is flat and no login went wrong.
+/// Soaks, reports, and returns whether memory is flat and no login failed.
 ///
 /// # Errors
 /// When a program does not start, or ends.
@@ -112,9 +112,9 @@ pub(crate) async fn run(options: &Options) -> anyhow::Result<bool> {
     Ok(gateway.is_flat() && callback.is_flat() && counts.faults == 0)
 }
 
-/// Sets the workers to work.
+/// Starts the workers.
 fn employ(options: &Options, visitors: &Arc<Visitors>, tally: &Arc<Tally>) -> JoinSet<()> {
-    // What a busy machine has missed is made up for, so that the store holds as many logins all the time.
+    // A visit that a busy machine has delayed is made up for, so that the store always holds as many logins.
     let pace = options.rate.map(|rate| interval(Duration::from_secs(1) / rate));
     let (pace, numbers) = (Arc::new(Mutex::new(pace)), Arc::new(AtomicU64::new(0)));
     let mut workers = JoinSet::new();
@@ -137,7 +137,7 @@ fn employ(options: &Options, visitors: &Arc<Visitors>, tally: &Arc<Tally>) -> Jo
     workers
 }
 
-/// Waits for the next visit's turn.
+/// Waits until the next visit may begin.
 async fn turn(pace: &Mutex<Option<Interval>>) {
     if let Some(pace) = pace.lock().await.as_mut() {
         pace.tick().await;
@@ -151,7 +151,7 @@ fn rate(part: &[Seen]) -> f64 {
     (last.visits - first.visits) as f64 / (last.at - first.at).as_secs_f64().max(0.001)
 }
 
-/// What was seen at a moment.
+/// The samples of one moment.
 struct Seen {
     at: Duration,
     samples: Samples,
@@ -159,7 +159,7 @@ struct Seen {
     visits: u64,
 }
 
-/// Looks at the programs as the time goes by, and shows rows of the table.
+/// Samples the programs over time, and prints rows of the table.
 struct Watch<'s> {
     system: &'s System,
     tally: &'s Tally,
@@ -184,7 +184,7 @@ impl<'s> Watch<'s> {
         }
     }
 
-    /// Watches until this time after the beginning.
+    /// Watches until `end`, counted from the beginning.
     async fn until(&mut self, end: Duration, is_warm_up: bool) -> anyhow::Result<()> {
         while self.began.elapsed() < end {
             self.pace.tick().await;

@@ -1,4 +1,4 @@
-//! The real programs, started with settings as an operator would, and put together on free ports of loopback.
+//! The real programs on free ports of loopback, started with settings as an operator would.
 
 use std::collections::{BTreeMap, HashMap};
 use std::net::SocketAddr;
@@ -21,35 +21,35 @@ const FREE: &str = "127.0.0.1:0";
 /// The key of the internal port. It never leaves this machine.
 const NOTIFY_KEY: &str = "the load generator's own, on loopback only";
 
-/// Codes that the offline WeChat keeps: far more than one run makes, each for half an hour.
+/// Codes that the offline WeChat keeps. A run makes far fewer, and each is kept for half an hour.
 const MAX_CODES: u32 = 5_000_000;
 
-/// What the gateway may ask of WeChat in a day: the load is to meet no budget.
+/// The gateway's daily budget for WeChat, so large that the load never reaches it.
 const QR_PER_DAY: u32 = 10_000_000;
 
-/// How long programs may take to be ready, and connections to be let go of.
+/// Limit for programs to be ready, and for connections to close.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// The programs at work. Dropping it kills them.
+/// The running programs. Dropping it kills them.
 pub(crate) struct System {
     gateway: Program,
     callback: Program,
     wechat: Program,
-    /// Who visits it.
+    /// Its visitors.
     pub(crate) visitors: Arc<Visitors>,
     http: reqwest::Client,
-    /// The callback service's SQLite file lives here.
+    /// The folder of the callback service's SQLite file.
     _folder: TempDir,
 }
 
-/// What each program holds at a moment.
+/// A sample of each program at one moment.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Samples {
     /// The gateway.
     pub(crate) gateway: Sample,
     /// The callback service.
     pub(crate) callback: Sample,
-    /// The offline WeChat, which keeps every code and is not judged.
+    /// The offline WeChat. It keeps every code and is not judged.
     pub(crate) wechat: Sample,
 }
 
@@ -57,7 +57,7 @@ impl System {
     /// Starts everything. A login is shown for `login_ttl`, and at most `pages` may be open at once.
     ///
     /// # Errors
-    /// When the programs are not ready in time. A program that does not start at all ends this one.
+    /// When the programs are not ready in time. If a program does not start at all, this program ends.
     pub(crate) async fn start(login_ttl: Duration, pages: usize) -> anyhow::Result<Self> {
         let folder = tempfile::tempdir()?;
         let account = simulator::Settings::default();
@@ -114,10 +114,10 @@ impl System {
         Ok(system)
     }
 
-    /// What each program holds now.
+    /// Takes a sample of each program.
     ///
     /// # Errors
-    /// When one has ended.
+    /// When a program has ended.
     pub(crate) fn sample(&self) -> anyhow::Result<Samples> {
         Ok(Samples {
             gateway: Sample::of(self.gateway.id()).context("ws-gateway")?,
@@ -126,7 +126,7 @@ impl System {
         })
     }
 
-    /// Adds what the programs have warned of since the last time to `warnings`, each with its number.
+    /// Adds the programs' warnings since the last call to `warnings`, each with its count.
     pub(crate) fn collect_warnings(&self, warnings: &mut BTreeMap<String, u64>) {
         let programs = [
             ("ws-gateway", &self.gateway),
@@ -144,7 +144,7 @@ impl System {
         }
     }
 
-    /// Waits until the gateway holds no page any more.
+    /// Waits until the gateway holds no page.
     ///
     /// # Errors
     /// When it still holds some after half a minute.
@@ -157,7 +157,7 @@ impl System {
     /// Ends the services as an operator would.
     ///
     /// # Errors
-    /// When one does not say that everything ended in time.
+    /// When a service does not log that everything ended in time.
     pub(crate) fn end(mut self) -> anyhow::Result<()> {
         for (name, program) in [("callback-service", &mut self.callback), ("ws-gateway", &mut self.gateway)] {
             let status = program.terminate();
@@ -171,7 +171,7 @@ impl System {
         self.becomes(admin, "/readyz", |_| true).await.context("callback-service does not become ready")
     }
 
-    /// Asks again and again until the answer is a good one.
+    /// Repeats a request until its answer is good.
     async fn becomes(
         &self,
         admin: SocketAddr,

@@ -1,4 +1,4 @@
-//! What became of the visits: counted by every worker, read once in a while.
+//! The results of the visits: every worker counts, and the counts are read now and then.
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -9,10 +9,10 @@ use hdrhistogram::Histogram;
 use crate::page::Trouble;
 use crate::visit::Ended;
 
-/// The longest that a login can take to be counted as what it took: more than a page waits.
+/// The longest login time that can be counted. A page waits for less.
 const LONGEST: Duration = Duration::from_secs(60);
 
-/// Different faults that are kept in words; the others are only counted.
+/// The most different faults that are kept as text. Others are only counted.
 const FAULTS_KEPT: usize = 10;
 
 /// The visits so far.
@@ -31,30 +31,30 @@ struct Inner {
 pub(crate) struct Counts {
     /// Visits that logged somebody in.
     pub(crate) logged_in: u64,
-    /// Visits that were broken off.
+    /// Visits that ended before a scan.
     pub(crate) left: u64,
     /// Visits whose code expired.
     pub(crate) expired: u64,
     /// Visits that were told to come back.
     pub(crate) refused: u64,
-    /// Visits on which something happened that must not.
+    /// Visits with a fault.
     pub(crate) faults: u64,
-    /// The first different faults in words, each with its number.
+    /// The first different faults as text, each with its count.
     pub(crate) words: BTreeMap<String, u64>,
 }
 
-/// What is measured over a part of the time.
+/// The measurements over a part of the time.
 pub(crate) struct Part {
-    /// Visits that came to a proper end.
+    /// Visits that ended properly.
     pub(crate) visits: u64,
-    /// From a press on Scan until the page knew, in microseconds.
+    /// Microseconds from a press on Scan until the page was told.
     took: Histogram<u64>,
 }
 
 impl Part {
     fn new() -> Self {
         let longest = u64::try_from(LONGEST.as_micros()).unwrap_or(u64::MAX);
-        // Three digits, as many as anybody reads. These bounds are good ones.
+        // Three significant digits are enough. These bounds are valid.
         Self { visits: 0, took: Histogram::new_with_max(longest, 3).expect("proper bounds") }
     }
 
@@ -63,14 +63,14 @@ impl Part {
         self.took.len()
     }
 
-    /// The time within which this share (0 to 1) of the logins were on their pages.
+    /// The time within which this share (0 to 1) of the logins reached their pages.
     pub(crate) fn within(&self, share: f64) -> Duration {
         Duration::from_micros(self.took.value_at_quantile(share))
     }
 }
 
 impl Tally {
-    /// Nothing yet.
+    /// An empty tally.
     pub(crate) fn new() -> Self {
         Self(Mutex::new(Inner { counts: Counts::default(), row: Part::new(), whole: Part::new() }))
     }
@@ -105,17 +105,17 @@ impl Tally {
         }
     }
 
-    /// What was measured since this was last asked.
+    /// The measurements since the last call.
     pub(crate) fn take_row(&self) -> Part {
         std::mem::replace(&mut self.lock().row, Part::new())
     }
 
-    /// Visits that came to a proper end since [`Tally::take_whole`].
+    /// Visits that ended properly since [`Tally::take_whole`].
     pub(crate) fn visits(&self) -> u64 {
         self.lock().whole.visits
     }
 
-    /// What was measured since this was last asked.
+    /// The measurements since the last call.
     pub(crate) fn take_whole(&self) -> Part {
         std::mem::replace(&mut self.lock().whole, Part::new())
     }

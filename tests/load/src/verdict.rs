@@ -1,42 +1,43 @@
 //! Whether a program's memory is flat: the rule of `soak`.
 //!
-//! The store of logins comes to its full size in the first minutes and is then as large as the load, not as the
-//! time; so the warm-up is not judged. After it, the median of the last fifth of the samples may be above that of
-//! the first fifth by one part in twenty and 2 MiB. Medians, because sweeps and SQLite's checkpoints make teeth;
-//! fifths, because each is then a minute of five, in which there are several of them. One part in twenty is for
-//! the load, which a busy machine slows down now and then, and 2 MiB are for the allocator, which takes memory by
-//! the megabyte. The rule sees a leak only where it is larger than that, so a verdict says how large: with
-//! a hundred thousand logins between the two fifths, some tens of bytes a login.
+//! In the first minutes the store of logins grows to a size that depends on the load and not on the time, so
+//! the warm-up is not judged. After it, the median of the last fifth of the samples may exceed the median of
+//! the first fifth by 5 % and 2 MiB. Medians are used because sweeps and SQLite's checkpoints cause short
+//! peaks. Fifths are used because a fifth of five minutes is one minute, which holds several of these peaks.
+//! The 5 % allow for the load, which a busy machine slows down at times. The 2 MiB allow for the allocator,
+//! which takes memory by the megabyte. The rule cannot see a smaller leak, so a verdict says how large one
+//! could be: with a hundred thousand logins between the two fifths, some tens of bytes a login.
 
 use std::time::Duration;
 
-/// The parts of the judged time that are compared: its first and its last.
+/// The number of equal parts of the judged time. The first and the last are compared.
 const PARTS: usize = 5;
 
-/// Samples in a part; fewer say nothing.
+/// The fewest samples in a part that can be judged.
 const LEAST: usize = 3;
 
-/// What the allocator may take more, in bytes.
+/// Bytes that the allocator may take in addition.
 const SLACK: u64 = 2 << 20;
 
-/// One sample in the judged time: when, and the bytes that were resident.
+/// One sample in the judged time: its time, and the resident bytes.
 pub(crate) type At = (Duration, u64);
 
-/// What was found of one program.
+/// The findings for one program.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct Verdict {
     /// The median of the first part, in bytes.
     pub(crate) first: u64,
     /// The median of the last part, in bytes.
     pub(crate) last: u64,
-    /// The most that was seen, in bytes.
+    /// The largest sample, in bytes.
     pub(crate) peak: u64,
-    /// The least-squares slope, in bytes a minute; to be read, not judged: one tooth at an end tilts it.
+    /// The least-squares slope, in bytes a minute. It is printed but not judged, because one peak at an end
+    /// changes it.
     pub(crate) slope: f64,
 }
 
 impl Verdict {
-    /// Judges samples that were taken evenly; `None` when there are too few.
+    /// Judges evenly spaced samples; `None` when there are too few.
     #[must_use]
     pub(crate) fn of(samples: &[At]) -> Option<Self> {
         let (first, last) = (first_part(samples), last_part(samples));
@@ -64,12 +65,12 @@ impl Verdict {
     }
 }
 
-/// The first of the parts that are compared.
+/// The first of the two parts that are compared.
 pub(crate) fn first_part<T>(samples: &[T]) -> &[T] {
     &samples[..samples.len() / PARTS]
 }
 
-/// The last of the parts that are compared.
+/// The last of the two parts that are compared.
 pub(crate) fn last_part<T>(samples: &[T]) -> &[T] {
     &samples[samples.len() - samples.len() / PARTS..]
 }
@@ -120,7 +121,7 @@ mod tests {
 
     #[test]
     fn what_grows_is_seen_slowly_or_in_a_step() {
-        // Between the middles of the two fifths are four minutes.
+        // Four minutes lie between the middles of the two fifths.
         assert!(!judged(|at| 100 * MIB + at * 8 * MIB / 240).is_flat());
         assert!(judged(|at| 100 * MIB + at * 6 * MIB / 240).is_flat(), "5 % and 2 MiB are allowed");
         assert!(!judged(|at| if at < 150 { 100 * MIB } else { 108 * MIB }).is_flat());

@@ -1,4 +1,4 @@
-//! What a visitor does, from opening the page to leaving it: one of five ways, in fixed shares.
+//! A visit, from opening the page to leaving it. There are five ways, in fixed shares.
 
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
@@ -8,25 +8,25 @@ use anyhow::ensure;
 use crate::page::{Code, Page, Trouble};
 use crate::phone::{Person, Phones};
 
-/// What a visitor does.
+/// The way of a visit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Way {
     /// Scans and is logged in.
     Scan,
     /// Closes the page before any scan.
     Leave,
-    /// Asks for a new code first, and scans that.
+    /// Asks for a new code first, and scans the new one.
     Refresh,
-    /// Loses the connection, comes back to the login, and scans.
+    /// Loses the connection, returns to the login, and scans.
     Resume,
-    /// Stays until the code has expired. Few do, because each holds its place for the whole time.
+    /// Stays until the code has expired. Few visitors do, because each one keeps its place for the whole time.
     Expire,
 }
 
 /// How a visit ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Ended {
-    /// Somebody was logged in, so long after they had pressed Scan.
+    /// Somebody was logged in, this long after the press on Scan.
     LoggedIn(Duration),
     /// The page was closed before any scan.
     Left,
@@ -35,9 +35,10 @@ pub(crate) enum Ended {
 }
 
 impl Way {
-    /// The way of the visitor with this number: of each hundred, 50 scan, 20 leave, 15 refresh, 12 resume, 3 wait.
+    /// The way of visitor `number`: of each hundred, 50 scan, 20 leave, 15 refresh, 12 resume and 3 stay until
+    /// the code has expired.
     pub(crate) fn of(number: u64) -> Self {
-        // 37 and 100 have no common factor, so that the ways come mixed.
+        // 37 and 100 have no common factor, so the ways are mixed.
         match number * 37 % 100 {
             0..50 => Self::Scan,
             50..70 => Self::Leave,
@@ -48,18 +49,18 @@ impl Way {
     }
 }
 
-/// Everybody who visits.
+/// All visitors.
 pub(crate) struct Visitors {
     /// Where their browsers connect.
     pub(crate) gateway: SocketAddr,
-    /// What they scan with.
+    /// Their phones.
     pub(crate) phones: Phones,
-    /// How long they are shown a code.
+    /// How long a code is shown.
     pub(crate) login_ttl: Duration,
 }
 
 impl Visitors {
-    /// One visit, by the visitor with this number.
+    /// Makes the visit of visitor `number`.
     ///
     /// # Errors
     /// [`Trouble`].
@@ -96,7 +97,7 @@ impl Visitors {
         Ok(Ended::LoggedIn(self.scan(number, page, &code).await?))
     }
 
-    /// Scans, and says how long it took until the page knew who it was.
+    /// Scans, and returns the time until the page was told the person's name.
     async fn scan(&self, number: u64, mut page: Page, code: &Code) -> anyhow::Result<Duration> {
         let (person, began) = (Person::of(number), Instant::now());
         let on_page = async {
@@ -104,7 +105,7 @@ impl Visitors {
             Ok((user, began.elapsed()))
         };
         let ((user, took), ()) = tokio::try_join!(on_page, self.phones.scan(&person, &code.content))?;
-        // WeChat may be too slow for a nickname, which is no fault; another person's is one.
+        // An empty name is no fault, because WeChat may be too slow for one. Another person's name is a fault.
         let is_theirs = user == person.nickname || user.is_empty();
         ensure!(is_theirs, "the page of {} was told that it is {user}", person.nickname);
         Ok(took)

@@ -1,10 +1,10 @@
-//! The program as somebody runs it, for a few seconds only.
+//! The load generator as a person runs it, but only for a few seconds.
 
 #![allow(clippy::unwrap_used, reason = "tests fail loudly")]
 
 use std::process::{Command, Output, Stdio};
 
-/// Runs it to its end. No program that it started holds its output any more by then, or this would hang.
+/// Runs it to its end. This hangs if a program that it started still holds its output.
 fn load(arguments: &[&str]) -> (Output, String) {
     let mut command = Command::new(env!("CARGO_BIN_EXE_load"));
     let output = command.args(arguments).stdin(Stdio::null()).output().unwrap();
@@ -29,7 +29,8 @@ fn a_wrong_flag_is_named() {
     }
 }
 
-/// In so short a time memory grows; what is tried is that every way of a visit works and that it ends by itself.
+/// Memory still grows in so short a time, so this tests only that every way of a visit works and that the run
+/// ends.
 #[test]
 fn a_short_soak_sees_no_login_go_wrong_and_judges_both_services() {
     let (output, said) =
@@ -56,7 +57,7 @@ fn idle_pages_are_held_and_counted() {
         let row = said.lines().find(|line| line.starts_with(when)).unwrap();
         row.split_whitespace().last().unwrap().parse().unwrap()
     };
-    // Each page is one; connections to WeChat come and go beside them, at most 64.
+    // Each page is one file. At most 64 connections to WeChat come and go beside them.
     let more = files("with the pages") - files("before");
     assert!((300 - 64..=300 + 64).contains(&more), "{more} open files more");
     let each = said.lines().find_map(|line| line.strip_prefix("a page with its login: ")).unwrap();

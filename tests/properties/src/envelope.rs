@@ -75,7 +75,7 @@ fn raw(request: &[u8]) -> &'static str {
     word(&open(&SAFE, query, body))
 }
 
-/// In plaintext mode the signature covers nothing else, and `one_body` has to help.
+/// Plaintext mode is left out: its signature covers no body, and `one_body` of callback-service protects it instead.
 fn with_a_signature(request: &[u8]) -> &'static str {
     let Some((query, body)) = parts(request) else { return "nothing" };
     let query = format!("{}&{query}", *SIGNED);
