@@ -1,4 +1,4 @@
-//! A gateway that holds one conversation of the test vectors, byte for byte, over a real socket.
+//! A gateway that plays one conversation of the test vectors, byte for byte, over a real socket.
 
 use std::io;
 use std::net::SocketAddr;
@@ -12,24 +12,25 @@ use tokio_rustls::TlsAcceptor;
 
 use crate::vectors::ToClient;
 
-/// Nothing that a client does takes this long.
+/// Limit for everything that a client does.
 pub const PATIENCE: Duration = Duration::from_secs(30);
 
-/// A connection, whatever carries it.
+/// A connection, in plain TCP or TLS.
 pub trait Stream: AsyncRead + AsyncWrite + Unpin + Send {}
 
 impl<S: AsyncRead + AsyncWrite + Unpin + Send> Stream for S {}
 
-/// Which kind of client is expected.
+/// The kind of client that is expected.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Client {
-    /// One that sends what it was given, and nothing else.
+    /// A client that sends only what it was given.
     OneShot,
-    /// One that sends pings when it likes, and chooses the `id` of its notices: as many characters as the vectors' have.
+    /// A client that sends pings at any time, and chooses the `id` of its notices, as long as the vectors'
+    /// ones.
     Lasting,
 }
 
-/// A port on which conversations are held.
+/// A port that plays conversations.
 pub struct Port {
     listener: TcpListener,
     tls: Option<TlsAcceptor>,
@@ -51,13 +52,13 @@ impl Port {
         Self { listener, tls: tls.map(|tls| TlsAcceptor::from(tls.load().unwrap())) }
     }
 
-    /// Where it listens.
+    /// The address of the port.
     #[must_use]
     pub fn address(&self) -> SocketAddr {
         self.listener.local_addr().unwrap()
     }
 
-    /// Takes the next connection, through the handshake of TLS where that is spoken.
+    /// Takes the next connection, and does the TLS handshake if the port has TLS.
     ///
     /// # Errors
     /// When the handshake fails.
@@ -70,10 +71,10 @@ impl Port {
         }
     }
 
-    /// Holds a conversation with the next client that comes.
+    /// Plays a conversation with the next client.
     ///
     /// # Errors
-    /// What the client did otherwise than the vector wants.
+    /// How the client differs from the vector.
     pub async fn play(&self, vector: &ToClient, client: Client) -> Result<(), String> {
         let mut stream = self.accept().await.map_err(|error| format!("no handshake: {error}"))?;
         let hello: Vec<_> = vector.hello.iter().map(|bytes| &bytes.0[..]).collect();
@@ -108,7 +109,7 @@ impl Port {
         if vector.closes {
             let _ = stream.shutdown().await;
         }
-        // Until the client has closed as well, so that nothing that was said is lost in a reset.
+        // Reads until the client has closed too, because a reset could lose what was sent.
         loop {
             match read_frame(&mut stream).await? {
                 None => return Ok(()),
@@ -119,10 +120,10 @@ impl Port {
     }
 }
 
-/// Writes as far as the client takes it, one write after another.
+/// Makes the writes one after another, as far as the client reads.
 async fn write(stream: &mut Box<dyn Stream>, writes: &[&[u8]]) {
     for bytes in writes {
-        // A client that has closed already will be seen when it is read from.
+        // If the client has closed already, the next read notices it.
         let _ = patiently(stream.write_all(bytes)).await;
         let _ = patiently(stream.flush()).await;
         tokio::task::yield_now().await;
@@ -155,7 +156,7 @@ async fn read_frame(stream: &mut Box<dyn Stream>) -> Result<Option<Value>, Strin
     }
 }
 
-/// Writes another `id` of the same length in the place of one.
+/// Replaces one `id` by another of the same length.
 fn rename(bytes: &mut [u8], from: &Value, to: &Value) {
     let (from, to) = (from.as_str().unwrap().as_bytes(), to.as_str().unwrap().as_bytes());
     assert_eq!(from.len(), to.len(), "the vectors' ids are as long as our client's first");
@@ -167,10 +168,10 @@ fn rename(bytes: &mut [u8], from: &Value, to: &Value) {
     }
 }
 
-/// Waits for something that must come soon.
+/// Waits for a thing that must happen soon.
 ///
 /// # Panics
-/// When it does not come.
+/// When it does not happen.
 pub async fn patiently<T>(what: impl Future<Output = T>) -> T {
     tokio::time::timeout(PATIENCE, what).await.expect("the client does something")
 }

@@ -7,12 +7,12 @@ use std::sync::OnceLock;
 /// A sample client.
 #[derive(Debug)]
 pub struct Sample {
-    /// Its file.
+    /// Its file name.
     pub file: &'static str,
     command: Vec<PathBuf>,
 }
 
-/// What is needed to run one: the commands, and the packages of Debian that bring them.
+/// The commands that a client needs, and the Debian packages that bring them.
 const TOOLS: [(&str, &[&str], &str); 5] = [
     ("notify.php", &["php"], "php-cli"),
     ("notify.py", &["python3"], "python3"),
@@ -21,33 +21,33 @@ const TOOLS: [(&str, &[&str], &str); 5] = [
     ("notify.sh", &["bash", "openssl", "timeout"], "bash openssl coreutils"),
 ];
 
-/// What a client is asked on its command line.
+/// The arguments of a client's command line.
 #[derive(Debug, Clone)]
 pub struct Question<'a> {
     /// The gateway's `host:port`.
     pub address: String,
     /// The client's name.
     pub client: &'a str,
-    /// Its key, which goes into the environment.
+    /// The client's key. It goes into the environment.
     pub key: &'a str,
     /// The notice, as JSON.
     pub notice: String,
-    /// The files of TLS: none, the CA's, or with the client's own certificate and key.
+    /// The files for TLS: none, the CA's, or the CA's with the client's own certificate and key.
     pub files: Vec<&'a Path>,
 }
 
-/// How a client ended.
+/// The result of a client's run.
 #[derive(Debug, Clone)]
 pub struct Run {
-    /// Its exit code; none when a signal ended it.
+    /// Its exit code; `None` when a signal ended it.
     pub code: Option<i32>,
     /// What it printed.
     pub stdout: String,
-    /// What it complained about.
+    /// What it printed to stderr.
     pub stderr: String,
 }
 
-/// Every sample client, ready to run.
+/// All sample clients, ready to run.
 ///
 /// # Panics
 /// When one cannot be run here; the text says what to install.
@@ -79,7 +79,7 @@ pub fn source(file: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../protocol/clients").join(file)
 }
 
-/// Builds the client that is compiled. It needs nothing but Go itself, and nothing is asked of the network.
+/// Builds the client that must be compiled. This needs only Go itself, and no network.
 fn build(source: &Path) -> PathBuf {
     let mut folder = std::env::current_exe().unwrap();
     while !folder.ends_with("debug") && !folder.ends_with("release") {
@@ -101,7 +101,7 @@ fn build(source: &Path) -> PathBuf {
 }
 
 impl Sample {
-    /// Runs it to its end, without blocking the runtime.
+    /// Runs the client to its end, without blocking the runtime.
     pub async fn ask(&'static self, question: &Question<'_>) -> Run {
         let mut command = self.command(question);
         tokio::task::spawn_blocking(move || run(&mut command)).await.unwrap()
@@ -121,7 +121,7 @@ impl Sample {
     pub fn bare(&self) -> Command {
         let mut command = Command::new(&self.command[0]);
         command.args(&self.command[1..]).env_remove("NOTIFY_KEY").stdin(Stdio::null());
-        // In this locale a character may be many bytes, so that nobody who counts characters is right by chance.
+        // In this locale a character may have many bytes, so a client that counts characters as bytes fails.
         command.env("LC_ALL", "C.UTF-8");
         command
     }
@@ -130,7 +130,7 @@ impl Sample {
 /// Runs a command to its end.
 ///
 /// # Panics
-/// When it does not start, or prints something else than text.
+/// When it does not start, or prints something that is not text.
 #[must_use]
 pub fn run(command: &mut Command) -> Run {
     let output = command.output().unwrap_or_else(|error| panic!("{command:?} does not start: {error}"));

@@ -1,7 +1,7 @@
-//! `protocol/vectors.json`, as its `about` explains it. The tests of `protocol` read it here by this file's path, and
-//! those that speak over sockets as a part of this crate.
+//! Reads `protocol/vectors.json`, as its `about` explains it. The tests of `protocol` include this file by its
+//! path; the tests over sockets use it as a part of this crate.
 //!
-//! A field that nobody reads here is a fault of the file, so that no vector says more than is tested.
+//! A field that is not read here is an error, so that no vector says more than the tests check.
 
 use serde::Deserialize;
 use serde::de::Error as _;
@@ -11,15 +11,15 @@ use serde_json::Value;
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Vectors {
-    /// What the groups mean, for people.
+    /// An explanation of the groups, for people.
     pub about: Vec<String>,
     /// The version of the wire.
     pub version: u32,
-    /// Keys and what they prove.
+    /// Keys and their proofs.
     pub proofs: Vec<Proof>,
     /// Objects and their frames.
     pub frames: Vec<Frame>,
-    /// First bytes of clients that are not believed.
+    /// First bytes of clients that the gateway rejects.
     pub auth: Vec<ToGateway>,
     /// First bytes of a client after a good auth.
     pub to_gateway: Vec<ToGateway>,
@@ -27,13 +27,13 @@ pub struct Vectors {
     pub to_client: Vec<ToClient>,
 }
 
-/// What a key proves.
+/// A key, a challenge and the proof.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Proof {
     /// What is special about it.
     pub name: String,
-    /// The key as it stands in a file.
+    /// The key as it is written in a file.
     pub key: String,
     /// The gateway's challenge.
     pub challenge: String,
@@ -41,7 +41,7 @@ pub struct Proof {
     pub proof: String,
 }
 
-/// Who says something.
+/// The sender of a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum End {
@@ -63,15 +63,15 @@ pub struct Frame {
     pub object: Value,
     /// The frame, length and all.
     pub frame: Bytes,
-    /// What is understood, where that is less than the object; null where the message is ignored.
+    /// What a reader keeps, if that is less than the object; null if it ignores the message.
     #[serde(default, deserialize_with = "given")]
     pub means: Option<Value>,
-    /// A writer would write the object otherwise.
+    /// Whether a writer would write the object in another form.
     #[serde(default)]
     pub only_read: bool,
 }
 
-/// Bytes for a gateway, and what it says.
+/// Bytes for a gateway, and its reaction.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ToGateway {
@@ -79,34 +79,34 @@ pub struct ToGateway {
     pub name: String,
     /// What the client sends.
     pub bytes: Bytes,
-    /// What is in the only frame, for people.
+    /// The content of the only frame, for people.
     pub text: Option<String>,
-    /// The client closes its writing side behind the bytes.
+    /// Whether the client closes its writing side after the bytes.
     #[serde(default)]
     pub leaves: bool,
-    /// What the gateway says, but for `message`.
+    /// The gateway's messages, without `message`.
     pub says: Vec<Value>,
-    /// What becomes of the connection.
+    /// What happens to the connection.
     pub then: Then,
 }
 
-/// What becomes of a connection.
+/// What happens to a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Then {
-    /// It stays, and can be used.
+    /// The connection stays usable.
     Stays,
     /// The gateway closes it.
     Closes,
 }
 
-/// A conversation that a client has.
+/// A conversation from the client's side.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ToClient {
     /// What is special about it.
     pub name: String,
-    /// The client's key as it stands in a file.
+    /// The client's key as it is written in a file.
     pub key: String,
     /// The client's name.
     pub client: String,
@@ -114,31 +114,31 @@ pub struct ToClient {
     pub notice: Value,
     /// What the gateway writes first, write by write.
     pub hello: Vec<Bytes>,
-    /// What the client then sends; nothing at all where this is empty.
+    /// The client's messages; empty if it must send nothing.
     pub sends: Vec<Value>,
-    /// What the gateway writes behind that, write by write.
+    /// What the gateway writes after that, write by write.
     pub reply: Vec<Bytes>,
-    /// The gateway closes the connection behind it; otherwise it waits for the client to close.
+    /// Whether the gateway then closes the connection; otherwise it waits for the client to close.
     #[serde(default)]
     pub closes: bool,
-    /// What the client makes of it.
+    /// The result for the client's caller.
     pub outcome: Outcome,
 }
 
-/// What a client makes of a conversation.
+/// The result of a conversation for the client's caller.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(untagged)]
 pub enum Outcome {
-    /// It has the answer.
+    /// The client has the answer.
     Answer {
         /// The object, with every field.
         answer: Value,
     },
-    /// It has none, and says why.
+    /// The client has no answer, and says why.
     Failure {
         /// Why.
         failure: Failure,
-        /// The error's code, where the gateway refused.
+        /// The error's code, if the gateway refused.
         code: Option<String>,
     },
 }
@@ -149,7 +149,7 @@ pub enum Outcome {
 pub enum Failure {
     /// The gateway speaks another version.
     Version,
-    /// The gateway said why it does not want this client.
+    /// The gateway rejected this client with an error.
     Refused,
     /// Something else came before hello.
     Hello,
@@ -210,7 +210,7 @@ fn from_hex(hex: &str) -> Result<Vec<u8>, String> {
     hex.as_bytes().chunks(2).map(|pair| Ok(digit(pair[0])? * 16 + digit(pair[1])?)).collect()
 }
 
-/// Tells null from a field that is not there.
+/// Tells null from an absent field.
 fn given<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<Value>, D::Error> {
     Value::deserialize(deserializer).map(Some)
 }
@@ -218,7 +218,7 @@ fn given<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<Val
 /// Reads the file.
 ///
 /// # Panics
-/// When it is not what it should be.
+/// When the file is not valid.
 #[must_use]
 pub fn vectors() -> Vectors {
     serde_json::from_str(include_str!("../../../protocol/vectors.json"))

@@ -1,5 +1,5 @@
-//! The real gateway's internal port hears all the bytes of the test vectors, at once and byte by byte, and says and does
-//! what they tell.
+//! The real gateway's internal port gets the bytes of all test vectors, at once and byte by byte, and must
+//! react as they say.
 
 #![allow(clippy::unwrap_used, reason = "tests fail loudly")]
 
@@ -13,7 +13,8 @@ use test_clients::vectors::{Then, ToGateway, vectors};
 use tokio::io::AsyncWriteExt;
 use tokio::task::JoinSet;
 
-/// What is longer is not sent byte by byte: it would be tens of thousands of packets, and shows nothing more.
+/// The longest bytes that are also sent one by one. Longer ones would be tens of thousands of packets and show
+/// nothing more.
 const SHORT: usize = 4096;
 
 #[tokio::test(flavor = "multi_thread")]
@@ -32,7 +33,7 @@ async fn send_all(group: &str, vectors: Vec<ToGateway>, proves: bool) {
     let notices = stack.gateway.notices;
     let count = vectors.len();
     let mut sent = Vec::new();
-    // A group has more vectors than the port has places.
+    // A group has more vectors than the port takes connections.
     for vectors in vectors.chunks(50) {
         let mut tasks = JoinSet::new();
         for vector in vectors {
@@ -69,7 +70,7 @@ async fn send(notices: SocketAddr, vector: &ToGateway, proves: bool, at_once: bo
     }
     let (mut reading, mut writing) = client.0.into_split();
     let writes = async {
-        // The gateway may let go before it has heard everything.
+        // The gateway may close before it has read everything.
         if at_once {
             let _ = writing.write_all(&vector.bytes.0).await;
         } else {
@@ -101,7 +102,7 @@ async fn send(notices: SocketAddr, vector: &ToGateway, proves: bool, at_once: bo
     expect(&client.ended().await, &End::Closed)
 }
 
-/// In any order, but an error last, and whatever the messages for people are.
+/// Compares messages in any order, with an error last, and without the texts for people.
 fn are_the_same(expected: &[Value], mut said: Vec<Value>) -> Result<(), String> {
     let told = format!("{said:?}");
     for message in &mut said {

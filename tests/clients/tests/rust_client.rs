@@ -1,5 +1,5 @@
-//! The Rust client holds the conversations of the test vectors. It lives longer than one: where a connection ends without
-//! an answer it makes another and sends its notice again, until the caller has waited enough.
+//! The Rust client and the conversations of the test vectors. It outlives a connection: if one ends without an
+//! answer, it makes another one and sends its notice again, until the caller's deadline.
 
 #![allow(clippy::unwrap_used, reason = "tests fail loudly")]
 
@@ -15,7 +15,7 @@ use test_clients::vectors::{Failure, Outcome, ToClient, vectors};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
-/// How long the caller waits where no answer will come.
+/// The caller's deadline in conversations without an answer.
 const SHORT: Duration = Duration::from_secs(2);
 
 #[tokio::test(flavor = "multi_thread")]
@@ -40,7 +40,8 @@ async fn every_conversation() {
     assert_eq!((played.len() + inapplicable, inapplicable), (count, 3));
 }
 
-/// The notice, unless the client would never send it: it has pings of its own, and gives every notice an `id`.
+/// The notice; `None` if the client would never send it. The client makes its own pings, and gives every notice
+/// an `id`.
 fn notice(vector: &ToClient) -> Option<Notice> {
     match ClientMessage::from_frame(vector.notice.to_string().as_bytes()).unwrap() {
         ClientMessage::Notice { id: Some(_), notice } => Some(notice),
@@ -86,7 +87,7 @@ async fn play(vector: &ToClient, notice: Notice) -> Result<(), String> {
                 fault = plays => return Err(fault),
                 outcome = asks => outcome,
             };
-            // Where nothing is sent, nothing can have been recorded.
+            // If nothing was sent, nothing can be recorded.
             let nothing = if vector.sends.is_empty() { NoAnswer::NotSent } else { NoAnswer::Unknown };
             match outcome {
                 Err(no_answer) if no_answer == nothing => Ok(()),
@@ -96,7 +97,7 @@ async fn play(vector: &ToClient, notice: Notice) -> Result<(), String> {
     }
 }
 
-/// The answer, but for the `id`, which the client chose, and what only a later version knows.
+/// Compares the answer, except the `id`, which the client chose, and fields of a later version.
 fn same(said: protocol::Answer, answer: &Value) -> Result<(), String> {
     let mut said = serde_json::to_value(ServerMessage::Answer(said)).unwrap();
     said["id"] = answer["id"].clone();
@@ -106,7 +107,7 @@ fn same(said: protocol::Answer, answer: &Value) -> Result<(), String> {
     if said == answer { Ok(()) } else { Err(format!("{answer} is right, not {said}")) }
 }
 
-/// Whether the client says this of its connection.
+/// Whether the client's link state tells this failure.
 fn tells(link: &Link, failure: Failure, code: Option<&str>) -> bool {
     let words: &[&str] = match failure {
         Failure::Refused => return matches!(link, Link::Refused { code: said, .. } if Some(&**said) == code),

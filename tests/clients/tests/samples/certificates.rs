@@ -1,4 +1,4 @@
-//! TLS: whom the clients believe, and what they show.
+//! TLS: which gateways the clients trust, and which certificates they show.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -13,14 +13,14 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use super::{answered, each, failed, ordinary};
 
-/// Authorities and what they signed; the files vanish with it.
+/// Two authorities and what they signed. Dropping it removes the files.
 pub(crate) struct Certificates {
     folder: TempDir,
-    /// The authority that the clients are told of.
+    /// The authority that the clients trust.
     pub(crate) ours: Authority,
-    /// One that they are not.
+    /// An authority that they do not trust.
     other: Authority,
-    /// A gateway at every name and address that the tests use.
+    /// A gateway's certificate for every name and address that the tests use.
     pub(crate) gateway: ServerTls,
 }
 
@@ -32,7 +32,7 @@ impl Certificates {
         Self { folder, ours, other, gateway }
     }
 
-    /// Something else than a certificate.
+    /// A file that is not a certificate.
     fn nonsense(&self) -> std::path::PathBuf {
         let path = self.folder.path().join("nonsense.pem");
         std::fs::write(&path, "nonsense\n").unwrap();
@@ -48,13 +48,13 @@ fn of(test_certificates::Identity { certificate, key }: test_certificates::Ident
     ServerTls { identity: Identity { certificate, key }, client_ca: None }
 }
 
-/// What the client of the ordinary conversation is asked.
+/// The arguments for the ordinary conversation.
 fn question<'a>(vector: &'a ToClient, address: String, files: &[&'a Path]) -> Question<'a> {
     let notice = vector.notice.to_string();
     Question { address, client: &vector.client, key: &vector.key, notice, files: files.to_vec() }
 }
 
-/// Asks for the gateway at this port, which the client believes.
+/// Runs a client that must trust the gateway at this port.
 async fn believes(sample: &'static Sample, port: &Port, host: &str, files: &[&Path]) -> Result<(), String> {
     let vector = ordinary();
     let question = question(&vector, format!("{host}:{}", port.address().port()), files);
@@ -63,8 +63,8 @@ async fn believes(sample: &'static Sample, port: &Port, host: &str, files: &[&Pa
     answered(&run, answer).and(played)
 }
 
-/// Asks for the gateway at this port, which the client does not believe, or the other way round: the handshake fails,
-/// or the client leaves behind it, and in any case says nothing.
+/// Runs a client against a gateway when one of them must not trust the other. The handshake fails, or the
+/// client leaves after it. In any case it sends nothing.
 async fn refuses(sample: &'static Sample, port: &Port, host: &str, files: &[&Path]) -> Result<(), String> {
     let vector = ordinary();
     let question = question(&vector, format!("{host}:{}", port.address().port()), files);
@@ -77,10 +77,10 @@ async fn refuses(sample: &'static Sample, port: &Port, host: &str, files: &[&Pat
     if said.is_empty() { Ok(()) } else { Err(format!("the client says {said:?}")) }
 }
 
-/// Says hello, and hears all that the client says.
+/// Sends hello, and returns everything that the client sends.
 async fn hear(mut stream: Box<dyn Stream>, vector: &ToClient) -> String {
     for hello in &vector.hello {
-        // It may have left already.
+        // The client may have left already.
         let _ = stream.write_all(&hello.0).await;
     }
     let _ = stream.flush().await;
@@ -93,7 +93,8 @@ async fn hear(mut stream: Box<dyn Stream>, vector: &ToClient) -> String {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_name_or_address_must_be_the_certificates() {
     let certificates = Arc::new(Certificates::new());
-    // The certificate's subject, where the gateway listens, and the host that is asked for.
+    // The certificate's subject, the address of the gateway, the host that the client asks for, and whether
+    // they fit.
     for (subject, listen, host, good) in [
         ("127.0.0.1", "127.0.0.1:0", "127.0.0.1", true),
         ("::1", "[::1]:0", "[::1]", true),
@@ -206,7 +207,7 @@ async fn tls_and_plain_text_do_not_meet() {
             if said.contains("proof") {
                 return Err("it says its proof in plain text".to_owned());
             }
-            // The other way round each waits for the other, until the client has waited enough.
+            // In the opposite case each side waits for the other until the client's time is over.
             let secure = Port::open(Some(&certificates.gateway)).await;
             let asked = question(&vector, secure.address().to_string(), &[]);
             let (run, handshake) = tokio::join!(sample.ask(&asked), secure.accept());

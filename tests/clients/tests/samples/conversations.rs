@@ -61,7 +61,7 @@ async fn play(
     ended.and(played).and(if told { Err("it tells the key".to_owned()) } else { Ok(()) })
 }
 
-/// What a client's one line about a failure has in it, so that it is not another failure.
+/// A word that the client's line about this failure contains, so that another failure is not taken for it.
 fn word(failure: Failure, code: Option<&str>) -> &str {
     match failure {
         Failure::Version => "version",

@@ -1,4 +1,4 @@
-//! What matters to whoever copies a client into a program: that it does nothing by itself, and is short.
+//! What a person who copies a client into a program needs: it does nothing by itself, and it is short.
 
 use std::fs;
 use std::process::Command;
@@ -27,7 +27,7 @@ const SHELL: &str = r#"set -euo pipefail
 source "$3"
 notify "$1" shop "$2""#;
 
-/// Each but Go's, whose programs are packages of their own.
+/// All but Go's client, because a Go program is a package of its own.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_client_is_a_function_too() {
     let vector = ordinary();
@@ -55,7 +55,7 @@ async fn a_client_is_a_function_too() {
 fn a_client_can_be_read_at_one_sitting() {
     let mut files = 0;
     for sample in samples() {
-        // The shell has neither HMAC nor JSON of its own, and Go asks after every step whether it went well.
+        // The shell has neither HMAC nor JSON of its own, and Go checks for an error after every step.
         let most = match sample.file {
             "notify.sh" => 85,
             "notify.go" => 55,
@@ -73,13 +73,13 @@ fn a_client_can_be_read_at_one_sitting() {
     assert_eq!(fs::read_dir(source("")).unwrap().count(), SAMPLES, "and there are no others");
 }
 
-/// Lines that are neither comment nor import nor brackets alone.
+/// Counts the lines that are not comments, imports or only brackets.
 fn lines_of_code(text: &str) -> usize {
     let mut inside = false;
     let is_code = |line: &&str| {
         let fence = ["/*", "*/", "\"\"\""].iter().any(|fence| line.starts_with(fence));
         let was_inside = inside;
-        // A comment that ends on its first line is none of several lines.
+        // A comment that ends on its first line does not continue.
         if fence && !(line.len() > 3 && (line.ends_with("\"\"\"") || line.ends_with("*/"))) {
             inside = !inside;
         }

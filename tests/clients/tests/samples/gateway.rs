@@ -1,4 +1,4 @@
-//! The clients at a real gateway.
+//! The clients with a real gateway.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -42,7 +42,8 @@ async fn a_client_with_a_certificate_logs_a_page_in_over_tls() {
     drop(stack);
 }
 
-/// A page, a client that says who is logged in there, and what else a client may be told. `files` are those of TLS.
+/// A login on a page by a client's notices, and the other answers that a client may get. `files` are those for
+/// TLS.
 async fn logs_in(
     sample: &'static Sample,
     notices: SocketAddr,

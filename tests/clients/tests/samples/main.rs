@@ -1,5 +1,5 @@
-//! The sample clients, as people run them: every conversation of the test vectors, TLS with right and wrong
-//! certificates, a real gateway, and what a command line can do wrong.
+//! The sample clients as people run them: every conversation of the test vectors, TLS with right and wrong
+//! certificates, a real gateway, and errors on the command line.
 
 #![allow(clippy::unwrap_used, reason = "tests fail loudly")]
 
@@ -16,13 +16,13 @@ use test_clients::vectors::{Outcome, ToClient, vectors};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
-/// How many of them there are: that none is left out is a part of each test.
+/// The number of samples. Each test checks that none is left out.
 const SAMPLES: usize = 5;
 
-/// Clients at a time: more would only wait for each other, and each has but five seconds.
+/// Clients that run at a time. More would only wait for each other, and each has only five seconds.
 static PLACES: Semaphore = Semaphore::const_new(6);
 
-/// Asks something of each client, and tells all that went wrong.
+/// Runs a check on each client, and panics with all faults.
 async fn each<F>(what: impl Fn(&'static Sample) -> F)
 where
     F: Future<Output = Result<(), String>> + Send + 'static,
@@ -31,7 +31,7 @@ where
     assert!(faults.is_empty(), "{}", faults.join("\n"));
 }
 
-/// Asks something of each client, some at a time.
+/// Runs a check on each client, a few at a time.
 async fn faults_of_each<F>(what: impl Fn(&'static Sample) -> F) -> Vec<String>
 where
     F: Future<Output = Result<(), String>> + Send + 'static,
@@ -49,7 +49,7 @@ where
     done.into_iter().filter_map(Result::err).collect()
 }
 
-/// The answer is on a line of its own, and the exit code is that of its status.
+/// Checks that the answer is on a line of its own, and that the exit code fits its status.
 fn answered(run: &Run, answer: &Value) -> Result<(), String> {
     let fine = [json!("ok"), json!("delivered"), json!("stored"), json!(null)].contains(&answer["status"]);
     let code = if fine { 0 } else { 1 };
@@ -61,7 +61,7 @@ fn answered(run: &Run, answer: &Value) -> Result<(), String> {
     Err(format!("code {code} and {answer} are right, not {run:?}"))
 }
 
-/// There is no answer, and one line that says why, with this word.
+/// Checks that there is no answer, and one line with the reason that contains this word.
 fn failed(run: &Run, word: &str) -> Result<(), String> {
     let line = run.stderr.strip_suffix('\n').filter(|line| !line.contains('\n'));
     let told = line.is_some_and(|line| line.starts_with("notify: ") && line.contains(word));

@@ -1,4 +1,4 @@
-//! What a client does as a program: what its command line may be, how long it takes, and how it tells what went wrong.
+//! The clients as programs: valid command lines, time limits, and error messages.
 
 use std::time::{Duration, Instant};
 
@@ -9,7 +9,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use super::{answered, each, failed, ordinary, question};
 
-/// Nobody listens here: the port is a privileged one of old times.
+/// An address where no program listens: the port is an old privileged one.
 const NOBODY: &str = "127.0.0.1:1";
 
 #[tokio::test(flavor = "multi_thread")]
@@ -47,7 +47,7 @@ async fn a_wrong_command_line_is_told_in_one_line() {
 async fn five_seconds_are_for_everything() {
     each(|sample| async move {
         let port = Port::open(None).await;
-        // A gateway that always says something, and never what it was asked.
+        // A gateway that keeps sending messages, but never the answer.
         let chatters = async {
             let mut stream = port.accept().await.unwrap();
             let mut pace = tokio::time::interval(Duration::from_millis(500));
@@ -74,7 +74,7 @@ async fn a_reset_is_told_in_one_line() {
         let resets = async {
             let mut stream = port.accept().await.unwrap();
             stream.write_all(&ordinary().hello[0].0).await.unwrap();
-            // The rest of what the client has sent is in the kernel, unread: that makes the close a reset.
+            // The rest of the client's bytes stays unread in the kernel, so the close becomes a reset.
             stream.read_exact(&mut [0]).await.unwrap();
         };
         let asked = question(&port.address());

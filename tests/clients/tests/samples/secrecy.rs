@@ -1,5 +1,5 @@
-//! What others on a machine can read is a process's command line. The shell's client starts many processes, so each
-//! program that it finds by name is one here that writes down how it was called.
+//! Other users of a machine can read the command line of a process. The shell client starts many processes. So
+//! this test replaces every program in its PATH by one that logs how it was called.
 
 use std::collections::HashSet;
 use std::fs;
@@ -43,14 +43,14 @@ async fn the_key_is_on_no_command_line() {
     }
 }
 
-/// Puts a spy for every program of PATH into `folder`.
+/// Puts a logging replacement for every program of PATH into `folder`.
 fn spy_on_all_programs(folder: &Path, log: &Path) {
     let quoted = |text: &str| format!("'{}'", text.replace('\'', "'\\''"));
     let path = std::env::var("PATH").unwrap();
     let mut names = HashSet::new();
     for place in std::env::split_paths(&path) {
         for entry in fs::read_dir(place).into_iter().flatten().flatten() {
-            // The first one of a name is the one that is found.
+            // The shell takes the first program of a name.
             if !names.insert(entry.file_name()) {
                 continue;
             }
