@@ -1,4 +1,4 @@
-//! Certificate authorities for tests, with what they sign, as PEM files.
+//! Certificate authorities for tests, and certificates that they sign, as PEM files.
 
 #![allow(clippy::unwrap_used, clippy::missing_panics_doc, reason = "tests fail loudly")]
 
@@ -9,15 +9,15 @@ use rcgen::{
     BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, KeyUsagePurpose, date_time_ymd,
 };
 
-/// An authority of one test's own.
+/// An authority of one test.
 pub struct Authority {
     folder: PathBuf,
     issuer: Issuer<'static, KeyPair>,
-    /// Its own certificate, which others must trust.
+    /// Its own certificate, for others to trust.
     pub certificate: PathBuf,
 }
 
-/// The files with which a program shows who it is.
+/// The certificate and key of a program.
 #[derive(Debug, Clone)]
 pub struct Identity {
     /// The certificate.
@@ -27,7 +27,7 @@ pub struct Identity {
 }
 
 impl Authority {
-    /// Makes one whose files are in `folder`, under names that begin with `name`.
+    /// Makes an authority. Its files are in `folder`, with names that begin with `name`.
     #[must_use]
     pub fn new(folder: &Path, name: &str) -> Self {
         let mut own = CertificateParams::default();
@@ -40,13 +40,13 @@ impl Authority {
         Self { folder: folder.to_owned(), issuer, certificate }
     }
 
-    /// Signs a certificate for these names and addresses, which is good now.
+    /// Signs a certificate for these names and addresses that is valid now.
     #[must_use]
     pub fn sign(&self, name: &str, subjects: &[&str]) -> Identity {
         self.sign_until(name, subjects, 2199)
     }
 
-    /// Signs one that was good until a year that is over.
+    /// Signs a certificate that expired in an earlier year.
     #[must_use]
     pub fn sign_expired(&self, name: &str, subjects: &[&str]) -> Identity {
         self.sign_until(name, subjects, 2020)
@@ -56,7 +56,7 @@ impl Authority {
         let key = KeyPair::generate().unwrap();
         let subjects: Vec<String> = subjects.iter().map(|&subject| subject.to_owned()).collect();
         let mut params = CertificateParams::new(subjects).unwrap();
-        // One that has its issuer's name is taken for self-signed.
+        // A certificate with its issuer's name would count as self-signed.
         params.distinguished_name.push(DnType::CommonName, name);
         params.not_before = date_time_ymd(2010, 1, 1);
         params.not_after = date_time_ymd(year, 1, 1);

@@ -1,7 +1,7 @@
 //! The whole system in one process: the real gateway, the real callback service, and an offline WeChat.
 //!
-//! `cargo demo` shows it to people, and the end-to-end tests use the same assembly. Between the parts are
-//! real sockets: the gateway's internal port, WeChat's pushes over HTTP, and WeChat's API.
+//! `cargo demo` shows it to people, and the end-to-end tests use it too. The parts talk over real sockets: the
+//! gateway's internal port, WeChat's pushes over HTTP, and WeChat's API.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
 use std::time::Duration;
@@ -17,20 +17,21 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-/// The key of the internal port. It never leaves the process and its loopback.
+/// The key of the internal port. It is used only inside this process, over loopback.
 pub const NOTIFY_KEY: &str = "the demo's own key, on loopback only";
 
-/// The variable that names a Redis in which both services keep everything, `redis://127.0.0.1:6379`, instead
-/// of their own memory. Each stack has keys of its own there, so that the same tests try both stores.
+/// The variable that names a Redis, such as `redis://127.0.0.1:6379`, in which both services then keep
+/// everything instead of in memory. Each stack has keys of its own there, so that the same tests can use both
+/// stores.
 pub const REDIS: &str = "STACK_REDIS";
 
-/// How long the parts may take to find each other, and Redis.
+/// Limit for the parts to find each other, and Redis.
 const READY_WITHIN: Duration = Duration::from_secs(20);
 
-/// How long the parts may take to end.
+/// Limit for the parts to end.
 const DRAIN: Duration = Duration::from_secs(2);
 
-/// Where the parts listen on loopback; 0 takes a free port.
+/// The parts' ports on loopback; 0 takes a free port.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Ports {
     /// The gateway's public port.
@@ -62,30 +63,30 @@ impl Ports {
     }
 }
 
-/// How the system is put together.
+/// The setup of the system.
 #[derive(Debug, Clone, Default)]
 pub struct Options {
-    /// Where the parts listen.
+    /// The ports of the parts.
     pub ports: Ports,
     /// Put this address into the QR codes, and let phones on the network reach the simulated WeChat.
     pub lan: Option<IpAddr>,
     /// The simulated account.
     pub wechat: simulator::Settings,
-    /// More flags for the gateway, as `--name=value`; they stand in place of ours.
+    /// More flags for the gateway, as `--name=value`. They replace ours of the same name.
     pub gateway: Vec<String>,
-    /// More flags for the callback service, likewise.
+    /// More flags for the callback service, in the same way.
     pub callback: Vec<String>,
 }
 
-/// The system at work. Dropping it lets go of its parts at once.
+/// The running system. Dropping it stops its parts at once.
 pub struct Stack {
     /// The simulated WeChat.
     pub wechat: Simulator,
-    /// Where the simulated WeChat listens.
+    /// The address of the simulated WeChat.
     pub wechat_address: SocketAddr,
-    /// Where the gateway listens.
+    /// The addresses of the gateway.
     pub gateway: ws_gateway::BoundAddresses,
-    /// Where the callback service listens.
+    /// The addresses of the callback service.
     pub callback: callback_service::Addresses,
     stop: CancellationToken,
     parts: JoinSet<anyhow::Result<()>>,
@@ -124,7 +125,7 @@ impl Stack {
             format!("--wechat-app-id={}", account.app_id),
             format!("--wechat-api-url=http://{wechat_address}"),
             format!("--wechat-qr-url=http://{public}"),
-            // Every page of a test, or of a room behind one proxy, comes from the same address.
+            // Every page of a test, or of a room behind one proxy, has the same address.
             "--gateway-address-rate=1000000".to_owned(),
         ];
         flags.extend(gateway_store);
@@ -182,7 +183,7 @@ impl Stack {
         })
     }
 
-    /// Runs until `stopped` or until a part fails, and lets every part end by itself.
+    /// Runs until `stopped` ends or a part fails, and lets every part end by itself.
     ///
     /// # Errors
     /// The failure of a part.
@@ -202,7 +203,7 @@ impl Stack {
     }
 }
 
-/// Asks an admin port until it says that its service is ready.
+/// Asks an admin port until its service is ready.
 async fn until_ready(admin: SocketAddr) {
     let ask = async || -> std::io::Result<bool> {
         let mut stream = TcpStream::connect(admin).await?;
@@ -216,7 +217,7 @@ async fn until_ready(admin: SocketAddr) {
     }
 }
 
-/// The flags of both services that say where everything is kept.
+/// The flags of both services for their stores.
 fn stores() -> [Vec<String>; 2] {
     let url = std::env::var(REDIS).unwrap_or_default();
     if url.is_empty() {
@@ -228,7 +229,7 @@ fn stores() -> [Vec<String>; 2] {
     })
 }
 
-/// Waits for a part to fail; parts that end well are let go.
+/// Waits for a part to fail. Parts that end without a failure are ignored.
 async fn first_failure(parts: &mut JoinSet<anyhow::Result<()>>) -> anyhow::Error {
     while let Some(part) = parts.join_next().await {
         match part {
@@ -240,7 +241,8 @@ async fn first_failure(parts: &mut JoinSet<anyhow::Result<()>>) -> anyhow::Error
     std::future::pending().await
 }
 
-/// Ours and theirs; where both say something, theirs, because a flag may be given once.
+/// Joins two lists of flags. A flag of `theirs` replaces the same flag of `ours`, because it may be given only
+/// once.
 fn with(mut ours: Vec<String>, theirs: Vec<String>) -> Vec<String> {
     fn name(flag: &str) -> &str {
         flag.split('=').next().unwrap_or(flag)
@@ -266,14 +268,14 @@ fn mode_name(mode: simulator::Mode) -> &'static str {
     }
 }
 
-/// This machine's address in its local network, as the way to the outside shows it. Nothing is sent.
+/// This machine's address in its local network, found by the route to the outside. Nothing is sent.
 ///
 /// # Errors
 /// When the machine has no network.
 pub fn lan_address() -> anyhow::Result<IpAddr> {
     let ask = || -> std::io::Result<IpAddr> {
         let socket = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0))?;
-        // An address for documentation (RFC 5737): connecting a UDP socket only chooses the way there.
+        // An address for documentation (RFC 5737). Connecting a UDP socket only chooses the route.
         socket.connect((Ipv4Addr::new(192, 0, 2, 1), 9))?;
         Ok(socket.local_addr()?.ip())
     };

@@ -1,4 +1,4 @@
-//! `cargo demo`: everything in one process, and one block of text that says what to open.
+//! `cargo demo`: the whole system in one process, and a text that says what to open.
 
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -26,7 +26,7 @@ fn main() -> ExitCode {
         Ok(flags) => flags,
         Err(nothing) => return nothing.report("cargo demo"),
     };
-    // The block of text should stand alone; RUST_LOG=info shows what happens.
+    // Only the text should be printed. RUST_LOG=info shows what happens.
     let _log = match logging::start(LogFormat::Text, "warn") {
         Ok(log) => log,
         Err(error) => return settings::NoSettings::from(error).report("cargo demo"),
@@ -47,9 +47,9 @@ fn main() -> ExitCode {
 async fn run(flags: &Flags) -> anyhow::Result<()> {
     let lan = if flags.lan { Some(lan_address()?) } else { None };
     let ports = if flags.free_ports { Ports::default() } else { Ports::fixed() };
-    // WeChat gives no nicknames since the end of 2021. Here it does, so that the page can say who it was.
+    // WeChat has given no nicknames since the end of 2021. Here it does, so that the page can show who it was.
     let wechat = simulator::Settings { nicknames: true, ..simulator::Settings::default() };
-    // Without codes made ahead, the newest code on the phone is the one that the page shows.
+    // Without codes made in advance, the newest code on the phone is the one that the page shows.
     let gateway = vec!["--gateway-qr-ready=0".to_owned()];
     let stack = Stack::start(Options { ports, lan, wechat, gateway, ..Options::default() }).await?;
     show(&stack, flags.lan);

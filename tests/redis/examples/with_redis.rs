@@ -1,4 +1,4 @@
-//! Runs a command beside a Redis of its own, whose URL it finds in `STACK_REDIS`:
+//! Starts a Redis and runs a command, which finds the Redis's URL in `STACK_REDIS`:
 //! `cargo run --example with_redis -- cargo test --workspace --test journey`.
 
 use std::process::{Command, ExitCode};

@@ -1,10 +1,10 @@
 //! Real Redis for tests: the servers and Sentinels of Debian's packages `redis-server` and
 //! `redis-sentinel`, each a process of its own on a port of loopback, with an empty folder of its own.
 //!
-//! Faults come from outside, as a machine or an operator makes them: stopped, killed, frozen, emptied,
-//! failed over. Debian's own Redis service is neither used nor in the way. A process ends when its value is
-//! dropped, and with the test's process however that ends. Everything here panics when it does not work,
-//! with what the server said, and works under paused time too.
+//! Tests cause faults from outside, as a machine or an operator does: a server is stopped, killed, frozen,
+//! emptied or failed over. Debian's own Redis service is not used and does not disturb. A process ends when its
+//! value is dropped, and when the test's process ends in any way. Every failure here panics with the server's
+//! output. Everything works under paused time too.
 
 #![allow(clippy::unwrap_used, reason = "a test's harness fails loudly")]
 
@@ -19,13 +19,13 @@ pub use self::port::free_port;
 pub use self::sentinel::Sentinels;
 pub use self::server::{Options, Redis};
 
-/// Nothing that is waited for takes this long.
+/// Limit for every wait.
 pub const PATIENCE: Duration = Duration::from_secs(60);
 
-/// Between two looks at what is waited for.
+/// Time between two checks of a wait.
 const PACE: Duration = Duration::from_millis(10);
 
-/// Runs what blocks on a thread for that, while the test's own tasks go on and paused time stands still.
+/// Runs blocking work on its own thread. The test's tasks go on meanwhile, and paused time stands still.
 async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
     match tokio::task::spawn_blocking(work).await {
         Ok(done) => done,
@@ -33,7 +33,7 @@ async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) 
     }
 }
 
-/// Looks again and again until there is something to be had; the look says what is still missing.
+/// Checks again and again until there is a result. The error of a check says what is missing.
 fn wait_for<T>(what: &str, mut look: impl FnMut() -> Result<T, String>) -> T {
     let began = Instant::now();
     loop {

@@ -4,17 +4,17 @@ use std::collections::HashSet;
 use std::net::{Ipv4Addr, TcpListener};
 use std::sync::{Mutex, PoisonError};
 
-/// Ports that no system gives to outgoing connections or to those who ask for any port.
+/// Ports that no system gives to outgoing connections, or to programs that ask for any port.
 const PORTS: std::ops::Range<u16> = 10_000..32_768;
 
-/// A port of loopback where nobody listens, for a server that will be stopped and come back to it.
+/// A free port of loopback, for a server that will be stopped and started on it again.
 ///
-/// It is not one of those that the system hands out by itself: while its server is away, such a port could
-/// become somebody else's, or a client that tries to reach it could even be connected to itself. No port is
-/// given twice by one process; another test's process may take it, which the server's start must notice.
+/// The system never hands out this port by itself. While its server is stopped, an ordinary port could go to
+/// another program, or a client that tries to reach it could even be connected to itself. One process never
+/// gets a port twice. Another test's process may take it, which the server's start must notice.
 ///
 /// # Panics
-/// When there is none.
+/// When there is no free port.
 #[must_use]
 pub fn free_port() -> u16 {
     static GIVEN: Mutex<Option<HashSet<u16>>> = Mutex::new(None);

@@ -1,4 +1,4 @@
-//! A process that can be frozen and killed, and that never outlives the test.
+//! A process that can be frozen and killed, and that ends with the test.
 
 use std::io;
 use std::path::Path;
@@ -14,10 +14,10 @@ use crate::wait_for;
 pub(crate) struct Process(Child);
 
 impl Process {
-    /// Starts a program. What it prints goes nowhere: it has a log file.
+    /// Starts a program. Its output is dropped, because it has a log file.
     pub(crate) fn start(program: &str, configuration: &Path) -> Self {
-        // `setpriv` becomes the program itself, which from then on is killed when the thread ends that
-        // started it: a test that is killed, or that keeps its server in a static, leaves nothing behind.
+        // `setpriv` is replaced by the program, and has the kernel kill it when the thread that started it
+        // ends. So a killed test, or a server in a static, leaves no process behind.
         let mut command = Command::new("setpriv");
         command.args(["--pdeathsig", "KILL", program]).arg(configuration);
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
@@ -27,7 +27,7 @@ impl Process {
         }
     }
 
-    /// Its number.
+    /// Its process id.
     pub(crate) fn id(&self) -> u32 {
         self.0.id()
     }
@@ -52,7 +52,7 @@ impl Process {
         self.0.wait().unwrap();
     }
 
-    /// Stops it where it is, and waits until it stands.
+    /// Stops it (SIGSTOP), and waits until it is stopped.
     pub(crate) fn freeze(&self) {
         self.signal(Signal::STOP);
         // The main thread's state comes after the program's name, which is in brackets.
@@ -67,7 +67,7 @@ impl Process {
         });
     }
 
-    /// Lets it go on.
+    /// Continues it.
     pub(crate) fn thaw(&self) {
         self.signal(Signal::CONT);
     }
@@ -84,7 +84,7 @@ impl Drop for Process {
     }
 }
 
-/// Starts a command from a thread that lives as long as this whole process.
+/// Starts a command from a thread that lives as long as this process.
 fn start(command: Command) -> io::Result<Child> {
     type Wish = (Command, Sender<io::Result<Child>>);
     static STARTER: OnceLock<Sender<Wish>> = OnceLock::new();
@@ -92,7 +92,7 @@ fn start(command: Command) -> io::Result<Child> {
         let (wish, wishes) = channel::<Wish>();
         std::thread::spawn(move || {
             for (mut command, answer) in wishes {
-                // Whoever asked waits for it.
+                // The caller waits for the answer.
                 let _ = answer.send(command.spawn());
             }
         });

@@ -3,27 +3,27 @@
 use crate::server::{Cli, Kind};
 use crate::{Options, Redis, blocking, wait_for};
 
-/// What the Sentinels call the master.
+/// The Sentinels' name for the master.
 const NAME: &str = "logins";
 
-/// Sentinels, of which two must agree.
+/// The number of Sentinels. Two must agree.
 const SENTINELS: usize = 3;
 
-/// The Sentinels' own times, in milliseconds: they look ten times as often as they do by themselves, so that
-/// they know each other soon, and a machine that stands still for seconds, as one full of tests does, does
-/// not make them distrust their clocks for half a minute ("tilt"), in which they would fail nothing over.
+/// The Sentinels' own times, in milliseconds. They are a tenth of the defaults, so that the Sentinels soon know
+/// each other. The tilt time is longer: a machine full of tests may stand still for seconds, and then Sentinels
+/// would distrust their clocks ("tilt") and fail nothing over for half a minute.
 const TIMES: &str = "info-period 500 ping-period 200 publish-period 200 ask-period 200 tilt-trigger 30000";
 
-/// Servers of Redis under Sentinel, which makes a replica the master within a few seconds of losing the
-/// master. Dropping it kills them all.
+/// Redis servers under Sentinel, which makes a replica the master a few seconds after the master is lost.
+/// Dropping it kills all of them.
 pub struct Sentinels {
     servers: Vec<Redis>,
     sentinels: Vec<Redis>,
 }
 
 impl Sentinels {
-    /// Starts a master, its replicas, and three Sentinels that miss a server after one second. Waits until
-    /// the replicas are in step, and the Sentinels know of them and of each other.
+    /// Starts a master, its replicas, and three Sentinels that notice a lost server after one second. Waits
+    /// until the replicas are in sync, and the Sentinels know of them and of each other.
     ///
     /// # Panics
     /// As [`Redis::start`].
@@ -60,7 +60,7 @@ impl Sentinels {
         Self { servers, sentinels }
     }
 
-    /// Where clients find the master:
+    /// The URL of the master for clients:
     /// `redis+sentinel://127.0.0.1:10001,127.0.0.1:10002,127.0.0.1:10003/logins`.
     #[must_use]
     pub fn url(&self) -> String {
@@ -69,7 +69,7 @@ impl Sentinels {
         format!("redis+sentinel://{}/{NAME}", addresses.join(","))
     }
 
-    /// The master's port, as a Sentinel says.
+    /// The master's port, according to a Sentinel.
     ///
     /// # Panics
     /// When no Sentinel answers.
@@ -78,11 +78,11 @@ impl Sentinels {
         blocking(move || sentinels.iter().find_map(master).expect("a Sentinel answers")).await
     }
 
-    /// The server on this port: to ask it something, to freeze it, or to start a killed one again, which the
-    /// Sentinels then make a replica.
+    /// The server on this port: to ask it something, to freeze it, or to start it again after a kill. The
+    /// Sentinels then make it a replica.
     ///
     /// # Panics
-    /// When none is.
+    /// When there is no server on it.
     pub fn server(&mut self, port: u16) -> &mut Redis {
         self.servers.iter_mut().find(|server| server.port() == port).expect("a server on this port")
     }
@@ -112,8 +112,8 @@ impl Sentinels {
         port
     }
 
-    /// Waits until every Sentinel names another master than the one on port `old`, as they do once that one has
-    /// been made the master. Gives its port.
+    /// Waits until every Sentinel names a master other than the one on port `old`, and returns the new port.
+    /// They do so once that one has been made the master.
     ///
     /// # Panics
     /// When that does not happen within [`crate::PATIENCE`].
@@ -146,7 +146,7 @@ async fn sentinel(port: u16) -> Redis {
     sentinel
 }
 
-/// The master's port, as this Sentinel says.
+/// The master's port, according to this Sentinel.
 fn master(sentinel: &Cli) -> Option<u16> {
     let address = sentinel.run(&["SENTINEL", "GET-MASTER-ADDR-BY-NAME", NAME]).ok()?;
     address.lines().nth(1)?.parse().ok()

@@ -1,4 +1,4 @@
-//! One server of Redis, from its start to its end, however that comes.
+//! One Redis server, from its start to its end or kill.
 
 use std::fmt::Write;
 use std::fs;
@@ -15,25 +15,25 @@ use crate::{blocking, free_port, wait_for};
 /// Ports that are tried before a start fails.
 const TRIES: usize = 10;
 
-/// The user that [`Redis::cli`] is, who may do everything whatever a test forbids to others.
+/// The user of [`Redis::cli`]. It may do everything, whatever a test forbids other users.
 const OPERATOR: &str = "operator";
 
 /// How long [`Redis::cli`] waits for an answer, in seconds.
 const ANSWER_WITHIN: u8 = 10;
 
-/// The same, where it is asked again: whoever took the port may not be a Redis, and never answer.
+/// The same at the start, where it is asked again. Another program may have the port and never answer.
 const FIRST_ANSWER_WITHIN: u8 = 2;
 
-/// How a server is set up. The default is an open one, without TLS, that holds everything in memory.
+/// The setup of a server. The default has no password and no TLS, and keeps everything in memory.
 #[derive(Debug, Clone, Default)]
 pub struct Options {
     /// The default user's password: letters and digits, because it becomes part of a URL.
     pub password: Option<String>,
-    /// Users with less than all rights, as `ACL SETUSER` takes them: `gateway on >password ~sa:* +@all -publish`.
+    /// Users with restricted rights, as `ACL SETUSER` takes them: `gateway on >password ~sa:* +@all -publish`.
     pub users: Vec<String>,
-    /// Speak TLS and nothing else, under an authority of this server's own.
+    /// Speak only TLS, with an authority of this server's own.
     pub tls: bool,
-    /// Bytes of data, beyond which Redis refuses to write; nothing is evicted.
+    /// The most bytes of data. Beyond it Redis refuses to write; nothing is evicted.
     pub maxmemory: Option<u64>,
     /// Write every change to the disk before it is answered, so that even a kill keeps it.
     pub append: bool,
@@ -54,18 +54,18 @@ pub(crate) enum Kind {
     Sentinel,
 }
 
-/// What stays the same while the process comes and goes.
+/// What stays the same when the process is started again.
 struct Setup {
     kind: Kind,
     port: u16,
     folder: TempDir,
     password: Option<String>,
     certificates: Option<(Authority, Identity)>,
-    /// The operator's password; a Sentinel asks for none.
+    /// The operator's password; a Sentinel has none.
     operator: Option<String>,
 }
 
-/// Why a start did not come to anything that another port would not mend.
+/// A start failed because the port is taken. Another port may work.
 struct PortIsTaken;
 
 impl Redis {
@@ -113,14 +113,14 @@ impl Redis {
         .await
     }
 
-    /// Where clients find it, as the default user: `redis://127.0.0.1:6379`, or `rediss:` with TLS.
+    /// The URL for the default user: `redis://127.0.0.1:6379`, or `rediss:` with TLS.
     #[must_use]
     pub fn url(&self) -> String {
         let user = self.setup.password.as_ref().map(|password| format!(":{password}@"));
         self.url_with(&user.unwrap_or_default())
     }
 
-    /// Where clients find it, as a user of [`Options::users`].
+    /// The URL for a user of [`Options::users`].
     #[must_use]
     pub fn url_as(&self, user: &str, password: &str) -> String {
         self.url_with(&format!("{user}:{password}@"))
@@ -131,30 +131,30 @@ impl Redis {
         format!("{scheme}://{user}127.0.0.1:{}", self.port())
     }
 
-    /// Its port of 127.0.0.1, which it keeps.
+    /// Its port on 127.0.0.1, which stays the same.
     #[must_use]
     pub fn port(&self) -> u16 {
         self.setup.port
     }
 
-    /// The authority, in PEM, that clients must trust when it speaks TLS.
+    /// The authority's PEM file that clients must trust, when the server speaks TLS.
     ///
     /// # Panics
-    /// When it does not.
+    /// When it does not speak TLS.
     #[must_use]
     pub fn authority(&self) -> &Path {
         let (authority, _) = self.setup.certificates.as_ref().expect("the server was started with TLS");
         &authority.certificate
     }
 
-    /// What it has logged, over all its starts.
+    /// Its log, over all its starts.
     #[must_use]
     pub fn log(&self) -> String {
         self.setup.log()
     }
 
-    /// Runs a command as `redis-cli` does, with all rights, and gives what it prints: one line for each
-    /// element, an empty one for nil.
+    /// Runs a command as `redis-cli` does, with all rights, and gives its output: one line for each element, an
+    /// empty line for nil.
     ///
     /// # Panics
     /// When the answer is an error, or does not come within 10 s.
@@ -165,22 +165,22 @@ impl Redis {
     /// As [`Redis::cli`].
     ///
     /// # Errors
-    /// What Redis, or `redis-cli`, says is wrong.
+    /// The error of Redis or `redis-cli`.
     pub async fn try_cli(&self, command: &[&str]) -> Result<String, String> {
         let cli = self.cli_handle();
         let command: Vec<String> = command.iter().map(|word| (*word).to_owned()).collect();
         blocking(move || cli.run(&command)).await
     }
 
-    /// Ends it as an operator does, in good order: its data is saved, for [`Redis::start_again`].
+    /// Ends it as an operator does: its data is saved, for [`Redis::start_again`].
     ///
     /// # Panics
-    /// When it does not run, or does not end.
+    /// When it is not running, or does not end.
     pub async fn stop(&mut self) {
         let mut process = self.process.take().expect("the server runs");
         let setup = Arc::clone(&self.setup);
         blocking(move || {
-            // A frozen one could not save.
+            // A frozen server cannot save.
             process.thaw();
             setup.cli(&["SHUTDOWN", "SAVE"]).unwrap();
             process.wait();
@@ -193,44 +193,43 @@ impl Redis {
         self.process = None;
     }
 
-    /// Starts it again on its port, with what it has saved, and waits until it answers.
+    /// Starts it again on its port with its saved data, and waits until it answers.
     ///
     /// # Panics
-    /// When it runs, or does not start.
+    /// When it is running, or does not start.
     pub async fn start_again(&mut self) {
         assert!(self.process.is_none(), "the server still runs");
         let setup = Arc::clone(&self.setup);
-        // Somebody may have the port for a moment.
+        // Another program may have the port for a moment.
         let start = move || {
             wait_for("its old port", || setup.start().map_err(|PortIsTaken| "others have it".to_owned()))
         };
         self.process = Some(blocking(start).await);
     }
 
-    /// Starts it again on its port, with nothing in it.
+    /// Starts it again on its port, without data.
     ///
     /// # Panics
-    /// When it runs, or does not start.
+    /// When it is running, or does not start.
     pub async fn start_again_empty(&mut self) {
-        // Which of them there are depends on how it was set up and how it ended.
+        // Which of these files exist depends on the setup and on how it ended.
         let _ = fs::remove_file(self.setup.path("dump.rdb"));
         let _ = fs::remove_dir_all(self.setup.path("appendonlydir"));
         self.start_again().await;
     }
 
-    /// Stops it where it is (SIGSTOP): connections stay open, new ones are taken by the system, and nothing
-    /// is answered.
+    /// Stops it (SIGSTOP). Connections stay open, the system accepts new ones, and nothing is answered.
     ///
     /// # Panics
-    /// When it does not run.
+    /// When it is not running.
     pub fn freeze(&self) {
         self.running().freeze();
     }
 
-    /// Lets a frozen one go on (SIGCONT), with whatever has come meanwhile.
+    /// Continues a frozen server (SIGCONT). It then handles everything that has come meanwhile.
     ///
     /// # Panics
-    /// When it does not run.
+    /// When it is not running.
     pub fn thaw(&self) {
         self.running().thaw();
     }
@@ -245,7 +244,7 @@ impl Redis {
     }
 }
 
-/// The way to ask a server whatever becomes of it.
+/// Asks a server, even while the [`Redis`] itself is borrowed or gone.
 pub(crate) struct Cli(Arc<Setup>);
 
 impl Cli {
@@ -332,8 +331,8 @@ impl Setup {
                 );
                 return Ok(Err(PortIsTaken));
             }
-            // While it loads its data it answers PING with an error. And somebody else's server may answer
-            // on this port, in the moment before ours finds it taken.
+            // A server that loads its data answers PING with an error. Another program's server may answer on
+            // this port before ours finds the port taken.
             self.ask(FIRST_ANSWER_WITHIN, &["PING"])?;
             match self.ask(FIRST_ANSWER_WITHIN, &["INFO", "server"])?.lines().any(|line| line == ours) {
                 true => Ok(Ok(())),
@@ -347,7 +346,7 @@ impl Setup {
         self.ask(ANSWER_WITHIN, command)
     }
 
-    /// Every answer comes within so many seconds, if only as an error.
+    /// Asks once. The answer comes within `within` seconds, if only as an error.
     fn ask(&self, within: u8, command: &[impl AsRef<str>]) -> Result<String, String> {
         let mut cli = Command::new("timeout");
         cli.args([&within.to_string(), "redis-cli", "-e", "-h", "127.0.0.1", "-p", &self.port.to_string()]);
@@ -376,7 +375,7 @@ impl Setup {
     }
 
     fn log(&self) -> String {
-        // There is none before the first start.
+        // There is no log before the first start.
         fs::read_to_string(self.path("log")).unwrap_or_default()
     }
 }

@@ -1,4 +1,4 @@
-//! One server, asked over a plain socket, so that nothing of the harness answers for it.
+//! One server, asked over a plain socket, so that the tests do not depend on the harness's own client.
 
 #![allow(clippy::unwrap_used, reason = "tests fail loudly")]
 
@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use test_redis::{Options, PATIENCE, Redis};
 
-/// Long enough for an answer that must not come to have come.
+/// How long a test waits to see that no answer comes.
 const A_MOMENT: Duration = Duration::from_millis(500);
 
 /// A connection that speaks Redis's inline commands.
@@ -191,7 +191,7 @@ async fn a_dropped_server_is_gone() {
     assert!(TcpStream::connect(("127.0.0.1", port)).is_err());
 }
 
-/// The test below runs this one in a process of its own, and kills it.
+/// The test below runs this test in a process of its own, and kills that process.
 #[tokio::test]
 #[ignore = "is run by another test"]
 async fn victim() {
@@ -203,7 +203,7 @@ async fn victim() {
 #[test]
 fn a_server_ends_with_its_test_however_that_ends() {
     let this = std::env::current_exe().unwrap();
-    // Where a killed process leaves its folders.
+    // A killed process leaves its folders here.
     let folder = tempfile::tempdir().unwrap();
     let mut victim = Command::new(this);
     victim.env("TMPDIR", folder.path());
