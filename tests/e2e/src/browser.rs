@@ -1,9 +1,8 @@
 //! A real browser for the tests: Chromium without a window, driven through chromedriver as Debian ships both.
 //!
-//! Each [`Browser`] has a chromedriver and a profile of its own, so that two of them are two people's
-//! machines. It waits for what a page shows, looks at the page as a phone's camera does, and hears what the
-//! console complains about: a refusal of the content security policy or a script's error fails no page by
-//! itself.
+//! Each [`Browser`] has its own chromedriver and profile, so two browsers are like two people's machines. It
+//! waits for what a page shows, reads the page as a phone's camera does, and collects the console's complaints.
+//! A refusal of the content security policy or a script's error does not fail a page by itself.
 
 use std::io::{BufRead, BufReader, Write};
 use std::net::{Ipv4Addr, TcpStream};
@@ -18,23 +17,23 @@ use tempfile::TempDir;
 
 use crate::picture;
 
-/// How long a page may take to show what it should: a login takes well under a second, and a busy machine
-/// is many times slower than an idle one.
+/// Limit for a page to show something. A login takes well under a second, but a busy machine is many times
+/// slower than an idle one.
 pub const PATIENCE: Duration = Duration::from_secs(20);
 
-/// How often a page is looked at meanwhile.
+/// Time between two looks at a page.
 const GLANCE: Duration = Duration::from_millis(50);
 
-/// How long chromedriver may take to end Chromium.
+/// Limit for chromedriver to end Chromium.
 const GOODBYE: Duration = Duration::from_secs(5);
 
-/// Chromium, until it is dropped.
+/// A running Chromium. Dropping it ends it.
 pub struct Browser {
-    /// The WebDriver session, for what has no method here.
+    /// The WebDriver session, for commands without a method here.
     pub client: Client,
     session: String,
     http: reqwest::Client,
-    // Fields are dropped in this order: the profile is removed when nobody writes to it any more.
+    // Fields are dropped in this order: the profile is removed after the last program that writes to it.
     _driver: Driver,
     _profile: TempDir,
 }
@@ -77,12 +76,12 @@ impl Browser {
         }
     }
 
-    /// Has every page opened from now on run `script` before its own.
+    /// Makes every page that is opened from now on run `script` before its own scripts.
     pub async fn run_first(&self, script: &str) {
         self.devtools("Page.addScriptToEvaluateOnNewDocument", json!({ "source": script })).await;
     }
 
-    /// A command of the DevTools protocol, to the page in front.
+    /// Sends a DevTools command to the front page.
     pub async fn devtools(&self, command: &str, parameters: Value) -> Value {
         let body = json!({ "cmd": command, "params": parameters });
         self.chromiums_own("goog/cdp/execute", &body).await
@@ -98,7 +97,7 @@ impl Browser {
         self.evaluate(expression).await.unwrap()
     }
 
-    /// The text of an element, whether or not it is on show.
+    /// The text of an element, visible or not.
     pub async fn text(&self, selector: &str) -> String {
         let text = self.value(&format!("document.querySelector({selector:?}).textContent")).await;
         text.as_str().unwrap().to_owned()
@@ -107,12 +106,12 @@ impl Browser {
     /// Waits until a JavaScript expression is truthy in the page, and returns its value.
     ///
     /// # Panics
-    /// When it does not become so in [`PATIENCE`]; the text says what the page shows instead.
+    /// When it is not truthy within [`PATIENCE`]; the text says what the page shows instead.
     pub async fn until(&self, expression: &str) -> Value {
         let truthy = |value: &Value| {
             !(value.is_null() || value == &json!(false) || value == &json!(0) || value == &json!(""))
         };
-        // Between two pages there is nothing to look at, which is no reason to stop looking.
+        // Between two pages there is no value, and then the next look is tried.
         let found = watch(async || self.evaluate(expression).await.ok().filter(truthy)).await;
         if let Some(value) = found {
             return value;
@@ -126,10 +125,10 @@ impl Browser {
         self.until(&format!("document.body.dataset.state === {state:?}")).await;
     }
 
-    /// Holds a camera on an element until it reads a QR code that is none of `known`.
+    /// Reads an element's picture until it has a QR code that is not one of `known`.
     ///
     /// # Panics
-    /// When there is none in [`PATIENCE`].
+    /// When there is none within [`PATIENCE`].
     pub async fn read_code(&self, selector: &str, known: &[String]) -> String {
         let found = watch(async || {
             let text = picture::scan(&self.picture_of(selector).await.ok()?)?;
@@ -145,8 +144,8 @@ impl Browser {
         element.click().await.unwrap();
     }
 
-    /// What the console has complained about since this was last asked: errors, warnings, and refusals of
-    /// the content security policy, in every window.
+    /// The console's complaints since the last call: errors, warnings, and refusals of the content security
+    /// policy, in every window.
     pub async fn complaints(&self) -> Vec<String> {
         let answer = self.chromiums_own("se/log", &json!({ "type": "browser" })).await;
         let entries = answer.as_array().unwrap();
@@ -157,10 +156,10 @@ impl Browser {
             .collect()
     }
 
-    /// An element as the screen shows it, as a PNG file.
+    /// An element as it looks on the screen, as a PNG file.
     ///
     /// # Errors
-    /// When it is not there or not on show.
+    /// When it does not exist or is not visible.
     pub async fn picture_of(&self, selector: &str) -> Result<Vec<u8>, CmdError> {
         let element = self.client.find(Locator::Css(selector)).await?;
         element.screenshot().await
@@ -171,7 +170,7 @@ impl Browser {
         self.client.execute(&script, Vec::new()).await
     }
 
-    /// A command that is chromedriver's and not WebDriver's.
+    /// Sends a command that chromedriver has beyond WebDriver.
     async fn chromiums_own(&self, command: &str, body: &Value) -> Value {
         let request = self.http.post(format!("{}/{command}", self.session)).json(body);
         let answer = request.send().await.unwrap().error_for_status().unwrap();
@@ -179,7 +178,7 @@ impl Browser {
     }
 }
 
-/// Looks again and again until there is something to see; `None` when [`PATIENCE`] is over.
+/// Looks again and again until there is a result; `None` after [`PATIENCE`].
 async fn watch<T>(look: impl AsyncFn() -> Option<T>) -> Option<T> {
     let patience = Instant::now() + PATIENCE;
     while Instant::now() < patience {
@@ -193,7 +192,7 @@ async fn watch<T>(look: impl AsyncFn() -> Option<T>) -> Option<T> {
 
 const INSTALL: &str = "on Debian: apt-get install chromium chromium-driver fonts-noto-cjk";
 
-/// How often chromedriver may fail to start before something else must be wrong.
+/// The most attempts to start chromedriver.
 const DRIVER_STARTS: u32 = 5;
 
 /// chromedriver, a child of this process, and Chromium, a child of that.
@@ -201,13 +200,13 @@ struct Driver {
     process: Child,
     port: u16,
     chromium: Option<u64>,
-    // Kept open: a program that writes to a closed pipe dies of it.
+    // Kept open: a program that writes to a closed pipe is killed.
     _output: BufReader<ChildStdout>,
 }
 
 impl Driver {
-    /// Starts chromedriver on a free port. It takes one of IPv4 and wants the same of IPv6; where somebody has
-    /// that in this moment, it ends at once, and another start finds another port.
+    /// Starts chromedriver on a free port. It takes a port of IPv4 and needs the same one of IPv6. If that is
+    /// taken, it ends at once, and the next start takes another port.
     fn start() -> Self {
         let mut said = String::new();
         for _ in 0..DRIVER_STARTS {
@@ -231,7 +230,7 @@ impl Driver {
         panic!("chromedriver names no port, {DRIVER_STARTS} times; it says: {said}");
     }
 
-    /// Has chromedriver end Chromium and then itself; it hangs up when Chromium has gone.
+    /// Asks chromedriver to end Chromium and then itself. It closes the connection when Chromium has ended.
     fn ask_to_end(&self) -> std::io::Result<()> {
         let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, self.port))?;
         stream.set_read_timeout(Some(GOODBYE))?;
@@ -241,7 +240,7 @@ impl Driver {
 }
 
 impl Drop for Driver {
-    /// A test that failed ends its processes too.
+    /// Ends the processes of a failed test too.
     fn drop(&mut self) {
         if self.ask_to_end().is_err()
             && let Some(chromium) = self.chromium

@@ -1,6 +1,6 @@
-//! People and their browsers in great number: pages open at a pace, people scan what they see, scan again
-//! when the phone says so or the page that they were told to look at still shows its code, and everything
-//! is written down for the judge.
+//! Many people with their browsers. Pages open at a fixed pace, and people scan the codes. A person scans again
+//! when the phone says so, or when the phone said to look at the page and the page still shows its code. Every
+//! event is recorded for the check.
 
 use std::collections::HashSet;
 use std::net::SocketAddr;
@@ -19,44 +19,44 @@ use crate::fleet::NOTIFY_KEY;
 use crate::history::{Browser, End, Event, Recorder, Words};
 use crate::roaming::{Habits, Outcome, Roaming, Shown};
 
-/// How often a person scans one code, when the phone keeps saying that it did not work.
+/// The most scans of one code by a person whose phone keeps saying that it failed.
 const SCANS: usize = 30;
 
-/// After how long somebody who was told to scan again does so.
+/// The pause before a scan that the phone asked for.
 const AGAIN: Duration = Duration::from_millis(500);
 
-/// How long people look at the page that the phone told them to look at.
+/// How long people look at the page when the phone tells them to.
 const LOOK: Duration = Duration::from_secs(5);
 
-/// The browsers whose page is done.
+/// The browsers whose pages are done.
 type Done = Arc<Mutex<HashSet<Browser>>>;
 
-/// What a crowd does.
+/// The plan of a crowd.
 #[derive(Debug, Clone)]
 pub struct Plan {
-    /// Browsers, each with a person of its own.
+    /// The number of browsers. Each has its own person.
     pub people: u32,
     /// The time from one browser to the next.
     pub pace: Duration,
-    /// People look at a code for up to this long before they scan.
+    /// The longest time that a person looks at a code before the scan.
     pub hesitation: Duration,
-    /// Where the pages connect.
+    /// The gateways' addresses for the pages.
     pub gateways: Vec<SocketAddr>,
-    /// How pages behave.
+    /// The behaviour of the pages.
     pub habits: Habits,
-    /// Decides whatever is left to chance.
+    /// The seed of all random choices.
     pub seed: u64,
 }
 
-/// A crowd at work.
+/// A running crowd.
 pub struct Crowd {
-    /// What it sees.
+    /// The recorder of its events.
     pub recorder: Recorder,
     pages: JoinHandle<Vec<(Browser, Outcome)>>,
     people: JoinHandle<Vec<String>>,
 }
 
-/// A seed for this run, printed so that it can be had again with `SEED=`.
+/// A seed for this run. It is printed, so that the run can be repeated with `SEED=`.
 #[must_use]
 pub fn seed() -> u64 {
     let seed =
@@ -66,7 +66,7 @@ pub fn seed() -> u64 {
 }
 
 impl Crowd {
-    /// Lets the crowd come.
+    /// Starts the crowd.
     #[must_use]
     pub fn start(plan: Plan, wechat: &Simulator) -> Self {
         let recorder = Recorder::new();
@@ -78,8 +78,8 @@ impl Crowd {
         Self { recorder, pages, people }
     }
 
-    /// Waits until every page is done, and every person has been answered; gives the pages' outcomes and the
-    /// scenes that were scanned.
+    /// Waits until every page is done and every person has an answer. Returns the pages' outcomes and the
+    /// scanned scenes.
     ///
     /// # Panics
     /// When that takes longer than `within`.
@@ -119,7 +119,7 @@ async fn open_all(
     pages.join_all().await
 }
 
-/// The people before the browsers.
+/// The people in front of the browsers.
 #[derive(Clone)]
 struct People {
     wechat: Simulator,
@@ -145,7 +145,7 @@ impl People {
         scanned
     }
 
-    /// The person before a browser scans its code, and again for as long as there is reason to.
+    /// Scans a browser's code for its person, and again as long as there is a reason.
     async fn scan(&self, shown: &Shown) {
         let Self { wechat, recorder, done } = self;
         let person = person(shown.browser);
@@ -169,13 +169,13 @@ impl People {
     }
 }
 
-/// The nickname of the person before a browser.
+/// The nickname of a browser's person.
 #[must_use]
 pub fn person(browser: Browser) -> String {
     format!("person {}", browser.0)
 }
 
-/// Asks a gateway how every login stands, and writes it down.
+/// Asks a gateway for the state of every login, and records the answers.
 pub async fn audit(notices: SocketAddr, scenes: Vec<String>, recorder: &Recorder) {
     let key = Key::new(&SecretString::from(NOTIFY_KEY)).unwrap();
     let addresses = vec![notices.to_string()];
@@ -196,7 +196,7 @@ pub async fn audit(notices: SocketAddr, scenes: Vec<String>, recorder: &Recorder
             Some(State::Denied) => Some(End::Denied),
             Some(State::Expired) => Some(End::Expired),
             Some(State::Waiting | State::Scanned) => None,
-            // Unknown: forgotten after its time, or lost.
+            // Unknown: the gateway forgot it in time, or lost it.
             None => continue,
         };
         recorder.record(Event::Recorded { scene, end });

@@ -1,5 +1,5 @@
-//! Several gateways and callback services as real processes on one Redis, which a test may kill, stop and
-//! start again, each on the ports that it had.
+//! Several gateways and callback services as real processes on one Redis. A test may kill, stop and start each
+//! one again; it keeps its ports.
 
 use std::collections::HashMap;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -19,26 +19,26 @@ use crate::proxy::{Place, Proxy};
 /// The key of the internal ports.
 pub const NOTIFY_KEY: &str = "0123456789abcdef0123456789abcdef";
 
-/// How a fleet is put together.
+/// The setup of a fleet.
 #[derive(Debug, Clone, Default)]
 pub struct Options {
-    /// Where Redis is, as the gateways see it.
+    /// The gateways' URL of Redis.
     pub gateway_store: String,
-    /// The same, as the callback services see it.
+    /// The callback services' URL of Redis.
     pub callback_store: String,
-    /// How many gateways.
+    /// The number of gateways.
     pub gateways: usize,
-    /// How many callback services.
+    /// The number of callback services.
     pub callbacks: usize,
     /// More settings for the gateways.
     pub gateway: Vec<(&'static str, String)>,
-    /// Where the gateways' internal ports are, as the callback services see them; empty for the ports
+    /// The addresses at which callback services reach the gateways' internal ports. Empty: the ports
     /// themselves.
     pub notices: Vec<SocketAddr>,
 }
 
 impl Options {
-    /// One gateway and one callback service, which keep everything in their own memory.
+    /// One gateway and one callback service, which keep everything in memory.
     #[must_use]
     pub fn one_of_each() -> Self {
         Self {
@@ -59,7 +59,7 @@ pub struct Fleet {
     pub gateways: Vec<Node>,
     /// The callback services.
     pub callbacks: Vec<Node>,
-    /// WeChat's way to the callback services.
+    /// The proxy between WeChat and the callback services.
     pub pushes: Proxy,
     _wechat: DropGuard,
 }
@@ -70,11 +70,11 @@ pub struct Node {
     settings: HashMap<&'static str, String>,
     /// The folder of another build's programs.
     pub folder: Option<std::path::PathBuf>,
-    /// Where browsers, or WeChat, connect.
+    /// The port for browsers, or for WeChat.
     pub public: SocketAddr,
-    /// Where operators connect.
+    /// The port for operators.
     pub admin: SocketAddr,
-    /// Where back ends connect; a gateway's only.
+    /// The internal port of a gateway.
     pub notices: SocketAddr,
     program: Option<Program>,
 }
@@ -84,7 +84,7 @@ fn address() -> SocketAddr {
 }
 
 impl Fleet {
-    /// Prepares a fleet; [`Node::start`] starts what shall run.
+    /// Prepares a fleet. [`Node::start`] starts one of its processes.
     pub async fn prepare(options: Options) -> Self {
         let answer_within = Duration::from_millis(4500);
         let settings = Settings { nicknames: true, answer_within, ..Settings::default() };
@@ -142,7 +142,7 @@ impl Fleet {
         Self { wechat, gateways, callbacks, pushes, _wechat: stop.drop_guard() }
     }
 
-    /// Prepares a fleet and starts all of it.
+    /// Prepares a fleet and starts all of its processes.
     pub async fn start(options: Options) -> Self {
         let mut fleet = Self::prepare(options).await;
         for node in fleet.gateways.iter_mut().chain(&mut fleet.callbacks) {
@@ -152,7 +152,7 @@ impl Fleet {
         fleet
     }
 
-    /// Waits until everything that runs says that it is ready.
+    /// Waits until every running process is ready.
     pub async fn until_ready(&self) {
         for node in self.gateways.iter().chain(&self.callbacks) {
             if node.is_running() {
@@ -164,13 +164,13 @@ impl Fleet {
         }
     }
 
-    /// Where browsers find the gateways.
+    /// The gateways' addresses for browsers.
     #[must_use]
     pub fn browsers(&self) -> Vec<SocketAddr> {
         self.gateways.iter().map(|gateway| gateway.public).collect()
     }
 
-    /// The gateways, for a balancer.
+    /// The gateways as places of a balancer.
     #[must_use]
     pub fn places(&self) -> Vec<Place> {
         places(&self.gateways)
@@ -182,18 +182,18 @@ fn places(nodes: &[Node]) -> Vec<Place> {
 }
 
 impl Node {
-    /// Starts it, on the ports that it always has, and waits until it listens.
+    /// Starts it on its ports, and waits until it listens.
     pub fn start(&mut self) {
         let (name, folder) = (self.name, self.folder.as_deref());
         self.program = Some(block_in_place(|| Program::start_from(folder, name, &self.settings)));
     }
 
-    /// Changes a setting for its next start.
+    /// Changes a setting. The next start uses it.
     pub fn set(&mut self, name: &'static str, value: String) {
         self.settings.insert(name, value);
     }
 
-    /// Whether it has been started and not ended.
+    /// Whether it was started and has not been ended.
     #[must_use]
     pub fn is_running(&self) -> bool {
         self.program.is_some()
@@ -206,7 +206,7 @@ impl Node {
         }
     }
 
-    /// Asks it to end, and waits until it has.
+    /// Asks it to end, and waits until it has ended.
     pub async fn terminate(&mut self) -> ExitStatus {
         let mut program = self.program.take().unwrap();
         tokio::task::spawn_blocking(move || program.terminate()).await.unwrap()
@@ -223,7 +223,7 @@ impl Node {
         self.program.as_mut().unwrap()
     }
 
-    /// Waits until `/readyz` says that it is ready.
+    /// Waits until `/readyz` answers that it is ready.
     pub async fn until_ready(&self) {
         let url = format!("http://{}/readyz", self.admin);
         let ready = async {
@@ -237,7 +237,7 @@ impl Node {
         tokio::time::timeout(crate::page::PATIENCE, ready).await.expect("it gets ready");
     }
 
-    /// One figure of `/metrics`.
+    /// One value of `/metrics`.
     pub async fn metric(&self, name: &str) -> u64 {
         let page =
             reqwest::get(format!("http://{}/metrics", self.admin)).await.unwrap().text().await.unwrap();

@@ -1,7 +1,7 @@
-//! What the end-to-end tests share: a page that speaks the browser's wire and one that roams as the gateway's
-//! own does, a network with faults, a history and its judge, a camera that reads QR codes from pictures, the
-//! real programs as processes, and a real browser. The system in one process comes from the crate `demo`,
-//! Redis from `test-redis`.
+//! The shared code of the end-to-end tests: a page that speaks the browser's protocol, a page that reconnects
+//! as the gateway's own page does, a network with faults, a history and its check, a camera that reads QR codes
+//! from pictures, the real programs as processes, and a real browser. The crate `demo` has the system in one
+//! process, and `test-redis` has Redis.
 
 #![allow(clippy::unwrap_used, reason = "a test's harness fails loudly")]
 

@@ -1,4 +1,4 @@
-//! A page that speaks the browser's wire over a real socket.
+//! A page that speaks the browser's protocol over a real socket.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -12,10 +12,10 @@ use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 use tokio_tungstenite::tungstenite::http::HeaderValue;
 use tokio_tungstenite::tungstenite::{Error, Message};
 
-/// Nothing that a test waits for takes this long.
+/// Limit for everything that a test waits for.
 pub const PATIENCE: Duration = Duration::from_secs(30);
 
-/// What a page's connection goes over: TCP, or TLS to a proxy.
+/// The stream of a page's connection: TCP, or TLS to a proxy.
 pub trait Stream: AsyncRead + AsyncWrite + Unpin + Send {}
 
 impl<S: AsyncRead + AsyncWrite + Unpin + Send> Stream for S {}
@@ -23,21 +23,21 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Stream for S {}
 /// A page's connection.
 pub struct Page(WebSocketStream<Box<dyn Stream>>);
 
-/// What a page hears.
+/// Something that a page gets.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Heard {
     /// A message.
     Message(Value),
-    /// The gateway's close code; 1006 where there was none.
+    /// The gateway's close code; 1006 if there was none.
     Closed(u16),
 }
 
-/// A QR code as a page is shown it.
+/// A QR code as a page gets it.
 #[derive(Debug, Clone)]
 pub struct Code {
     /// The text of the QR code.
     pub content: String,
-    /// What the page comes back with.
+    /// The resume key.
     pub resume: String,
 }
 
@@ -55,13 +55,13 @@ impl Page {
         Self::offer(gateway, "/ws", &["saoma.v1"]).await.expect("the gateway takes the page")
     }
 
-    /// Comes back with a resume key.
+    /// Opens a page that resumes its login with this key.
     pub async fn resume(gateway: SocketAddr, key: &str) -> Self {
         let offered = format!("resume.{key}");
         Self::offer(gateway, "/ws", &["saoma.v1", &offered]).await.expect("the gateway takes the page")
     }
 
-    /// Opens `path`, offering `subprotocols`.
+    /// Opens `path`, and offers `subprotocols`.
     ///
     /// # Errors
     /// When the gateway refuses the handshake.
@@ -70,7 +70,7 @@ impl Page {
         Self::over(Box::new(stream), &format!("ws://{gateway}{path}"), subprotocols).await
     }
 
-    /// Opens `url`, which `stream` leads to, as a page of its own origin does.
+    /// Opens `url` over `stream`, as a page of the same origin does.
     ///
     /// # Errors
     /// When the handshake is refused.
@@ -87,7 +87,7 @@ impl Page {
         Ok(Self(socket))
     }
 
-    /// The next thing that is no heartbeat.
+    /// The next message or close that is not a heartbeat.
     pub async fn hear(&mut self) -> Heard {
         let heard = async {
             loop {
@@ -100,7 +100,7 @@ impl Page {
         tokio::time::timeout(PATIENCE, heard).await.expect("the gateway says something")
     }
 
-    /// The next thing, heartbeats too, however long it takes.
+    /// The next message or close, heartbeats too, without a time limit.
     pub async fn next(&mut self) -> Heard {
         loop {
             match self.0.next().await {
@@ -124,14 +124,14 @@ impl Page {
         }
     }
 
-    /// The QR code that comes next.
+    /// The next QR code.
     pub async fn code(&mut self) -> Code {
         let said = self.expect("qrcode_url").await;
         let text = |field: &str| said[field].as_str().unwrap_or_default().to_owned();
         Code { content: text("content"), resume: text("resume") }
     }
 
-    /// The close that comes next.
+    /// The next close.
     pub async fn closed(&mut self) -> u16 {
         match self.hear().await {
             Heard::Closed(code) => code,
@@ -139,7 +139,7 @@ impl Page {
         }
     }
 
-    /// Says something.
+    /// Sends a text.
     pub async fn say(&mut self, text: &str) {
         self.send(Message::text(text)).await.expect("the gateway listens");
     }

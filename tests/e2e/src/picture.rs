@@ -1,17 +1,16 @@
-//! The phone's camera: it finds the text of a QR code in a picture of the screen, as a person's phone does
-//! between the page and the scan.
+//! The phone's camera: finds the text of a QR code in a picture of the screen.
 
 use std::io::Cursor;
 
 use png::{ColorType, Decoder, Transformations};
 use rqrr::PreparedImage;
 
-/// Reads the QR code in a PNG file of any colour type; `None` where there is no legible one.
+/// Reads the QR code in a PNG file of any colour type; `None` if no code can be read.
 ///
-/// What is transparent is taken for white, as on paper.
+/// Transparent pixels count as white.
 ///
 /// # Panics
-/// When `png` is no PNG file.
+/// When `png` is not a PNG file.
 #[must_use]
 pub fn scan(png: &[u8]) -> Option<String> {
     let (width, grey) = greyscale(png);
@@ -38,7 +37,7 @@ fn greyscale(png: &[u8]) -> (usize, Vec<u8>) {
     (frame.width as usize, grey)
 }
 
-/// How bright a colour looks, by the weights of ITU-R BT.601 in 256ths.
+/// The brightness of a colour, by the weights of ITU-R BT.601 in 256ths.
 fn luminance(pixel: &[u8]) -> u8 {
     let weighted: u32 = [77, 150, 29].iter().zip(pixel).map(|(weight, &part)| weight * u32::from(part)).sum();
     u8::try_from(weighted / 256).unwrap_or(u8::MAX)

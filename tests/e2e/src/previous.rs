@@ -1,15 +1,15 @@
-//! The programs of an earlier commit, which `tests/previous` names: old and new ones must be able to share one
-//! Redis during an upgrade.
+//! The programs of an earlier commit, which `tests/previous` names. Old and new programs must be able to share
+//! one Redis during an upgrade.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::OnceLock;
 
-/// The folder of the earlier commit's programs, which are built first, apart from this checkout's own; `None`
-/// where there is no history to take them from: a shallow clone, or an unpacked archive.
+/// The folder of the earlier commit's programs, which are built first, apart from this checkout's own. `None`
+/// without the history, as in a shallow clone or an unpacked archive.
 ///
 /// # Panics
-/// When a whole checkout does not have the commit, or the commit does not build.
+/// When a full checkout does not have the commit, or the commit does not build.
 #[must_use]
 pub fn programs() -> Option<&'static Path> {
     static BUILT: OnceLock<Option<PathBuf>> = OnceLock::new();
@@ -41,8 +41,8 @@ pub fn programs() -> Option<&'static Path> {
             assert!(archived.success() && unpacked.success(), "{commit} cannot be unpacked");
         }
         let built = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
-            // With the features that this checkout is built with, and where it is built, most of what both depend on
-            // is there already. Only the programs themselves are apart.
+            // The build uses this checkout's features and target folder, so that most dependencies are already
+            // built. Only the programs themselves are separate.
             .args(["build", "--quiet", "--locked", "--workspace", "--bins", "--examples"])
             .current_dir(&sources)
             .env("CARGO_TARGET_DIR", folder.join("target"))
@@ -59,7 +59,7 @@ fn has(root: &Path, commit: &str) -> bool {
     git(root, &["cat-file", "-e", &format!("{commit}^{{commit}}")]).is_some()
 }
 
-/// Whether this is a git checkout with all of its history.
+/// Whether this is a git checkout with its whole history.
 fn is_whole(root: &Path) -> bool {
     git(root, &["rev-parse", "--is-shallow-repository"]).is_some_and(|said| said.trim() == "false")
 }

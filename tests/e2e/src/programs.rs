@@ -1,5 +1,4 @@
-//! The real programs as processes, started with settings as an operator would, and killed as a machine
-//! would.
+//! The real programs as processes: started with settings as an operator would, and killed as a crash would.
 
 use std::cell::Cell;
 use std::collections::HashMap;
@@ -15,7 +14,7 @@ use serde_json::Value;
 
 use crate::page::PATIENCE;
 
-/// The path of one of our programs, which is built first.
+/// The path of one of our programs, after it is built.
 #[must_use]
 pub fn program(name: &str) -> PathBuf {
     static BUILT: OnceLock<PathBuf> = OnceLock::new();
@@ -26,8 +25,8 @@ pub fn program(name: &str) -> PathBuf {
         }
         let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
         let mut build = Command::new(cargo);
-        // As the tests themselves are built: a selection of packages would have other features, and everything
-        // that they depend on be built once more.
+        // The build selects the whole workspace, as the tests do. Another selection has other features, so
+        // every dependency would be built again.
         build.args(["build", "--quiet", "--workspace", "--bins"]);
         if folder.ends_with("release") {
             build.arg("--release");
@@ -38,7 +37,7 @@ pub fn program(name: &str) -> PathBuf {
     folder.join(name)
 }
 
-/// A command of one of our programs, with these settings and nothing else in its environment.
+/// A command of one of our programs, with only these settings in its environment.
 #[must_use]
 pub fn command(name: &str, settings: &HashMap<&str, String>) -> Command {
     let mut command = Command::new(program(name));
@@ -55,12 +54,12 @@ pub fn output(name: &str, settings: &HashMap<&str, String>, flags: &[&str]) -> O
 /// A running program. Dropping it kills it.
 pub struct Program {
     child: Child,
-    /// The fields of its line "listening": what it bound.
+    /// The fields of its log line "listening": the addresses that it bound.
     listening: Value,
-    /// What it logged until then.
+    /// The log before that line.
     before: Cell<Vec<String>>,
     log: Receiver<String>,
-    /// Whether somebody reads its log.
+    /// Whether its log is being read.
     is_read: Arc<(Mutex<bool>, Condvar)>,
 }
 
@@ -71,7 +70,7 @@ impl Program {
         Self::start_from(None, name, settings)
     }
 
-    /// As [`Program::start`], with the program of another build, in this folder.
+    /// As [`Program::start`], with a program from the folder of another build.
     #[must_use]
     pub fn start_from(folder: Option<&Path>, name: &str, settings: &HashMap<&str, String>) -> Self {
         match folder {
@@ -84,7 +83,7 @@ impl Program {
         }
     }
 
-    /// As [`Program::start`], on a system that lets it open so many files and no more.
+    /// As [`Program::start`], with a limit on open files.
     #[must_use]
     pub fn start_within(files: usize, name: &str, settings: &HashMap<&str, String>) -> Self {
         let mut command = Command::new("prlimit");
@@ -105,7 +104,7 @@ impl Program {
             for line in lines.map_while(Result::ok) {
                 let (is_read, changed) = &*reading;
                 drop(changed.wait_while(is_read.lock().unwrap(), |is_read| !*is_read).unwrap());
-                // Nobody may be left to listen.
+                // The receiver may be gone.
                 let _ = write.send(line);
             }
         });
@@ -121,13 +120,13 @@ impl Program {
         program
     }
 
-    /// What it bound for `purpose`, as its log names it.
+    /// The address that it bound for `purpose`, as its log names it.
     #[must_use]
     pub fn address(&self, purpose: &str) -> SocketAddr {
         self.listening[purpose].as_str().unwrap().parse().unwrap()
     }
 
-    /// Its number in the system.
+    /// Its process id.
     #[must_use]
     pub fn id(&self) -> u32 {
         self.child.id()
@@ -152,7 +151,7 @@ impl Program {
         self.child.wait().unwrap()
     }
 
-    /// As [`Program::terminate`], unless it takes longer than this.
+    /// As [`Program::terminate`]; `None` when it takes longer than `limit`.
     pub fn terminate_within(&mut self, limit: Duration) -> Option<ExitStatus> {
         let id = self.child.id().to_string();
         assert!(Command::new("kill").args(["-TERM", &id]).status().unwrap().success());
@@ -165,20 +164,20 @@ impl Program {
         }
     }
 
-    /// Leaves its log unread, as a log driver that hangs does, or reads it on.
+    /// Stops reading its log, as a log driver that hangs does, or continues.
     pub fn read_log(&self, read: bool) {
         let (is_read, changed) = &*self.is_read;
         *is_read.lock().unwrap() = read;
         changed.notify_all();
     }
 
-    /// What it logs until its end, which must be near.
+    /// Its log until its end, which must come soon.
     #[must_use]
     pub fn last_log(&self) -> String {
         self.before.take().into_iter().chain(self.log.iter()).collect::<Vec<_>>().join("\n")
     }
 
-    /// What it has logged since it was last asked, or since it began.
+    /// Its log since the last call, or since its start.
     #[must_use]
     pub fn log(&self) -> String {
         self.before.take().into_iter().chain(self.log.try_iter()).collect::<Vec<_>>().join("\n")
@@ -193,7 +192,7 @@ impl Drop for Program {
     }
 }
 
-/// Text that a program wrote.
+/// A program's output as text.
 #[must_use]
 pub fn text(bytes: &[u8]) -> String {
     let mut text = String::new();

@@ -1,58 +1,58 @@
-//! One browser's run: which login its page was at and when, what it heard, and whether it was ever left
-//! waiting without a word.
+//! One browser's run: which login its page showed and when, what it heard, and whether it ever waited too long
+//! without a message.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::{Browser, End, Event, Limits, News, Violation};
 
-/// What a browser went through.
+/// The course of a browser.
 #[derive(Default)]
 pub(super) struct Run {
     /// The scenes it showed, in order.
     pub(super) shown: Vec<String>,
-    /// What became of it at each of them.
+    /// What happened to it at each of them.
     pub(super) logins: BTreeMap<String, AtLogin>,
     /// How its sockets ended.
     pub(super) closes: Vec<u16>,
     pub(super) fate: Fate,
-    /// What it shows now.
+    /// The scene that it shows now.
     now: Option<String>,
-    /// Whether it is connected and shows it.
+    /// Since when it is connected and shows that scene, if it is.
     attached_since: Option<Duration>,
-    /// Since when it waits, and until when it may.
+    /// Since when it has waited, and how long it may.
     waits: Option<(Duration, Duration)>,
 }
 
 /// A browser at one of its logins.
 #[derive(Debug, Default)]
 pub(super) struct AtLogin {
-    /// The times in which it was connected and showed it.
+    /// The times in which it was connected and showed the login.
     pub(super) attached: Vec<(Duration, Duration)>,
     /// The ends that it heard.
     pub(super) ends: Vec<(Duration, End, String)>,
     /// When it was told that the login is unknown.
     pub(super) unknown: Option<Duration>,
-    /// When it showed another one instead.
+    /// When it showed another login instead.
     pub(super) left: Option<Duration>,
 }
 
-/// How a browser ended.
+/// The end of a browser.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) enum Fate {
-    /// Not before the run did.
+    /// The run ended first.
     #[default]
     Unfinished,
-    /// It heard of an end.
+    /// It was told an end.
     Ended,
-    /// It offers its button.
+    /// It shows its button.
     GaveUp,
-    /// It was closed with this code and does not come back.
+    /// It was closed with this code, and does not come back.
     Stopped(u16),
 }
 
 impl Run {
-    /// Follows a browser through its events, to the run's end.
+    /// Follows a browser through its events, to the end of the run.
     pub(super) fn of(
         browser: Browser,
         events: &[(Duration, &Event)],
@@ -89,7 +89,7 @@ impl Run {
                     login.unknown.get_or_insert(at);
                 }
                 match back_in {
-                    // What becomes of the socket afterwards changes nothing.
+                    // After an end the socket no longer matters.
                     _ if self.fate == Fate::Ended => {}
                     Some(back_in) => self.wait(at, *back_in + limits.grace),
                     None => self.finish(Fate::Stopped(*code)),

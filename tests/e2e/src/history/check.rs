@@ -1,5 +1,5 @@
-//! The rules, which are the promises: the right browser and the right person, one end, nothing lost, nobody
-//! left without a word, and no untruth on a phone.
+//! The rules that a run must keep: the right browser and the right person, one end, nothing lost, no page left
+//! without a message, and nothing untrue on a phone.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -9,15 +9,16 @@ use super::{Browser, End, Event, History, KEPT_AFTER_END, Limits, Summary, Viola
 
 /// Judges a run.
 ///
-/// - A scene is one browser's; what is heard of it is heard there; and whoever is logged in has scanned it.
-/// - A login ends once. What a page has left behind does not come back.
-/// - A recorded scan reaches its page if that is there before [`KEPT_AFTER_END`] is over: a page that stays
-///   connected hears of it within [`Limits::delivered_within`], and none is sent on to another code instead.
-/// - A page always hears something within the time it was told, until it has heard of an end.
-/// - A phone hears "logged in" only if that is so, and "try again" (or "expired", "taken", "denied") never of
-///   the scan that logged its owner in.
+/// - A scene belongs to one browser. Only that browser gets news of it, and only a person who scanned it is
+///   logged in.
+/// - A login ends once. A login that a page has left does not come back.
+/// - A recorded scan reaches its page if the page is connected before [`KEPT_AFTER_END`] is over. A connected
+///   page is told within [`Limits::delivered_within`], and never gets another code instead.
+/// - A page always gets a message within the time that it was told, until it is told an end.
+/// - A phone says "logged in" only if that is true. It says "try again" (or "expired", "taken", "denied") never
+///   of the scan that logged its owner in.
 ///
-/// A login whose record Redis itself has lost may break the last of these and the third, which is counted.
+/// A login whose record Redis itself has lost may break the third and the last rule. Such logins are counted.
 ///
 /// # Errors
 /// Every violation.
@@ -26,7 +27,7 @@ pub fn check(history: &History) -> Result<Summary, Vec<Violation>> {
     let runs = runs(history, &mut violations);
     let logins = logins(history, &runs);
     let mut summary = Summary::of_runs(&runs);
-    // What a record's loss explains, by scene, beyond the scenes that are known to be lost.
+    // Violations that a lost record would explain, by scene, without the scenes that are known to be lost.
     let mut explicable: BTreeMap<&str, Vec<Violation>> = BTreeMap::new();
     for (scene, login) in &logins {
         login.count(&mut summary);
@@ -74,7 +75,7 @@ fn runs(history: &History, violations: &mut Vec<Violation>) -> BTreeMap<Browser,
     events.into_iter().map(run).collect()
 }
 
-/// What happened to one login, in everybody's eyes.
+/// Everything that happened to one login.
 #[derive(Default)]
 struct Login<'a> {
     pages: BTreeMap<Browser, &'a AtLogin>,
@@ -89,7 +90,7 @@ struct Scan<'a> {
     told: Option<(Duration, Words)>,
 }
 
-/// That somebody was logged in, as a page heard it.
+/// A page's news that a person is logged in.
 struct Grant<'a> {
     browser: Browser,
     at: Duration,
@@ -133,7 +134,7 @@ impl<'a> Login<'a> {
         })
     }
 
-    /// When `person` was logged in, as far as anybody knows.
+    /// When `person` was logged in, if the events show it.
     fn granted_to(&self, person: &str) -> Option<Duration> {
         let alone = self.scans.iter().all(|scan| scan.person == person);
         let named = |user: &str| user == person || (user.is_empty() && alone);
@@ -211,12 +212,12 @@ impl<'a> Login<'a> {
         words: Words,
     ) -> Option<String> {
         let granted_at = self.granted_to(person)?;
-        // A scan that began after these words may have logged them in.
+        // A scan that began after these words may have logged the person in.
         let did = |scan: &Scan<'_>| scan.person == person && (told_at..=granted_at).contains(&scan.at);
         if later.iter().any(did) {
             return None;
         }
-        // Long after the end the gateway does not know the login any more.
+        // The gateway forgets a login some time after its end.
         let first = self.scans.iter().find(|scan| scan.person == person)?.at;
         if words == Words::Expired && told_at >= first + KEPT_AFTER_END {
             return None;
@@ -253,7 +254,7 @@ impl<'a> Login<'a> {
         summary.away += 1;
     }
 
-    /// When a scan began that is known to be recorded, since when it is known, and whose it is.
+    /// A scan that is known to be recorded: when it began, since when that is known, and whose it is.
     fn recorded_scan(&self) -> Option<(Duration, Duration, &str)> {
         let told = self.scans.iter().filter_map(|scan| match scan.told {
             Some((at, Words::LoggedIn)) => Some((scan.at, at, scan.person)),
@@ -275,7 +276,7 @@ impl<'a> Login<'a> {
         }
         for Grant { at, user, .. } in self.grants() {
             let theirs = self.scans.iter().filter(|scan| user.is_empty() || scan.person == user);
-            // One that was told to try again did not do it.
+            // A scan that was answered "try again" did not do it.
             let mut did =
                 theirs.filter(|scan| !matches!(scan.told, Some((_, Words::TryAgain))) && scan.at <= at);
             if let Some(scan) = did.next() {

@@ -1,7 +1,8 @@
-//! What happened in a run, as browsers, people and the gateway saw it, and whether that keeps the promises.
+//! The events of a run, as browsers, people and the gateway saw them, and the check that they keep the
+//! promises.
 //!
-//! A test records events while it injects its faults, and at the end [`check()`] judges the whole: a pure
-//! function, which knows nothing of how the system works.
+//! A test records events while it injects faults. At the end [`check()`] judges the whole run. It is a pure
+//! function that does not know how the system works.
 
 mod browser;
 mod check;
@@ -18,131 +19,131 @@ use tokio::time::Instant;
 pub use self::check::check;
 pub use self::report::{Summary, Violation};
 
-/// How long an end can be had again, by resume.
+/// How long a page can still get an end by resuming.
 pub const KEPT_AFTER_END: Duration = Duration::from_secs(180);
 
-/// One browser's page, whatever becomes of its sockets and codes.
+/// One browser's page. It stays the same one when its socket or its code changes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Browser(pub u32);
 
-/// Something that happened.
+/// An event.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Event {
-    /// A browser begins to connect, and gives up after a time.
+    /// A browser begins to connect, with a time limit.
     Connecting {
-        /// Whose.
+        /// Which browser.
         browser: Browser,
-        /// How long it waits for the handshake.
+        /// The limit for the handshake.
         gives_up_in: Duration,
     },
     /// A browser's socket is open.
     Connected {
-        /// Whose.
+        /// Which browser.
         browser: Browser,
     },
-    /// A browser's socket is lost, was closed, or could not be had.
+    /// A browser's socket is lost or closed, or could not be opened.
     Closed {
-        /// Whose.
+        /// Which browser.
         browser: Browser,
-        /// The close code; 1006 where there was none.
+        /// The close code; 1006 if there was none.
         code: u16,
-        /// When the page comes back; `None` when it never does.
+        /// When the page comes back; `None` if it never does.
         back_in: Option<Duration>,
     },
     /// A page shows a code: a new one, or its own again.
     Shown {
-        /// Whose.
+        /// Which browser.
         browser: Browser,
-        /// The login's.
+        /// The login's scene.
         scene: String,
-        /// How long the code is good, as the gateway says.
+        /// The life of the code, as the gateway says.
         expires_in: Duration,
     },
-    /// A page hears what became of its login.
+    /// A page gets news of its login.
     Heard {
-        /// Whose.
+        /// Which browser.
         browser: Browser,
-        /// The scene it shows.
+        /// The scene that it shows.
         scene: Option<String>,
-        /// What it hears.
+        /// The news.
         news: News,
     },
-    /// A page wants another code in place of the one it shows.
+    /// A page asks for another code in place of the one that it shows.
     Renews {
-        /// Whose.
+        /// Which browser.
         browser: Browser,
     },
-    /// A page has had its code renewed often enough, and waits for somebody to press its button.
+    /// A page has renewed its code often enough, and waits for a press on its button.
     GivesUp {
-        /// Whose.
+        /// Which browser.
         browser: Browser,
     },
     /// A person begins to scan.
     Scans {
-        /// Who: the nickname, which nobody else in the run has.
+        /// The person's nickname. Nobody else in the run has it.
         person: String,
-        /// What.
+        /// The scene of the code.
         scene: String,
     },
-    /// A person's scan is answered on the phone.
+    /// A person's phone shows the answer to a scan.
     Told {
-        /// Who.
+        /// The person's nickname.
         person: String,
-        /// What was scanned.
+        /// The scene that was scanned.
         scene: String,
-        /// What the phone says.
+        /// The words on the phone.
         words: Words,
     },
-    /// The gateway, asked by a `query` or found in its store, says how a login stands.
+    /// The state of a login in the gateway, from a `query` or from its store.
     Recorded {
-        /// Which.
+        /// The login's scene.
         scene: String,
         /// Its end; `None` for a live one.
         end: Option<End>,
     },
-    /// Redis itself has lost a login's record, by a fault that is its own: emptied, or failed over.
+    /// Redis itself has lost a login's record, because it was emptied or failed over.
     Lost {
-        /// Which.
+        /// The login's scene.
         scene: String,
     },
 }
 
-/// What a page hears of its login.
+/// A page's news of its login.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum News {
     /// A person has scanned.
     Scanned {
-        /// How long the login lives now.
+        /// The time that the login has now.
         expires_in: Duration,
     },
     /// The login is granted.
     Granted {
-        /// To whom; empty when WeChat gave no nickname.
+        /// The person's nickname; empty if WeChat gave none.
         user: String,
     },
     /// The person said no.
     Denied,
-    /// The time was over.
+    /// The time of the login ran out.
     Expired,
-    /// Something does not work just now.
+    /// Something does not work now.
     Error {
         /// When the gateway tries again.
         retry_in: Option<Duration>,
     },
 }
 
-/// How a login ended.
+/// The end of a login.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum End {
     /// Somebody is logged in.
     Granted,
     /// The person said no.
     Denied,
-    /// The time was over.
+    /// The time of the login ran out.
     Expired,
 }
 
-/// What a phone is told, by its meaning.
+/// The meaning of the words on a phone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Words {
     /// You are logged in.
@@ -153,18 +154,18 @@ pub enum Words {
     Expired,
     /// Somebody else has used the code.
     Taken,
-    /// Perhaps: the page knows.
+    /// The login may be recorded: look at the page.
     LookAtPage,
     /// You said no.
     Denied,
-    /// Words that are none of these.
+    /// Words with another meaning.
     Other,
-    /// No words of ours: WeChat says that the account is out of order.
+    /// No reply: WeChat says that the account is out of order.
     Nothing,
 }
 
 impl Words {
-    /// What a reply in callback-service's default texts means.
+    /// The meaning of a reply in callback-service's default texts.
     #[must_use]
     pub fn of(reply: Option<&str>) -> Self {
         let Some(reply) = reply else { return Self::Nothing };
@@ -181,7 +182,7 @@ impl Words {
     }
 }
 
-/// Where a run's events are written, by all its tasks at once.
+/// Records the events of a run. All its tasks use it at once.
 #[derive(Clone)]
 pub struct Recorder {
     began: Instant,
@@ -189,25 +190,25 @@ pub struct Recorder {
 }
 
 impl Recorder {
-    /// Begins now.
+    /// A recorder. The run begins now.
     #[must_use]
     #[expect(clippy::new_without_default, reason = "it begins a run")]
     pub fn new() -> Self {
         Self { began: Instant::now(), events: Arc::default() }
     }
 
-    /// Writes down what happens now. A scan is recorded before it begins and its words once they are known;
-    /// what a page hears, as soon as it has.
+    /// Records an event that happens now. A scan is recorded before it begins, its words when they are known,
+    /// and a page's news at once.
     ///
     /// # Panics
-    /// When a run has more events than any that is meant.
+    /// When a run has far more events than intended.
     pub fn record(&self, event: Event) {
         let mut events = self.events.lock().unwrap_or_else(PoisonError::into_inner);
         assert!(events.len() < MAX_EVENTS, "the run does not end");
         events.push((self.began.elapsed(), event));
     }
 
-    /// What happened until now.
+    /// The events so far.
     #[must_use]
     pub fn history(&self) -> History {
         let events = self.events.lock().unwrap_or_else(PoisonError::into_inner).clone();
@@ -215,32 +216,32 @@ impl Recorder {
     }
 }
 
-/// Thousands of pages with hundreds of events each.
+/// The most events of a run: thousands of pages with hundreds of events each.
 const MAX_EVENTS: usize = 4_000_000;
 
-/// A run.
+/// The events of a run.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct History {
-    /// What happened when, since the beginning, in order.
+    /// Each event with its time since the beginning, in order.
     pub events: Vec<(Duration, Event)>,
     /// When the run ended.
     pub end: Duration,
-    /// What is late.
+    /// The time limits.
     pub limits: Limits,
-    /// Of how many logins, beside those that are named as [`Event::Lost`], Redis may itself have lost the
-    /// record: known by number only, after a failover.
+    /// The number of further logins whose record Redis itself may have lost, beside those in [`Event::Lost`].
+    /// After a failover only this number is known.
     pub lost_up_to: usize,
 }
 
-/// What is late.
+/// The time limits of the check.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
-    /// How long a page may stay connected without hearing of an end that is recorded. By default 30 s: a
-    /// heartbeat, in which a lost wake-up heals, and some patience.
+    /// How long a page may stay connected without news of a recorded end. By default 30 s: a heartbeat, within
+    /// which a lost wake-up heals, and a margin.
     pub delivered_within: Duration,
-    /// How long a page may wait for its first code, for another one, or for words. By default 15 s.
+    /// How long a page may wait for its first code, for another code, or for an answer. By default 15 s.
     pub answered_within: Duration,
-    /// What is allowed beyond every time that a page was told. By default 15 s.
+    /// The margin on every time that a page was told. By default 15 s.
     pub grace: Duration,
 }
 

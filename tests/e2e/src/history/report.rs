@@ -1,4 +1,4 @@
-//! What a run's judgement says: what is wrong, in words, and what there was, in numbers.
+//! The result of a check: the violations in words, or the numbers of the run.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -7,93 +7,93 @@ use std::time::Duration;
 use super::browser::{Fate, Run};
 use super::{Browser, End, News, Words};
 
-/// A promise that was not kept.
+/// A promise that was broken.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Violation {
-    /// One scene was shown in more than one browser.
+    /// More than one browser showed the same scene.
     Shared {
-        /// Which.
+        /// The scene.
         scene: String,
-        /// Where.
+        /// The browsers.
         browsers: Vec<Browser>,
     },
-    /// A page heard of a login that it does not show.
+    /// A page got news of a login that it does not show.
     Strayed {
-        /// Where.
+        /// The browser.
         browser: Browser,
-        /// Which; `None` when it shows none.
+        /// The login of the news; `None` if the page shows none.
         scene: Option<String>,
-        /// What.
+        /// The news.
         news: News,
     },
-    /// Somebody was logged in who had not scanned.
+    /// A page was told that a person is logged in who had not scanned.
     WrongPerson {
-        /// Where.
+        /// The browser.
         browser: Browser,
-        /// With which code on show.
+        /// The scene that it shows.
         scene: String,
-        /// Who.
+        /// The person.
         user: String,
     },
     /// A login had more than one end.
     EndedTwice {
-        /// Which.
+        /// The scene.
         scene: String,
-        /// Its ends, and who was logged in.
+        /// Its ends, with the person who was logged in.
         ends: Vec<(End, String)>,
     },
-    /// A page went on with a login that had ended for it, or that it had left for another one.
+    /// A page went on with a login that had ended for it, or that it had replaced.
     CameBack {
-        /// Where.
+        /// The browser.
         browser: Browser,
-        /// Which.
+        /// The scene.
         scene: String,
     },
-    /// A recorded scan did not reach its page, which was there.
+    /// A recorded scan did not reach its page, although the page was connected.
     NotDelivered {
-        /// Which.
+        /// The scene.
         scene: String,
-        /// Who scanned.
+        /// The person who scanned.
         person: String,
-        /// Where.
+        /// The browser.
         browser: Browser,
     },
-    /// A page was there in time for a recorded scan, and was told that nobody knows its login, or shown another.
+    /// A page came in time for a recorded scan, but its login was unknown, or it got another code.
     Forgotten {
-        /// Which.
+        /// The scene.
         scene: String,
-        /// Who scanned.
+        /// The person who scanned.
         person: String,
-        /// Where.
+        /// The browser.
         browser: Browser,
     },
-    /// A phone was told what is not so.
+    /// A phone showed something untrue.
     Untrue {
-        /// Which.
+        /// The scene.
         scene: String,
-        /// Who.
+        /// The person.
         person: String,
-        /// What the phone said.
+        /// The words on the phone.
         words: Words,
-        /// Why that is not so.
+        /// Why they are untrue.
         because: String,
     },
-    /// A page waited longer than it had been told, and heard nothing.
+    /// A page waited longer than it had been told to, and got no message.
     Silent {
-        /// Where.
+        /// The browser.
         browser: Browser,
-        /// What it showed.
+        /// The scene that it showed.
         scene: Option<String>,
-        /// When it last heard or did something.
+        /// The time of its last event.
         since: Duration,
-        /// Until when it might have had to wait.
+        /// The latest time at which its wait had to end.
         until: Duration,
     },
-    /// More logins look as if Redis had lost them than it can have.
+    /// More logins look lost by Redis than Redis can have lost.
     TooManyLost {
-        /// So many.
+        /// The number that was found.
         found: usize,
-        /// Of so many.
+        /// The number that is possible.
         declared: usize,
     },
 }
@@ -135,7 +135,7 @@ impl fmt::Display for Violation {
     }
 }
 
-/// What there was in a run that kept the promises.
+/// The numbers of a run without violations.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Summary {
     /// Pages.
@@ -144,29 +144,29 @@ pub struct Summary {
     pub codes: usize,
     /// Pages that were logged in.
     pub granted: usize,
-    /// Of these, those whose first code did it.
+    /// Those of them that were logged in with their first code.
     pub on_first_code: usize,
-    /// Of these, those that heard no name, so that only the scene says it was the right person.
+    /// Those of them that got no name, so only the scene shows that it was the right person.
     pub nameless: usize,
     /// Pages whose login was denied.
     pub denied: usize,
-    /// Pages that offered their button in the end.
+    /// Pages that showed their button at the end.
     pub gave_up: usize,
-    /// Pages that were told not to come back, by close code.
+    /// Pages that were closed for good, by close code.
     pub stopped: BTreeMap<u16, usize>,
-    /// Pages that the run's end found waiting, within their time.
+    /// Pages that still waited, within their time, when the run ended.
     pub unfinished: usize,
     /// Ends of sockets, by close code.
     pub closes: BTreeMap<u16, usize>,
     /// Scans.
     pub scans: usize,
-    /// What phones were told.
+    /// The words on the phones.
     pub words: BTreeMap<Words, usize>,
-    /// Recorded scans whose pages were not there to hear of it.
+    /// Recorded scans whose pages were not connected to hear of them.
     pub away: usize,
     /// Logins whose record Redis itself lost.
     pub lost: usize,
-    /// From each scan to its page's hearing of the login, in no order.
+    /// For each scan the time until its page was told, in no order.
     pub scan_to_page: Vec<Duration>,
 }
 
@@ -197,8 +197,8 @@ impl Summary {
         summary
     }
 
-    /// The time within which this part of the scans reached their pages: 0.99 for the slowest but one in a
-    /// hundred. Zero when there were none.
+    /// The time within which this part of the scans reached their pages; 0.99 leaves out the slowest hundredth.
+    /// Zero if there were no scans.
     #[must_use]
     pub fn scan_to_page_within(&self, part: f64) -> Duration {
         let mut times = self.scan_to_page.clone();

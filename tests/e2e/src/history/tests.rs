@@ -1,4 +1,4 @@
-//! Planted histories: every rule has its lie, and catches it.
+//! Invented histories: for each rule there is one that breaks it, and the check must find it.
 
 use std::collections::BTreeMap;
 
@@ -9,7 +9,7 @@ use super::*;
 const A: Browser = Browser(1);
 const B: Browser = Browser(2);
 
-/// What the run's end is, in seconds, where it does not matter.
+/// The end of a run, in seconds, in tests that do not depend on it.
 const LATE: u64 = 100;
 
 type Events = Vec<(u64, Event)>;
@@ -55,7 +55,7 @@ fn history(events: Events, end: u64) -> History {
     History { events, end: seconds(end), limits: Limits::default(), lost_up_to: 0 }
 }
 
-/// What is wrong with a run that lasts so many seconds.
+/// The violations in a run of `end` seconds.
 fn wrong(events: Events, end: u64) -> Vec<Violation> {
     check(&history(events, end)).err().unwrap_or_default()
 }
@@ -67,7 +67,7 @@ fn right(events: Events, end: u64) -> Summary {
     }
 }
 
-/// Ann scans in front of browser A: what lies up to the words, and what follows them.
+/// Ann scans in front of browser A: the events up to the words on her phone.
 fn ann(words: Words) -> Events {
     vec![
         (0, Event::Connecting { browser: A, gives_up_in: seconds(40) }),
@@ -84,7 +84,7 @@ fn with(mut events: Events, more: Events) -> Events {
     events
 }
 
-/// Ann is logged in, and the phone hears `words`.
+/// Ann is logged in, and her phone gets `words`.
 fn ann_is_in(words: Words) -> Events {
     with(ann(words), vec![(11, scanned(A, "s")), (12, granted(A, "s", "ann"))])
 }
@@ -97,8 +97,8 @@ fn an_honest_run_with_every_kind_of_event_is_good_and_counted() {
         vec![
             (13, Event::Closed { browser: A, code: 4010, back_in: None }),
             (60, recorded("s", Some(End::Granted))),
-            // B's login is lost with its Redis before Ben's scan, so it takes another, which expires; Cid is
-            // told to try again, does, and denies.
+            // B's login is lost with its Redis before Ben scans, so B takes another one, which expires. Cid is
+            // told to try again, does so, and denies.
             (0, Event::Connected { browser: B }),
             (2, heard(B, "", busy)),
             (7, shown(B, "t")),
@@ -166,7 +166,7 @@ fn a_scene_in_two_browsers_is_caught() {
 fn what_reaches_another_browser_is_caught() {
     let strayed = with(ann(Words::LoggedIn), vec![(2, shown(B, "t")), (12, granted(B, "s", "ann"))]);
     assert!(matches!(wrong(strayed, LATE)[0], Violation::Strayed { browser: B, .. }));
-    // As a page really sees it: it can only say which code it shows.
+    // A real page knows only the code that it shows.
     let strayed = with(ann(Words::LoggedIn), vec![(2, shown(B, "t")), (12, granted(B, "t", "ann"))]);
     assert!(
         matches!(&wrong(strayed, LATE)[0], Violation::WrongPerson { browser: B, user, .. } if user == "ann")
@@ -220,10 +220,10 @@ fn a_recorded_scan_that_does_not_reach_a_connected_page_is_caught() {
     let in_the_end_another = with(in_the_end_another, vec![(200, shown(A, "t"))]);
     assert!(matches!(&wrong(in_the_end_another, 201)[..], [Violation::NotDelivered { .. }]));
 
-    // It was never there for long enough.
+    // The page was never connected for long enough.
     let restless = vec![(30, closed(A, 1006, 1)), (31, shown(A, "s")), (60, closed(A, 1006, 1))];
     assert_eq!(right(with(ann(Words::LoggedIn), restless), 61).away, 1);
-    // It came back too late.
+    // The page came back too late.
     let late = vec![(13, closed(A, 1006, 150)), (161, shown(A, "s"))];
     assert_eq!(right(with(ann(Words::LoggedIn), late), 270).away, 1);
 }
@@ -269,7 +269,7 @@ fn a_refusal_of_the_scan_that_did_it_is_caught() {
         untrue(with(ann(words), vec![(90, granted(A, "s", "ann"))]));
         untrue(with(ann(words), vec![(90, granted(A, "s", ""))]));
         untrue(with(ann(words), vec![(12, closed(A, 1001, 99)), (90, recorded("s", Some(End::Granted)))]));
-        // The next scan may have done it, but not one that came after the grant.
+        // A later scan may have logged the person in, but not one after the grant.
         right(with(ann(words), vec![(20, scans("ann", "s")), (22, granted(A, "s", "ann"))]), LATE);
         untrue(with(ann_is_in(words), vec![(20, scans("ann", "s"))]));
     }
@@ -307,7 +307,7 @@ fn a_page_that_is_left_without_a_word_is_caught() {
     silent_after(vec![(0, shown(A, "s")), (110, heard(A, "s", News::Expired))], 125);
     silent_after(vec![(0, shown(A, "s")), (50, Event::Renews { browser: A })], 65);
 
-    // It counts when it happens, whatever comes later, and each time.
+    // Each silence counts, whatever comes after it.
     let late = vec![(0, shown(A, "s")), (136, shown(A, "s")), (272, heard(A, "s", News::Denied))];
     assert_eq!(wrong(late, 1000).len(), 2);
 }
@@ -387,16 +387,16 @@ async fn a_recorder_keeps_what_happened_when() {
     assert_eq!(recorder.history(), expected);
 }
 
-/// What an honest system did for one browser, whose person is unlike all others.
+/// The course of one browser in an honest system. Each browser has its own person.
 #[derive(Debug, Clone)]
 struct Honest {
     starts: u64,
-    /// Codes that nobody scanned before the one that somebody did.
+    /// Codes that expired without a scan, before the one that was scanned.
     expired: usize,
-    /// Seconds after which the socket is lost, and seconds until it is back, again and again.
+    /// For each lost socket: seconds until it is lost, and seconds until it is back.
     losses: Vec<(u64, u64)>,
     words: Words,
-    /// Seconds from the last loss to the scan, and from there to the page.
+    /// Seconds from the last loss to the scan, and from the scan to the page.
     scan: (u64, u64),
 }
 
@@ -442,7 +442,7 @@ fn person(number: u32) -> String {
     format!("person {number}")
 }
 
-/// The browser's own events after which it was logged in are cut off, and others put in their place.
+/// Replaces the event of a browser's grant by other events.
 fn instead_of_the_grant(events: &mut Events, browser: Browser, more: impl FnOnce(u64, &str) -> Events) {
     let grant = |(_, event): &(u64, Event)| match event {
         Event::Heard { browser: whose, news: News::Granted { .. }, .. } => *whose == browser,
@@ -455,14 +455,14 @@ fn instead_of_the_grant(events: &mut Events, browser: Browser, more: impl FnOnce
 }
 
 proptest! {
-    /// Whatever an honest system does passes, and no lie in the midst of it does.
+    /// Every honest run passes, and every lie in such a run is found.
     #[test]
     fn honest_runs_pass_and_each_lie_is_found(
         pages in proptest::collection::vec(honest(), 2..8),
         lie in 0..7_u8,
     ) {
         let mut pages = pages;
-        // This one is lied to, and her phone heard that she is logged in.
+        // This browser is lied to; its person's phone said that she is logged in.
         pages[0].words = Words::LoggedIn;
         let numbered = (0..).zip(&pages);
         let mut events: Events = numbered.flat_map(|(number, page)| page.events(number)).collect();
@@ -476,18 +476,18 @@ proptest! {
         let (victim, other) = (Browser(0), Browser(1));
         let grant = |user: u32| News::Granted { user: person(user) };
         match lie {
-            // Somebody else's name, who scanned another browser's code.
+            // The page gets the name of a person who scanned another browser's code.
             0 => instead_of_the_grant(&mut events, victim, |at, scene| vec![(at, heard(victim, scene, grant(1)))]),
-            // The outcome goes elsewhere.
+            // Another browser gets the outcome.
             1 => instead_of_the_grant(&mut events, victim, |at, scene| vec![(at, heard(other, scene, grant(0)))]),
-            // Nothing at all.
+            // The page gets nothing.
             2 => instead_of_the_grant(&mut events, victim, |_, _| Vec::new()),
-            // It is unknown, and another code takes its place.
+            // The login is unknown, and another code replaces it.
             3 => instead_of_the_grant(&mut events, victim, |at, _| {
                 vec![(at, closed(victim, 4001, 1)), (at, shown(victim, "new")), (at, heard(victim, "new", News::Denied))]
             }),
             4 => instead_of_the_grant(&mut events, victim, |at, scene| vec![(at, heard(victim, scene, News::Denied))]),
-            // Twice.
+            // The login ends twice.
             5 => events.push((end, heard(victim, &format!("0/{}", pages[0].expired), News::Expired))),
             _ => for (_, event) in &mut events {
                 if let Event::Told { person: who, words, .. } = event && *who == person(0) {

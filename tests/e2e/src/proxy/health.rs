@@ -1,4 +1,4 @@
-//! What a balancer knows of the places behind it: whether they say that they are ready.
+//! A balancer's knowledge of the places behind it: whether they say that they are ready.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -11,45 +11,45 @@ use tokio::time::{MissedTickBehavior, interval, timeout};
 use super::Place;
 use crate::page::PATIENCE;
 
-/// Between two questions.
+/// Time between two checks.
 const EVERY: Duration = Duration::from_millis(100);
 
-/// A place that does not answer in this time is not ready.
+/// Limit for an answer. A place that takes longer is not ready.
 const ANSWER_WITHIN: Duration = Duration::from_secs(1);
 
-/// What the answer of a ready place begins with.
+/// The first bytes of a ready place's answer.
 const READY: &[u8] = b"HTTP/1.1 200";
 
-/// A place, and what it said last.
+/// A place and its last answer.
 pub(super) struct Upstream {
     pub(super) address: SocketAddr,
     admin: Option<SocketAddr>,
-    /// Nothing before the first answer.
+    /// `None` before the first answer.
     ready: watch::Sender<Option<bool>>,
 }
 
 impl Upstream {
-    /// One that connections always may go to.
+    /// A place that is always ready.
     pub(super) fn always(address: SocketAddr) -> Self {
         Self { address, admin: None, ready: watch::Sender::new(Some(true)) }
     }
 
-    /// One that is asked.
+    /// A place that is checked.
     pub(super) fn checked(place: Place) -> Self {
         Self { address: place.address, admin: Some(place.admin), ready: watch::Sender::new(None) }
     }
 
-    /// Whether connections may go there.
+    /// Whether connections may go to it.
     pub(super) fn is_ready(&self) -> bool {
         *self.ready.borrow() == Some(true)
     }
 
-    /// Waits for the first answer, or the first lack of one.
+    /// Waits until the first check is over, with or without an answer.
     pub(super) async fn known(&self) {
         self.wait(|ready| ready.is_some()).await;
     }
 
-    /// Waits until it says so.
+    /// Waits until it is ready, or until it is not.
     pub(super) async fn until(&self, wanted: bool) {
         self.wait(|ready| *ready == Some(wanted)).await;
     }
@@ -60,7 +60,7 @@ impl Upstream {
         assert!(waited.is_ok(), "{} does not become what the test waits for", self.address);
     }
 
-    /// Asks it again and again.
+    /// Checks it again and again.
     pub(super) async fn watch(&self) {
         let Some(admin) = self.admin else { return };
         let mut pace = interval(EVERY);

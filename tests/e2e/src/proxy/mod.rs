@@ -1,8 +1,8 @@
-//! A TCP proxy in front of anything, with the network's faults at hand: connections cut, refused, or left in
-//! the air as in a partition. With several upstreams it is the load balancer of a rolling restart.
+//! A TCP proxy in front of any server, with the faults of a network: it can cut, refuse or stall connections.
+//! With several upstreams it is a load balancer.
 //!
-//! A stalled proxy is a middle that holds everything: unlike on a wire whose packets are dropped, the systems
-//! at both ends see their bytes acknowledged, so that only what the programs themselves notice is tried.
+//! A stalled proxy holds everything back. The systems at both ends still see their bytes acknowledged, unlike
+//! with dropped packets. So a stall tests only what the programs themselves notice.
 
 mod health;
 #[cfg(test)]
@@ -21,54 +21,54 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 
 use self::health::Upstream;
 
-/// Connections at once; more wait until the system takes them, or not.
+/// The most connections at once. Further ones wait in the system's queue.
 const MAX_CONNECTIONS: usize = 20_000;
 
-/// Connections that the system holds for the proxy: thousands of pages may come in one moment.
+/// The length of that queue. Thousands of pages may come at the same moment.
 const BACKLOG: u32 = 8192;
 
-/// Bytes that the proxy itself holds of one direction of a connection.
+/// Bytes that the proxy itself buffers for one direction of a connection.
 const HELD: usize = 16 * 1024;
 
-/// How long an upstream may take for a connection.
+/// Limit for connecting to an upstream.
 const CONNECT_WITHIN: Duration = Duration::from_secs(5);
 
-/// A proxy on a port of loopback that it keeps until it is dropped, which ends all its connections.
+/// A proxy on a loopback port. It keeps the port until it is dropped, which ends all its connections.
 pub struct Proxy {
     address: SocketAddr,
     network: Arc<Network>,
     _end: DropGuard,
 }
 
-/// Where a balancer sends connections.
+/// A place to which a balancer sends connections.
 #[derive(Debug, Clone, Copy)]
 pub struct Place {
-    /// What takes the connections.
+    /// The address for connections.
     pub address: SocketAddr,
-    /// The admin port, whose `/readyz` says whether connections may go there.
+    /// The admin port. Its `/readyz` says whether connections may go to the place.
     pub admin: SocketAddr,
 }
 
-/// Which way bytes go.
+/// A direction of the bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Direction {
-    /// From whoever connects.
+    /// From the client to the upstream.
     ToUpstream,
-    /// Back to them.
+    /// From the upstream to the client.
     ToClient,
-    /// Both.
+    /// Both directions.
     Both,
 }
 
-/// What became of the connections so far.
+/// The counts of connections so far.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Counts {
     /// Connections that came.
     pub accepted: u64,
-    /// Those that were reset before a byte went either way: the proxy refuses, or no upstream took them.
+    /// Those that were reset before any byte: the proxy refused, or no upstream took them.
     pub refused: u64,
-    /// Those that an upstream took, and let go without a byte while the client was still there: what happens
-    /// to connections that wait at a listener when it closes.
+    /// Those that an upstream took and closed without a byte while the client was still there. This happens to
+    /// connections that wait at a listener when it closes.
     pub unanswered: u64,
     /// Those that [`Proxy::cut`] ended.
     pub cut: u64,
@@ -76,13 +76,13 @@ pub struct Counts {
     pub open: usize,
 }
 
-/// The network between two parties, as its faults and its connections see it.
+/// The state of the network between the two ends.
 struct Network {
     upstreams: Vec<Upstream>,
     turn: AtomicUsize,
     /// Whether new connections are refused.
     refuses: Flag,
-    /// What ends the connections of now, all at once.
+    /// Ends all present connections at once.
     scissors: Mutex<CancellationToken>,
     to_upstream: Way,
     to_client: Way,
@@ -94,14 +94,14 @@ struct Network {
 }
 
 impl Proxy {
-    /// Puts a proxy before `upstream`, whether or not anybody listens there yet.
+    /// Puts a proxy in front of `upstream`. A program need not listen there yet.
     pub async fn before(upstream: SocketAddr) -> Self {
         Self::start(vec![Upstream::always(upstream)])
     }
 
-    /// Puts a balancer before several places. New connections go in turn to those that are ready, as
-    /// they say themselves every 100 ms, and to the next one when one takes none; what none takes is refused.
-    /// Waits until every place that is ready now is known to be.
+    /// Puts a balancer in front of several places. It checks every 100 ms which of them are ready. New
+    /// connections go to the ready ones in turn, and to the next one if one does not take them. A connection
+    /// that none takes is refused. Waits until every place that is ready now is known to be.
     pub async fn balance(places: &[Place]) -> Self {
         let proxy = Self::start(places.iter().copied().map(Upstream::checked).collect());
         for upstream in &proxy.network.upstreams {
@@ -141,25 +141,25 @@ impl Proxy {
         Self { address, network, _end: end.drop_guard() }
     }
 
-    /// Where it listens.
+    /// The address of the proxy.
     #[must_use]
     pub fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// Ends every connection of now with a reset to both sides, stalled or not. New ones are not concerned.
+    /// Ends all present connections with a reset to both sides, stalled or not. New ones are not affected.
     pub fn cut(&self) {
         let mut scissors = self.network.scissors.lock().unwrap_or_else(PoisonError::into_inner);
         std::mem::take(&mut *scissors).cancel();
     }
 
-    /// Resets new connections at once, until [`Proxy::heal`]; those of now go on.
+    /// Resets new connections at once, until [`Proxy::heal`]. Present ones go on.
     pub fn refuse(&self) {
         self.network.refuses.set(true);
     }
 
-    /// Forwards nothing more that way until [`Proxy::heal`], neither bytes nor a connection's end. New
-    /// connections are taken, and with the way to the upstream stalled they stay with the proxy.
+    /// Forwards nothing in this direction until [`Proxy::heal`], neither bytes nor a connection's end. New
+    /// connections are accepted. If the direction to the upstream is stalled, they do not reach the upstream.
     pub fn stall(&self, direction: Direction) {
         if direction != Direction::ToClient {
             self.network.to_upstream.stall(true);
@@ -169,14 +169,14 @@ impl Proxy {
         }
     }
 
-    /// Is a sound network again. What was held goes on its way; nothing was lost or put out of order.
+    /// Ends all faults. Bytes that were held go on; none are lost or out of order.
     pub fn heal(&self) {
         self.network.refuses.set(false);
         self.network.to_upstream.stall(false);
         self.network.to_client.stall(false);
     }
 
-    /// What became of the connections so far.
+    /// The counts of connections so far.
     #[must_use]
     pub fn counts(&self) -> Counts {
         let Network { accepted, refused, unanswered, cut, open, .. } = &*self.network;
@@ -190,14 +190,14 @@ impl Proxy {
         }
     }
 
-    /// The places that say they are ready, as last heard. A proxy before one upstream counts it always.
+    /// The places that last said that they are ready. A proxy with one upstream always counts it.
     #[must_use]
     pub fn ready(&self) -> Vec<SocketAddr> {
         let ready = self.network.upstreams.iter().filter(|upstream| upstream.is_ready());
         ready.map(|upstream| upstream.address).collect()
     }
 
-    /// Waits until a place is known to be ready, or not to be.
+    /// Waits until a place is known to be ready, or not ready.
     ///
     /// # Panics
     /// When the balancer has no such place.
@@ -213,7 +213,7 @@ impl Network {
         loop {
             let place = Arc::clone(&places).acquire_owned().await.expect("nobody closes it");
             let Ok((client, _)) = listener.accept().await else {
-                // No files are left, say: whoever has one must first let go of it.
+                // For example, no file descriptors are left until a connection closes.
                 tokio::time::sleep(Duration::from_millis(10)).await;
                 continue;
             };
@@ -230,7 +230,7 @@ impl Network {
         }
     }
 
-    /// One connection, from its coming to its end.
+    /// Serves one connection until its end.
     async fn serve(&self, mut client: TcpStream, scissors: CancellationToken, end: CancellationToken) {
         let mut upstream = None;
         let outcome = tokio::select! {
@@ -245,7 +245,7 @@ impl Network {
             Outcome::Cut => _ = self.cut.fetch_add(1, Ordering::Relaxed),
         }
         for stream in [Some(client), upstream].into_iter().flatten() {
-            // Without it the end would be an orderly one.
+            // Makes the close a reset. Otherwise it would be an orderly close.
             let _ = stream.set_zero_linger();
         }
     }
@@ -259,7 +259,7 @@ impl Network {
             return Outcome::Refused;
         };
         let upstream = upstream.insert(connected);
-        // An interactive protocol's few bytes are not kept back.
+        // The few bytes of an interactive protocol must not be delayed.
         let _ = client.set_nodelay(true);
         let _ = upstream.set_nodelay(true);
 
@@ -280,13 +280,13 @@ impl Network {
         if !answered.get() && client_left_first.get() != Some(&true) {
             self.unanswered.fetch_add(1, Ordering::Relaxed);
         }
-        // Neither side hears of the other's death through a stalled network.
+        // In a stalled network neither side learns that the other one is gone.
         self.to_upstream.passable().await;
         self.to_client.passable().await;
         if ended.is_ok() { Outcome::Closed } else { Outcome::Broken }
     }
 
-    /// Tries the ready upstreams, each connection another one first.
+    /// Tries the ready upstreams. Each connection begins with another one.
     async fn connect(&self) -> Option<TcpStream> {
         let turn = self.turn.fetch_add(1, Ordering::Relaxed);
         let ready: Vec<_> = self.upstreams.iter().filter(|upstream| upstream.is_ready()).collect();
@@ -307,13 +307,13 @@ enum Outcome {
     Closed,
     /// One side reset it.
     Broken,
-    /// It was never carried.
+    /// It was never forwarded.
     Refused,
     /// The proxy ended it.
     Cut,
 }
 
-/// One direction of the network, stalled or not.
+/// One direction of the network, which may be stalled.
 #[derive(Default)]
 struct Way(watch::Sender<bool>);
 
@@ -324,11 +324,11 @@ impl Way {
 
     /// Waits until bytes may pass.
     async fn passable(&self) {
-        // The sender is here, so it is not gone.
+        // The sender is in this struct, so it still exists.
         let _ = self.0.subscribe().wait_for(|stalled| !stalled).await;
     }
 
-    /// Forwards bytes, and the end of them; `saw` is told of all that comes.
+    /// Forwards bytes and their end. `saw` gets everything that comes.
     async fn forward(
         &self,
         from: &mut (impl AsyncRead + Unpin),
@@ -342,7 +342,7 @@ impl Way {
             let length = read?;
             self.passable().await;
             if length == 0 {
-                // The other side may be gone already, which its own direction tells.
+                // The other side may be gone; its own direction reports that.
                 let _ = to.shutdown().await;
                 return Ok(());
             }
@@ -351,7 +351,7 @@ impl Way {
     }
 }
 
-/// Set here and read there.
+/// A flag that one task sets and others read.
 #[derive(Default)]
 struct Flag(AtomicBool);
 

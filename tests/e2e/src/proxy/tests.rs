@@ -1,4 +1,4 @@
-//! The proxy before small servers of the tests' own.
+//! The proxy in front of small servers that the tests play.
 
 use std::io::ErrorKind;
 use std::sync::Arc;
@@ -12,7 +12,7 @@ use tokio::time::timeout;
 use super::*;
 use crate::page::PATIENCE;
 
-/// Long enough for bytes that must not come to have come.
+/// How long a test waits to see that no bytes come.
 const A_MOMENT: Duration = Duration::from_millis(300);
 
 async fn listen() -> (TcpListener, SocketAddr) {
@@ -21,12 +21,12 @@ async fn listen() -> (TcpListener, SocketAddr) {
     (listener, address)
 }
 
-/// The next connection that reaches an upstream.
+/// Takes the next connection that reaches an upstream.
 async fn accept(upstream: &TcpListener) -> TcpStream {
     timeout(PATIENCE, upstream.accept()).await.expect("a connection comes").unwrap().0
 }
 
-/// Where nobody listens, now or later.
+/// An address where no program listens, now or later.
 fn nowhere() -> SocketAddr {
     (Ipv4Addr::LOCALHOST, test_redis::free_port()).into()
 }
@@ -35,7 +35,7 @@ async fn connect(proxy: &Proxy) -> TcpStream {
     TcpStream::connect(proxy.address()).await.unwrap()
 }
 
-/// The next bytes, at most eight.
+/// Reads the next bytes, at most eight.
 async fn read(stream: &mut TcpStream) -> io::Result<Vec<u8>> {
     let mut bytes = [0; 8];
     let length = timeout(PATIENCE, stream.read(&mut bytes)).await.expect("something is heard")?;
@@ -47,7 +47,7 @@ async fn hears_nothing(stream: &mut TcpStream) {
     assert!(heard.is_err(), "heard {heard:?}");
 }
 
-/// What became of a connection that was ended by a reset.
+/// Checks that a connection was ended by a reset.
 async fn is_reset(stream: &mut TcpStream) {
     let failed = read(stream).await.expect_err("a reset");
     assert!(matches!(failed.kind(), ErrorKind::ConnectionReset | ErrorKind::BrokenPipe), "{failed}");
@@ -202,7 +202,7 @@ async fn a_stalled_network_holds_only_so_much() {
     proxy.stall(Direction::Both);
     let chunk = vec![0; 1 << 20];
     let mut taken = 0;
-    // The systems' own buffers are a few megabytes on each side.
+    // The buffers of the system hold a few megabytes on each side.
     while taken < 64 && timeout(A_MOMENT * 3, client.write_all(&chunk)).await.is_ok() {
         taken += 1;
     }
@@ -223,7 +223,7 @@ async fn what_an_upstream_takes_and_drops_without_a_word_is_counted() {
     until(&proxy, |counts| counts.open == 0).await;
     assert_eq!(proxy.counts(), Counts { accepted: 1, unanswered: 1, ..Counts::default() });
 
-    // A client that goes away itself has nothing to complain of.
+    // A client that leaves by itself is not counted as unanswered.
     let mut client = connect(&proxy).await;
     client.write_all(b"hello").await.unwrap();
     let mut upstream = accept(&listener).await;
@@ -251,7 +251,7 @@ async fn dropped_it_ends_with_all_its_connections() {
     .expect("nobody listens any more");
 }
 
-/// A server that says its name to whoever comes, and an admin port that says whether it is ready.
+/// A server that sends its name to every connection, with an admin port that says whether it is ready.
 struct Server {
     place: Place,
     ready: Arc<AtomicBool>,
@@ -287,7 +287,7 @@ impl Server {
     }
 }
 
-/// Who takes the next connections; nobody is the empty name.
+/// The names of the servers that take the next connections; an empty name if none does.
 async fn takers(balancer: &Proxy, connections: usize) -> Vec<String> {
     let mut takers = Vec::new();
     for _ in 0..connections {
@@ -322,7 +322,7 @@ async fn a_balancer_takes_turns_among_those_that_are_ready() {
 async fn a_balancer_tries_the_next_one_and_counts_what_nobody_takes() {
     let servers = [Server::start("a").await, Server::start("b").await];
     let balancer = Proxy::balance(&servers.each_ref().map(|server| server.place)).await;
-    // It says that it is ready, and does not listen: the moment in which a server dies.
+    // The server says that it is ready but does not listen, as in the moment of a crash.
     servers[0].serving.abort();
     while TcpStream::connect(servers[0].place.address).await.is_ok() {}
     assert_eq!(takers(&balancer, 4).await, ["b"; 4]);

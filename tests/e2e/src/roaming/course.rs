@@ -1,5 +1,5 @@
-//! What a page does next, decided as `login.js` does: when it comes back, whether it renews its code, and
-//! when it stops.
+//! Decides what a page does next, as `login.js` does: when it comes back, whether it renews its code, and when
+//! it stops.
 
 use std::time::Duration;
 
@@ -8,71 +8,71 @@ use tokio::time::Instant;
 
 use super::Habits;
 
-/// Pages whose logins are unknown all at once take new codes spread over this time.
+/// Pages whose logins all become unknown at once take new codes spread over this time.
 const RENEWAL_SPREAD: Duration = Duration::from_secs(1);
 
-/// A page's course through its sockets and codes.
+/// The state of a page that outlives its sockets and codes.
 pub(super) struct Course {
     habits: Habits,
     rng: Rng,
     key: Option<String>,
     /// Sockets lost since the last code was shown.
     failures: u32,
-    /// Renewals, none of which anybody has looked at.
+    /// Renewals since somebody last looked.
     renewals: u32,
-    /// When the gateway said, on this socket, that it may be tried again.
+    /// When the gateway can be tried again, as it said on this socket.
     told_to_wait_until: Option<Instant>,
 }
 
-/// What follows the end of a socket.
+/// The action after the end of a socket.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Next {
-    /// Another one, after a time.
+    /// Open another socket after this time.
     ComeBack(Duration),
-    /// Nothing.
+    /// Do nothing more.
     Stop,
-    /// A button.
+    /// Show the button.
     GiveUp,
 }
 
 impl Course {
-    /// What a page says when it wants a new code.
+    /// The message with which a page asks for a new code.
     pub(super) const REFRESH: &str = r#"{"message_type":"refresh"}"#;
 
     pub(super) fn new(habits: Habits, rng: Rng) -> Self {
         Self { habits, rng, key: None, failures: 0, renewals: 0, told_to_wait_until: None }
     }
 
-    /// What it comes back with.
+    /// The resume key, if it has one.
     pub(super) fn key(&self) -> Option<&str> {
         self.key.as_deref()
     }
 
-    /// It opens a socket.
+    /// The page opens a socket.
     pub(super) fn connects(&mut self) {
         self.told_to_wait_until = None;
     }
 
-    /// It is shown a code.
+    /// The page gets a code.
     pub(super) fn shows(&mut self, key: String) {
         self.key = Some(key);
         self.failures = 0;
         self.told_to_wait_until = None;
     }
 
-    /// It hears that something does not work, and when the gateway tries again.
+    /// The page is told that something does not work, and when the gateway tries again.
     pub(super) fn complains(&mut self, retry_in: Option<Duration>, now: Instant) {
         self.told_to_wait_until = retry_in.map(|retry_in| now + retry_in);
     }
 
-    /// Whether the code that is over may be replaced; counts it if so.
+    /// Whether the expired code may be renewed. A yes is counted.
     pub(super) fn may_renew(&mut self) -> bool {
         let may = self.renewals < self.habits.renewals;
         self.renewals += u32::from(may);
         may
     }
 
-    /// Its socket is lost, or closed with a code.
+    /// The socket is lost, or closed with a code.
     pub(super) fn closed(&mut self, code: u16, now: Instant) -> Next {
         match code {
             4001 => {
@@ -93,12 +93,12 @@ impl Course {
         }
     }
 
-    /// One of so many, at random.
+    /// A random number below `number`.
     pub(super) fn any_of(&mut self, number: usize) -> usize {
         self.rng.usize(..number)
     }
 
-    /// Any time up to a bound that doubles.
+    /// A random time up to a limit that doubles each time.
     fn back_off(&mut self) -> Duration {
         let Habits { first_retry, longest_retry, .. } = self.habits;
         let bound = first_retry.saturating_mul(2_u32.saturating_pow(self.failures)).min(longest_retry);
@@ -124,13 +124,13 @@ mod tests {
         }
     }
 
-    /// Of a thousand pages, each of which does the same: the first and the last that come back.
+    /// Asks a thousand pages the same, and returns the shortest and the longest wait.
     fn spread(mut what: impl FnMut(&mut Course) -> Duration) -> (Duration, Duration) {
         let times: Vec<_> = (0..1000).map(|seed| what(&mut course(seed))).collect();
         (times.iter().min().copied().unwrap(), times.iter().max().copied().unwrap())
     }
 
-    /// Whether they come back from one moment to another and all over the time between, within a tenth of it.
+    /// Whether the waits fill the time between `from` and `to`, to within a tenth of it.
     fn fills((first, last): (Duration, Duration), from: Duration, to: Duration) -> bool {
         let tenth = (to - from) / 10;
         first >= from && first < from + tenth && last <= to && last > to - tenth

@@ -1,6 +1,6 @@
-//! A page that behaves as the gateway's own does: it comes back whenever its socket is lost, with its resume
-//! key, spread by jitter, to whichever gateway takes it; it has its code renewed when told that it is over;
-//! and it writes down everything that it sees. `ws-gateway/page/login.js` is the model.
+//! A page that behaves as the gateway's own page, `ws-gateway/page/login.js`. When its socket is lost, it comes
+//! back with its resume key after a random wait, to any gateway that takes it. It renews its code when it is
+//! told that the code has expired. It records everything that it sees.
 
 mod course;
 #[cfg(test)]
@@ -20,21 +20,21 @@ use self::course::{Course, Next};
 use crate::history::{Browser, Event, News, Recorder};
 use crate::page::{Heard, Page};
 
-/// How long a page that is done waits for the gateway's goodbye.
+/// How long a finished page waits for the gateway's close.
 const GOODBYE: Duration = Duration::from_secs(2);
 
-/// The times and numbers of a page. The default is login.js's.
+/// The times and numbers of a page. The default is that of login.js.
 #[derive(Debug, Clone, Copy)]
 pub struct Habits {
-    /// The first time a socket is lost, the page comes back at some moment within this time; then within
-    /// twice the time, and so on, until a code is shown.
+    /// After the first loss of a socket the page comes back at a random moment within this time. The time
+    /// doubles at each further loss, until a code is shown.
     pub first_retry: Duration,
-    /// The longest of these times.
+    /// The longest such time.
     pub longest_retry: Duration,
-    /// After this time without a word, not even a heartbeat, the socket counts as lost; a handshake may take
-    /// as long.
+    /// After this time without a message, not even a heartbeat, the socket counts as lost. It is also the limit
+    /// for a handshake.
     pub silence: Duration,
-    /// How often the code is renewed with nobody looking.
+    /// How often the code is renewed while nobody looks.
     pub renewals: u32,
 }
 
@@ -52,32 +52,33 @@ impl Default for Habits {
 /// A page that is about to be opened.
 #[derive(Clone)]
 pub struct Roaming {
-    /// Whose it is.
+    /// The browser of the page.
     pub browser: Browser,
-    /// Where gateways are: several, of which each connection tries them all from any one on, or a balancer.
+    /// Addresses of several gateways, or of a balancer. Each connection tries all of them, from a random one
+    /// on.
     pub gateways: Vec<SocketAddr>,
-    /// Its times and numbers.
+    /// The times and numbers of the page.
     pub habits: Habits,
-    /// With the browser's number, decides whatever is left to chance.
+    /// The seed of all random choices, together with the browser's number.
     pub seed: u64,
-    /// Where it writes down what it sees.
+    /// The recorder of its events.
     pub recorder: Recorder,
-    /// Where it shows its codes, each once. Whoever scans them must keep up: a page waits for room here.
+    /// Gets each code once. The receiver must keep up, because the page waits for room here.
     pub codes: mpsc::Sender<Shown>,
 }
 
 /// A new code on a page.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Shown {
-    /// Whose.
+    /// The browser.
     pub browser: Browser,
-    /// The login's.
+    /// The login's scene.
     pub scene: String,
     /// The text of the QR code.
     pub content: String,
 }
 
-/// How a page ended.
+/// The outcome of a page.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Outcome {
     /// Somebody is logged in.
@@ -87,9 +88,9 @@ pub enum Outcome {
     },
     /// The person said no.
     Denied,
-    /// The page offers its button.
+    /// The page shows its button.
     GaveUp,
-    /// The gateway closed it with this code, after which a page does not come back.
+    /// The gateway closed it with this code, after which the page does not come back.
     Stopped(u16),
 }
 
@@ -100,7 +101,7 @@ enum Ended {
 }
 
 impl Roaming {
-    /// Opens the page and stays with it to its end, which may be never.
+    /// Opens the page and follows it to its end, which may never come.
     pub async fn run(self) -> Outcome {
         let rng = Rng::with_seed(self.seed ^ (u64::from(self.browser.0) << 32));
         let mut visit = Visit { course: Course::new(self.habits, rng), scene: None, roaming: self };
@@ -108,11 +109,11 @@ impl Roaming {
     }
 }
 
-/// A page at work.
+/// A running page.
 struct Visit {
     roaming: Roaming,
     course: Course,
-    /// What it shows.
+    /// The scene that it shows.
     scene: Option<String>,
 }
 
@@ -140,7 +141,7 @@ impl Visit {
         }
     }
 
-    /// Tries every gateway once, from any one on.
+    /// Tries every gateway once, from a random one on.
     async fn connect(&mut self) -> Option<Page> {
         self.course.connects();
         let key = self.course.key().map(|key| format!("resume.{key}"));
@@ -157,7 +158,7 @@ impl Visit {
         None
     }
 
-    /// Follows what the gateway says over one connection.
+    /// Follows the gateway's messages over one connection.
     async fn attend(&mut self, mut page: Page) -> Ended {
         loop {
             let said = match timeout(self.roaming.habits.silence, page.next()).await {
@@ -194,7 +195,7 @@ impl Visit {
                     self.course.complains(retry_in, Instant::now());
                     self.hears(News::Error { retry_in });
                 }
-                // A heartbeat, or what a later version may say.
+                // A heartbeat, or a message of a later version.
                 _ => {}
             }
         }
@@ -209,12 +210,12 @@ impl Visit {
         self.record(Event::Shown { browser, scene: scene.clone(), expires_in });
         if self.scene.replace(scene.clone()).as_ref() != Some(&scene) {
             let shown = Shown { browser, scene, content: text(&said["content"]) };
-            // Nobody may be left to scan it.
+            // The receiver may be gone.
             let _ = self.roaming.codes.send(shown).await;
         }
     }
 
-    /// Hears the close that follows a login, so that the run knows of it.
+    /// Waits for the close after a login, so that it is recorded.
     async fn goodbye(&self, mut page: Page) {
         let close = async {
             loop {

@@ -1,5 +1,4 @@
-//! Roaming pages before the real gateway, through a network that fails them: what they see is a history that
-//! the checker takes for good.
+//! Roaming pages with the real gateway, through a network with faults. The check must accept their history.
 
 use std::collections::HashMap;
 

@@ -1,4 +1,4 @@
-//! A roaming page before a gateway that says what the test wants said.
+//! A roaming page and a gateway that a test plays.
 
 use std::net::Ipv4Addr;
 
@@ -16,13 +16,13 @@ use crate::history::{Words, check};
 use crate::page::PATIENCE;
 use crate::proxy::Proxy;
 
-/// A gateway that takes one page after the other.
+/// A gateway that takes one page after another.
 struct Gateway(TcpListener);
 
-/// Its end of a socket.
+/// The gateway's end of a socket.
 struct Socket {
     stream: WebSocketStream<TcpStream>,
-    /// What the page offered.
+    /// The subprotocols that the page offered.
     offered: String,
 }
 
@@ -33,7 +33,7 @@ impl Gateway {
         (Self(listener), address)
     }
 
-    /// The next page that comes and waits for the handshake.
+    /// Takes the next page that connects, and does the handshake.
     async fn takes(&self) -> Socket {
         loop {
             let (stream, _) = timeout(PATIENCE, self.0.accept()).await.expect("a page comes").unwrap();
@@ -68,7 +68,7 @@ impl Socket {
     async fn closes(mut self, code: u16) {
         let frame = CloseFrame { code: code.into(), reason: "".into() };
         self.stream.close(Some(frame)).await.unwrap();
-        // To the end, so that the close is not lost with a reset.
+        // Reads to the end, because a reset could lose the close.
         while timeout(PATIENCE, self.stream.next()).await.expect("the page closes too").is_some() {}
     }
 
@@ -89,12 +89,12 @@ impl Opened {
         timeout(PATIENCE, &mut self.outcome).await.expect("the page ends").unwrap()
     }
 
-    /// The next code that it shows; `None` when it has ended.
+    /// The page's next code; `None` when the page has ended.
     async fn code(&mut self) -> Option<Shown> {
         timeout(PATIENCE, self.codes.recv()).await.expect("the page shows a code")
     }
 
-    /// What it wrote down, in short.
+    /// The recorded events, in short.
     fn story(&self) -> Vec<String> {
         let events = self.recorder.history().events;
         let told = events.into_iter().filter_map(|(_, event)| match event {
@@ -113,7 +113,7 @@ impl Opened {
     }
 }
 
-/// Opens a page that does not wait long for anything but words.
+/// Opens a page whose waits are short, except the one for a message.
 fn open(gateways: &[SocketAddr]) -> Opened {
     open_with(gateways, Habits { first_retry: Duration::from_millis(20), ..Habits::default() })
 }
@@ -246,7 +246,7 @@ async fn it_waits_as_long_as_it_is_told() {
     .expect("the page notices the close");
     let events = page.recorder.history().events;
     let wait = events.iter().find_map(back_in).unwrap();
-    // Of the 60 s the close may have taken some.
+    // The close may have taken a part of the 60 s.
     assert!(wait > Duration::from_secs(60) - PATIENCE && wait < Duration::from_secs(61), "{wait:?}");
     let news = News::Error { retry_in: Some(Duration::from_secs(60)) };
     let heard = Event::Heard { browser: Browser(1), scene: None, news };
@@ -262,7 +262,7 @@ async fn it_tries_the_next_gateway_and_later_all_of_them_again() {
     for _ in 0..5 {
         gateway.takes().await.shows("s").await;
     }
-    // Each time one of them took it: no socket was lost before it was had.
+    // A gateway took the page at every attempt: "connected" and "closed" alternate.
     let story = page.story();
     let had = story.iter().filter(|event| *event != "shows s for 120s");
     assert!(had.enumerate().all(|(at, event)| (event == "connected") == (at % 2 == 0)), "{story:?}");
@@ -290,7 +290,7 @@ async fn a_gateway_that_falls_silent_is_left_and_heartbeats_keep_it() {
     let mut page = open_with(&[address], Habits { silence, first_retry, ..Habits::default() });
     let mut socket = gateway.takes().await;
     socket.shows("s").await;
-    // Longer in all than a page bears silence, and never for nearly as long.
+    // The beats take longer in all than a page waits in silence, but each pause is much shorter.
     let mut beat = tokio::time::interval(silence / 20);
     for _ in 0..24 {
         beat.tick().await;
