@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# deploy/compose.account.yaml over compose.yaml: an account of its own, with secrets as files. Only WeChat itself is the
-# simulated one, which knows that account. run.sh builds first.
+# Tests deploy/compose.account.yaml over compose.yaml: an account of its own, with its secrets in files. Only WeChat itself
+# is simulated; the simulator knows that account. run.sh builds first.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 source tests/images/check.sh
@@ -29,7 +29,7 @@ as_it_is() { (cd "$host" && "${docker_compose[@]}" -f deploy/compose.yaml -f dep
 is_absent() { [ -z "$(container "$1")" ]; }
 at_end compose --profile simulator down -v
 
-# One of the networks that nobody uses, so that two of these tests do not meet.
+# A subnet that is probably unused, so that two of these tests do not conflict.
 export SAOMA_SUBNET=10.213.$((RANDOM % 255)).0/24
 
 check 'without an appid it says what is missing' says 'appid of your official account' as_it_is config -q

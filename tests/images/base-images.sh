@@ -1,17 +1,17 @@
 #!/usr/bin/env bash
-# Makes stand-ins for the images that deploy/ names and does not build, on a machine that reaches no image registry, so that
-# the very same Dockerfile and compose files are tried there. An image that is present or can be pulled is left alone.
+# Makes stand-ins for the images that deploy/ names and does not build, on a machine without an image registry. So the same
+# Dockerfile and compose files can be tested there. An image that is present or can be pulled is left alone.
 #
-# Each is Debian. The one for building has gcc, this machine's own Rust toolchain, and the crates of Cargo.lock, since a build
-# inside Docker may reach no crate registry either; the others have Debian's own redis and nginx. A stand-in has a label, is
-# made anew when what it is made from changed, and goes away with `docker rmi`. Needs debootstrap, and root or sudo.
+# Each stand-in is Debian. The one for building has gcc, this machine's own Rust toolchain, and the crates of Cargo.lock,
+# because a build inside Docker may not reach a crate registry. The others have Debian's own redis and nginx. A stand-in has
+# a label, is made again when its ingredients change, and is removed with `docker rmi`. Needs debootstrap, and root or sudo.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 
 rust=rust:1-slim-bookworm redis=redis:7-bookworm nginx=nginx:1-bookworm
 suite=bookworm
 label=saoma.stand-in
-# Another number for another way of making them: those of before are made anew.
+# Change this number when the way of making stand-ins changes: older ones are then made again.
 recipe=2
 
 as_root=()
@@ -19,7 +19,7 @@ as_root=()
 work=$(mktemp -d)
 trap '"${as_root[@]}" rm -rf "$work"' EXIT
 
-# image, what its stand-in would be made from: whether one has to be made.
+# image, ingredients of its stand-in: succeeds if one has to be made.
 missing() {
     local image=$1 wanted=$2 present
     if present=$(docker image inspect --format "{{ index .Config.Labels \"$label\" }}" "$image" 2>/dev/null); then
@@ -36,10 +36,10 @@ missing() {
     fi
 }
 
-# packages, folder: a small Debian.
+# packages, folder: makes a small Debian.
 debian() {
     command -v debootstrap >/dev/null || { echo 'debootstrap is missing: it is a package of Debian' >&2 && exit 1; }
-    # What was fetched for the one is there for the other.
+    # Both stand-ins share the downloaded packages.
     mkdir -p "$work/packages"
     "${as_root[@]}" debootstrap --variant=minbase --cache-dir="$work/packages" --include="$1" "$suite" "$2" >"$work/log" 2>&1 ||
         { tail -n 20 "$work/log" >&2 && exit 1; }
@@ -59,14 +59,14 @@ import() {
 wanted=$({ cat Cargo.lock tests/previous; rustc -vV; } | sha256sum | cut -c 1-16)-$recipe
 if missing "$rust" "$wanted"; then
     echo "$rust: making a stand-in of Debian, gcc and $(rustc --version)"
-    # Crates are fetched into a home of their own: what they need and nothing else, by this machine's settings.
+    # Crates are fetched into a home of their own with this machine's settings, so that it holds only what is needed.
     home=${CARGO_HOME:-$HOME/.cargo}
     mkdir "$work/cargo"
     for settings in config.toml config; do
         [ ! -f "$home/$settings" ] || cp "$home/$settings" "$work/cargo/"
     done
     host=$(rustc -vV | sed -n 's/^host: //p')
-    # The commit to upgrade from is built as well, where there is the history to take it from.
+    # The earlier commit for the upgrade test is built as well, if the history is here.
     mkdir "$work/previous"
     git archive "$(cat tests/previous)" 2>/dev/null | tar -x -C "$work/previous" 2>/dev/null || true
     for sources in . "$work/previous"; do
@@ -77,7 +77,7 @@ if missing "$rust" "$wanted"; then
     debian gcc,libc6-dev,ca-certificates "$root"
     wait "$fetching"
 
-    # A compiler, its driver, and the libraries of this machine's own target; no documentation, no other tools.
+    # A compiler, cargo, and the libraries for this machine's own target; no documentation and no other tools.
     sysroot=$(rustc --print sysroot)
     "${as_root[@]}" mkdir -p "$root/usr/local/rust/bin" "$root/usr/local/rust/lib/rustlib" "$root/usr/local/cargo"
     "${as_root[@]}" cp "$sysroot/bin/cargo" "$sysroot/bin/rustc" "$root/usr/local/rust/bin/"
@@ -96,7 +96,7 @@ for image in "$redis" "$nginx"; do
     root=$work/servers
     if [ ! -d "$root" ]; then
         debian redis-server,nginx-light,libnginx-mod-stream "$root"
-        # As in the images that these stand for: data in a volume of redis's own, and no site but the one that is mounted.
+        # As in the real images: data in a volume of redis's own, and no site but the mounted one.
         "${as_root[@]}" install -d -o "$("${as_root[@]}" chroot "$root" id -u redis)" -g "$("${as_root[@]}" chroot "$root" id -g redis)" "$root/data"
         "${as_root[@]}" rm -f "$root/etc/nginx/sites-enabled/default"
     fi

@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
-# deploy/certificates.sh: what it makes is what TLS wants, renewing keeps the CA, and wrong inputs are told. Needs openssl.
+# Tests deploy/certificates.sh: TLS accepts its files, renewing keeps the CA, and wrong inputs give an error. Needs openssl.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 source tests/images/check.sh
 
 dir=$work/new/certificates
 make() { deploy/certificates.sh "$@"; }
-# expression, code, command: it ends with that code and says that.
+# expression, command: the command exits with 64 and prints the expression.
 refuses() {
     local expression=$1 code=0
     shift
@@ -19,12 +19,12 @@ text() { openssl x509 -in "$1" -noout -text; }
 verifies() { openssl verify -x509_strict -CAfile "$1" -purpose "$2" "${@:3}"; }
 mode() { [ "$(stat -c %a "$2")" = "$1" ] || { stat -c '%a %n' "$2" && return 1; }; }
 pair() { [ "$(openssl pkey -in "$1.key" -pubout)" = "$(openssl x509 -in "$1.pem" -noout -pubkey)" ]; }
-# In how many days it ends, give or take a minute.
+# Whether it ends in that many days, give or take a minute.
 lasts() {
     openssl x509 -in "$1" -noout -checkend $(($2 * 86400 - 60)) && fails openssl x509 -in "$1" -noout -checkend $(($2 * 86400 + 60))
 }
-# The very files that a service would read, by TLS itself: a client with its certificate, asked for by the server.
-speaks() { # the name that is asked for
+# Uses the files as a service does, in real TLS. The server asks for the client's certificate.
+speaks() { # the name that the client asks for
     local port status=0
     ports port
     openssl s_server -accept "127.0.0.1:$port" -cert "$dir/gateway/gateway.pem" -key "$dir/gateway/gateway.key" \
@@ -75,7 +75,7 @@ check 'under its own names only' fails speaks other.internal
 
 ca=$(digest "$dir/ca.pem") gateway=$(digest "$dir/gateway/gateway.pem") callback=$(digest "$dir/callback/callback.pem")
 cp "$dir/gateway/gateway.pem" "$work/before.pem"
-# Held open as a service might while it reads: a rename leaves what was opened as it was.
+# Keeps the file open as a reading service does. A rename must leave the opened file unchanged.
 exec 7<"$dir/gateway/gateway.pem"
 must 'once more, with fewer days' make --days 30 "$dir" gateway.internal
 check 'who was reading reads the old one to its end' cmp "$work/before.pem" <(cat <&7)
@@ -88,7 +88,7 @@ check 'and the new one' verifies "$dir/callback/ca.pem" sslserver "$dir/gateway/
 check 'for 30 days' lasts "$dir/gateway/gateway.pem" 30
 check 'both ends speak TLS again' speaks gateway.internal
 
-# While a CA is changed, both ends believe two.
+# While a CA is being changed, both ends trust two CAs.
 must 'another CA elsewhere' make "$work/other" gateway.internal
 cat "$work/other/ca.pem" "$dir/ca.pem" >"$work/both.pem"
 cp -f "$work/both.pem" "$dir/gateway/ca.pem"
@@ -132,7 +132,7 @@ check "something else as the CA's certificate" broken ca.pem /dev/null
 check "something else as the CA's key" broken ca.key "$dir/ca.pem"
 check "another CA's key" broken ca.key "$work/other/ca.key"
 check 'and that CA stays as it was' cmp "$dir/ca.pem" "$work/broken/ca.pem"
-# Of yesterday: openssl takes its dates from `ca`, not from `x509`.
+# Uses `openssl ca`, because `openssl x509` cannot set the dates of a certificate.
 expired() {
     rm -rf "$work/expired" && cp -a "$dir" "$work/expired" && rm -f "$work/expired/ca.pem"
     : >"$work/index"

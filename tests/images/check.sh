@@ -1,11 +1,12 @@
 # shellcheck shell=bash
-# What the parts of the images' test share; sourced from the project's folder. A part calls `check` for each promise and
-# ends with `report`. Everything it starts has a project name of its own, and is gone at its end, however it ends.
+# The shared functions of the parts of the images' test. A part sources this from the project's folder, calls `check` for
+# each promise and ends with `report`. Everything it starts has its own project name, and is removed at its end, however it
+# ends.
 
 work=$(mktemp -d)
 passed=0 failed=0
 
-# words, command: counts whether it succeeds.
+# words, command: runs the command and counts whether it succeeded.
 check() {
     local words=$1 began=$SECONDS
     shift
@@ -22,14 +23,14 @@ report() {
     echo "$(basename "$0" .sh): $passed passed, $failed failed"
     [ "$failed" -eq 0 ]
 }
-# Without this nothing else has a meaning.
+# A check without which the rest is pointless: a failure ends the part.
 must() {
     local before=$failed
     check "$@"
     [ "$failed" -eq "$before" ] || { report || exit 1; }
 }
 fails() { ! "$@"; }
-# A regular expression in what was said.
+# Whether the output contains a regular expression.
 says() { # expression, command
     local expression=$1
     shift
@@ -45,7 +46,7 @@ export COMPOSE_PROJECT_NAME=$project
 files=(compose.yaml)
 compose() { "${docker_compose[@]}" "${files[@]/#/-fdeploy/}" "$@"; }
 
-# Commands that run at the end, in reverse.
+# Commands that run at the end, in reverse order.
 endings=()
 at_end() { endings+=("$*"); }
 end() {
@@ -56,7 +57,7 @@ end() {
 trap end EXIT
 trap 'exit 130' INT TERM
 
-# Ports that are free now, one for each name: published ports are part of what a browser is told, so Docker cannot choose.
+# Chooses a free port for each name. Docker cannot choose published ports, because browsers are told of them.
 ports() {
     local names=("$@") found
     found=$(python3 -c '
@@ -70,13 +71,13 @@ print(*(place.getsockname()[1] for place in taken))' "${names[@]}")
 }
 
 container() { compose ps -a -q "$1"; }
-# What docker knows of something, by a template, is this text.
+# Whether a template of `docker inspect` gives this text.
 is() { # text, template, what
     local found
     found=$(docker inspect --format "$2" "$3") || return
     [ "$found" = "$1" ] || { echo "\"$found\" instead of \"$1\"" && return 1; }
 }
-# Looks until a command succeeds, a minute at most.
+# Repeats a command until it succeeds, for a minute at most.
 until_so() {
     local deadline=$((SECONDS + 60))
     until "$@"; do
@@ -91,7 +92,7 @@ browser_logs_in() { # gateway's port, phone's port
     "${CARGO_TARGET_DIR:-target}/debug/examples/browser_login" "http://localhost:$1/" "http://localhost:$2/"
 }
 
-# People who log in all the time, until they are told to stop and judged.
+# Starts a crowd: people who log in all the time, until they are stopped and judged.
 crowd_starts() { # options of crowd.py
     python3 tests/images/crowd.py "$@" >"$work/crowd" 2>&1 &
     crowd=$!
@@ -107,12 +108,12 @@ crowd_was_served() {
 }
 crowd_says() { grep '^{' "$work/crowd" || true; }
 
-# folder: deploy/ alone, as an operator has it on a host.
+# folder: a copy of deploy/ alone, as an operator has it on a host.
 a_host() {
     mkdir -p "$1"
     cp -r deploy "$1/deploy"
 }
-# folder of a host: secrets of its own account.
+# folder of a host: makes secrets for an account of its own.
 secrets() {
     local secrets=$1/deploy/secrets
     install -d -m 700 "$secrets"

@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
-# The images, and deploy/compose.yaml as it is: what they are, what they may, and logins through them. run.sh builds first.
+# Tests the images and deploy/compose.yaml without changes: their contents, their rights, and logins. run.sh builds first.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 source tests/images/check.sh
 
-# Docker's megabytes, in bytes.
+# The largest image, in bytes. Docker's megabyte has 1,000,000 of them.
 largest=25000000
 services=(ws-gateway callback-service simulator)
 base=$(sed -n 's/^FROM \(.*\) AS build$/\1/p' deploy/Dockerfile)
@@ -17,17 +17,17 @@ small() {
     echo "$1: $size bytes"
     [ "$size" -lt "$largest" ]
 }
-# A user that is a number other than 0, and so needs no /etc/passwd.
+# Whether the user is a number other than 0. Such a user needs no /etc/passwd.
 plain_user() { docker image inspect --format '{{ .Config.User }}' "$1" | grep -xE '[1-9][0-9]*:[1-9][0-9]*'; }
 
-# An image has no shell to try with. So root in a container beside it, which shares its processes, tries to write to
-# what process 1 sees as its root.
+# The images have no shell. So root in another container, which shares the processes, tries to write to the root folder that
+# process 1 sees.
 write() { # service, path
     docker run --rm --network none --cap-add SYS_PTRACE --pid "container:$(container "$1")" "$base" touch "/proc/1/root$2"
 }
 cannot_write() { ! write "$1" /written 2>"$work/refused" && grep 'Read-only file system' "$work/refused"; }
 
-# No more rights than it was started with, and those are none.
+# Whether the process has no rights and can gain none.
 without_rights() {
     local status
     status=$(docker run --rm --network none --pid "container:$(container "$1")" "$base" cat /proc/1/status) || return
@@ -36,7 +36,7 @@ without_rights() {
         grep -qP '^NoNewPrivs:\t1$' <<<"$status"
 }
 
-# One login of the person, of whom it must be the so manieth.
+# Logs a person in. The reply must give the login number (first is 1).
 log_in() { # openid, number
     says "第$2次登录" python3 tests/images/crowd.py "$SAOMA_GATEWAY_PORT" "$SAOMA_PHONE_PORT" --once "$1"
 }
@@ -60,7 +60,7 @@ for service in "${services[@]}"; do
     check "$service: starts without a shell" is "[/usr/local/bin/$service] []" '{{ .Config.Entrypoint }} {{ .Config.Cmd }}' "$image"
 done
 
-# In an order that nothing would choose: those that need somebody come first. `down` first, as a user might.
+# Starts the services in an unfavourable order: those that need others come first. `down` runs first, as a user might do.
 must 'nothing of before is left' compose down -v
 must 'callback-service starts without a gateway' compose up -d callback-service
 must 'ws-gateway starts without WeChat' compose up -d ws-gateway
@@ -73,7 +73,7 @@ for service in "${services[@]}"; do
     check "$service: root itself cannot write there" cannot_write "$service"
     check "$service: is a plain user without rights" without_rights "$service"
 done
-# The same attempt succeeds where writing is meant to: it would have, elsewhere.
+# The same attempt must succeed on a writable volume. This shows that the failures above are due to the read-only root.
 check 'callback-service: its volume can be written' write callback-service /data/written
 
 # shellcheck disable=SC2016 # Docker's own variables

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# deploy/compose.gateway.yaml and compose.callback.yaml: two hosts, here two networks that meet only where a wire between them
-# carries the internal port. WeChat, which both reach, is the simulated one. run.sh builds first.
+# Tests deploy/compose.gateway.yaml and compose.callback.yaml on two hosts. Here these are two networks; a wire between them
+# carries only the internal port. Both reach the simulated WeChat. run.sh builds first.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 source tests/images/check.sh
@@ -39,7 +39,7 @@ certificates() {
         cp -rp "$work/certificates/gateway" "$gateway_host/deploy/certificates/" &&
         cp -rp "$work/certificates/callback" "$callback_host/deploy/certificates/"
 }
-# The simulated WeChat is a host of its own, at home in neither network.
+# The simulated WeChat is a third host, connected to both networks.
 wechat_starts() {
     docker run -d --name "$wechat" -p "127.0.0.1:$SAOMA_PHONE_PORT:8090" -v "$gateway_host/deploy/secrets:/secrets:ro" \
         --user 0:0 -e SIMULATOR_PUSH_URL=http://callback-service:8080/wechat -e "SIMULATOR_PUBLIC_URL=http://localhost:$SAOMA_PHONE_PORT" \
@@ -48,7 +48,7 @@ wechat_starts() {
         docker network connect --alias wechat "$project-g_default" "$wechat" &&
         docker network connect --alias wechat "$project-c_default" "$wechat"
 }
-# It passes bytes on and knows nothing of them.
+# The wire is a TCP proxy that only passes bytes on.
 wire_starts() {
     cat >"$work/wire.conf" <<'N'
 include /etc/nginx/modules-enabled/*stream*.conf;
@@ -72,7 +72,7 @@ at_end on_callback down -v
 at_end docker rm -fv "$wire" "$wechat"
 
 log_in=(python3 tests/images/crowd.py "$SAOMA_GATEWAY_PORT" "$SAOMA_PHONE_PORT" --once oImagesTestPerson)
-# A notice from this machine, by one of the sample clients. Of a login that nobody knows: what counts is that it is answered.
+# Sends a notice from this machine with a sample client. Its login is unknown; the test needs only an answer.
 notify() { # CA, certificate, key: or none
     NOTIFY_KEY=$(cat "$gateway_host/deploy/secrets/notify-key") python3 protocol/clients/notify.py "localhost:$NOTIFY_PORT" callback \
         '{"type":"query","scene":"AAAAAAAAAAAAAAAAAAAAAA"}' "$@"
@@ -98,7 +98,7 @@ check 'a person logs in' "${log_in[@]}"
 
 must 'people log in' crowd_starts "$SAOMA_GATEWAY_PORT" "$SAOMA_PHONE_PORT" --rate 1.5
 check 'the wire is cut' wire_is_cut
-# As long as the fault is to last.
+# The duration of the fault.
 sleep 15
 check 'and healed' wire_is_healed
 check 'callback-service: is healthy again' healthy callback-service

@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
-# Every command of deploy/README.md, as it is written there: each fenced block of sh runs in a case below, or stands in the list
-# of those that cannot, with the reason. How the blocks meet this machine: ports, project names and HOME by environment, an overlay
-# that names the simulated WeChat, and in PATH a docker-compose that adds it, and ssh, scp and redis-cli that go to folders and a
-# container here. run.sh builds the images first. Needs root, as the page says.
+# Tests every command of deploy/README.md as it is written there. Each fenced block of sh runs in a case below, or is in the
+# list of blocks that cannot run, with the reason. The blocks are adapted to this machine from outside: ports, project names
+# and HOME come from the environment. An overlay names the simulated WeChat; a docker-compose in PATH adds the overlay. The
+# ssh, scp and redis-cli in PATH go to folders and a container here. run.sh builds the images first. Needs root, as the page
+# says.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 source tests/images/check.sh
@@ -15,7 +16,7 @@ declare -A cannot=(
     [a-proxy-in-front.1]='public DNS and its certificate; tests/e2e/tests/proxies.rs logs in through each configuration'
 )
 
-# The blocks, each in a file named by its heading and its place below it.
+# Extracts the blocks. Each file is named by its heading and the block's number below it.
 mkdir "$work/blocks"
 awk -v folder="$work/blocks" '
     /^```/ { if (inside) { inside = 0; if (file) close(file); file = "" } else { inside = 1; if ($0 == "```sh") file = folder "/" name "." ++count[name] }; next }
@@ -23,13 +24,13 @@ awk -v folder="$work/blocks" '
     /^#+ / { name = tolower($0); sub(/^#+ /, "", name); gsub(/[^a-z0-9 -]/, "", name); gsub(/ /, "-", name) }' deploy/README.md
 mkdir "$work/ran"
 
-# Hosts: folders, each with a home and what an operator's shell there has exported.
+# A host is a folder that is also its home, with a file of the variables that its operator's shell has exported.
 a_new_host() { # name, then settings
     local host=$work/hosts/$1
     mkdir -p "$host"
     printf 'export %s\n' "HOME=$host" "OVERLAY=$work/$1.yaml" "COMPOSE_PROJECT_NAME=$project-${1%%.*}" "${@:2}" >"$host.shell"
 }
-# host, block: runs it there, in the shell of the one before.
+# host, block: runs the block on the host, with the variables that the blocks before exported.
 run() {
     local host=$1 block=$2
     [ -f "$work/blocks/$block" ] || { echo "the page has no block $block" && return 1; }
@@ -76,7 +77,8 @@ ports SAOMA_GATEWAY_PORT SAOMA_PHONE_PORT SAOMA_WECHAT_PORT NOTIFY_PORT
 export SAOMA_NOTIFY_ADDRESS=127.0.0.1:$NOTIFY_PORT SAOMA_SUBNET=10.213.$((RANDOM % 255)).0/24
 export WECHAT_APP_ID=wxfedcba9876543210
 meet=$project-meet wechat=$project-wechat
-# Where the hosts, WeChat and Redis meet. The codes that a gateway has ready would be of a WeChat that is started anew.
+# The network in which the hosts, WeChat and Redis meet. The gateway keeps no codes ready, because WeChat is restarted and
+# would not know them.
 overlay() { # file, service, name among the others
     cat <<END
 services:
@@ -109,7 +111,7 @@ wechat_starts() { # of whose secrets
         until_so curl -fsS -o /dev/null "http://127.0.0.1:$SAOMA_PHONE_PORT/control"
 }
 submit() { curl -fsS -X POST "http://127.0.0.1:$SAOMA_PHONE_PORT/phone/verify"; }
-log_in() { # which time this person's is
+log_in() { # the person's login number (first is 1)
     says "第$1次登录" python3 tests/images/crowd.py "$SAOMA_GATEWAY_PORT" "$SAOMA_PHONE_PORT" --once oImagesTestPerson
 }
 up() { # host, service
@@ -187,7 +189,7 @@ check 'callback-service: is healthy' up one callback-service
 check 'a person logs in' log_in 9
 on one "$work/down" >/dev/null 2>&1
 
-# Units: where they are put, in a Debian of its own. Nothing boots there.
+# Systemd units: their files are installed in a Debian container. Systemd itself does not run there.
 base=$(sed -n 's/^FROM \(.*\) AS build$/\1/p' deploy/Dockerfile)
 touch "$work/ran/one-host-with-systemd.1"
 units() {
@@ -244,7 +246,7 @@ redis_starts() {
 password() { cat "$work/hosts/mine/redis-password"; }
 must 'Redis' redis_starts
 must "Redis's user" run mine several-hosts-on-redis.1
-# One gateway alone would not miss all of them.
+# This compares with the documented rights, because one gateway in this test would not use all of them.
 rights_here() { grep -o "+[a-z|]*" "$work/blocks/several-hosts-on-redis.1" | tr -d + | sort; }
 rights_there() { tr '\n' ' ' <ARCHITECTURE.md | sed -n "s/.*Redis's user needs \`\([^\`]*\)\`.*/\1/p" | tr ' ' '\n' | sort; }
 check 'its rights are those of ARCHITECTURE.md' diff <(rights_here) <(rights_there)

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# deploy/compose.redis.yaml over compose.yaml: two of each on Redis behind nginx, while one after another is stopped, killed
-# and started under people who log in. run.sh builds first.
+# Tests deploy/compose.redis.yaml over compose.yaml: two of each service on Redis behind nginx. One service after another is
+# stopped, killed and started while people log in. run.sh builds first.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 source tests/images/check.sh

@@ -1,13 +1,13 @@
 #!/usr/bin/env bash
-# deploy/release.sh: what it gives out is whole, says what it is, works, and is of a commit. run.sh builds the images first,
-# so that this finds every layer in the engine's cache. Needs Docker and git.
+# Tests deploy/release.sh: its files are complete, name their version and commit, and work. run.sh builds the images first,
+# so that every layer is in the engine's cache. Needs Docker and git.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 source tests/images/check.sh
 source tests/images/tree.sh
 
 release() { "$tree/deploy/release.sh" "$@"; }
-# expression, command: it ends with 64 and says that.
+# expression, command: the command exits with 64 and prints the expression.
 refuses() {
     local expression=$1 code=0
     shift
@@ -45,7 +45,7 @@ check 'twice the same tarball' cmp "$work/first/$tarball" "$work/second/$tarball
 
 verify() { (cd "$1" && sha256sum --check --strict SHA256SUMS); }
 check 'its sums are right' verify "$work/first"
-flipped() { # file: one bit in its middle
+flipped() { # file: flips a bit in its middle, which the sums must notice
     python3 -c '
 import sys
 data = bytearray(open(sys.argv[1], "rb").read())
@@ -73,7 +73,7 @@ for file in README.md CHANGELOG.md LICENSE ARCHITECTURE.md protocol/PROTOCOL.md 
     deploy/systemd/{ws-gateway,callback-service}.{service,env}; do
     check "$file is in it, as it is here" cmp "$file" "$root/$file"
 done
-# Nothing that only builds, and nothing that an operator's own folder may hold.
+# Files for building, and files of an operator's own, must not be in it.
 sources() { find "$root" \( -name '*.rs' -o -name Cargo.toml -o -name Dockerfile -o -name .env -o -name secrets \) | grep .; }
 check 'no sources, and no secrets' fails sources
 check 'what deploy/README.md points to is in it' python3 tests/images/links.py "$root" deploy/README.md
@@ -82,7 +82,7 @@ check 'all of it is of one moment, and of root' [ "$(owners | wc -l)" -eq 1 ]
 check 'that is root' says '^0/0 ' owners
 check "the certificates' script runs from it" "$root/deploy/certificates.sh" "$work/certificates" gateway.internal
 
-# Units name /usr/local/bin, where nothing is here; so they are judged with the unpacked folder's path.
+# The units name /usr/local/bin, which is empty here. So the check replaces it by the unpacked folder's path.
 units() {
     mkdir -p "$work/units"
     for program in "${programs[@]}"; do
@@ -92,7 +92,7 @@ units() {
 }
 if command -v systemd-analyze >/dev/null; then check 'its units are sound' units; else echo 'no systemd-analyze here: units are not judged'; fi
 
-# The images come back as the very same, and hold the very programs of the tarball.
+# The archive must restore the same images, with the same programs as in the tarball.
 identities() { for image in "${images[@]}"; do docker image inspect --format '{{ .Id }}' "saoma/$image:$version"; done; }
 identities >"$work/before"
 forget() { docker rmi "${images[@]/#/saoma/}"; }

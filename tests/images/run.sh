@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# The images, the compose files and the scripts of deploy/, on a real engine: built from the Dockerfile that users get, judged,
-# started as users start them, and logged in through. Needs Docker with compose (v1 or v2), python3, Chromium with its driver,
-# and where no image registry is reached debootstrap. `run.sh hosts redis` runs these parts only.
+# Tests the images, the compose files and the scripts of deploy/ on a real engine. The images are built from the users'
+# Dockerfile, checked, started as users start them, and used for logins. Needs Docker with compose (v1 or v2), python3,
+# Chromium with its driver, and debootstrap where there is no image registry. `run.sh hosts redis` runs only these parts.
 # The last line is "N passed, N failed"; the exit code is 0 only if everything passed.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
@@ -23,7 +23,7 @@ must 'the browser is ready' cargo build --quiet --locked --workspace --example b
 for part in "${parts[@]}"; do
     printf '\n-- %s (%s s so far)\n' "$part" "$SECONDS"
     "tests/images/$part.sh" 2>&1 | tee "$work/part" || true
-    # A part that died has no last line of its own.
+    # A part that died has no such last line, and counts as one failure.
     counts=$(sed -nE 's/^'"$part"': ([0-9]+) passed, ([0-9]+) failed$/\1 \2/p' "$work/part" | tail -n 1)
     read -r more fewer <<<"${counts:-0 1}"
     passed=$((passed + more)) failed=$((failed + fewer))

@@ -1,7 +1,7 @@
 # shellcheck shell=bash
 # shellcheck disable=SC2154 # $work is check.sh's
-# This checkout as it is, as a repository of one commit at $tree: what is not committed yet is tried too, and nothing here is
-# changed. Sourced after check.sh.
+# Copies this checkout into a repository of one commit at $tree. So uncommitted changes are tested too, and this checkout
+# stays unchanged. Source it after check.sh.
 
 tree=$work/tree
 in_tree() { (cd "$tree" && "$@"); }
@@ -16,14 +16,14 @@ commit_tree() {
     in_tree git add -A &&
         in_tree git -c user.name=test -c user.email=test@localhost commit --quiet --allow-empty --message 'as it is'
 }
-# The version that deploy/release.sh gives it.
+# The version that deploy/release.sh gives this tree.
 tree_version() {
     local number
     number=$(sed -n '/^\[workspace\.package\]/,/^\[/s/^version = "\(.*\)"$/\1/p' Cargo.toml)
     echo "$number-$(in_tree git rev-parse --short=12 HEAD)"
 }
 
-# A version's images are at the end as they are now: away, or what they were.
+# Restores a version's images at the end: those that are absent now are removed, others get their tag back.
 images_as_before() { # version
     local target before
     for target in ws-gateway callback-service simulator; do

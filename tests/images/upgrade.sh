@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# From the images of the commit in tests/previous to these, and back, one container after another as deploy/README.md says,
-# on Redis and under people who log in. run.sh builds these.
+# Tests an upgrade from the commit in tests/previous to these images, and back. One container after another is replaced as
+# deploy/README.md says, on Redis, while people log in. run.sh builds these images.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 source tests/images/check.sh
@@ -20,9 +20,9 @@ if ! git cat-file -e "$previous^{commit}" 2>/dev/null; then
 fi
 
 sources() { mkdir "$work/previous" && git archive "$previous" | tar -x -C "$work/previous"; }
-# On top of the stage that these images were built in, where most of what both depend on is compiled already. Of that stage
-# nothing but what cargo made is kept, and cargo looks whether it fits. It stays: who takes an image away takes its layers
-# from the next build.
+# The earlier commit is built on top of the build stage of these images, where most dependencies are already compiled. Only
+# cargo's files are kept of that stage; cargo checks whether they fit. The image of the stage stays, because removing it
+# would remove its layers from the cache of the next build.
 build() {
     local target dockerfile=$work/previous/deploy/Dockerfile
     docker build -f deploy/Dockerfile --target build -t saoma/build:local . || return

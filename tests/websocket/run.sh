@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
-# WebSocket conformance: kosoku (a runner of the Autobahn suite's cases) against the gateway's connections with an
-# echo in place of the login (247 cases), and against the gateway itself (the 134 that need no echo).
-# Compression (groups 12 and 13) is not spoken, and group 9 sends up to 16 MiB, far beyond our limits.
-# Needs python3 with venv. The last line is "N passed, N failed"; the exit code is 0 only if every case ran and passed.
+# WebSocket conformance: kosoku runs the Autobahn suite's cases against the gateway's connections with an echo
+# in place of the login (247 cases), and against the gateway itself (the 134 cases that need no echo). Left out
+# are compression (groups 12 and 13), which we do not speak, and group 9, which sends up to 16 MiB, far beyond
+# our limits. Needs python3 with venv. The last line is "N passed, N failed"; the exit code is 0 only if every
+# case ran and passed.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 
@@ -10,7 +11,7 @@ target=${CARGO_TARGET_DIR:-target}
 work=$target/websocket
 mkdir -p "$work"
 
-# A suite that hangs must not hang everything.
+# Time limit for a suite, in seconds.
 limit=60
 pids=()
 stop() {
@@ -23,7 +24,7 @@ stop() {
 }
 trap stop EXIT
 
-# Waits until a program that was just started has said a line of this form, and gives the line.
+# Waits until a program that was just started has printed a line of this form, and prints the match.
 said() { # log pattern
     for _ in {1..100}; do
         grep -m 1 -oE "$2" "$1" && return
@@ -35,7 +36,7 @@ said() { # log pattern
 }
 
 passed=0 failed=0
-# Counts what passed of the cases that must be there, from the suite's own index.
+# Runs cases and counts the passed ones in the suite's own index. The number of cases must be right.
 run() { # name, how many, address, options
     local name=$1 cases=$2 address=$3 ok
     shift 3
@@ -77,8 +78,8 @@ pids+=($!)
 run echo 247 "$(said "$work/echo.out" '^127.0.0.1:[0-9]+$')" -x '9.*' -x '12.*' -x '13.*'
 stop
 
-# Some cases compare everything they hear, and a gateway speaks first, as soon as it has a QR code. So WeChat is
-# somebody who takes every call and never answers: for the 8 s of a call's limit, the gateway has nothing to say.
+# Some cases compare every message, but the gateway sends one as soon as it has a QR code. So its WeChat here
+# accepts every call and never answers. The gateway then has nothing to send for 8 s, the limit of a call.
 python3 -u -c '
 import socket, time
 silent = socket.create_server(("127.0.0.1", 0), backlog=512)
