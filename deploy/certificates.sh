@@ -20,7 +20,7 @@ wrong() {
     exit 64
 }
 usage() {
-    # The comment at the top, without its marks.
+    # Prints the comment at the top of this file.
     sed -n '2,/^set /{/^#/s/^# \{0,1\}//p}' "$0"
 }
 
@@ -48,16 +48,16 @@ command -v openssl >/dev/null || wrong 'openssl is missing: install it, for exam
 is_ipv4() {
     [[ $1 =~ ^([0-9]{1,3})\.([0-9]{1,3})\.([0-9]{1,3})\.([0-9]{1,3})$ ]] || return
     local part
-    # Octets only: a leading zero is octal to some.
+    # No leading zeros, because some programs read them as octal.
     for part in "${BASH_REMATCH[@]:1}"; do
         [[ $part =~ ^(0|[1-9][0-9]*)$ && $part -le 255 ]] || return
     done
 }
-# A rough look; openssl judges below.
+# A rough check; openssl makes the exact one below.
 is_ipv6() { [[ $1 == *:*:* && $1 =~ ^[0-9A-Fa-f:.]+$ ]]; }
 is_dns() {
     local label='[A-Za-z0-9_]([A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?'
-    # A last part of digits only would be an address to everybody who reads it.
+    # A last part of digits only would look like an IP address.
     [[ ${#1} -le 253 && $1 =~ ^$label(\.$label)*$ && ! $1 =~ (^|\.)[0-9]+$ ]]
 }
 names=''
@@ -72,7 +72,7 @@ for name in "$@"; do
 done
 names=${names#,}
 
-# Containers have a user of their own, who must read the keys; so the files are open, and this folder is what is closed.
+# The containers' users must read the keys, so the files are readable by all, and only this folder is closed to others.
 umask 077
 [ -e "$dir" ] || mkdir -p "$dir"
 [ -d "$dir" ] || wrong "$dir is no folder"
@@ -82,7 +82,7 @@ case $(ls -ldn "$dir") in
 esac
 [ -w "$dir" ] || wrong "$dir cannot be written: be its owner, or root"
 
-# Made beside their places, so that a rename puts them there whole.
+# The files are made in this folder, so that a rename replaces each one at once.
 work=$(mktemp -d "$dir/.making.XXXXXX")
 trap 'rm -rf "$work"' EXIT
 quietly() {
@@ -91,7 +91,7 @@ quietly() {
 new_key() { quietly openssl genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256 -out "$1"; }
 serial() { echo "0x0$(openssl rand -hex 15)"; }
 request() { # common name, key, request
-    # A configuration of our own, since the system's may add extensions.
+    # Our own configuration, because the system's may add extensions.
     printf '[req]\nprompt = no\ndistinguished_name = name\n[name]\nO = Saoma\nCN = %s\n' "$1" >"$work/request.cnf"
     quietly openssl req -new -sha256 -config "$work/request.cnf" -key "$2" -out "$3"
 }
@@ -105,7 +105,7 @@ if [ ! -e "$dir/ca.pem" ] && [ ! -e "$dir/ca.key" ]; then
         -extfile "$work/ca.ext" -out "$work/ca.pem"
     chmod 400 "$work/ca.key"
     chmod 444 "$work/ca.pem"
-    # A link takes no place that is taken: of two that begin at once, one CA stays.
+    # A link never replaces a file. If two runs begin at once, only one CA stays.
     ln "$work/ca.key" "$dir/ca.key" || wrong "another run is making a CA in $dir"
     ln "$work/ca.pem" "$dir/ca.pem"
     echo "a new CA, for $ca_days days: $dir/ca.pem. Whoever has $dir/ca.key can pass for the gateway: keep it off both hosts if you can"
@@ -136,7 +136,7 @@ leaf() { # name, purpose, other extensions
     openssl x509 -req -sha256 -in "$work/$name.csr" -CA "$dir/ca.pem" -CAkey "$dir/ca.key" -set_serial "$(serial)" -days "$days" \
         -extfile "$work/$name.ext" -out "$work/$name/$name.pem" 2>"$work/said" ||
         { cat "$work/said" >&2 && wrong "openssl made no certificate for $name: is each name right?"; }
-    # Never a pair that the services would refuse in the place of one that works.
+    # Checks the new pair, so that a working pair is never replaced by one that the services refuse.
     quietly openssl verify -CAfile "$dir/ca.pem" -purpose "$([ "$purpose" = serverAuth ] && echo sslserver || echo sslclient)" \
         "$work/$name/$name.pem" >/dev/null
     cat "$dir/ca.pem" >"$work/$name/ca.pem"
@@ -145,13 +145,13 @@ leaf() { # name, purpose, other extensions
 leaf gateway serverAuth "subjectAltName = $names"
 leaf callback clientAuth "subjectAltName = DNS:callback"
 
-# Both were made: now they take their places. A service that looks in the instant between key and certificate refuses the
-# pair, keeps what it has (the gateway) or tries again (callback-service).
+# Both certificates are made; now they replace the old ones. A service that reads between key and certificate refuses the
+# pair. The gateway then keeps its old one, and callback-service tries again.
 for name in gateway callback; do
     [ -d "$dir/$name" ] || mkdir "$dir/$name"
     chmod 755 "$dir/$name"
     for file in "$name.key" "$name.pem"; do mv -f "$work/$name/$file" "$dir/$name/$file"; done
-    # During a change of CA the file there may hold two: it stays while it has this one.
+    # During a change of CA that file may hold two CAs. It stays if it contains this one.
     openssl verify -CAfile "$dir/$name/ca.pem" "$dir/$name/$name.pem" >/dev/null 2>&1 || mv -f "$work/$name/ca.pem" "$dir/$name/ca.pem"
 done
 

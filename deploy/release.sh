@@ -38,7 +38,7 @@ commit=$(git rev-parse HEAD)
 if git tag --points-at HEAD | grep -qxF "v$version"; then
     grep -qE "^## \[?v?${version//./\\.}\]?( |$)" CHANGELOG.md || wrong "CHANGELOG.md has no heading for $version: give \"Unreleased\" its number"
 else
-    # Not +, which the name of an image may not hold.
+    # Not +, because the name of an image may not contain it.
     version+=-$(git rev-parse --short=12 HEAD)
 fi
 
@@ -61,7 +61,7 @@ for target in ws-gateway callback-service simulator; do
 done
 platform=$(docker image inspect --format '{{ .Os }}-{{ .Architecture }}' "${images[0]}")
 
-# What an operator needs, as it is in the commit; sources, and what builds them, stay in the repository.
+# What an operator needs, unchanged from the commit. Sources and build files stay in the repository.
 name=saoma-$version
 root=$work/$name
 mkdir -p "$root/bin"
@@ -76,7 +76,7 @@ for program in ws-gateway callback-service; do
 done
 printf 'version %s\ncommit %s\n' "$version" "$commit" >"$root/VERSION"
 
-# The same commit and the same images give the same bytes: in order, nobody's, and of the commit's time.
+# The same commit and images give the same bytes: sorted names, a fixed owner, and the commit's time.
 programs=$name-$platform.tar.gz
 tar --sort=name --format=gnu --owner=0 --group=0 --numeric-owner --mode='u=rwX,go=rX' --mtime="@$(git log -1 --format=%ct)" \
     -C "$work" -c "$name" | gzip -n -9 >"$work/$programs"
@@ -84,7 +84,7 @@ archive=$name-images-$platform.tar.gz
 docker save "${images[@]}" | gzip -n >"$work/$archive"
 (cd "$work" && sha256sum "$programs" "$archive" >SHA256SUMS)
 
-# Whole, or not at all; the sums last.
+# Each file appears complete or not at all, and the sums come last.
 for file in "$programs" "$archive" SHA256SUMS; do
     cp "$work/$file" "$out/.$file.new"
     mv "$out/.$file.new" "$out/$file"

@@ -8,7 +8,7 @@
 # 1 on newer engines, and would replace all at once.
 set -euo pipefail
 
-# As long as a start may take, and more.
+# Seconds until a started service must be healthy; a normal start is shorter.
 patience=60
 
 wrong() {
