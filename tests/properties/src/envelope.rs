@@ -1,5 +1,5 @@
-//! Whole pushes, query and body, of which WeChat has signed some part or none. The services must never accept a part that is not
-//! signed.
+//! Whole pushes, query and body, of which WeChat has signed some part or none. The services must never accept a
+//! part that is not signed.
 //!
 //! A fuzzer cannot guess a signature, so the input's first byte says what WeChat has signed:
 //!

@@ -1,5 +1,5 @@
-//! The bytes of a connection to the internal port, in a form that a fuzzer can change. A fuzzer does not guess lengths, and it
-//! makes no inputs of 64 KiB.
+//! The bytes of a connection to the internal port, in a form that a fuzzer can change. A fuzzer does not guess
+//! lengths, and it makes no inputs of 64 KiB.
 //!
 //! The first line is a list of words; the rest is what is sent. Unknown words are ignored:
 //!
@@ -10,8 +10,8 @@
 //! | `shut` | at the end the writing side is closed; without it the connection stays open |
 //! | `gone` | at the end the connection is dropped, and nothing was ever read |
 //!
-//! The pieces are used in turn, again and again. A line that begins with `@70000 ` is filled with blanks to that many bytes. A
-//! line that begins with `#70000 ` claims that length, whatever its real length is.
+//! The pieces are used in turn, again and again. A line that begins with `@70000 ` is filled with blanks to
+//! that many bytes. A line that begins with `#70000 ` claims that length, whatever its real length is.
 
 use std::time::Duration;
 
