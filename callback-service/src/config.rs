@@ -245,6 +245,17 @@ impl Config {
         if !server::listen::PLACES.contains(&self.callback_max_connections) {
             return Err(SettingError::new("CALLBACK_MAX_CONNECTIONS", "must be between 1 and 1000000"));
         }
+        if !wechat::is_simulated(&self.wechat_api_url) {
+            let Secrets { notify_key, wechat_app_secret, wechat_token, wechat_aes_key, .. } = &self.secrets;
+            settings::refuse_printed(&[
+                ("NOTIFY_KEY", notify_key.as_ref()),
+                ("WECHAT_APP_SECRET", wechat_app_secret.as_ref()),
+                ("WECHAT_TOKEN", wechat_token.as_ref()),
+                ("WECHAT_TOKEN_PREVIOUS", self.secrets.wechat_token_previous.as_ref()),
+                ("WECHAT_AES_KEY", wechat_aes_key.as_ref()),
+                ("WECHAT_AES_KEY_PREVIOUS", self.secrets.wechat_aes_key_previous.as_ref()),
+            ])?;
+        }
         self.gateway_tls()?;
         self.store()?;
         self.account()?;

@@ -250,6 +250,13 @@ impl Config {
         if self.wechat_qr_url.as_ref().is_some_and(|url| !is_web(url)) {
             return Err(SettingError::new("WECHAT_QR_URL", "must be an http or https URL"));
         }
+        if !wechat::is_simulated(&self.wechat_api_url) {
+            let Secrets { notify_key, wechat_app_secret, .. } = &self.secrets;
+            settings::refuse_printed(&[
+                ("NOTIFY_KEY", notify_key.as_ref()),
+                ("WECHAT_APP_SECRET", wechat_app_secret.as_ref()),
+            ])?;
+        }
         self.store()?;
         Credentials::new(self, self.gateway_max_clients)?;
         self.wechat().map(|_| ())

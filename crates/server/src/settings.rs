@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use clap::Parser;
 use clap::builder::Resettable;
-use secrecy::SecretString;
+use secrecy::{ExposeSecret, SecretString};
 
 use crate::visible::visible;
 
@@ -158,6 +158,34 @@ pub fn required_secret(name: &str) -> Result<SecretString, SettingError> {
     secret(name)?.ok_or_else(|| SettingError::new(name, format!("is not set; set it or {name}_FILE")))
 }
 
+/// The demo's secrets, which deploy/compose.yaml prints for everybody to read, and the settings that hold them.
+const PRINTED: [(&str, &str); 4] = [
+    ("NOTIFY_KEY", "only-for-the-demo-on-one-machine-never-anywhere-else"),
+    ("WECHAT_APP_SECRET", "0123456789abcdef0123456789abcdef"),
+    ("WECHAT_TOKEN", "demotokenofthesimulator"),
+    ("WECHAT_AES_KEY", "SimulatorDemoKeySimulatorDemoKeySimulator12"),
+];
+
+/// Refuses secrets that are printed for everybody to read: outside of a demo, whoever read them could send pushes and
+/// notices.
+///
+/// # Errors
+/// Which setting it is.
+pub fn refuse_printed(secrets: &[(&str, Option<&SecretString>)]) -> Result<(), SettingError> {
+    let is_printed = |name: &str, secret: &SecretString| {
+        let holds = |(of, printed): &(&str, &str)| name.starts_with(of) && secret.expose_secret() == *printed;
+        PRINTED.iter().any(holds)
+    };
+    match secrets.iter().find(|(name, secret)| secret.is_some_and(|secret| is_printed(name, secret))) {
+        None => Ok(()),
+        Some((name, _)) => Err(SettingError::new(
+            *name,
+            "is the demo's, which everybody can read; set your own. It is taken only where WECHAT_API_URL is a \
+             simulated WeChat, on loopback or by plain http",
+        )),
+    }
+}
+
 /// Reads a length of time such as `120s`, `1500ms` or `2m`, for use as a clap value parser.
 ///
 /// # Errors
@@ -180,8 +208,6 @@ mod tests {
     #![allow(clippy::unwrap_used)]
 
     use std::io::Write;
-
-    use secrecy::ExposeSecret;
 
     use super::*;
 
@@ -208,6 +234,19 @@ mod tests {
         assert_eq!(missing.code, EXIT_USAGE);
         assert!(missing.text.contains("--needed"), "{}", missing.text);
         assert!(!missing.text.contains('\n'), "{}", missing.text);
+    }
+
+    #[test]
+    fn a_printed_secret_is_named_and_not_shown() {
+        let (own, printed) = (SecretString::from("my own"), SecretString::from(PRINTED[2].1));
+        let secrets =
+            [("NOTIFY_KEY", None), ("WECHAT_TOKEN", Some(&own)), ("WECHAT_TOKEN_PREVIOUS", Some(&printed))];
+        refuse_printed(&secrets[..2]).unwrap();
+        let refused = refuse_printed(&secrets).unwrap_err().to_string();
+        assert!(
+            refused.starts_with("WECHAT_TOKEN_PREVIOUS: ") && !refused.contains(PRINTED[2].1),
+            "{refused}"
+        );
     }
 
     #[test]

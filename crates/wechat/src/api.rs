@@ -4,6 +4,7 @@
 //! the Content-Type of the JSON varies. [`Api::exchange`] turns an answer into a value or a typed error.
 
 use std::fmt;
+use std::net::IpAddr;
 use std::time::Duration;
 
 use reqwest::{Client, RequestBuilder, Response, Url, redirect};
@@ -24,6 +25,20 @@ const MAX_IDLE: usize = 16;
 
 /// The longest part of WeChat's `errmsg` kept, in characters: it goes into logs.
 const MAX_MESSAGE: usize = 256;
+
+/// Whether the API at `base` is a simulated one: on loopback, or by plain http. WeChat's own is neither.
+pub fn is_simulated(base: &str) -> bool {
+    let Ok(url) = Url::parse(base) else { return false };
+    let host = url.host_str().unwrap_or_default().trim_end_matches('.');
+    let is_tencents = host == "qq.com" || host.ends_with(".qq.com");
+    is_loopback(&url) || (url.scheme() == "http" && !is_tencents)
+}
+
+/// Whether an address is this machine's own.
+fn is_loopback(url: &Url) -> bool {
+    let host = url.host_str().unwrap_or_default().trim_matches(['[', ']']);
+    host == "localhost" || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
+}
 
 /// The pooled HTTP client and the address it speaks to.
 pub(crate) struct Api {
@@ -152,6 +167,19 @@ mod tests {
         let error = decode::<Named>("/x", br#"{"name":{"access_token":"SECRET"}}"#.to_vec()).unwrap_err();
         assert!(matches!(error, Error::Decode { .. }));
         assert!(!format!("{error} {error:?}").contains("SECRET"));
+    }
+
+    #[test]
+    fn a_simulated_wechat_is_on_loopback_or_without_tls() {
+        for base in
+            ["http://simulator:8090", "http://127.0.0.1:8090", "https://localhost:8443/", "https://[::1]"]
+        {
+            assert!(is_simulated(base), "{base}");
+        }
+        let official = [crate::OFFICIAL_API_URL, "http://api.weixin.qq.com", "http://API.WEIXIN.QQ.COM."];
+        for base in official.into_iter().chain(["https://wechat.example", "", "nothing"]) {
+            assert!(!is_simulated(base), "{base}");
+        }
     }
 
     #[test]

@@ -29,6 +29,7 @@ use reqwest::RequestBuilder;
 use secrecy::SecretString;
 use serde::de::DeserializeOwned;
 
+pub use api::is_simulated;
 pub use error::{Class, Error};
 pub use meter::{Meter, Unmade};
 pub use qr::{MAX_EXPIRE, OFFICIAL_QR_URL, QrCode, show_qr_code_url};

@@ -124,6 +124,34 @@ fn what_nobody_sees_in_a_secret_or_an_id_is_named_and_the_secret_is_not_shown() 
     }
 }
 
+#[test]
+fn the_demos_printed_secrets_are_for_a_simulated_wechat_only() {
+    let demo = include_str!("../../../deploy/compose.yaml");
+    let printed = |name: &str| {
+        let line = demo.lines().find_map(|line| line.trim().strip_prefix(&format!("{name}: ")));
+        line.unwrap_or_else(|| panic!("deploy/compose.yaml has no {name}")).to_owned()
+    };
+    for (program, names) in [
+        ("ws-gateway", &["NOTIFY_KEY", "WECHAT_APP_SECRET"][..]),
+        ("callback-service", &["NOTIFY_KEY", "WECHAT_APP_SECRET", "WECHAT_TOKEN", "WECHAT_AES_KEY"]),
+    ] {
+        for name in names {
+            let mut settings = good(program);
+            settings.insert(name, printed(name));
+            let ended = output(program, &settings, &[]);
+            let said = text(&ended.stderr);
+            assert_eq!(ended.status.code(), Some(64), "{program} {name}: {said}");
+            assert!(said.starts_with(&format!("{program}: {name}: is the demo's")), "{said}");
+            assert!(!said.contains(&printed(name)), "{said}");
+            // With the demo's own WeChat it is not what is wrong.
+            settings.insert("WECHAT_API_URL", "http://simulator:8090".to_owned());
+            settings.insert("RUST_LOG", "[[[".to_owned());
+            let said = text(&output(program, &settings, &[]).stderr);
+            assert!(said.contains("RUST_LOG"), "{program} {name}: {said}");
+        }
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn health_says_whether_the_program_is_ready() {
     let mut fleet = Fleet::prepare(Options::one_of_each()).await;
