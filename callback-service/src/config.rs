@@ -113,7 +113,8 @@ pub struct Config {
     #[arg(long, env, value_parser = identifier)]
     pub wechat_app_id: String,
 
-    /// Where WeChat's API is.
+    /// Where WeChat's API is. It is asked through the HTTP proxy that HTTPS_PROXY names, if it names one: for an
+    /// account that allows one fixed address. Loopback is asked without.
     #[arg(long, env, default_value = wechat::OFFICIAL_API_URL)]
     pub wechat_api_url: String,
 

@@ -7,6 +7,8 @@ use std::fmt;
 use std::net::IpAddr;
 use std::time::Duration;
 
+use http::Uri;
+use hyper_util::client::proxy::matcher::Matcher;
 use reqwest::{Client, RequestBuilder, Response, Url, redirect};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -40,10 +42,36 @@ fn is_loopback(url: &Url) -> bool {
     host == "localhost" || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
 }
 
+/// The variable that names the proxy on the way to `url`, as reqwest takes it from the environment.
+fn proxy_to(url: &Url) -> Result<Option<&'static str>, Error> {
+    if is_loopback(url) {
+        return Ok(None);
+    }
+    let Some(proxy) = url.as_str().parse::<Uri>().ok().and_then(|url| Matcher::from_env().intercept(&url))
+    else {
+        return Ok(None);
+    };
+    let own =
+        if url.scheme() == "https" { ["HTTPS_PROXY", "https_proxy"] } else { ["HTTP_PROXY", "http_proxy"] };
+    let is_set = |name: &&str| std::env::var_os(name).is_some_and(|value| !value.is_empty());
+    let names = own.into_iter().chain(["ALL_PROXY", "all_proxy"]);
+    let variable = names.into_iter().find(is_set).unwrap_or("ALL_PROXY");
+    let scheme = proxy.uri().scheme_str().unwrap_or_default();
+    if matches!(scheme, "http" | "https") {
+        return Ok(Some(variable));
+    }
+    let reason = format!(
+        "{variable} names a proxy of the kind {scheme}://, which is not spoken here; take an HTTP proxy, http://host:port"
+    );
+    Err(Error::Setup { reason })
+}
+
 /// The pooled HTTP client and the address it speaks to.
 pub(crate) struct Api {
     http: Client,
     base: String,
+    /// The variable that names the proxy on the way, where there is one.
+    proxy: Option<&'static str>,
 }
 
 impl Api {
@@ -55,7 +83,13 @@ impl Api {
         if !matches!(url.scheme(), "http" | "https") || url.query().is_some() || url.fragment().is_some() {
             return Err(wrong());
         }
-        let http = Client::builder()
+        let proxy = proxy_to(&url)?;
+        let client = match proxy {
+            Some(_) => Client::builder(),
+            // Else this machine's own address, too, would be looked for on the proxy.
+            None => Client::builder().no_proxy(),
+        };
+        let http = client
             .user_agent(concat!("saoma/", env!("CARGO_PKG_VERSION")))
             .connect_timeout(CONNECT_LIMIT)
             .timeout(one_try)
@@ -64,7 +98,7 @@ impl Api {
             .redirect(redirect::Policy::none())
             .build()
             .map_err(|error| Error::Setup { reason: chain(error) })?;
-        Ok(Self { http, base: base.trim_end_matches('/').to_owned() })
+        Ok(Self { http, base: base.trim_end_matches('/').to_owned(), proxy })
     }
 
     pub(crate) fn get(&self, path: &str) -> RequestBuilder {
@@ -81,12 +115,24 @@ impl Api {
         call: &'static str,
         request: RequestBuilder,
     ) -> Result<T, Error> {
-        let response = request.send().await.map_err(|error| Error::from_reqwest(call, error))?;
+        let response = request.send().await.map_err(|error| Error::from_reqwest(call, error, self.proxy))?;
         let status = response.status();
         if !status.is_success() {
-            return Err(Error::Status { call, status: status.as_u16() });
+            return Err(Error::Status { call, status: status.as_u16(), proxy: self.proxy });
         }
-        decode(call, read(call, response).await?)
+        decode(call, self.read(call, response).await?)
+    }
+
+    async fn read(&self, call: &'static str, mut response: Response) -> Result<Vec<u8>, Error> {
+        let mut body = Vec::new();
+        let broken = |error| Error::from_reqwest(call, error, self.proxy);
+        while let Some(chunk) = response.chunk().await.map_err(broken)? {
+            if body.len() + chunk.len() > MAX_ANSWER {
+                return Err(Error::Decode { call, reason: format!("it is longer than {MAX_ANSWER} bytes") });
+            }
+            body.extend_from_slice(&chunk);
+        }
+        Ok(body)
     }
 }
 
@@ -94,17 +140,6 @@ impl fmt::Debug for Api {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.base)
     }
-}
-
-async fn read(call: &'static str, mut response: Response) -> Result<Vec<u8>, Error> {
-    let mut body = Vec::new();
-    while let Some(chunk) = response.chunk().await.map_err(|error| Error::from_reqwest(call, error))? {
-        if body.len() + chunk.len() > MAX_ANSWER {
-            return Err(Error::Decode { call, reason: format!("it is longer than {MAX_ANSWER} bytes") });
-        }
-        body.extend_from_slice(&chunk);
-    }
-    Ok(body)
 }
 
 /// The part that every answer may have. An answer without it is a success.

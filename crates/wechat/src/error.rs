@@ -38,12 +38,17 @@ pub enum Error {
         reason: String,
     },
     /// A proxy, or WeChat's own front, answered with an HTTP status that is not a success.
-    #[error("{call} was answered with HTTP status {status}: check WECHAT_API_URL and the proxies on the way")]
+    #[error(
+        "{call} was answered with HTTP status {status}: check WECHAT_API_URL and the proxies on the way{}",
+        named(*proxy)
+    )]
     Status {
         /// The path of the call.
         call: &'static str,
         /// The HTTP status.
         status: u16,
+        /// The variable that names a proxy on the way.
+        proxy: Option<&'static str>,
     },
     /// The whole answer did not come in time. The call may have had its effect.
     #[error("WeChat did not answer {call} in time")]
@@ -122,16 +127,25 @@ impl Error {
     }
 
     /// Converts reqwest's error without the address, because the address holds the access token.
-    pub(crate) fn from_reqwest(call: &'static str, error: reqwest::Error) -> Self {
+    pub(crate) fn from_reqwest(
+        call: &'static str,
+        error: reqwest::Error,
+        proxy: Option<&'static str>,
+    ) -> Self {
         // This includes a connection that timed out.
         if error.is_connect() || error.is_builder() {
-            return Self::Unreachable { call, reason: chain(error) };
+            return Self::Unreachable { call, reason: chain(error) + &named(proxy) };
         }
         if error.is_timeout() {
             return Self::Timeout { call };
         }
-        Self::Transport { call, reason: chain(error) }
+        Self::Transport { call, reason: chain(error) + &named(proxy) }
     }
+}
+
+/// Where to look, when a proxy is on the way.
+fn named(proxy: Option<&'static str>) -> String {
+    proxy.map(|variable| format!("; the proxy that {variable} names is on the way")).unwrap_or_default()
 }
 
 /// The whole chain of reasons in one line. The first one alone ("error sending request") explains nothing.

@@ -138,8 +138,8 @@ mod tests {
             refusal(-1),
             Error::Transport { call: CALL, reason: String::new() },
             Error::Timeout { call: CALL },
-            Error::Status { call: CALL, status: 502 },
-            Error::Status { call: CALL, status: 429 },
+            Error::Status { call: CALL, status: 502, proxy: None },
+            Error::Status { call: CALL, status: 429, proxy: None },
         ]
     }
 
@@ -168,7 +168,7 @@ mod tests {
             assert!(!Tries::new(&Limits::default()).again(&error).await, "{error}");
         }
         for status in [302, 403, 404] {
-            let error = Error::Status { call: CALL, status };
+            let error = Error::Status { call: CALL, status, proxy: None };
             assert!(!Tries::new(&Limits::default()).again(&error).await, "{error}");
         }
         assert_eq!(start.elapsed(), Duration::ZERO);

@@ -3,10 +3,16 @@
 #![allow(clippy::unwrap_used, reason = "tests fail loudly")]
 
 use std::collections::HashMap;
+use std::time::Duration;
 
 use e2e::fleet::{Fleet, Options};
-use e2e::programs::{output, text};
+use e2e::page::{PATIENCE, Page};
+use e2e::programs::{Program, output, text};
+use test_redis::free_port;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpListener;
 use tokio::task::block_in_place;
+use tokio::time::{sleep, timeout};
 
 fn good(program: &str) -> HashMap<&'static str, String> {
     let mut settings = HashMap::from([
@@ -63,6 +69,8 @@ fn a_wrong_setting_ends_the_start_with_one_line_that_names_it() {
         ("callback-service", "WECHAT_PUSH_MAX_AGE", "5"),
         ("callback-service", "LOG_FORMAT", "xml"),
         ("callback-service", "RUST_LOG", "[[["),
+        ("callback-service", "ALL_PROXY", "socks5://127.0.0.1:1080"),
+        ("ws-gateway", "HTTPS_PROXY", "socks5h://127.0.0.1:1080"),
     ];
     for (program, name, value) in cases {
         let mut settings = good(program);
@@ -171,6 +179,55 @@ async fn health_says_whether_the_program_is_ready() {
     fleet.gateways[0].start();
     fleet.until_ready().await;
     assert_eq!([of_gateway(), of_callback()], [(0, String::new()), (0, String::new())]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_proxy_for_the_web_is_not_on_the_way_to_this_machine() {
+    let proxy = format!("http://127.0.0.1:{}", free_port());
+    let gateway = vec![("http_proxy", proxy.clone()), ("ALL_PROXY", proxy)];
+    let fleet = Fleet::start(Options { gateway, ..Options::one_of_each() }).await;
+    Page::open(fleet.gateways[0].public).await.code().await;
+}
+
+/// A proxy that lets nobody through.
+async fn strict_proxy() -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            let mut question = Vec::new();
+            while !question.ends_with(b"\r\n\r\n") {
+                question.push(stream.read_u8().await.unwrap());
+            }
+            stream.write_all(b"HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n").await.unwrap();
+        }
+    });
+    format!("http://{address}")
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_proxy_refuses_is_told_with_the_variable_that_names_it() {
+    let proxy = strict_proxy().await;
+    for (variable, api) in
+        [("http_proxy", "http://wechat.example"), ("HTTPS_PROXY", "https://wechat.example")]
+    {
+        let mut settings = good("ws-gateway");
+        settings.extend([(variable, proxy.clone()), ("WECHAT_API_URL", api.to_owned())]);
+        for port in ["GATEWAY_LISTEN", "GATEWAY_NOTIFY_LISTEN", "GATEWAY_ADMIN_LISTEN"] {
+            settings.insert(port, "127.0.0.1:0".to_owned());
+        }
+        // It asks for codes at once, so that they are ready.
+        let program = block_in_place(|| Program::start("ws-gateway", &settings));
+        let mut log = String::new();
+        let told = async {
+            while !log.contains(&format!("the proxy that {variable} names")) {
+                log += &program.log();
+                sleep(Duration::from_millis(20)).await;
+            }
+        };
+        let told = timeout(PATIENCE, told).await;
+        assert!(told.is_ok(), "{variable}: {log}");
+    }
 }
 
 /// One setting as `--help` shows it.
