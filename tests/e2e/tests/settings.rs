@@ -305,3 +305,55 @@ fn the_document_of_settings_is_what_help_says() {
         );
     }
 }
+
+/// A setting's text as comments of at most this many characters a line.
+fn comment(meaning: &str) -> String {
+    let mut lines = vec!["#".to_owned()];
+    for word in meaning.split_whitespace() {
+        let last = lines.last_mut().unwrap();
+        match last.chars().count() + word.chars().count() < 115 {
+            true => last.extend([" ", word]),
+            false => lines.push(format!("# {word}")),
+        }
+    }
+    lines.join("\n")
+}
+
+/// deploy/systemd/PROGRAM.env after its head: every setting that is no secret, with its default.
+fn unit_settings(program: &str) -> String {
+    let help = text(&output(program, &HashMap::new(), &["--help"]).stdout);
+    let all = shown(&help);
+    let mut written = String::new();
+    for Shown { name, default, meaning } in all.iter().filter(|setting| setting.default != "secret") {
+        let line = match (&**name, &**default) {
+            ("WECHAT_APP_ID", _) => "WECHAT_APP_ID=wx................".to_owned(),
+            (_, "–") => format!("#{name}="),
+            (_, default) => format!("#{name}={}", default.trim_matches('`')),
+        };
+        written += &format!("{}\n{line}\n\n", comment(meaning));
+    }
+    let part = program.replace('-', "_");
+    let logged =
+        format!("What is logged: error, warn, info, debug, or one for each part, such as info,{part}=debug");
+    let proxy = "An HTTP proxy with a fixed address, through which WeChat's API is asked, such as http://proxy.internal:3128. SOCKS is not spoken";
+    written + &format!("{}\n#RUST_LOG=info\n\n{}\n#HTTPS_PROXY=\n", comment(&logged), comment(proxy))
+}
+
+/// `WRITE_SETTINGS=1 cargo test --workspace --test settings document` writes them anew.
+#[test]
+fn the_documents_for_units_are_what_help_says() {
+    for program in ["ws-gateway", "callback-service"] {
+        let path = format!("{}/../../deploy/systemd/{program}.env", env!("CARGO_MANIFEST_DIR"));
+        let document = std::fs::read_to_string(&path).unwrap();
+        let (head, _) = document.split_once("\n\n").expect("the file has a head");
+        let written = format!("{head}\n\n{}", unit_settings(program));
+        if std::env::var_os("WRITE_SETTINGS").is_some() {
+            std::fs::write(&path, &written).unwrap();
+        } else {
+            assert!(
+                written == document,
+                "--help has changed; write {program}.env anew: see this test's comment"
+            );
+        }
+    }
+}
