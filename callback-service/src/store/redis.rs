@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use futures_util::future::{BoxFuture, FutureExt};
 use protocol::Scene;
-use records::{Failure, Keeper, Moment, Place, Records, Replicas, Step, Write};
+use records::{Failure, Keeper, Kept, Moment, Place, Records, Replicas, Step, Write};
 use serde::{Deserialize, Serialize};
 
 use super::{Memory, REMEMBERED, Recorded, SAME_WORDS, Scan, Store, StoreError};
@@ -19,7 +19,7 @@ pub(crate) struct RedisStore {
     records: Records,
 }
 
-/// What is kept of a person. What a newer version has added is kept as well.
+/// What is kept of a person. What a newer version has added is kept as well, here and of each scan.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 struct Person {
     #[serde(default)]
@@ -28,9 +28,7 @@ struct Person {
     #[serde(default)]
     last_login_at: i64,
     #[serde(default)]
-    scans: BTreeMap<String, Noted>,
-    #[serde(flatten)]
-    unknown: serde_json::Map<String, serde_json::Value>,
+    scans: BTreeMap<String, Kept<Noted>>,
 }
 
 /// What is kept of a scan.
@@ -66,11 +64,11 @@ impl Person {
     fn attempt(&mut self, scan: &Scan, now: Moment) {
         let Scan { first, created_at, .. } = *scan;
         let noted = Noted { first, created_at, noted_at: now, count: None, nickname: None };
-        self.scans.entry(scan.scene.to_string()).or_insert(noted);
+        self.scans.entry(scan.scene.to_string()).or_insert(noted.into());
     }
 
     fn record(&mut self, scan: &Scan, nickname: Option<&str>, now: Moment) -> Recorded {
-        let counted = self.scans.get(scan.scene.as_str()).and_then(Noted::recorded);
+        let counted = self.scans.get(scan.scene.as_str()).and_then(|noted| noted.recorded());
         counted.unwrap_or_else(|| {
             self.logins = self.logins.saturating_add(1);
             self.last_login_at = self.last_login_at.max(scan.created_at);
@@ -79,7 +77,10 @@ impl Person {
             let Scan { first, created_at, .. } = *scan;
             let (count, nickname) = (Some(recorded.count), recorded.nickname.clone());
             let noted = Noted { first, created_at, noted_at: now, count, nickname };
-            self.scans.insert(scan.scene.to_string(), noted);
+            match self.scans.get_mut(scan.scene.as_str()) {
+                Some(attempted) => **attempted = noted,
+                None => drop(self.scans.insert(scan.scene.to_string(), noted.into())),
+            }
             recorded
         })
     }
@@ -166,8 +167,8 @@ fn key(openid: &str) -> String {
     format!("person:{openid}")
 }
 
-fn read(record: Option<&str>) -> Result<Person, Failure> {
-    record.map_or(Ok(Person::default()), |record| {
+fn read(record: Option<&str>) -> Result<Kept<Person>, Failure> {
+    record.map_or(Ok(Kept::default()), |record| {
         serde_json::from_str(record).map_err(|error| {
             tracing::error!("a person's record in Redis is not one of this version's: {error}");
             Failure::NotDone("the record cannot be read".to_owned())
@@ -178,6 +179,8 @@ fn read(record: Option<&str>) -> Result<Person, Failure> {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
+
+    use serde_json::json;
 
     use super::*;
     use crate::store::contract::scan;
@@ -202,13 +205,30 @@ mod tests {
     }
 
     #[test]
-    fn what_a_newer_version_added_is_kept() {
-        let text = r#"{"logins":3,"last_login_at":7,"scans":{},"consent":{"at":1}}"#;
-        let person = read(Some(text)).unwrap();
-        assert_eq!(
-            serde_json::to_value(&person).unwrap(),
-            serde_json::from_str::<serde_json::Value>(text).unwrap()
-        );
+    fn what_a_newer_version_added_is_kept_of_a_person_and_of_each_scan() {
+        let (attempted, counted, now) = (scan("a", 100), scan("a", 101), Moment(1_000));
+        let mut person = Person::default();
+        person.attempt(&attempted, now);
+        person.record(&counted, Some("阿狸"), now);
+        let mut newer = serde_json::to_value(&person).unwrap();
+        newer["consent"] = json!({"at": 1});
+        for scan in [&attempted, &counted] {
+            newer["scans"][scan.scene.as_str()]["site"] = json!("shop");
+        }
+        let mut person = read(Some(&newer.to_string())).unwrap();
+        assert_eq!(serde_json::to_value(&person).unwrap(), newer);
+        for scan in [&attempted, &counted] {
+            person.attempt(scan, now);
+            person.record(scan, None, now);
+            person.sweep(now);
+            person.forget(99);
+        }
+        let written = serde_json::to_value(&person).unwrap();
+        assert_eq!(written["consent"], newer["consent"]);
+        for scan in [&attempted, &counted] {
+            assert_eq!(written["scans"][scan.scene.as_str()]["site"], "shop", "{written}");
+        }
+        assert_eq!((person.logins, person.recall(attempted.scene, now) != Memory::Attempted), (2, true));
         assert!(read(Some("{")).is_err());
     }
 }

@@ -11,6 +11,7 @@
 //! says whether anything can have been changed.
 
 mod give_back;
+mod kept;
 mod limits;
 mod link;
 mod place;
@@ -23,6 +24,7 @@ use std::time::Duration;
 use redis::Script;
 use serde::{Deserialize, Serialize};
 
+pub use self::kept::Kept;
 pub use self::limits::{Bucket, Count, Taken};
 use self::link::Link;
 pub use self::link::{Ears, Failure, Heard, Keeper};

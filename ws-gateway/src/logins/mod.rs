@@ -117,7 +117,7 @@ pub(crate) trait Logins: Send + Sync {
 }
 
 /// What is known of a login when it is made.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct NewLogin {
     /// Who asks.
     pub context: Context,

@@ -4,14 +4,15 @@
 //! Expiry is never written: it is what the clock says of a login that has not ended otherwise, so no two
 //! readers can differ about it.
 
+use std::ops::{Deref, DerefMut};
 use std::time::Duration;
 
 use protocol::Notice;
 use protocol::message::{Answer, Code, Context, State, Status};
-use records::Moment;
+use records::{Kept, Moment};
 use serde::{Deserialize, Serialize};
 
-use super::{AFTER_CLAIM, KEPT_AFTER_END, NewLogin, Snapshot, right_for};
+use super::{AFTER_CLAIM, KEPT_AFTER_END, NewLogin, QrCode, SecretHash, Snapshot, right_for};
 use crate::logins::seats::SeatName;
 use crate::notices::clients::{Right, Rights};
 
@@ -26,20 +27,30 @@ pub(crate) struct Sender {
     pub id: Option<String>,
 }
 
-/// A login's record. In Redis it is JSON, and what a newer version has added to it is kept.
+/// A login's record. In Redis it is JSON, and what a newer version has added to it is kept, at every level.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub(crate) struct Record {
-    opened: NewLogin,
+#[serde(transparent)]
+pub(crate) struct Record(Kept<Login>);
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Login {
+    opened: Kept<Opened>,
     expires_at: Moment,
     /// The page that shows it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     seat: Option<SeatName>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    claim: Option<Claim>,
+    claim: Option<Kept<Claim>>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    end: Option<End>,
-    #[serde(flatten)]
-    unknown: serde_json::Map<String, serde_json::Value>,
+    end: Option<Kept<End>>,
+}
+
+/// A [`NewLogin`] as it is kept.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+struct Opened {
+    context: Kept<Context>,
+    qr: Kept<QrCode>,
+    secret: SecretHash,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -52,8 +63,12 @@ struct Claim {
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 struct End {
-    #[serde(flatten)]
-    outcome: Outcome,
+    state: Ended,
+    /// The display name, where it was granted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    user: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    code: Option<Code>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     by: Option<String>,
     client: String,
@@ -63,14 +78,16 @@ struct End {
     at: Moment,
 }
 
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(tag = "state", rename_all = "snake_case")]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Ended {
+    Granted,
+    Denied,
+}
+
+/// What a notice asks for.
 enum Outcome {
-    Granted {
-        user: String,
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        code: Option<Code>,
-    },
+    Granted { user: String, code: Option<Code> },
     Denied,
 }
 
@@ -85,12 +102,26 @@ pub(crate) struct Done<T> {
     pub durably: bool,
 }
 
-impl Outcome {
-    fn state(&self) -> State {
+impl Ended {
+    fn state(self) -> State {
         match self {
-            Self::Granted { .. } => State::Granted,
+            Self::Granted => State::Granted,
             Self::Denied => State::Denied,
         }
+    }
+}
+
+impl Deref for Record {
+    type Target = Login;
+
+    fn deref(&self) -> &Login {
+        &self.0
+    }
+}
+
+impl DerefMut for Record {
+    fn deref_mut(&mut self) -> &mut Login {
+        &mut self.0
     }
 }
 
@@ -98,15 +129,16 @@ impl Record {
     /// A login that waits, for `ttl` from `now`, and is shown by the page in `seat`.
     #[must_use]
     pub(crate) fn new(opened: NewLogin, now: Moment, ttl: Duration, seat: Option<SeatName>) -> Self {
-        let unknown = serde_json::Map::new();
-        Self { opened, expires_at: now + ttl, seat, claim: None, end: None, unknown }
+        let NewLogin { context, qr, secret } = opened;
+        let opened = Opened { context: context.into(), qr: qr.into(), secret }.into();
+        Self(Login { opened, expires_at: now + ttl, seat, claim: None, end: None }.into())
     }
 
     /// The state at `now`.
     #[must_use]
     pub(crate) fn state(&self, now: Moment) -> State {
         match (&self.end, &self.claim) {
-            (Some(end), _) => end.outcome.state(),
+            (Some(end), _) => end.state.state(),
             (None, _) if now >= self.expires_at => State::Expired,
             (None, Some(_)) => State::Scanned,
             (None, None) => State::Waiting,
@@ -147,10 +179,9 @@ impl Record {
     /// The login as a page is shown it.
     #[must_use]
     pub(crate) fn snapshot(&self, now: Moment) -> Snapshot {
-        let (user, code) = match self.end.as_ref().map(|end| &end.outcome) {
-            Some(Outcome::Granted { user, code }) => (user.clone(), code.clone()),
-            _ => (String::new(), None),
-        };
+        let granted = self.end.as_ref().filter(|end| end.state == Ended::Granted);
+        let user = granted.and_then(|end| end.user.clone()).unwrap_or_default();
+        let code = granted.and_then(|end| end.code.clone());
         let lives = self.end.is_none();
         Snapshot {
             state: self.state(now),
@@ -159,8 +190,8 @@ impl Record {
             number: self.claim.as_ref().and_then(|claim| claim.number.clone()),
             user,
             code,
-            context: self.opened.context.clone(),
-            qr: self.opened.qr.clone(),
+            context: Context::clone(&self.opened.context),
+            qr: QrCode::clone(&self.opened.qr),
             secret: self.opened.secret,
             seat: self.seat.clone(),
         }
@@ -197,7 +228,7 @@ impl Record {
     /// A login that names a site or a request is an identity for a third party, so only clients with
     /// `grant` may touch it, and a scan must bring the code that the site will redeem.
     fn refusal(&self, notice: &Notice, from: &Sender) -> Option<Answer> {
-        let Context { site, request, .. } = &self.opened.context;
+        let Context { site, request, .. } = &*self.opened.context;
         let is_for_a_site = site.is_some() || request.is_some();
         let code = match notice {
             Notice::Scan { code, .. } => Some(code.is_some()),
@@ -226,24 +257,28 @@ impl Record {
         };
         if !repeat {
             self.expires_at = self.expires_at.max(now + AFTER_CLAIM);
-            self.claim =
-                Some(Claim { by: by.to_owned(), number: number.cloned(), delivered: self.seat.is_some() });
+            let delivered = self.seat.is_some();
+            self.claim = Some(Claim { by: by.to_owned(), number: number.cloned(), delivered }.into());
         }
         let Some(claim) = &self.claim else {
             return Answer::new(Status::Unsure);
         };
-        let context = Context { number: claim.number.clone(), ..self.opened.context.clone() };
+        let context = Context { number: claim.number.clone(), ..Context::clone(&self.opened.context) };
         Answer { repeat, context: Some(Box::new(context)), ..recorded(claim.delivered) }
     }
 
     fn end(&mut self, outcome: Outcome, by: Option<&String>, from: &Sender, now: Moment) -> Answer {
+        let (state, user, code) = match outcome {
+            Outcome::Granted { user, code } => (Ended::Granted, Some(user), code),
+            Outcome::Denied => (Ended::Denied, None, None),
+        };
         if let Some(end) = &self.end {
             let same_person = match (by, &end.by) {
                 (Some(by), Some(before)) => by == before,
                 (None, None) => from.id.is_some() && from.id == end.id && from.client == end.client,
                 _ => false,
             };
-            return if same_person && outcome.state() == end.outcome.state() {
+            return if same_person && state == end.state {
                 Answer { repeat: true, ..recorded(end.delivered) }
             } else {
                 Answer::new(Status::Taken)
@@ -255,15 +290,19 @@ impl Record {
         if self.claim.as_ref().is_some_and(|claim| Some(&claim.by) != by) {
             return Answer::new(Status::Taken);
         }
-        self.end = Some(End {
-            outcome,
+        let delivered = self.seat.is_some();
+        let end = End {
+            state,
+            user,
+            code,
             by: by.cloned(),
             client: from.client.clone(),
             id: from.id.clone(),
-            delivered: self.seat.is_some(),
+            delivered,
             at: now,
-        });
-        recorded(self.seat.is_some())
+        };
+        self.end = Some(end.into());
+        recorded(delivered)
     }
 }
 

@@ -1,7 +1,9 @@
 #![allow(clippy::unwrap_used)]
 
+use proptest::collection::vec;
 use proptest::prelude::*;
 use protocol::Scene;
+use serde_json::{Value, json};
 
 use std::sync::Arc;
 
@@ -162,7 +164,7 @@ fn a_newer_page_takes_over_and_only_the_one_that_sits_can_leave() {
 }
 
 #[test]
-fn a_record_is_read_again_as_it_was_and_keeps_what_a_newer_version_added() {
+fn a_record_is_read_again_as_it_was() {
     let context = Context { site: Some("shop".to_owned()), ..Context::default() };
     let (mut login, scene, now) = record(context);
     let from = sender(Rights::all(), Some("7"));
@@ -175,10 +177,104 @@ fn a_record_is_read_again_as_it_was_and_keeps_what_a_newer_version_added() {
         let text = serde_json::to_string(&login).unwrap();
         assert_eq!(serde_json::from_str::<Record>(&text).unwrap(), login, "{text}");
     }
-    let mut newer = serde_json::to_value(&login).unwrap();
-    newer["confirmed"] = serde_json::json!({"at": 1});
-    let read: Record = serde_json::from_value(newer.clone()).unwrap();
-    assert_eq!(serde_json::to_value(&read).unwrap(), newer);
+}
+
+/// Adds a field to every object, and gives their places.
+fn add_everywhere(value: &mut Value, field: &str, added: &Value, at: &str, places: &mut Vec<String>) {
+    let Some(object) = value.as_object_mut() else { return };
+    for (name, inner) in object.iter_mut() {
+        add_everywhere(inner, field, added, &format!("{at}/{name}"), places);
+    }
+    object.insert(field.to_owned(), added.clone());
+    places.push(format!("{at}/{field}"));
+}
+
+#[test]
+fn a_record_is_written_as_ever() {
+    let (mut login, scene, now) = record(Context { created_at: 5, ..Context::default() });
+    login.seat = None;
+    let from = sender(Rights::all(), Some("7"));
+    let number = Some("42".to_owned());
+    login.take(&Notice::Claim { scene, by: "a".to_owned(), number }, &from, now);
+    let mut denied = login.clone();
+    denied.take(&deny(scene, Some("a")), &from, now);
+    let code = Some(Code("c".to_owned()));
+    let granted = Notice::Scan { scene, nickname: Some("阿狸".to_owned()), code, by: Some("a".to_owned()) };
+    login.take(&granted, &from, now);
+    let claim = json!({"by": "a", "number": "42", "delivered": false});
+    let opened = json!({
+        "context": {"ip": "", "created_at": 5}, "qr": {"url": "", "content": ""}, "secret": login.opened.secret,
+    });
+    let end = |end: Value| json!({"opened": opened, "expires_at": 1_120_000, "claim": claim, "end": end});
+    let granted = json!({
+        "state": "granted", "user": "阿狸", "code": "c",
+        "by": "a", "client": "callback", "id": "7", "delivered": false, "at": 1_000_000,
+    });
+    assert_eq!(serde_json::to_value(&login).unwrap(), end(granted));
+    let refused = json!({
+        "state": "denied", "by": "a", "client": "callback", "id": "7", "delivered": false, "at": 1_000_000,
+    });
+    assert_eq!(serde_json::to_value(&denied).unwrap(), end(refused));
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Act {
+    Claim,
+    Scan,
+    Deny,
+    Sit,
+    Leave,
+    Expire,
+}
+
+proptest! {
+    #[test]
+    fn what_a_newer_version_added_at_any_level_outlives_whatever_becomes_of_the_login(
+        before in vec(any_act(), 0..4),
+        after in vec(any_act(), 0..4),
+        field in "later_[a-z]{1,8}",
+        added in prop_oneof![Just(json!(null)), Just(json!(7)), Just(json!({"at": [1, {}]})), Just(json!("ü"))],
+    ) {
+        let (mut login, scene, now) = record(Context { site: Some("shop".to_owned()), ..Context::default() });
+        let from = sender(Rights::all(), None);
+        let act = |login: &mut Record, act: Act| {
+            let code = Some(Code("c".to_owned()));
+            let scan = Notice::Scan { scene, nickname: None, code, by: Some("a".to_owned()) };
+            let sitting = login.seat.clone();
+            match (act, sitting) {
+                (Act::Claim, _) => drop(login.take(&claim(scene, "a"), &from, now)),
+                (Act::Scan, _) => drop(login.take(&scan, &from, now)),
+                (Act::Deny, _) => drop(login.take(&deny(scene, Some("a")), &from, now)),
+                (Act::Leave, Some(seat)) => drop(login.leave(&seat)),
+                (Act::Sit | Act::Leave, _) => drop(login.sit(&seat(), now)),
+                (Act::Expire, _) => drop(login.expire(now)),
+            }
+        };
+        before.into_iter().for_each(|one| act(&mut login, one));
+        let (mut newer, mut places) = (serde_json::to_value(&login).unwrap(), Vec::new());
+        add_everywhere(&mut newer, &field, &added, "", &mut places);
+        prop_assert!(places.len() >= 4, "the record, what was opened, its context and its code: {places:?}");
+        let mut read: Record = serde_json::from_value(newer.clone()).unwrap();
+        prop_assert_eq!(&serde_json::to_value(&read).unwrap(), &newer);
+        after.into_iter().for_each(|one| act(&mut read, one));
+        let written = serde_json::to_value(&read).unwrap();
+        for place in places {
+            prop_assert_eq!(written.pointer(&place), Some(&added), "{}", place);
+        }
+        let text = written.to_string();
+        prop_assert_eq!(serde_json::from_str::<Record>(&text).unwrap(), read, "no field is there twice");
+    }
+}
+
+fn any_act() -> impl Strategy<Value = Act> {
+    prop_oneof![
+        Just(Act::Claim),
+        Just(Act::Scan),
+        Just(Act::Deny),
+        Just(Act::Sit),
+        Just(Act::Leave),
+        Just(Act::Expire),
+    ]
 }
 
 #[test]
