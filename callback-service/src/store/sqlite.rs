@@ -1,13 +1,16 @@
 //! The store in one SQLite file, with a thread of its own: SQLite blocks, and what comes together is
 //! written in one transaction.
 
+use std::fs::OpenOptions;
+use std::io::ErrorKind;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::sync::mpsc as blocking;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
 use futures_util::future::{BoxFuture, FutureExt};
-use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, params};
+use rusqlite::{Connection, ErrorCode, OptionalExtension, Transaction, TransactionBehavior, params};
 use tokio::sync::oneshot;
 
 use server::clock;
@@ -26,6 +29,9 @@ const BATCH: usize = 256;
 
 /// How often forgotten scans are taken out.
 const SWEEP_EVERY: Duration = Duration::from_secs(60);
+
+/// How long the start waits for another process that begins on the same file.
+const PATIENCE: Duration = Duration::from_secs(2);
 
 type Work = Box<dyn FnOnce(&Transaction<'_>) -> Done + Send>;
 /// Tells the caller, once the transaction stands or has failed.
@@ -59,8 +65,8 @@ impl SqliteStore {
             let result = work(transaction);
             Box::new(move |committed| {
                 let result = result.map_err(|error| StoreError(error.to_string()));
-                // The caller may have given up.
-                let _ = reply.send(committed.and(result));
+                // The caller may have given up. Its own error says more than what became of the others.
+                let _ = reply.send(result.and_then(|value| committed.map(|()| value)));
             })
         });
         let queued = self.work.try_send(work).map_err(|error| StoreError(error.to_string()));
@@ -115,16 +121,18 @@ impl Store for SqliteStore {
 }
 
 fn connect(path: &Path) -> anyhow::Result<Connection> {
-    let connection = Connection::open(path)?;
+    make_private(path)?;
+    let mut connection = Connection::open(path)?;
     connection.busy_timeout(Duration::from_secs(1))?;
     // A commit survives the process's death; the last ones may be lost with the machine's power, which
     // costs a number in a greeting.
-    connection.pragma_update(None, "journal_mode", "WAL")?;
+    patiently(|| connection.pragma_update(None, "journal_mode", "WAL"))?;
     connection.pragma_update(None, "synchronous", "NORMAL")?;
-    match connection.query_row("PRAGMA user_version", [], |row| row.get::<_, i64>(0))? {
-        0 => connection.execute_batch(&format!(
-            "BEGIN;
-             CREATE TABLE people (
+    // Whoever reads the version may write the tables: two processes that begin on one new file take turns.
+    let tables = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    match tables.query_row("PRAGMA user_version", [], |row| row.get::<_, i64>(0))? {
+        0 => tables.execute_batch(&format!(
+            "CREATE TABLE people (
                  openid TEXT PRIMARY KEY, logins INTEGER NOT NULL, last_login_at INTEGER NOT NULL
              ) WITHOUT ROWID;
              CREATE TABLE scans (
@@ -134,13 +142,42 @@ fn connect(path: &Path) -> anyhow::Result<Connection> {
              ) WITHOUT ROWID;
              CREATE INDEX scans_by_age ON scans (noted_at);
              CREATE INDEX scans_by_person ON scans (openid);
-             PRAGMA user_version = {SCHEMA};
-             COMMIT;"
+             PRAGMA user_version = {SCHEMA};"
         ))?,
         SCHEMA => {}
         newer => bail!("it was written by a newer version (schema {newer}; this one knows {SCHEMA})"),
     }
+    tables.commit()?;
     Ok(connection)
+}
+
+/// Makes a new file for its owner alone, because it says who logs in where; SQLite gives the files beside it the same
+/// rights. One that exists keeps what its operator gave it.
+fn make_private(path: &Path) -> anyhow::Result<()> {
+    // Names of SQLite's own, for no file or with its own parameters.
+    if path == Path::new(":memory:") || path.as_os_str().as_encoded_bytes().starts_with(b"file:") {
+        return Ok(());
+    }
+    match OpenOptions::new().write(true).create_new(true).mode(0o600).open(path) {
+        Err(error) if error.kind() != ErrorKind::AlreadyExists => Err(error.into()),
+        _ => Ok(()),
+    }
+}
+
+/// Does it again while another process is at it: not everything waits for others by itself.
+fn patiently(mut work: impl FnMut() -> rusqlite::Result<()>) -> rusqlite::Result<()> {
+    let began = Instant::now();
+    loop {
+        match work() {
+            Err(error)
+                if error.sqlite_error_code() == Some(ErrorCode::DatabaseBusy)
+                    && began.elapsed() < PATIENCE =>
+            {
+                std::thread::sleep(Duration::from_millis(10));
+            }
+            done => return done,
+        }
+    }
 }
 
 /// Works until the store is dropped.
@@ -156,20 +193,33 @@ fn run(mut connection: Connection, queue: &blocking::Receiver<Work>) {
         if sweep {
             swept = Instant::now();
         }
+        work_off(&mut connection, batch, sweep);
+    }
+}
+
+/// Does a batch in one transaction; what comes behind a failure that undid the transaction, in one of its own.
+fn work_off(connection: &mut Connection, batch: Vec<Work>, sweep: bool) {
+    let mut batch = batch.into_iter();
+    loop {
         let mut done = Vec::with_capacity(batch.len());
-        let committed = transact(&mut connection, batch, &mut done, sweep);
+        let committed = transact(connection, &mut batch, &mut done, sweep);
         if let Err(error) = &committed {
             tracing::error!("{error}");
         }
+        // Where not even a transaction could be begun, whoever is left hears that nothing was written.
+        let goes_on = !done.is_empty() && batch.len() > 0;
         for tell in done {
             tell(committed.clone());
+        }
+        if !goes_on {
+            return;
         }
     }
 }
 
 fn transact(
     connection: &mut Connection,
-    batch: Vec<Work>,
+    batch: &mut impl Iterator<Item = Work>,
     done: &mut Vec<Done>,
     sweep: bool,
 ) -> Result<(), StoreError> {
@@ -179,7 +229,13 @@ fn transact(
     if sweep {
         transaction.execute("DELETE FROM scans WHERE noted_at < ?1", [before(REMEMBERED)]).map_err(failed)?;
     }
-    done.extend(batch.into_iter().map(|work| work(&transaction)));
+    for work in batch {
+        done.push(work(&transaction));
+        // A full disk and the like undo the whole of it, and what followed would be written by itself.
+        if transaction.is_autocommit() {
+            return Err(StoreError("SQLite has undone a transaction in which one write failed".to_owned()));
+        }
+    }
     transaction.commit().map_err(failed)
 }
 
@@ -252,6 +308,10 @@ fn record(
 mod tests {
     #![allow(clippy::unwrap_used)]
 
+    use std::fs::Permissions;
+    use std::os::unix::fs::PermissionsExt;
+    use std::sync::{Arc, Barrier, Mutex};
+
     use super::*;
     use crate::store::contract::scan;
 
@@ -264,6 +324,76 @@ mod tests {
         Connection::open(&path).unwrap().execute("UPDATE scans SET noted_at = noted_at - 181", []).unwrap();
         assert_eq!(store.recall(&one).await.unwrap(), Memory::LongAgo);
         assert_eq!(store.record(&one, None).await.unwrap().count, 1);
+    }
+
+    #[test]
+    fn behind_a_full_disk_nothing_is_written_without_its_transaction() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut connection = connect(&folder.path().join("callback.db")).unwrap();
+        let pages: i64 = connection.query_row("PRAGMA page_count", [], |row| row.get(0)).unwrap();
+        connection.pragma_update(None, "max_page_count", pages + 2).unwrap();
+        let told = Arc::new(Mutex::new(Vec::new()));
+        let work = |nickname: &str| -> Work {
+            let (scan, nickname, told) = (scan("a", 100), nickname.to_owned(), Arc::clone(&told));
+            Box::new(move |transaction| {
+                let is_alone = transaction.is_autocommit();
+                let result = record(transaction, &scan, Some(nickname)).map(|recorded| recorded.count);
+                Box::new(move |committed| {
+                    let is_recorded = result.is_ok() && committed.is_ok();
+                    told.lock().unwrap().push((is_alone, is_recorded.then(|| result.unwrap())));
+                })
+            })
+        };
+        let too_long = "x".repeat(1_000_000);
+        work_off(&mut connection, vec![work(""), work(&too_long), work(""), work("")], false);
+        // The first is undone with the second; the others are counted in a transaction of their own.
+        let told = told.lock().unwrap().clone();
+        assert_eq!(told, [(false, None), (false, None), (false, Some(1)), (false, Some(2))]);
+        let kept = |of: &str| connection.query_row(of, [], |row| row.get::<_, u32>(0)).unwrap();
+        assert_eq!(kept("SELECT logins FROM people"), 2);
+        assert_eq!(kept("SELECT count(*) FROM scans"), 2);
+    }
+
+    #[test]
+    fn those_who_begin_on_one_new_file_take_turns() {
+        for _ in 0..10 {
+            let folder = tempfile::tempdir().unwrap();
+            let path = folder.path().join("callback.db");
+            let begin = Barrier::new(8);
+            std::thread::scope(|threads| {
+                let beginning: Vec<_> = (0..8)
+                    .map(|_| {
+                        threads.spawn(|| {
+                            begin.wait();
+                            connect(&path).map(drop)
+                        })
+                    })
+                    .collect();
+                for begun in beginning {
+                    begun.join().unwrap().unwrap();
+                }
+            });
+        }
+    }
+
+    #[tokio::test]
+    async fn a_new_file_and_those_beside_it_are_the_owners_alone_and_an_old_one_stays_as_it_is() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("callback.db");
+        let store = SqliteStore::open(&path).unwrap();
+        store.record(&scan("a", 100), None).await.unwrap();
+        let mut files = 0;
+        for file in std::fs::read_dir(folder.path()).unwrap() {
+            let file = file.unwrap();
+            let mode = file.metadata().unwrap().permissions().mode() & 0o777;
+            assert_eq!(mode, 0o600, "{:?}", file.file_name());
+            files += 1;
+        }
+        assert_eq!(files, 3, "the file, its journal and what its readers share");
+        drop(store);
+        std::fs::set_permissions(&path, Permissions::from_mode(0o640)).unwrap();
+        SqliteStore::open(&path).unwrap().record(&scan("a", 101), None).await.unwrap();
+        assert_eq!(path.metadata().unwrap().permissions().mode() & 0o777, 0o640);
     }
 
     #[tokio::test]
