@@ -93,6 +93,7 @@
   let complaint = null; // The gateway's last `error`: often the reason for the close that follows.
   let renewals = 0; // Since a person last did anything.
   let resumeKey = recallKey();
+  let pictured = null; // The resume key of the login whose picture is there: it need not be sent again.
   let offers = true; // The subprotocol, which some proxies drop; the browser then closes every socket at once.
   let neverOpened = 0; // Sockets in a row that never opened although the gateway answers.
 
@@ -187,6 +188,7 @@
     if (offers && resumeKey) protocols.push(`resume.${resumeKey}`);
     const url = new URL(gatewayUrl('site', 'nonce', 'code_challenge', 'request', 'lang'));
     url.searchParams.set('subprotocol', offers ? 'offered' : 'none');
+    if (offers && resumeKey && resumeKey === pictured) url.searchParams.set('picture', 'kept');
     let opened = false;
     socket = new WebSocket(url.href, protocols);
     socket.onopen = () => {
@@ -315,10 +317,13 @@
     if (message.expires_in === 0) return; // The login has ended while the page was away: how, is said next.
     const until = deadline(message.expires_in, SECOND);
 
-    const qrcode = element('qrcode');
-    const drawn = String(message.image || '').startsWith('data:image/') ? message.image : null;
-    qrcode.onerror = drawn && message.url ? () => { qrcode.onerror = null; qrcode.src = message.url; } : null;
-    qrcode.src = drawn || message.url || '';
+    if (message.image !== undefined || message.resume !== pictured) {
+      const qrcode = element('qrcode');
+      const drawn = String(message.image || '').startsWith('data:image/') ? message.image : null;
+      qrcode.onerror = drawn && message.url ? () => { qrcode.onerror = null; qrcode.src = message.url; } : null;
+      qrcode.src = drawn || message.url || '';
+      pictured = drawn && message.resume;
+    }
 
     // A scanned login never goes back to waiting, and its number must not flicker while it is being typed.
     if (same && view.state === 'scanned') showScanned(view.number, until);

@@ -11,8 +11,8 @@ use tokio::sync::Semaphore;
 
 use crate::browsers::assets;
 use crate::browsers::socket::CLOSE_WITHIN;
-use crate::codes::QrCodes;
 use crate::codes::admission::Addresses;
+use crate::codes::{Pictures, QrCodes};
 use crate::config::Config;
 use crate::logins::Logins;
 use crate::logins::seats::Pages;
@@ -28,6 +28,7 @@ pub(crate) struct Gateway {
     pub logins: Arc<dyn Logins>,
     pub pages: Arc<Pages>,
     pub qr: Arc<dyn QrCodes>,
+    pub pictures: Pictures,
     pub addresses: Addresses,
     /// Pages by the addresses from which they come, also behind proxies.
     pub shares: Shares,
@@ -47,6 +48,7 @@ pub(crate) struct Parts {
     pub logins: Arc<dyn Logins>,
     pub pages: Arc<Pages>,
     pub qr: Arc<dyn QrCodes>,
+    pub pictures: Pictures,
     pub addresses: Addresses,
     pub metrics: Metrics,
 }
@@ -55,7 +57,7 @@ impl Gateway {
     /// Puts a gateway together.
     #[must_use]
     pub(crate) fn new(config: Config, parts: Parts) -> Self {
-        let Parts { credentials, logins, pages, qr, addresses, metrics } = parts;
+        let Parts { credentials, logins, pages, qr, pictures, addresses, metrics } = parts;
         Self {
             page: Bytes::from(assets::render(&config.gateway_title, config.gateway_logo.as_deref())),
             drain: Drain::new(config.gateway_drain_time),
@@ -71,6 +73,7 @@ impl Gateway {
             logins,
             pages,
             qr,
+            pictures,
             addresses,
             metrics,
         }

@@ -29,9 +29,11 @@ pub(crate) struct Metrics {
     pub qr_failures: Counter,
     /// Requests to WeChat for QR codes that went out, whatever became of them.
     pub qr_calls: Counter,
+    /// Pictures of QR codes that were drawn.
+    pub pictures_drawn: Counter,
     /// QR codes that were made ahead and wait for their pages.
     pub qr_ready: Gauge,
-    /// New logins that were told to wait, by the limit that they met.
+    /// Pages that were told to wait with a new login, or on their way back to one, by the limit that they met.
     pub logins_refused: Family<Reason, Counter>,
     /// Pages whose WebSocket was refused before it began, by what it failed at.
     pub pages_refused: Family<Reason, Counter>,
@@ -100,10 +102,15 @@ impl Metrics {
             "Requests for QR codes that went out to WeChat, each try",
             self.qr_calls.clone(),
         );
+        registry.register(
+            "pictures_drawn",
+            "Pictures of QR codes drawn: one for each code as a rule, and none for a page that comes back",
+            self.pictures_drawn.clone(),
+        );
         registry.register("qr_ready", "QR codes made ahead that wait for pages", self.qr_ready.clone());
         registry.register(
             "logins_refused",
-            "New logins told to wait, by the limit that they met",
+            "Pages told to wait with a new login, or on their way back to one, by the limit that they met",
             self.logins_refused.clone(),
         );
         registry.register(

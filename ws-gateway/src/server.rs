@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::browsers::routes;
-use crate::codes::{QrCodes, Ready, WeChat};
+use crate::codes::{Pictures, QrCodes, Ready, WeChat};
 use crate::config::Config;
 use crate::gateway::{Gateway, Parts};
 use crate::logins::seats::Pages;
@@ -63,17 +63,19 @@ impl Server {
         let Stores { logins, addresses, budget, replicas, work } =
             Stores::new(config.store()?, &config, &pages);
         let metrics = Metrics::default();
+        let pictures = Pictures::new(&metrics);
         let qr = Arc::new(Ready::new(
             WeChat::new(wechat, config.qr_url().to_owned()),
             budget,
+            pictures.clone(),
             config.gateway_qr_ready.into(),
             config.gateway_login_ttl,
             &metrics,
         ));
         let credentials = Credentials::new(&config, most_clients)?;
         let codes = Arc::clone(&qr) as Arc<dyn QrCodes>;
-        let gateway =
-            Gateway::new(config, Parts { credentials, logins, pages, qr: codes, addresses, metrics });
+        let parts = Parts { credentials, logins, pages, qr: codes, pictures, addresses, metrics };
+        let gateway = Gateway::new(config, parts);
         let config = &gateway.config;
         Ok(Self {
             browsers: listen::bind("GATEWAY_LISTEN", config.gateway_listen)?,

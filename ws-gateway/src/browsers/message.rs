@@ -18,8 +18,9 @@ pub(crate) enum ToPage {
         url: String,
         /// The text that the picture encodes.
         content: String,
-        /// The picture, drawn by the gateway, as a data URI.
-        image: String,
+        /// The picture, drawn by the gateway, as a data URI; none for a page that has said that it still shows it.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        image: Option<String>,
         /// Seconds for which the code is good.
         expires_in: u64,
         /// The resume key, with which the page comes back.
@@ -154,7 +155,7 @@ mod tests {
         let shown = ToPage::QrcodeUrl {
             url: "u".to_owned(),
             content: "c".to_owned(),
-            image: "i".to_owned(),
+            image: Some("i".to_owned()),
             expires_in: seconds(Duration::from_millis(119_001)),
             resume: "r".to_owned(),
         };

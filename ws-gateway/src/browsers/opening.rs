@@ -33,6 +33,8 @@ pub(crate) struct Opening {
     pub address: IpAddr,
     /// What the page comes back with. `Some(None)` is a key of no proper form, which opens nothing.
     pub resume: Option<Option<ResumeKey>>,
+    /// It still shows that login's picture and needs no other.
+    pub has_picture: bool,
     /// The page speaks [`SUBPROTOCOL`].
     pub is_ours: bool,
     /// It has offered it, so it must be selected. Behind a proxy that drops the offer a page says that it
@@ -70,7 +72,7 @@ impl Opening {
             ..Context::default()
         };
         let (mut lang, mut fault) = (None, None);
-        let mut subprotocol = Cow::Borrowed("");
+        let (mut subprotocol, mut has_picture) = (Cow::Borrowed(""), false);
         for (name, value) in form_urlencoded::parse(request.uri().query().unwrap_or_default().as_bytes()) {
             let field = match name.as_ref() {
                 "site" => &mut context.site,
@@ -78,6 +80,10 @@ impl Opening {
                 "code_challenge" => &mut context.code_challenge,
                 "request" => &mut context.request,
                 "lang" => &mut lang,
+                "picture" => {
+                    has_picture = value == "kept";
+                    continue;
+                }
                 "subprotocol" => {
                     subprotocol = value;
                     continue;
@@ -114,7 +120,7 @@ impl Opening {
             _ => {}
         }
         let language = Language::choose(lang.as_deref(), text(ACCEPT_LANGUAGE).as_deref());
-        Ok(Self { context, address, resume, is_ours, selects_ours, language, fault })
+        Ok(Self { context, address, resume, has_picture, is_ours, selects_ours, language, fault })
     }
 }
 
@@ -200,10 +206,11 @@ mod tests {
     fn the_resume_key_comes_as_a_subprotocol() {
         let key = ResumeKey::new(Scene::random());
         let offered = format!("saoma.v1, resume.{}", key.reveal());
-        let opening = read("/ws", &[("sec-websocket-protocol", &offered)]).unwrap();
-        assert!(opening.is_ours);
+        let opening = read("/ws?picture=kept", &[("sec-websocket-protocol", &offered)]).unwrap();
+        assert!(opening.is_ours && opening.has_picture);
         assert_eq!(opening.resume, Some(Some(key)));
         let opening = read("/ws", &[("sec-websocket-protocol", "resume.rubbish")]).unwrap();
+        assert!(!opening.has_picture);
         assert_eq!(opening.resume, Some(None), "which opens nothing, not even a new login");
     }
 

@@ -1,7 +1,8 @@
 //! How many new logins one address may ask for: each costs a call to WeChat, and one visitor must not
 //! spend what all of them share.
 //!
-//! Coming back to a login is free. An IPv6 address counts as its /64, which is the least that one
+//! Coming back to a login costs no code, but work: an address may do it ten times as often, which each gateway counts
+//! for itself, because the work is its own. An IPv6 address counts as its /64, which is the least that one
 //! subscriber gets. The limit on all addresses together is the pace of the QR codes' budget. Gateways that
 //! share their logins in Redis count there, together; otherwise each counts in its memory.
 
@@ -21,6 +22,10 @@ use crate::pace::Pace;
 /// More than that are no visitors but a flood, and share one place.
 const MAX_ADDRESSES: usize = 100_000;
 
+/// How many pages of an address may come back for each new login that it may have. All of an office do at once, when
+/// a gateway was restarted.
+const RETURNS: u32 = 10;
+
 /// How often addresses that have rested are taken out.
 const SWEEP_EVERY: Duration = Duration::from_secs(10);
 
@@ -38,10 +43,43 @@ pub(crate) struct Addresses {
 
 #[derive(Debug)]
 struct Table {
+    logins: Paces,
+    returns: Paces,
+    log: Pace,
+}
+
+/// How fast each address may ask for one thing: so many a minute, and as many at once.
+#[derive(Debug)]
+struct Paces {
+    a_minute: u32,
     known: HashMap<IpAddr, Pace>,
     /// Whoever finds no place in the table.
     beyond: Pace,
-    log: Pace,
+}
+
+impl Paces {
+    fn new(a_minute: u32, now: Instant) -> Self {
+        let beyond = Pace::new(a_minute, refill(a_minute), now);
+        Self { a_minute, known: HashMap::new(), beyond }
+    }
+
+    fn take(&mut self, address: IpAddr, now: Instant) -> Result<(), Duration> {
+        let Self { a_minute, known, beyond } = self;
+        let has_place = known.len() < MAX_ADDRESSES || known.contains_key(&address);
+        let pace = match has_place {
+            true => known.entry(address).or_insert_with(|| Pace::new(*a_minute, refill(*a_minute), now)),
+            false => beyond,
+        };
+        pace.take(now)
+    }
+
+    fn forget_rested(&mut self, now: Instant) {
+        let known = &mut self.known;
+        known.retain(|_, pace| !pace.is_rested(now));
+        if known.capacity() > 4 * known.len() + 1024 {
+            known.shrink_to_fit();
+        }
+    }
 }
 
 impl Addresses {
@@ -50,8 +88,9 @@ impl Addresses {
     #[must_use]
     pub(crate) fn new(a_minute: u32, shared: Option<Records>) -> Self {
         let now = Instant::now();
-        let beyond = Pace::new(a_minute, refill(a_minute), now);
-        let table = Table { known: HashMap::new(), beyond, log: Pace::new(1, LOG_EVERY, now) };
+        let (logins, returns) =
+            (Paces::new(a_minute, now), Paces::new(a_minute.saturating_mul(RETURNS), now));
+        let table = Table { logins, returns, log: Pace::new(1, LOG_EVERY, now) };
         Self { a_minute, shared, table: Mutex::new(table) }
     }
 
@@ -65,37 +104,45 @@ impl Addresses {
             None => self.admit_here(address),
             Some(records) => {
                 let name = format!("address:{address}");
-                let bucket = Bucket { name: &name, most: self.a_minute, refill: self.refill() };
+                let bucket = Bucket { name: &name, most: self.a_minute, refill: refill(self.a_minute) };
                 match records.take(bucket, None).await? {
                     Taken::Wait(wait) => Err(wait),
                     Taken::Yes | Taken::Full => Ok(()),
                 }
             }
         };
-        if admitted.is_err() && self.lock().log.take(Instant::now()).is_ok() {
-            tracing::warn!(
-                %address,
-                "too many new logins from one address; name it in GATEWAY_TRUSTED_PROXIES if it is your \
-                 proxy, or raise GATEWAY_ADDRESS_RATE if many people share it"
-            );
+        if admitted.is_err() {
+            self.tell(address, "new logins");
         }
         Ok(admitted)
     }
 
-    fn admit_here(&self, address: IpAddr) -> Result<(), Duration> {
-        let now = Instant::now();
-        let mut table = self.lock();
-        let Table { known, beyond, .. } = &mut *table;
-        let has_place = known.len() < MAX_ADDRESSES || known.contains_key(&address);
-        let pace = match has_place {
-            true => known.entry(address).or_insert_with(|| Pace::new(self.a_minute, self.refill(), now)),
-            false => beyond,
-        };
-        pace.take(now)
+    /// Counts a page of `address` that comes back to its login. One too many gets the time until there may be
+    /// another.
+    ///
+    /// # Errors
+    /// The time to wait.
+    pub(crate) fn admit_back(&self, address: IpAddr) -> Result<(), Duration> {
+        let address = network(address);
+        let admitted = self.lock().returns.take(address, Instant::now());
+        if admitted.is_err() {
+            self.tell(address, "pages that come back");
+        }
+        admitted
     }
 
-    fn refill(&self) -> Duration {
-        refill(self.a_minute)
+    fn admit_here(&self, address: IpAddr) -> Result<(), Duration> {
+        self.lock().logins.take(address, Instant::now())
+    }
+
+    fn tell(&self, address: IpAddr, what: &str) {
+        if self.lock().log.take(Instant::now()).is_ok() {
+            tracing::warn!(
+                %address,
+                "too many {what} from one address; name it in GATEWAY_TRUSTED_PROXIES if it is your proxy, or \
+                 raise GATEWAY_ADDRESS_RATE if many people share it"
+            );
+        }
     }
 
     /// Forgets addresses that have rested, for as long as it is polled.
@@ -103,11 +150,9 @@ impl Addresses {
         loop {
             sleep(SWEEP_EVERY).await;
             let now = Instant::now();
-            let known = &mut self.lock().known;
-            known.retain(|_, pace| !pace.is_rested(now));
-            if known.capacity() > 4 * known.len() + 1024 {
-                known.shrink_to_fit();
-            }
+            let mut table = self.lock();
+            table.logins.forget_rested(now);
+            table.returns.forget_rested(now);
         }
     }
 
@@ -176,11 +221,11 @@ mod tests {
         let others = (0..200_000_u128).map(|n| Ipv6Addr::from_bits((0x2001_0db8_u128 << 96) | (n << 64)));
         let admitted = others.filter(|other| addresses.admit_here((*other).into()).is_ok()).count();
         assert_eq!(admitted, MAX_ADDRESSES + 2, "those beyond share one place");
-        assert_eq!(addresses.lock().known.len(), MAX_ADDRESSES);
+        assert_eq!(addresses.lock().logins.known.len(), MAX_ADDRESSES);
         sleep(Duration::from_secs(15)).await;
-        assert_eq!(addresses.lock().known.len(), MAX_ADDRESSES, "half rested is not rested");
+        assert_eq!(addresses.lock().logins.known.len(), MAX_ADDRESSES, "half rested is not rested");
         sleep(Duration::from_secs(30)).await;
-        assert_eq!(addresses.lock().known.len(), 0);
+        assert_eq!(addresses.lock().logins.known.len(), 0);
         assert_eq!(addresses.admit("192.0.2.1".parse().unwrap()).await.unwrap(), Ok(()));
     }
 }

@@ -1,12 +1,13 @@
 //! QR codes: a page takes one and, as a rule, waits for nothing.
 //!
 //! [`ready`] keeps a few that were made ahead and makes more on demand, each for a scene of its own.
-//! [`source`] asks WeChat, and [`budget`] says of each request whether it may be made, which [`purse`] pays for. The picture is ours ([`mod@draw`]);
-//! WeChat's URL still goes along for pages that know nothing else.
+//! [`source`] asks WeChat, and [`budget`] says of each request whether it may be made, which [`purse`] pays for. The picture is ours ([`mod@draw`],
+//! once a code: [`pictures`]); WeChat's URL still goes along for pages that know nothing else.
 
 pub(crate) mod admission;
 mod budget;
 mod draw;
+mod pictures;
 mod purse;
 mod ready;
 mod source;
@@ -20,7 +21,7 @@ use wechat::Class;
 pub(crate) use self::budget::Budget;
 #[cfg(test)]
 pub(crate) use self::budget::Purpose;
-pub(crate) use self::draw::draw;
+pub(crate) use self::pictures::Pictures;
 pub(crate) use self::ready::Ready;
 #[cfg(test)]
 pub(crate) use self::source::Source;

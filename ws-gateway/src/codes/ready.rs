@@ -18,7 +18,7 @@ use tokio::time::{Instant, sleep, sleep_until, timeout};
 use super::budget::{Budget, Purpose};
 use super::purse::Purse;
 use super::source::{Source, WECHAT_EXPIRY};
-use super::{NoQrCode, QrCodes};
+use super::{NoQrCode, Pictures, QrCodes};
 use crate::logins::{AFTER_CLAIM, QrCode};
 use crate::metrics::Metrics;
 
@@ -41,6 +41,7 @@ const LEAST_KEPT: Duration = Duration::from_secs(300);
 pub(crate) struct Ready<S> {
     source: S,
     budget: Budget,
+    pictures: Pictures,
     calls: Semaphore,
     /// Never held across an await. At most twice `most`: codes, and the old ones that they replace.
     shelf: Mutex<VecDeque<Made>>,
@@ -63,7 +64,14 @@ impl<S: Source> Ready<S> {
     /// Keeps `most` codes for logins that live for `ttl`, within `budget`. None are there before
     /// [`Ready::refill`] runs.
     #[must_use]
-    pub(crate) fn new(source: S, budget: Budget, most: usize, ttl: Duration, metrics: &Metrics) -> Self {
+    pub(crate) fn new(
+        source: S,
+        budget: Budget,
+        pictures: Pictures,
+        most: usize,
+        ttl: Duration,
+        metrics: &Metrics,
+    ) -> Self {
         let keeps = WECHAT_EXPIRY.saturating_sub(ttl + AFTER_CLAIM);
         let is_worth_it = keeps >= LEAST_KEPT;
         if most > 0 && !is_worth_it {
@@ -72,6 +80,7 @@ impl<S: Source> Ready<S> {
         Self {
             source,
             budget,
+            pictures,
             calls: Semaphore::new(MAX_CALLS),
             shelf: Mutex::default(),
             taken: Notify::new(),
@@ -127,6 +136,8 @@ impl<S: Source> Ready<S> {
             let (scene, at) = (Scene::random(), Instant::now());
             let purse = Purse { budget: &self.budget, purpose, calls: &self.calls_made };
             let code = self.source.ask(scene, &purse).await?;
+            // So that no page waits for it.
+            self.pictures.of(&code.content);
             Ok(Made { scene, code, at })
         };
         timeout(WITHIN, made).await.unwrap_or(Err(NoQrCode::Slow))
@@ -205,7 +216,8 @@ mod tests {
             let wechat = PlayedWeChat::new(Duration::from_secs(1));
             *wechat.failures.lock().unwrap() = failures;
             let (budget, metrics) = (Budget::new(per_day, None, noon), Metrics::default());
-            let ready = Arc::new(Ready::new(Arc::clone(&wechat), budget, 8, TTL, &metrics));
+            let pictures = Pictures::new(&metrics);
+            let ready = Arc::new(Ready::new(Arc::clone(&wechat), budget, pictures, 8, TTL, &metrics));
             let task = Arc::clone(&ready);
             let refilling = tokio::spawn(async move { task.refill().await });
             Self { ready, wechat, metrics, refilling }
@@ -316,7 +328,8 @@ mod tests {
     async fn codes_that_would_not_keep_are_not_made_ahead() {
         let wechat = PlayedWeChat::new(Duration::ZERO);
         let (ttl, budget) = (Duration::from_secs(1680), Budget::new(90_000, None, noon));
-        let ready = Ready::new(Arc::clone(&wechat), budget, 8, ttl, &Metrics::default());
+        let metrics = Metrics::default();
+        let ready = Ready::new(Arc::clone(&wechat), budget, Pictures::new(&metrics), 8, ttl, &metrics);
         assert!(timeout(Duration::from_secs(3600), ready.refill()).await.is_err());
         assert_eq!(wechat.calls(), 0);
         assert!(ready.take().await.is_ok());

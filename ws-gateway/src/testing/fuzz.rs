@@ -15,7 +15,7 @@ use crate::Gateway;
 use crate::browsers::message::FromPage;
 use crate::browsers::opening::Opening;
 use crate::codes::admission::Addresses;
-use crate::codes::{NoQrCode, QrCodes};
+use crate::codes::{NoQrCode, Pictures, QrCodes};
 use crate::config::Config;
 use crate::gateway::Parts;
 use crate::logins::seats::Pages;
@@ -69,14 +69,15 @@ where
     S: AsyncRead + AsyncWrite + Unpin,
 {
     const TTL: Duration = Duration::from_secs(1200);
-    let pages = Arc::new(Pages::default());
+    let (pages, metrics) = (Arc::new(Pages::default()), Metrics::default());
     let parts = Parts {
         credentials: Credentials::new(&config, config.gateway_max_clients)?,
         logins: Arc::new(MemoryLogins::new(Arc::clone(&pages), 1)),
         pages,
         qr: Arc::new(NoCodes),
+        pictures: Pictures::new(&metrics),
         addresses: Addresses::new(config.gateway_address_rate, None),
-        metrics: Metrics::default(),
+        metrics,
     };
     let gateway = Gateway::new(config, parts);
     let new = NewLogin {

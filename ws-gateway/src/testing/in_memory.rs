@@ -13,7 +13,7 @@ use wechat::Meter;
 
 use crate::Gateway;
 use crate::codes::admission::Addresses;
-use crate::codes::{NoQrCode, QrCodes, Source};
+use crate::codes::{NoQrCode, Pictures, QrCodes, Source};
 use crate::config::{Config, Secrets};
 use crate::gateway::Parts;
 use crate::logins::seats::Pages;
@@ -133,14 +133,15 @@ pub(crate) fn gateway_with(failures: u32) -> Gateway {
         ..Secrets::default()
     };
     let config = Config::of(&["--wechat-app-id", "wx0123456789abcdef"], secrets).unwrap();
-    let pages = Arc::new(Pages::default());
+    let (pages, metrics) = (Arc::new(Pages::default()), Metrics::default());
     let parts = Parts {
         credentials: Credentials::new(&config, config.gateway_max_clients).unwrap(),
         logins: Arc::new(MemoryLogins::new(Arc::clone(&pages), config.gateway_max_logins)),
         pages,
         qr: Arc::new(Codes { failures: Mutex::new(failures) }),
+        pictures: Pictures::new(&metrics),
         addresses: Addresses::new(config.gateway_address_rate, None),
-        metrics: Metrics::default(),
+        metrics,
     };
     Gateway::new(config, parts)
 }

@@ -151,6 +151,29 @@ async fn a_lost_connection_is_resumed_and_its_code_is_not_on_show_meanwhile() {
 }
 
 #[tokio::test]
+async fn a_picture_that_is_still_there_is_not_sent_again() {
+    let page = Alone::open().await;
+    let first = page.say(&code(120)).await;
+    let picture = first["picture"].as_str().unwrap();
+    assert!(first["keeps"].is_null() && picture.starts_with("data:image/gif"), "{first}");
+    page.world("end(1006)").await;
+    let seen = page.pass(3500).await;
+    has(&seen, &json!({ "offers": offers(Some(KEY)), "keeps": "kept" }));
+    let mut without = code(99);
+    without.as_object_mut().unwrap().remove("image");
+    let seen = page.say(&without).await;
+    is(&seen, "waiting");
+    assert_eq!(seen["picture"], picture);
+
+    // Of another login it is no picture, and a page that was opened anew has none.
+    page.world("end(4001)").await;
+    has(&page.pass(3500).await, &json!({ "offers": offers(None), "keeps": null }));
+    page.say(&code(120)).await;
+    page.browser.client.refresh().await.unwrap();
+    has(&page.world("look()").await, &json!({ "offers": offers(Some(KEY)), "keeps": null }));
+}
+
+#[tokio::test]
 async fn a_login_that_is_over_is_not_come_back_for() {
     let page = Alone::waiting().await;
     page.say(&said("denied")).await;

@@ -33,6 +33,7 @@
     sent = [];
     constructor(url, protocols) {
       this.protocols = protocols;
+      this.query = new URL(url).searchParams;
       sockets.push(this);
     }
     send(text) { this.sent.push(text); }
@@ -52,11 +53,13 @@
       countdown: text('countdown'),
       detail: text('detail'),
       code: isShown('qrcode'),
+      picture: document.getElementById('qrcode').src,
       button: isShown('renew') ? text('renew') : '',
       holds: newest().readyState < 2, // A socket, open or opening.
       attempts: sockets.length,
       began: newest().began, // The newest attempt, in ms since the world began; and what it offers.
       offers: newest().protocols,
+      keeps: newest().query.get('picture'),
       refreshes: sockets.flatMap((socket) => socket.sent).length,
     };
   }

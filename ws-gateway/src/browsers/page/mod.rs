@@ -23,7 +23,7 @@ use crate::Gateway;
 use crate::browsers::heartbeat::{Beat, Heartbeat};
 use crate::browsers::message::{Close, FromPage, ToPage, milliseconds, seconds};
 use crate::browsers::opening::Opening;
-use crate::codes::{self, NoQrCode};
+use crate::codes::NoQrCode;
 use crate::logins::seats::Seat;
 use crate::logins::{AFTER_CLAIM, QrCode, ResumeKey, Snapshot, StoreError};
 use crate::pace::Pace;
@@ -88,6 +88,8 @@ struct Shown {
     /// When to read the record again at the latest.
     until: Instant,
     seat: Seat,
+    /// The page has said that it still shows the picture of the code.
+    has_picture: bool,
     /// The page was told to wait, because the store cannot be read.
     waits: bool,
 }
@@ -185,22 +187,26 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Browser<'_, S> {
         ToPage::Error { code: "busy", message, retry_in: Some(milliseconds(retry_in)) }
     }
 
-    async fn show_code(&mut self, key: &ResumeKey, code: &QrCode, left: Duration) -> Result<(), Ended> {
-        self.socket
-            .send(&ToPage::QrcodeUrl {
-                url: code.url.clone(),
-                content: code.content.clone(),
-                image: codes::draw(&code.content),
-                expires_in: seconds(left),
-                resume: key.reveal(),
-            })
-            .await
+    /// Shows the page the code of its login, which is `left`.
+    async fn show_code(&mut self, code: &QrCode, left: Duration) -> Result<(), Ended> {
+        let Stage::Showing(Shown { key, has_picture, .. }) = &self.stage else {
+            return Ok(());
+        };
+        let shown = ToPage::QrcodeUrl {
+            url: code.url.clone(),
+            content: code.content.clone(),
+            image: (!has_picture).then(|| self.gateway.pictures.of(&code.content).to_string()),
+            expires_in: seconds(left),
+            resume: key.reveal(),
+        };
+        self.socket.send(&shown).await
     }
 
     /// Takes a page back to its login. What the record says of site and Origin stands.
     async fn resume(&mut self, key: Option<ResumeKey>) -> Result<(), Ended> {
         let unknown = Err(Ended::Told(Close::Unknown));
         let Some(key) = key else { return unknown };
+        self.admit_back().await?;
         let (gateway, scene) = (self.gateway, key.scene());
         let found = gateway.logins.look(scene).await;
         match self.needed(found).await? {
@@ -221,9 +227,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Browser<'_, S> {
         // A later login on this socket is for the same site, but from where the page is now.
         let Context { ip, user_agent, .. } = std::mem::take(&mut self.opening.context);
         self.opening.context = Context { ip, user_agent, ..login.context.clone() };
-        let (state, until) = (State::Waiting, Instant::now());
-        self.stage = Stage::Showing(Shown { key: key.clone(), state, until, seat, waits: false });
-        self.show_code(&key, &login.qr, login.expires_in).await?;
+        let (state, until, has_picture) = (State::Waiting, Instant::now(), self.opening.has_picture);
+        self.stage = Stage::Showing(Shown { key, state, until, seat, has_picture, waits: false });
+        self.show_code(&login.qr, login.expires_in).await?;
         self.tell(login).await
     }
 
@@ -258,8 +264,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Browser<'_, S> {
         }
         if std::mem::take(&mut shown.waits) {
             shown.state = State::Waiting;
-            let key = shown.key.clone();
-            self.show_code(&key, &login.qr, login.expires_in).await?;
+            self.show_code(&login.qr, login.expires_in).await?;
         }
         self.catch_up(login).await
     }

@@ -56,6 +56,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Browser<'_, S> {
         }
     }
 
+    /// Counts a page that comes back; where too many of its address do, it is told when to try again.
+    pub(super) async fn admit_back(&mut self) -> Result<(), Ended> {
+        match self.gateway.addresses.admit_back(self.opening.address) {
+            Ok(()) => Ok(()),
+            Err(wait) => self.too_many("resume", wait.max(ADDRESS_RETRY)).await,
+        }
+    }
+
     async fn too_many<T>(&mut self, reason: &'static str, wait: Duration) -> Result<T, Ended> {
         self.count_refused(reason);
         let message = self
@@ -128,9 +136,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Browser<'_, S> {
             tell!(info, self.gateway.told, "codes again", "there are QR codes again");
         }
         self.gateway.metrics.logins.inc();
-        self.stage =
-            Stage::Showing(Shown { key: key.clone(), state: State::Waiting, until, seat, waits: false });
-        self.show_code(&key, &code, ttl).await
+        let (state, has_picture) = (State::Waiting, false);
+        self.stage = Stage::Showing(Shown { key, state, until, seat, has_picture, waits: false });
+        self.show_code(&code, ttl).await
     }
 
     /// The page wants a new code, which its address pays for. A live login ends as expired; one that was

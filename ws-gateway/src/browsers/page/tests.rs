@@ -20,6 +20,7 @@ use tokio_tungstenite::tungstenite::protocol::Role;
 use super::*;
 use crate::browsers::language::Language;
 use crate::browsers::socket::{CLOSE_WITHIN, Limits};
+use crate::codes::admission::Addresses;
 use crate::codes::{Budget, QrCodes, Ready};
 use crate::logins::Sender;
 use crate::notices::clients::Rights;
@@ -38,6 +39,7 @@ fn opening() -> Opening {
         context: Context::default(),
         address: "192.0.2.1".parse().unwrap(),
         resume: None,
+        has_picture: false,
         is_ours: true,
         selects_ours: true,
         language: Language::English,
@@ -477,7 +479,8 @@ fn gateway_on_a_budget(per_day: u32) -> (Arc<Gateway>, Arc<PlayedWeChat>) {
     let wechat = PlayedWeChat::new(Duration::from_millis(100));
     let budget = Budget::new(per_day, None, noon);
     let ttl = gateway.config.gateway_login_ttl;
-    let ready = Arc::new(Ready::new(Arc::clone(&wechat), budget, 8, ttl, &gateway.metrics));
+    let pictures = gateway.pictures.clone();
+    let ready = Arc::new(Ready::new(Arc::clone(&wechat), budget, pictures, 8, ttl, &gateway.metrics));
     gateway.qr = Arc::clone(&ready) as Arc<dyn QrCodes>;
     tokio::spawn(async move { ready.refill().await });
     (Arc::new(gateway), wechat)
@@ -572,4 +575,67 @@ async fn a_refresh_is_a_new_login_and_a_resume_is_none() {
     assert_eq!(page.hear_type("error").await["code"], "too_many");
     assert_eq!(page.closed().await, 1013);
     assert_eq!(notify(&gateway, &code.scan("p", "")).await, Status::Stored, "its login is not touched");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_picture_is_drawn_when_its_code_is_made_and_not_when_the_page_comes_back() {
+    let (gateway, wechat) = gateway_on_a_budget(90_000);
+    sleep(Duration::from_secs(10)).await;
+    let drawn = || gateway.metrics.pictures_drawn.get();
+    assert_eq!((drawn(), wechat.calls()), (8, 8), "ahead");
+    let mut page = Page::open(&gateway, opening()).await;
+    let mut code = Code::shown_by(&mut page).await;
+    for _ in 0..20 {
+        page = Page::resume(&gateway, &code.resume).await;
+        code = Code::shown_by(&mut page).await;
+    }
+    page.refresh().await;
+    Code::shown_by(&mut page).await;
+    sleep(Duration::from_secs(10)).await;
+    assert_eq!((drawn(), wechat.calls()), (10, 10), "one for each code");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_page_that_still_shows_the_picture_is_not_sent_it_again() {
+    let gateway = gateway();
+    let mut page = Page::open(&gateway, opening()).await;
+    let code = Code::shown_by(&mut page).await;
+    let resume = Some(ResumeKey::parse(&code.resume));
+    let mut page = Page::open(&gateway, Opening { resume, has_picture: true, ..opening() }).await;
+    let shown = page.hear_type("qrcode_url").await;
+    assert_eq!((shown.get("image"), shown["resume"].as_str()), (None, Some(&*code.resume)));
+    page.refresh().await;
+    Code::shown_by(&mut page).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn pages_that_come_back_from_one_address_too_fast_are_told_to_wait_and_others_are_not() {
+    let mut gateway = crate::testing::in_memory::gateway_with(0);
+    gateway.addresses = Addresses::new(1, None);
+    let gateway = Arc::new(gateway);
+    let mut page = Page::open(&gateway, opening()).await;
+    let code = Code::shown_by(&mut page).await;
+    let back = async |address: &str| {
+        let resume = Some(ResumeKey::parse(&code.resume));
+        let address = address.parse().unwrap();
+        Page::open(&gateway, Opening { resume, address, ..opening() }).await
+    };
+    for _ in 0..10 {
+        back("192.0.2.1").await.hear_type("qrcode_url").await;
+    }
+    for _ in 0..400 {
+        let mut page = back("192.0.2.1").await;
+        let error = page.hear_type("error").await;
+        let retry_in = error["retry_in"].as_u64().unwrap();
+        assert!(error["code"] == "too_many" && (3_750..=7_500).contains(&retry_in), "{error}");
+        assert_eq!(page.closed().await, 1013);
+    }
+    let reason = [("reason", "resume")];
+    assert_eq!(gateway.metrics.logins_refused.get_or_create(&reason).get(), 400);
+    back("192.0.2.2").await.hear_type("qrcode_url").await;
+    sleep(Duration::from_secs(6)).await;
+    let mut page = back("192.0.2.1").await;
+    page.hear_type("qrcode_url").await;
+    assert_eq!(notify(&gateway, &code.scan("p", "")).await, Status::Delivered);
+    page.hear_type("scan_success").await;
 }
