@@ -245,7 +245,7 @@ impl Keeper {
             let client = Client::open(server).map_err(|error| error.to_string())?;
             let connect = async |config| {
                 let connecting = client.get_multiplexed_async_connection_with_config(config);
-                connecting.await.map_err(|error| error.to_string())
+                connecting.await.map_err(|error| why_not(&error))
             };
             let mut each = connect(&config).await?;
             let durable = match self.replicas.are_wanted() {
@@ -254,6 +254,7 @@ impl Keeper {
             };
             // While it loads its data it tells its role and lets everybody hear, but does nothing else.
             redis::cmd("PING").exec_async(&mut each).await.map_err(|error| error.to_string())?;
+            is_young_enough(&mut each).await?;
             let connections = Connections { each, durable: durable.map(Durable::new).map(Arc::new) };
             if !self.check(&connections, master.as_ref()).await? {
                 tracing::warn!(
@@ -350,6 +351,41 @@ impl Keeper {
     }
 }
 
+/// What people need to know where a Redis is too old, or a proxy before it is.
+const NEEDED: &str =
+    "Redis 6.2 or later is needed, or Valkey, without a proxy that does not pass on what it does not know";
+
+/// Why there is no connection, in words that say what to do where we know it.
+fn why_not(error: &RedisError) -> String {
+    let detail = error.detail().unwrap_or_default().to_ascii_uppercase();
+    let has_no_hello = error.kind() == ErrorKind::RESP3NotSupported
+        || error.code() == Some("NOPROTO")
+        || (detail.contains("UNKNOWN COMMAND") && detail.contains("HELLO"));
+    match has_no_hello {
+        true => format!("it does not know HELLO 3: {NEEDED} ({error})"),
+        false => error.to_string(),
+    }
+}
+
+/// Checks what Redis says of its version, if it says it: an older one would refuse every record that is written.
+async fn is_young_enough(connection: &mut MultiplexedConnection) -> Result<(), String> {
+    let Ok(Value::Map(said)) = redis::cmd("HELLO").query_async(connection).await else { return Ok(()) };
+    let said = said.into_iter().find(|(name, _)| text(name.clone()).as_deref() == Some("version"));
+    match said.and_then(|(_, version)| text(version)) {
+        Some(version) if is_too_old(&version) => Err(format!("it is version {version}: {NEEDED}")),
+        _ => Ok(()),
+    }
+}
+
+/// Whether this is a version below 6.2. What is no version is taken as new.
+fn is_too_old(version: &str) -> bool {
+    let mut numbers = version.split('.').map(str::parse::<u32>);
+    match (numbers.next(), numbers.next()) {
+        (Some(Ok(major)), Some(Ok(minor))) => (major, minor) < (6, 2),
+        _ => false,
+    }
+}
+
 /// What a master says of itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Role {
@@ -405,4 +441,40 @@ fn is_forbidden(error: &RedisError) -> bool {
 
 fn text(value: Value) -> Option<String> {
     redis::from_redis_value(value).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use test_redis::{Options, Redis};
+
+    use super::*;
+
+    /// Why one try to connect comes to nothing; nothing where it does not.
+    async fn tried(place: Place) -> Option<String> {
+        let (_link, keeper) = Link::new(place, None, Replicas::new(0));
+        keeper.connect().await.err()
+    }
+
+    #[tokio::test]
+    async fn a_redis_without_hello_is_told_with_what_is_needed() {
+        for more in ["rename-command HELLO \"\"", "rename-command HELLO OTHER"] {
+            let more = vec![more.to_owned()];
+            let redis = Redis::start_with(Options { more, ..Options::default() }).await;
+            let why = tried(redis.url().parse().unwrap()).await.unwrap();
+            assert!(why.contains("Redis 6.2 or later is needed"), "{why}");
+        }
+        assert_eq!(tried(Redis::start().await.url().parse().unwrap()).await, None);
+    }
+
+    #[test]
+    fn versions_are_compared_as_numbers() {
+        for old in ["5.0.14", "6.0.16", "4.9", "6.1.999"] {
+            assert!(is_too_old(old), "{old}");
+        }
+        for young in ["6.2.0", "6.10.1", "7.2.4", "10.0.0", "255.255.255", "unstable", "7"] {
+            assert!(!is_too_old(young), "{young}");
+        }
+    }
 }
