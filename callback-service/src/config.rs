@@ -139,7 +139,8 @@ WECHAT_TOKEN             the token of WeChat's message push settings\n  \
 WECHAT_AES_KEY           the EncodingAESKey of the same, unless the mode is plaintext\n  \
 WECHAT_TOKEN_PREVIOUS    the token before, while it is being changed\n  \
 WECHAT_AES_KEY_PREVIOUS  the EncodingAESKey before, while it is being changed\n  \
-CALLBACK_REDIS_PASSWORD  the password of Redis, where it has one";
+CALLBACK_REDIS_PASSWORD  the password of Redis, where it has one\n  \
+CALLBACK_REDIS_SENTINEL_PASSWORD  the password of the Sentinels, where they have one";
 
 /// What must never be shown.
 #[derive(Debug, Clone, Default)]
@@ -158,6 +159,8 @@ pub struct Secrets {
     pub wechat_aes_key_previous: Option<SecretString>,
     /// `CALLBACK_REDIS_PASSWORD`.
     pub redis_password: Option<SecretString>,
+    /// `CALLBACK_REDIS_SENTINEL_PASSWORD`.
+    pub redis_sentinel_password: Option<SecretString>,
 }
 
 /// A gateway's internal port: `host:port`.
@@ -227,6 +230,7 @@ impl Config {
             wechat_token_previous: settings::secret("WECHAT_TOKEN_PREVIOUS")?,
             wechat_aes_key_previous: settings::secret("WECHAT_AES_KEY_PREVIOUS")?,
             redis_password: settings::secret("CALLBACK_REDIS_PASSWORD")?,
+            redis_sentinel_password: settings::secret("CALLBACK_REDIS_SENTINEL_PASSWORD")?,
         };
         config.check()?;
         Ok(config)
@@ -317,19 +321,23 @@ impl Config {
     /// When the setting is no store. Its text may hold a password and is not repeated.
     pub fn store(&self) -> Result<Store, SettingError> {
         let wrong = |problem: String| SettingError::new("CALLBACK_STORE", problem);
-        let password = self.secrets.redis_password.as_ref();
+        let Secrets { redis_password: password, redis_sentinel_password: sentinels, .. } = &self.secrets;
+        let (password, sentinels) = (password.as_ref(), sentinels.as_ref());
         let text = visible(self.callback_store.expose_secret()).map_err(wrong)?;
         if let Some(path) = text.strip_prefix("sqlite:") {
             return match path {
                 "" => Err(wrong("write sqlite: and a file, for example sqlite:callback.db".to_owned())),
-                _ if password.is_some() || self.callback_redis_replicas.is_some() => {
+                _ if password.or(sentinels).is_some() || self.callback_redis_replicas.is_some() => {
                     Err(wrong("is sqlite:, which has no password and no replicas".to_owned()))
                 }
                 path => Ok(Store::Sqlite(PathBuf::from(path))),
             };
         }
         let place = Place::of(text, password);
-        let place = place.map_err(|forms| wrong(format!("{forms}, or sqlite: and a file")))?;
+        let mut place = place.map_err(|forms| wrong(format!("{forms}, or sqlite: and a file")))?;
+        if let Some(password) = sentinels {
+            place = place.with_sentinel_password(password).map_err(|problem| wrong(problem.to_owned()))?;
+        }
         let replicas = self.callback_redis_replicas.unwrap_or(place.has_sentinels().into());
         Ok(Store::Redis { place, replicas })
     }

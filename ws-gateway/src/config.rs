@@ -161,7 +161,8 @@ const SECRETS: &str = "Beside serving:\n  ws-gateway health           exits with
 key; see its --help\n\nSecrets have no flag. Each is read from the environment, or from the file that its name with _FILE \
 names:\n  NOTIFY_KEY              the key of the client `callback`, at least 32 bytes; needed unless \
 GATEWAY_NOTIFY_CLIENTS\n                          has the clients\n  WECHAT_APP_SECRET       the \
-official account's AppSecret\n  GATEWAY_REDIS_PASSWORD  the password of Redis, where it has one";
+official account's AppSecret\n  GATEWAY_REDIS_PASSWORD  the password of Redis, where it has one\n  \
+GATEWAY_REDIS_SENTINEL_PASSWORD  the password of the Sentinels, where they have one";
 
 /// What must never be shown.
 #[derive(Debug, Clone, Default)]
@@ -172,6 +173,8 @@ pub struct Secrets {
     pub wechat_app_secret: Option<SecretString>,
     /// `GATEWAY_REDIS_PASSWORD`.
     pub redis_password: Option<SecretString>,
+    /// `GATEWAY_REDIS_SENTINEL_PASSWORD`.
+    pub redis_sentinel_password: Option<SecretString>,
 }
 
 /// Where logins are kept.
@@ -199,6 +202,7 @@ impl Config {
             notify_key: settings::secret("NOTIFY_KEY")?,
             wechat_app_secret: Some(settings::required_secret("WECHAT_APP_SECRET")?),
             redis_password: settings::secret("GATEWAY_REDIS_PASSWORD")?,
+            redis_sentinel_password: settings::secret("GATEWAY_REDIS_SENTINEL_PASSWORD")?,
         };
         config.check()?;
         Ok(config)
@@ -268,11 +272,12 @@ impl Config {
     /// # Errors
     /// When the setting is no store. Its text may hold a password and is not repeated.
     pub fn store(&self) -> Result<Store, SettingError> {
-        let password = self.secrets.redis_password.as_ref();
+        let Secrets { redis_password: password, redis_sentinel_password: sentinels, .. } = &self.secrets;
+        let (password, sentinels) = (password.as_ref(), sentinels.as_ref());
         let text = self.gateway_store.expose_secret();
         let text = visible(text).map_err(|problem| SettingError::new("GATEWAY_STORE", problem))?;
         if text == "memory:" {
-            return match password.is_some() || self.gateway_redis_replicas.is_some() {
+            return match password.or(sentinels).is_some() || self.gateway_redis_replicas.is_some() {
                 true => Err(SettingError::new(
                     "GATEWAY_STORE",
                     "is memory:, which has no password and no replicas",
@@ -281,8 +286,12 @@ impl Config {
             };
         }
         let place = Place::of(text, password);
-        let place =
+        let mut place =
             place.map_err(|forms| SettingError::new("GATEWAY_STORE", format!("{forms}, or memory:")))?;
+        if let Some(password) = sentinels {
+            let asked = place.with_sentinel_password(password);
+            place = asked.map_err(|problem| SettingError::new("GATEWAY_STORE", problem))?;
+        }
         let replicas = self.gateway_redis_replicas.unwrap_or(place.has_sentinels().into());
         Ok(Store::Redis { place, replicas })
     }

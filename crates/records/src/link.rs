@@ -231,7 +231,7 @@ impl Keeper {
         let connecting = async {
             let (mut server, mut master) = (ConnectionInfo::clone(&self.place.server), None);
             if let Some(sentinels) = &self.place.sentinels {
-                let found = sentinels.master().await.ok_or("no Sentinel names the master")?;
+                let found = sentinels.master().await?;
                 server = server.set_addr(sentinels.address(found.clone()));
                 master = Some(found);
             }
@@ -332,7 +332,7 @@ impl Keeper {
         };
         let mut is_master = true;
         if let (Some(sentinels), Some(master)) = (&self.place.sentinels, master) {
-            if let Some(now) = sentinels.master().await
+            if let Ok(now) = sentinels.master().await
                 && now != *master
             {
                 return Err(format!("{}:{} is the master now", now.0, now.1));
@@ -447,7 +447,7 @@ fn text(value: Value) -> Option<String> {
 mod tests {
     #![allow(clippy::unwrap_used)]
 
-    use test_redis::{Options, Redis};
+    use test_redis::{Options, Redis, Sentinels};
 
     use super::*;
 
@@ -475,6 +475,22 @@ mod tests {
         }
         for young in ["6.2.0", "6.10.1", "7.2.4", "10.0.0", "255.255.255", "unstable", "7"] {
             assert!(!is_too_old(young), "{young}");
+        }
+    }
+
+    #[tokio::test]
+    async fn sentinels_with_a_password_are_asked_with_it_and_the_lack_of_it_is_told() {
+        let sentinels = Sentinels::start_with_password(0, "sesame").await;
+        let place: Place = sentinels.url().parse().unwrap();
+        let with = |password: &str| place.clone().with_sentinel_password(&password.into()).unwrap();
+        assert_eq!(tried(with("sesame")).await, None);
+        let without_any = Sentinels::start(0).await;
+        let needless: Place = without_any.url().parse().unwrap();
+        let needless = needless.with_sentinel_password(&"sesame".into()).unwrap();
+        for place in [place.clone(), with("open-up"), needless] {
+            let why = tried(place).await.unwrap();
+            assert!(why.contains("GATEWAY_REDIS_SENTINEL_PASSWORD"), "{why}");
+            assert!(!why.contains("open-up") && !why.contains("sesame"), "{why}");
         }
     }
 }

@@ -38,6 +38,16 @@ impl Place {
         Ok(place)
     }
 
+    /// The same, whose Sentinels are asked with a password of their own.
+    ///
+    /// # Errors
+    /// When there are no Sentinels.
+    pub fn with_sentinel_password(mut self, password: &SecretString) -> Result<Self, &'static str> {
+        let sentinels = self.sentinels.ok_or("names no Sentinels, whose password is set")?;
+        self.sentinels = Some(Arc::new(sentinels.with_password(password.expose_secret())));
+        Ok(self)
+    }
+
     /// Whether Sentinels name the master, so that there are replicas.
     #[must_use]
     pub fn has_sentinels(&self) -> bool {
@@ -134,6 +144,10 @@ mod tests {
         let place = Place::of("redis+sentinel://saoma:hunter2@a/main", Some(&other)).unwrap();
         assert_eq!(place.server.redis_settings().username(), Some("saoma"));
         assert_eq!(place.server.redis_settings().password(), Some("other"));
+        let place = place.with_sentinel_password(&"sesame".into()).unwrap();
+        assert!(!format!("{place:?}").contains("sesame"));
+        let plain: Place = "redis://cache".parse().unwrap();
+        assert!(plain.with_sentinel_password(&"sesame".into()).unwrap_err().contains("Sentinels"));
     }
 
     #[test]

@@ -5,7 +5,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use futures_util::future::join_all;
-use redis::{AsyncConnectionConfig, Client, ConnectionAddr, ConnectionInfo, RedisResult};
+use redis::{
+    AsyncConnectionConfig, Client, ConnectionAddr, ConnectionInfo, ErrorKind, RedisError, RedisResult,
+};
 use tokio::time::timeout;
 
 /// A Sentinel that has not answered by then is passed over.
@@ -24,26 +26,41 @@ impl Sentinels {
         Self { addresses, name, good: AtomicUsize::new(0) }
     }
 
-    /// The address of the master, as the first Sentinel says that answers; `None` if none does.
-    pub(crate) async fn master(&self) -> Option<(String, u16)> {
+    /// The same, asked with this password.
+    pub(crate) fn with_password(&self, password: &str) -> Self {
+        let with = |sentinel: &ConnectionInfo| {
+            let settings = sentinel.redis_settings().clone().set_password(password);
+            sentinel.clone().set_redis_settings(settings)
+        };
+        Self::new(self.addresses.iter().map(with).collect(), self.name.clone())
+    }
+
+    /// The address of the master, as the first Sentinel says that answers.
+    ///
+    /// # Errors
+    /// When none does: what the last one said, for people.
+    pub(crate) async fn master(&self) -> Result<(String, u16), String> {
         let first = self.good.load(Ordering::Relaxed);
+        let mut why = String::new();
         for turn in 0..self.addresses.len() {
             let index = (first + turn) % self.addresses.len();
-            match timeout(WITHIN, self.ask(&self.addresses[index])).await {
+            let sentinel = &self.addresses[index];
+            let said = match timeout(WITHIN, self.ask(sentinel)).await {
                 Ok(Ok(Some(master))) => {
                     self.good.store(index, Ordering::Relaxed);
-                    return Some(master);
+                    return Ok(master);
                 }
-                Ok(Ok(None)) => {
-                    tracing::debug!(sentinel = %self.addresses[index].addr(), "it knows no {}", self.name);
-                }
-                Ok(Err(error)) => {
-                    tracing::debug!(sentinel = %self.addresses[index].addr(), %error, "no answer");
-                }
-                Err(_) => tracing::debug!(sentinel = %self.addresses[index].addr(), "no answer in time"),
-            }
+                Ok(Ok(None)) => format!("it knows no {}", self.name),
+                Ok(Err(error)) if wants_another_password(&error) => format!(
+                    "{error}; GATEWAY_REDIS_SENTINEL_PASSWORD and CALLBACK_REDIS_SENTINEL_PASSWORD are what the                      Sentinels are asked with"
+                ),
+                Ok(Err(error)) => error.to_string(),
+                Err(_) => "no answer in time".to_owned(),
+            };
+            why = format!("{}: {said}", sentinel.addr());
+            tracing::debug!("a Sentinel does not name the master: {why}");
         }
-        None
+        Err(format!("no Sentinel names the master; {why}"))
     }
 
     /// Whether more than half of the Sentinels say that this is the master.
@@ -71,6 +88,11 @@ impl Sentinels {
         let mut question = redis::cmd("SENTINEL");
         question.arg("get-master-addr-by-name").arg(&self.name).query_async(&mut connection).await
     }
+}
+
+/// It has a password and got none, or another one, or has none and got one.
+fn wants_another_password(error: &RedisError) -> bool {
+    error.kind() == ErrorKind::AuthenticationFailed || matches!(error.code(), Some("NOAUTH" | "WRONGPASS"))
 }
 
 impl fmt::Display for Sentinels {

@@ -28,6 +28,18 @@ impl Sentinels {
     /// # Panics
     /// As [`Redis::start`].
     pub async fn start(replicas: usize) -> Self {
+        Self::start_all(replicas, None).await
+    }
+
+    /// The same, with Sentinels that are asked with a password: letters and digits.
+    ///
+    /// # Panics
+    /// As [`Redis::start`].
+    pub async fn start_with_password(replicas: usize, password: &str) -> Self {
+        Self::start_all(replicas, Some(password)).await
+    }
+
+    async fn start_all(replicas: usize, password: Option<&str>) -> Self {
         let master = Redis::start().await;
         let port = master.port();
         let mut servers = vec![master];
@@ -36,7 +48,7 @@ impl Sentinels {
         }
         let mut sentinels = Vec::new();
         for _ in 0..SENTINELS {
-            sentinels.push(sentinel(port).await);
+            sentinels.push(sentinel(port, password).await);
         }
         let (watched, watching) = (clis(&servers), clis(&sentinels));
         let wanted = [
@@ -132,7 +144,7 @@ impl Sentinels {
 }
 
 /// A Sentinel that watches the master on `port`.
-async fn sentinel(port: u16) -> Redis {
+async fn sentinel(port: u16, password: Option<&str>) -> Redis {
     let more = [
         format!("monitor {NAME} 127.0.0.1 {port} 2"),
         format!("down-after-milliseconds {NAME} 1000"),
@@ -140,7 +152,8 @@ async fn sentinel(port: u16) -> Redis {
         format!("failover-timeout {NAME} 3000"),
     ];
     let more = more.map(|line| format!("sentinel {line}")).to_vec();
-    let sentinel = Redis::launch(Kind::Sentinel, Options { more, ..Options::default() }).await;
+    let password = password.map(str::to_owned);
+    let sentinel = Redis::launch(Kind::Sentinel, Options { password, more, ..Options::default() }).await;
     let times: Vec<_> = ["SENTINEL", "DEBUG"].into_iter().chain(TIMES.split(' ')).collect();
     sentinel.cli(&times).await;
     sentinel

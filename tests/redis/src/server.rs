@@ -352,6 +352,8 @@ impl Setup {
         cli.args([&within.to_string(), "redis-cli", "-e", "-h", "127.0.0.1", "-p", &self.port.to_string()]);
         if let Some(operator) = &self.operator {
             cli.args(["--user", OPERATOR, "--no-auth-warning"]).env("REDISCLI_AUTH", operator);
+        } else if let Some(password) = &self.password {
+            cli.arg("--no-auth-warning").env("REDISCLI_AUTH", password);
         }
         if let Some((authority, _)) = &self.certificates {
             cli.arg("--tls").arg("--cacert").arg(&authority.certificate);
