@@ -20,18 +20,10 @@ pub(super) struct Call {
 }
 
 impl Call {
-    /// Hands the answer to the caller, if there still is one.
-    ///
-    /// `busy`, `forbidden` and `bad` tell only that this sending recorded nothing. An earlier sending may have
-    /// recorded it. `unknown` may come from a gateway that has lost its memory. So after an earlier sending
-    /// these answers become `unsure`; `unknown` does so only for a notice that ends a login.
+    /// Hands the answer to the caller, if there still is one. After an earlier sending, which may have recorded an
+    /// end, an answer that does not speak of it becomes `unsure`.
     pub(super) fn answer(self, mut answer: Answer) {
-        let decides_nothing = match answer.status {
-            Status::Busy | Status::Forbidden | Status::Bad => true,
-            Status::Unknown => matches!(self.notice, Notice::Scan { .. } | Notice::Deny { .. }),
-            _ => false,
-        };
-        if self.sent_before && decides_nothing {
+        if self.sent_before && says_nothing_of_another_sending(&answer, &self.notice) {
             answer.status = Status::Unsure;
         }
         let _ = self.reply.send(answer);
@@ -43,6 +35,17 @@ impl Call {
             return None;
         }
         Some(ClientMessage::Notice { id: Some(self.id.clone()), notice: self.notice.clone() })
+    }
+}
+
+/// Whether an answer tells of its own sending only. `busy`, `forbidden` and `bad` tell only that this sending recorded
+/// nothing; another one may have recorded it. `unknown` may come from a gateway that has lost its memory, so it counts
+/// only for a notice that ends no login.
+pub(super) fn says_nothing_of_another_sending(answer: &Answer, notice: &Notice) -> bool {
+    match answer.status {
+        Status::Busy | Status::Forbidden | Status::Bad => true,
+        Status::Unknown => matches!(notice, Notice::Scan { .. } | Notice::Deny { .. }),
+        _ => false,
     }
 }
 

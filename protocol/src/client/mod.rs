@@ -1,29 +1,38 @@
-//! The Rust client: one lasting connection, many notices in flight, each with its own deadline.
+//! The Rust client: a lasting connection, many notices in flight, each with its own deadline.
 //!
 //! A task of its own owns the connection. It reconnects with back-off and jitter, and takes the next address
 //! when one fails. A notice whose connection ends before its answer is sent again, which the wire makes safe.
 //! At the deadline a caller learns which of two cases it has: [`NoAnswer::NotSent`] was certainly not recorded,
 //! [`NoAnswer::Unknown`] perhaps was.
+//!
+//! Where several gateways are named there is a second connection, whose first address is the second one. A notice that
+//! the first gateway does not answer soon goes to the second, too: a gateway that hangs would hold all notices until
+//! its silence ends the connection.
 
 mod call;
 mod connection;
 mod reconnect;
 
 use std::fmt;
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot, watch};
-use tokio::time::Instant;
+use tokio::time::{Instant, sleep_until, timeout_at};
 
-use self::call::{Call, Fate};
+use self::call::{Call, Fate, says_nothing_of_another_sending};
 use crate::auth::Key;
-use crate::message::{Answer, Notice};
+use crate::message::{Answer, Notice, Status};
 use crate::scene::random_name;
 use crate::tls::ClientTls;
 
 /// The most notices that wait for the connection. Further callers wait for room, within their own deadlines.
 const QUEUE: usize = 1024;
+
+/// A gateway answers in milliseconds. A notice without an answer by then is sent to a second gateway, too.
+const SECOND_AFTER: Duration = Duration::from_millis(500);
 
 /// The client's name and key, and the gateways.
 #[derive(Debug, Clone)]
@@ -42,6 +51,8 @@ pub struct Settings {
 #[derive(Debug, Clone)]
 pub struct Client {
     calls: mpsc::Sender<Call>,
+    /// Another connection's, where several addresses are named.
+    second: Option<mpsc::Sender<Call>>,
     link: watch::Receiver<Link>,
     ids: Arc<Ids>,
 }
@@ -96,10 +107,21 @@ impl Client {
     /// Outside a tokio runtime.
     #[must_use]
     pub fn start(settings: Settings) -> Self {
+        let second = (settings.addresses.len() > 1).then(|| {
+            let mut settings = settings.clone();
+            settings.addresses.rotate_left(1);
+            Self::keep(settings).0
+        });
+        let (calls, link) = Self::keep(settings);
+        Self { calls, second, link, ids: Arc::new(Ids::new()) }
+    }
+
+    /// Starts a connection's task.
+    fn keep(settings: Settings) -> (mpsc::Sender<Call>, watch::Receiver<Link>) {
         let (calls, queue) = mpsc::channel(QUEUE);
         let (is, link) = watch::channel(Link::Starting);
         tokio::spawn(reconnect::run(settings, queue, is));
-        Self { calls, link, ids: Arc::new(Ids::new()) }
+        (calls, link)
     }
 
     /// Whether the connection is open and the gateway has accepted this client.
@@ -129,24 +151,65 @@ impl Client {
 
     /// Sends a notice and waits for its answer until `deadline`.
     ///
-    /// A notice whose connection breaks is sent again on the next one, so the answer may say `repeat`.
+    /// A notice whose connection breaks is sent again on the next one, and a notice without an answer after half a
+    /// second goes to a second gateway, too, if there are several. So the answer may say `repeat`.
     /// Dropping the future gives the notice up: if it is not sent yet, it is never sent.
     ///
     /// # Errors
     /// [`NoAnswer`], which tells "certainly not recorded" from "perhaps recorded".
     pub async fn send(&self, notice: Notice, deadline: Instant) -> Result<Answer, NoAnswer> {
-        let fate = Fate::waiting();
-        let (reply, answer) = oneshot::channel();
-        let call = Call { id: self.ids.next(), notice, fate: fate.clone(), reply, sent_before: false };
-        let answered = async {
-            self.calls.send(call).await.ok()?;
-            answer.await.ok()
+        let id = self.ids.next();
+        let (fate, answer) = hand_over(&self.calls, &id, &notice);
+        let mut answer = pin!(answer);
+        let second_at = match &self.second {
+            Some(_) if self.is_connected() => Instant::now() + SECOND_AFTER,
+            // Nobody knows when it will be.
+            Some(_) => Instant::now(),
+            None => deadline,
         };
-        match tokio::time::timeout_at(deadline, answered).await {
-            Ok(Some(answer)) => Ok(answer),
-            _ => Err(fate.give_up()),
+        if let Ok(answered) = timeout_at(second_at.min(deadline), &mut answer).await {
+            return answered.ok_or_else(|| fate.give_up());
+        }
+        let Some(second) = self.second.as_ref().filter(|_| second_at < deadline) else {
+            return Err(fate.give_up());
+        };
+        let (second_fate, second_answer) = hand_over(second, &id, &notice);
+        let (answered, other) = tokio::select! {
+            answered = answer => (answered, &second_fate),
+            answered = second_answer => (answered, &fate),
+            () = sleep_until(deadline) => (None, &fate),
+        };
+        match answered {
+            Some(answer)
+                if says_nothing_of_another_sending(&answer, &notice)
+                    && other.give_up() == NoAnswer::Unknown =>
+            {
+                Ok(Answer { status: Status::Unsure, ..answer })
+            }
+            Some(answer) => Ok(answer),
+            None => Err(match (fate.give_up(), second_fate.give_up()) {
+                (NoAnswer::NotSent, NoAnswer::NotSent) => NoAnswer::NotSent,
+                _ => NoAnswer::Unknown,
+            }),
         }
     }
+}
+
+/// Hands a notice to a connection's task when the future is first polled. The future gives the answer.
+fn hand_over(
+    calls: &mpsc::Sender<Call>,
+    id: &str,
+    notice: &Notice,
+) -> (Fate, impl Future<Output = Option<Answer>> + use<>) {
+    let (calls, fate) = (calls.clone(), Fate::waiting());
+    let (reply, answer) = oneshot::channel();
+    let (id, notice) = (id.to_owned(), notice.clone());
+    let call = Call { id, notice, fate: fate.clone(), reply, sent_before: false };
+    let answered = async move {
+        calls.send(call).await.ok()?;
+        answer.await.ok()
+    };
+    (fate, answered)
 }
 
 /// Ids for notices, different from those of every other process of the same client. The gateway treats two

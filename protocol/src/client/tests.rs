@@ -11,7 +11,7 @@ use tokio_util::codec::Framed;
 
 use super::*;
 use crate::codec::{Codec, MAX_FRAME};
-use crate::message::{ClientMessage, Hello, ServerMessage, State, Status};
+use crate::message::{ClientMessage, Hello, ServerMessage, State};
 use crate::{Scene, VERSION};
 
 type Frames = Framed<TcpStream, Codec<ClientMessage>>;
@@ -227,4 +227,108 @@ async fn a_gateway_that_falls_silent_is_left() {
     let (end, _frames) = tokio::join!(ran, heartbeats);
     assert!(matches!(end, connection::End::Silent), "{end}");
     assert_eq!(began.elapsed().as_secs(), 30 + 30 + 5);
+}
+
+/// A client of two gateways, both of which the test plays, without sockets: time may be paused.
+fn of_two(link: Link) -> (Client, mpsc::Receiver<Call>, mpsc::Receiver<Call>) {
+    let ((calls, first), (second, other)) = (mpsc::channel(8), mpsc::channel(8));
+    let (_, link) = watch::channel(link);
+    (Client { calls, second: Some(second), link, ids: Arc::new(Ids::new()) }, first, other)
+}
+
+/// The next notice, as a connection sends it.
+async fn sent(queue: &mut mpsc::Receiver<Call>) -> Call {
+    let call = queue.recv().await.unwrap();
+    assert!(call.to_send().is_some());
+    call
+}
+
+fn scan() -> Notice {
+    let by = Some("person".to_owned());
+    Notice::Scan { scene: Scene::random(), nickname: None, code: None, by }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_gateway_does_not_answer_soon_is_sent_to_a_second_one_too() {
+    let (client, mut first, mut second) = of_two(Link::Connected);
+    let (asked, began) = (scan(), Instant::now());
+    let gateways = async {
+        let hangs = sent(&mut first).await;
+        let answers = sent(&mut second).await;
+        assert_eq!(began.elapsed(), SECOND_AFTER);
+        assert_eq!((&answers.id, &answers.notice), (&hangs.id, &asked));
+        answers.answer(Answer::new(Status::Delivered));
+        hangs
+    };
+    let (answer, _hangs) = tokio::join!(client.send(asked.clone(), soon()), gateways);
+    assert_eq!(answer.unwrap().status, Status::Delivered);
+    assert_eq!(began.elapsed(), SECOND_AFTER);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_second_gateway_is_left_alone_while_the_first_answers() {
+    let (client, mut first, mut second) = of_two(Link::Connected);
+    let gateway = async {
+        let call = sent(&mut first).await;
+        sleep_until(Instant::now() + SECOND_AFTER / 2).await;
+        call.answer(Answer::new(Status::Busy));
+    };
+    let (answer, ()) = tokio::join!(client.send(scan(), soon()), gateway);
+    assert_eq!(answer.unwrap().status, Status::Busy, "which was sent once");
+    assert!(second.try_recv().is_err());
+}
+
+#[tokio::test(start_paused = true)]
+async fn while_there_is_no_connection_the_second_is_used_at_once() {
+    let (client, mut first, mut second) = of_two(Link::Starting);
+    let began = Instant::now();
+    let gateway = async { sent(&mut second).await.answer(Answer::new(Status::Busy)) };
+    let (answer, ()) = tokio::join!(client.send(scan(), soon()), gateway);
+    assert_eq!(answer.unwrap().status, Status::Busy, "the first has not sent it");
+    assert_eq!(began.elapsed(), Duration::ZERO);
+    let given_up = first.recv().await.unwrap();
+    assert!(given_up.to_send().is_none(), "and will not");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_no_of_the_second_gateway_says_nothing_of_the_first_nor_the_other_way_round() {
+    for no in [Status::Busy, Status::Forbidden, Status::Bad, Status::Unknown] {
+        for second_says_it in [true, false] {
+            let (client, mut first, mut second) = of_two(Link::Connected);
+            let gateways = async {
+                let (one, other) = (sent(&mut first).await, sent(&mut second).await);
+                let (says, silent) = if second_says_it { (other, one) } else { (one, other) };
+                says.answer(Answer::new(no));
+                silent
+            };
+            let (answer, _silent) = tokio::join!(client.send(scan(), soon()), gateways);
+            assert_eq!(answer.unwrap().status, Status::Unsure, "{no:?}");
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn of_two_silent_gateways_nothing_is_known_and_of_two_without_a_connection_that_it_was_not_sent() {
+    for (link, sends, expected) in [
+        (Link::Connected, [true, true], NoAnswer::Unknown),
+        (Link::Connected, [true, false], NoAnswer::Unknown),
+        (Link::Starting, [false, true], NoAnswer::Unknown),
+        (Link::Starting, [false, false], NoAnswer::NotSent),
+    ] {
+        let (client, mut first, mut second) = of_two(link);
+        let deadline = Instant::now() + Duration::from_secs(3);
+        let gateways = async {
+            let (one, other) = (first.recv().await.unwrap(), second.recv().await.unwrap());
+            for (call, sends) in [&one, &other].into_iter().zip(sends) {
+                assert!(!sends || call.to_send().is_some());
+            }
+            (one, other)
+        };
+        let (answer, (one, other)) = tokio::join!(client.send(scan(), deadline), gateways);
+        assert_eq!(answer.unwrap_err(), expected);
+        assert_eq!(Instant::now(), deadline);
+        for (call, sent) in [&one, &other].into_iter().zip(sends) {
+            assert!(sent || call.to_send().is_none(), "what was given up is never sent");
+        }
+    }
 }
