@@ -104,7 +104,9 @@ pub struct Config {
     #[arg(long, env, default_value_t = 90_000, value_parser = clap::value_parser!(u32).range(1..=10_000_000))]
     pub gateway_qr_per_day: u32,
 
-    /// New logins a minute from one address (an IPv6 /64).
+    /// New logins a minute from one address (an IPv6 /64); the network around it, a /24 or /48, may have four times as
+    /// many. At 120 or less an address may also leave 2 % of the day's codes unscanned, at a higher rate as much more.
+    /// Raise it where many people share one address.
     #[arg(long, env, default_value_t = 120, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     pub gateway_address_rate: u32,
 

@@ -25,8 +25,16 @@ impl Pace {
     /// # Errors
     /// The time to wait.
     pub(crate) fn take(&mut self, now: Instant) -> Result<(), Duration> {
+        self.take_but_leave(0, now)
+    }
+
+    /// Takes one where more than `stay` are left, or says how long until there are.
+    ///
+    /// # Errors
+    /// The time to wait.
+    pub(crate) fn take_but_leave(&mut self, stay: u32, now: Instant) -> Result<(), Duration> {
         let full_at = self.full_at.max(now) + self.refill;
-        let wait = full_at.saturating_duration_since(now + self.refill * self.most);
+        let wait = full_at.saturating_duration_since(now + self.refill * self.most.saturating_sub(stay));
         if !wait.is_zero() {
             return Err(wait);
         }
@@ -64,6 +72,16 @@ mod tests {
         assert_eq!([pace.take(later), pace.take(later)], [Ok(()), Ok(())]);
         assert_eq!(pace.take(later), Err(second));
     }
+
+    #[test]
+    fn what_must_stay_is_left_for_others() {
+        let (start, second) = (Instant::now(), Duration::from_secs(1));
+        let mut pace = Pace::new(3, second, start);
+        assert_eq!([pace.take_but_leave(2, start), pace.take_but_leave(2, start)], [Ok(()), Err(second)]);
+        assert_eq!([pace.take(start), pace.take(start), pace.take(start)], [Ok(()), Ok(()), Err(second)]);
+        assert_eq!(pace.take_but_leave(2, start + second), Err(second * 2));
+    }
+
     #[test]
     fn what_is_given_back_may_be_taken_again_and_no_more() {
         let (start, second) = (Instant::now(), Duration::from_secs(1));

@@ -60,13 +60,14 @@ impl Server {
         // What there is room for is what counts everywhere.
         (config.gateway_max_pages, config.gateway_max_clients) = (most_pages, most_clients);
         let pages = Arc::new(Pages::default());
-        let Stores { logins, addresses, budget, replicas, work } =
+        let Stores { logins, addresses, budget, unscanned, replicas, work } =
             Stores::new(config.store()?, &config, &pages);
         let metrics = Metrics::default();
         let pictures = Pictures::new(&metrics);
         let qr = Arc::new(Ready::new(
             WeChat::new(wechat, config.qr_url().to_owned()),
             budget,
+            unscanned,
             pictures.clone(),
             config.gateway_qr_ready.into(),
             config.gateway_login_ttl,
@@ -141,6 +142,7 @@ impl Server {
             () = work => Ok(false),
             () = gateway.addresses.sweep() => Ok(false),
             () = qr.refill() => Ok(false),
+            () = qr.sweep() => Ok(false),
             () = reading_again(&gateway) => Ok(false),
         }
     }

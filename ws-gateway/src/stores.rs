@@ -8,8 +8,8 @@ use futures_util::future::{BoxFuture, FutureExt, join};
 use records::Replicas;
 use server::clock;
 
-use crate::codes::Budget;
 use crate::codes::admission::Addresses;
+use crate::codes::{Budget, Unscanned};
 use crate::config::{Config, Store};
 use crate::logins::seats::Pages;
 use crate::logins::{Logins, MemoryLogins, RedisLogins};
@@ -19,6 +19,7 @@ pub(crate) struct Stores {
     pub(crate) logins: Arc<dyn Logins>,
     pub(crate) addresses: Addresses,
     pub(crate) budget: Budget,
+    pub(crate) unscanned: Unscanned,
     /// Of Redis, where that is the store.
     pub(crate) replicas: Option<Replicas>,
     /// What they do by themselves.
@@ -45,11 +46,13 @@ impl Stores {
                 (logins, shared, work.map(|_| ()).boxed())
             }
         };
+        let (per_day, a_minute) = (config.gateway_qr_per_day, config.gateway_address_rate);
         Self {
             replicas: shared.as_ref().map(|records| records.replicas().clone()),
             logins,
-            addresses: Addresses::new(config.gateway_address_rate, shared.clone()),
-            budget: Budget::new(config.gateway_qr_per_day, shared, clock::unix_now),
+            addresses: Addresses::new(a_minute, shared.clone()),
+            budget: Budget::new(per_day, shared.clone(), clock::unix_now),
+            unscanned: Unscanned::new(per_day, a_minute, shared),
             work,
         }
     }

@@ -15,6 +15,8 @@ pub struct Bucket<'a> {
     pub most: u32,
     /// The time until one more.
     pub refill: Duration,
+    /// What must stay in it: another user may take that too.
+    pub stay: u32,
 }
 
 /// What a bucket's users are counted by.
@@ -33,21 +35,26 @@ pub struct Count<'a> {
 pub enum Taken {
     /// It is taken, and counted.
     Yes,
-    /// The bucket is empty; there is one after this time.
+    /// A bucket is empty; there is one in each after this time.
     Wait(Duration),
     /// The count is full.
     Full,
 }
 
 impl Records {
-    /// Takes one from a bucket and counts it; where there is none, or the count is full, nothing is changed.
+    /// Takes one from each bucket and counts it; where one has none, or the count is full, nothing is changed.
     ///
     /// # Errors
     /// [`Failure`]; perhaps one was taken.
-    pub async fn take(&self, bucket: Bucket<'_>, count: Option<Count<'_>>) -> Result<Taken, Failure> {
+    pub async fn take(&self, from: &[Bucket<'_>], count: Option<Count<'_>>) -> Result<Taken, Failure> {
         let script = Script::new(include_str!("take.lua"));
-        let mut call = script.key(self.key(bucket.name));
-        call.arg(bucket.most).arg(microseconds(bucket.refill));
+        let mut call = script.arg(from.len());
+        for bucket in from {
+            call.key(self.key(bucket.name))
+                .arg(bucket.most)
+                .arg(microseconds(bucket.refill))
+                .arg(bucket.stay);
+        }
         if let Some(count) = count {
             call.key(self.key(count.name)).arg(count.most).arg(milliseconds(count.kept));
         }

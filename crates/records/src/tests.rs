@@ -411,20 +411,20 @@ async fn a_redis_that_still_loads_its_data_is_not_connected_to() {
 async fn a_clock_that_goes_back_costs_no_more_than_an_empty_bucket() {
     let redis = Redis::start().await;
     let process = Process::start(&redis.url(), 0).await;
-    let bucket = Bucket { name: "pace", most: 120, refill: Duration::from_millis(500) };
+    let bucket = Bucket { name: "pace", most: 120, refill: Duration::from_millis(500), stay: 0 };
     let empty = Duration::from_mins(1);
     for stepped in [1, 61, 300, 10_800] {
         // What a clock that was ahead has left, as if it had gone back by so much since.
         let ahead = this_machines_clock() + empty + Duration::from_secs(stepped);
         let (stored, lives) = ((ahead.0 * 1000).to_string(), (stepped * 1000 + 60_000).to_string());
         redis.cli(&["SET", "test:pace", &stored, "PX", &lives]).await;
-        match process.records.take(bucket, None).await.unwrap() {
+        match process.records.take(&[bucket], None).await.unwrap() {
             Taken::Wait(wait) => assert!(wait <= bucket.refill, "{stepped} s: {wait:?}"),
             other => panic!("{stepped} s: {other:?}, where the bucket is empty"),
         }
         // After that wait there is one again, and the key lives no longer than the bucket takes to fill.
         let taking = async {
-            while process.records.take(bucket, None).await.unwrap() != Taken::Yes {
+            while process.records.take(&[bucket], None).await.unwrap() != Taken::Yes {
                 sleep(Duration::from_millis(20)).await;
             }
         };
@@ -438,9 +438,9 @@ async fn a_clock_that_goes_back_costs_no_more_than_an_empty_bucket() {
 async fn what_is_given_back_may_be_taken_again_and_no_more() {
     let redis = Redis::start().await;
     let process = Process::start(&redis.url(), 0).await;
-    let bucket = |name| Bucket { name, most: 5, refill: Duration::from_secs(3600) };
+    let bucket = |name| Bucket { name, most: 5, refill: Duration::from_secs(3600), stay: 0 };
     let count = |name| Count { name, most: 1_000, kept: Duration::from_secs(60) };
-    let take = async || process.records.take(bucket("b"), Some(count("c"))).await.unwrap();
+    let take = async || process.records.take(&[bucket("b")], Some(count("c"))).await.unwrap();
     for _ in 0..5 {
         assert_eq!(take().await, Taken::Yes);
     }
@@ -463,4 +463,24 @@ async fn what_is_given_back_may_be_taken_again_and_no_more() {
         assert_eq!(take().await, Taken::Yes);
     }
     assert!(matches!(take().await, Taken::Wait(_)), "it holds no more than when it is full");
+}
+
+#[tokio::test]
+async fn of_several_buckets_all_give_one_or_none_does_and_what_must_stay_stays() {
+    let redis = Redis::start().await;
+    let process = Process::start(&redis.url(), 0).await;
+    let bucket = |name, most, stay| Bucket { name, most, refill: Duration::from_secs(3600), stay };
+    let take = async |from: &[Bucket<'_>]| process.records.take(from, None).await.unwrap();
+    let (host, network) = (bucket("host", 2, 0), bucket("network", 5, 0));
+    for _ in 0..2 {
+        assert_eq!(take(&[host, network]).await, Taken::Yes);
+    }
+    for _ in 0..9 {
+        assert!(matches!(take(&[host, network]).await, Taken::Wait(_)));
+    }
+    // What the host could not have was not taken from its network: three are left, of which two must stay.
+    assert_eq!(take(&[bucket("network", 5, 2)]).await, Taken::Yes);
+    assert!(matches!(take(&[bucket("network", 5, 2)]).await, Taken::Wait(_)));
+    assert_eq!([take(&[network]).await, take(&[network]).await], [Taken::Yes, Taken::Yes]);
+    assert!(matches!(take(&[network]).await, Taken::Wait(_)));
 }

@@ -3,7 +3,7 @@
 //!
 //! Every request is counted before it goes out, whatever becomes of it; one that found no connection is taken off
 //! again. Near the end of the budget codes are
-//! made for pages only, at its end for nobody. The pace within the day is the global limit on new logins,
+//! made for pages only, then only where somebody has scanned one before, at its end for nobody. The pace within the day is the global limit on new logins,
 //! since each of them costs a call: without it a flood of minutes would end the logins of a whole day.
 //! Gateways that share their logins in Redis count there, together. Otherwise the count is in memory, and a
 //! restart forgets it.
@@ -25,8 +25,11 @@ const DAY: u64 = 24 * 3600;
 /// How long a day's count is kept after the last call.
 const KEPT: Duration = Duration::from_secs(DAY);
 
-/// The budget is near its end when one part in so many is left.
+/// One part in so many is left when no more codes are made ahead; and half of it when strangers get none.
 const LAST_PART: u32 = 10;
+
+/// One part in so many of an hour's share is kept from strangers.
+const KEPT_PART: u32 = 4;
 
 /// Hours in which the whole budget may be used: a working day of visitors may, and a flood needs as long,
 /// which leaves an operator the time to act. One hour's share may come at once.
@@ -41,8 +44,10 @@ const LONGEST_WAIT: Duration = Duration::from_secs(8 * 60);
 /// What a call is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Purpose {
-    /// A page waits.
+    /// A page waits where somebody has scanned a code before.
     Page,
+    /// A page waits where nobody has.
+    Stranger,
     /// A page may come.
     Ahead,
 }
@@ -85,12 +90,14 @@ impl Budget {
     pub(crate) async fn spend(&self, purpose: Purpose) -> Result<Payment, NoQrCode> {
         let most = match purpose {
             Purpose::Page => self.per_day,
+            Purpose::Stranger => self.per_day - self.per_day / (2 * LAST_PART),
             Purpose::Ahead => self.per_day - self.per_day.div_ceil(LAST_PART),
         };
+        let stay = if purpose == Purpose::Page { 0 } else { self.per_day / HOURS / KEPT_PART };
         let now = (self.unix_now)() + CHINA;
         match &self.shared {
-            None => self.spend_here(now, most),
-            Some(records) => self.spend_together(records, now, most).await,
+            None => self.spend_here(now, most, stay),
+            Some(records) => self.spend_together(records, now, most, stay).await,
         }?;
         Ok(Payment { day: now / DAY })
     }
@@ -101,17 +108,23 @@ impl Budget {
         let Some(records) = &self.shared else { return self.refund_here(day) };
         let today = count(day);
         if let Err(failure) = records
-            .give_back(&[self.bucket()], Some(Count { name: &today, most: self.per_day, kept: KEPT }))
+            .give_back(&[self.bucket(0)], Some(Count { name: &today, most: self.per_day, kept: KEPT }))
             .await
         {
             tracing::debug!("a call that never reached WeChat stays counted: {failure}");
         }
     }
 
-    async fn spend_together(&self, records: &Records, now: u64, most: u32) -> Result<(), NoQrCode> {
+    async fn spend_together(
+        &self,
+        records: &Records,
+        now: u64,
+        most: u32,
+        stay: u32,
+    ) -> Result<(), NoQrCode> {
         let today = count(now / DAY);
         match records
-            .take(self.bucket(), Some(Count { name: &today, most, kept: KEPT }))
+            .take(&[self.bucket(stay)], Some(Count { name: &today, most, kept: KEPT }))
             .await
             .map_err(NoQrCode::Uncounted)?
         {
@@ -121,7 +134,7 @@ impl Budget {
         }
     }
 
-    fn spend_here(&self, now: u64, most: u32) -> Result<(), NoQrCode> {
+    fn spend_here(&self, now: u64, most: u32, stay: u32) -> Result<(), NoQrCode> {
         // Nothing that is done under the lock can panic half-way.
         let mut today = self.today.lock().unwrap_or_else(PoisonError::into_inner);
         if today.day != now / DAY {
@@ -131,7 +144,7 @@ impl Budget {
         if today.calls >= most {
             return Err(spent(now));
         }
-        today.pace.take(Instant::now()).map_err(NoQrCode::Rush)?;
+        today.pace.take_but_leave(stay, Instant::now()).map_err(NoQrCode::Rush)?;
         today.calls += 1;
         Ok(())
     }
@@ -144,8 +157,8 @@ impl Budget {
         }
     }
 
-    fn bucket(&self) -> Bucket<'static> {
-        Bucket { name: "qr:pace", most: rush(self.per_day), refill: refill(self.per_day) }
+    fn bucket(&self, stay: u32) -> Bucket<'static> {
+        Bucket { name: "qr:pace", most: rush(self.per_day), refill: refill(self.per_day), stay }
     }
 }
 
@@ -224,6 +237,27 @@ mod tests {
         let (calls, lasted, _) = spend_all(&budget, Purpose::Page).await;
         assert_eq!(calls, 90_000 / 8 * 7);
         assert_eq!(lasted.as_secs() / 60, 7 * 60, "{lasted:?}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn strangers_leave_part_of_each_hour_and_the_days_last() {
+        let budget = budget(8_000);
+        for purpose in [Purpose::Stranger, Purpose::Ahead] {
+            while budget.spend(purpose).await.is_ok() {}
+        }
+        let mut left = 0;
+        while budget.spend(Purpose::Page).await.is_ok() {
+            left += 1;
+        }
+        assert_eq!(left, 250, "a quarter of an hour's thousand");
+        // From here on all that comes is for whoever has scanned.
+        advance(Duration::from_secs(36)).await;
+        assert!(matches!(budget.spend(Purpose::Stranger).await, Err(NoQrCode::Rush(_))));
+        assert!(budget.spend(Purpose::Page).await.is_ok());
+
+        spend_all(&budget, Purpose::Stranger).await;
+        assert!(matches!(budget.spend(Purpose::Ahead).await, Err(NoQrCode::Spent(_))));
+        assert_eq!(spend_all(&budget, Purpose::Page).await.0, 400);
     }
 
     #[tokio::test(start_paused = true)]

@@ -1,17 +1,21 @@
 //! QR codes: a page takes one and, as a rule, waits for nothing.
 //!
 //! [`ready`] keeps a few that were made ahead and makes more on demand, each for a scene of its own.
-//! [`source`] asks WeChat, and [`budget`] says of each request whether it may be made, which [`purse`] pays for. The picture is ours ([`mod@draw`],
+//! [`source`] asks WeChat, and [`budget`] says of each request whether it may be made, which [`purse`] pays for.
+//! [`admission`] says how often one address may ask, [`unscanned`] how many codes it may leave unscanned. The picture is ours ([`mod@draw`],
 //! once a code: [`pictures`]); WeChat's URL still goes along for pages that know nothing else.
 
 pub(crate) mod admission;
 mod budget;
 mod draw;
+mod limit;
 mod pictures;
 mod purse;
 mod ready;
 mod source;
+mod unscanned;
 
+use std::net::IpAddr;
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
@@ -26,6 +30,7 @@ pub(crate) use self::ready::Ready;
 #[cfg(test)]
 pub(crate) use self::source::Source;
 pub(crate) use self::source::WeChat;
+pub(crate) use self::unscanned::Unscanned;
 use crate::browsers::language::Language;
 use crate::browsers::message::{ToPage, milliseconds};
 use crate::logins::QrCode;
@@ -37,16 +42,24 @@ const LONGEST_RETRY: Duration = Duration::from_secs(30);
 /// The wait after a failure that an operator has to end.
 const OPERATORS_RETRY: Duration = Duration::from_secs(60);
 
-/// The least wait of a page that came in a rush: it lets go of its socket and comes back.
+/// The longest wait of a page whose address has had its share.
+const SHARE_RETRY: Duration = Duration::from_secs(60);
+
+/// The least wait of a page that came in a rush, or whose address has had its share: it lets go of its socket and
+/// comes back.
 const RUSH_RETRY: Duration = Duration::from_secs(10);
 
 /// Where pages take QR codes from.
 pub(crate) trait QrCodes: Send + Sync {
-    /// Takes a code and the scene that it was made for, within some seconds. Nobody else ever gets them.
+    /// Takes a code for a page at `address`, and the scene that it was made for, within some seconds. Nobody else
+    /// ever gets them.
     ///
     /// # Errors
     /// [`NoQrCode`]. Dropping the future leaves at most a code that nobody is shown.
-    fn take(&self) -> BoxFuture<'_, Result<(Scene, QrCode), NoQrCode>>;
+    fn take(&self, address: IpAddr) -> BoxFuture<'_, Result<(Scene, QrCode), NoQrCode>>;
+
+    /// Somebody has scanned a code that was made for a page at `address`.
+    fn scanned(&self, address: IpAddr) -> BoxFuture<'_, ()>;
 }
 
 /// Why there is no code just now.
@@ -64,6 +77,10 @@ pub(crate) enum NoQrCode {
     /// New logins come faster than the day's budget bears; there may be a code after this time.
     #[error("new logins come faster than the day's calls for QR codes (GATEWAY_QR_PER_DAY) bear")]
     Rush(Duration),
+    /// The page's address, or its network, has had its share of codes that nobody scans; there may be one after this
+    /// time.
+    #[error("an address or its network has had its share of the day's codes, and nobody scans them")]
+    Unscanned(Duration),
     /// The calls are counted in the store of logins, which cannot be used.
     #[error("the calls for QR codes cannot be counted: {0}")]
     Uncounted(records::Failure),
@@ -76,6 +93,8 @@ impl NoQrCode {
         let passes = match self {
             Self::Spent(wait) => return *wait,
             Self::Rush(wait) => return (*wait).max(RUSH_RETRY),
+            // A scan may give one back much sooner.
+            Self::Unscanned(wait) => return (*wait).clamp(RUSH_RETRY, SHARE_RETRY),
             Self::Slow | Self::Uncounted(_) => true,
             Self::Refused(error) => {
                 matches!(error.class(), Class::Busy | Class::Transport | Class::Timeout | Class::Token)
@@ -108,6 +127,13 @@ impl NoQrCode {
                 language.of(
                     "今日二维码已用完，稍后会自动重试",
                     "Today's QR codes are used up; trying again later",
+                ),
+            ),
+            Self::Unscanned(_) => (
+                "too_many",
+                language.of(
+                    "当前网络取走的二维码太多都没有扫，请稍候",
+                    "Too many codes from this network were never scanned, please wait",
                 ),
             ),
             Self::Rush(_) | Self::Uncounted(_) => {

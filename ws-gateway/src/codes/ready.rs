@@ -5,6 +5,7 @@
 //! too old, and after failures. When many pages come at once, more are made on demand.
 
 use std::collections::VecDeque;
+use std::net::IpAddr;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -18,7 +19,7 @@ use tokio::time::{Instant, sleep, sleep_until, timeout};
 use super::budget::{Budget, Purpose};
 use super::purse::Purse;
 use super::source::{Source, WECHAT_EXPIRY};
-use super::{NoQrCode, Pictures, QrCodes};
+use super::{NoQrCode, Pictures, QrCodes, Unscanned};
 use crate::logins::{AFTER_CLAIM, QrCode};
 use crate::metrics::Metrics;
 
@@ -41,6 +42,7 @@ const LEAST_KEPT: Duration = Duration::from_secs(300);
 pub(crate) struct Ready<S> {
     source: S,
     budget: Budget,
+    unscanned: Unscanned,
     pictures: Pictures,
     calls: Semaphore,
     /// Never held across an await. At most twice `most`: codes, and the old ones that they replace.
@@ -67,6 +69,7 @@ impl<S: Source> Ready<S> {
     pub(crate) fn new(
         source: S,
         budget: Budget,
+        unscanned: Unscanned,
         pictures: Pictures,
         most: usize,
         ttl: Duration,
@@ -80,6 +83,7 @@ impl<S: Source> Ready<S> {
         Self {
             source,
             budget,
+            unscanned,
             pictures,
             calls: Semaphore::new(MAX_CALLS),
             shelf: Mutex::default(),
@@ -89,6 +93,11 @@ impl<S: Source> Ready<S> {
             calls_made: metrics.qr_calls.clone(),
             shown: metrics.qr_ready.clone(),
         }
+    }
+
+    /// Forgets whose share is whole again, for as long as it is polled.
+    pub(crate) async fn sweep(&self) {
+        self.unscanned.sweep().await;
     }
 
     /// Keeps codes ready for as long as it is polled.
@@ -143,6 +152,19 @@ impl<S: Source> Ready<S> {
         timeout(WITHIN, made).await.unwrap_or(Err(NoQrCode::Slow))
     }
 
+    /// A code that was made ahead, or a new one. Who this is, is asked only where strangers get none.
+    async fn make_for(&self, address: IpAddr) -> Result<Made, NoQrCode> {
+        if let Some(made) = self.take_ready() {
+            return Ok(made);
+        }
+        match self.make(Purpose::Stranger).await {
+            Err(NoQrCode::Rush(_) | NoQrCode::Spent(_)) if self.unscanned.has_scanned(address).await => {
+                self.make(Purpose::Page).await
+            }
+            made => made,
+        }
+    }
+
     /// How many codes to make, and when to look again if nothing happens before.
     fn look(&self) -> (usize, Instant) {
         let now = Instant::now();
@@ -176,15 +198,21 @@ impl<S: Source> Ready<S> {
 }
 
 impl<S: Source> QrCodes for Ready<S> {
-    fn take(&self) -> BoxFuture<'_, Result<(Scene, QrCode), NoQrCode>> {
-        async {
-            let made = match self.take_ready() {
-                Some(made) => made,
-                None => self.make(Purpose::Page).await?,
-            };
-            Ok((made.scene, made.code))
+    fn take(&self, address: IpAddr) -> BoxFuture<'_, Result<(Scene, QrCode), NoQrCode>> {
+        async move {
+            self.unscanned.take(address).await?;
+            // A page that leaves meanwhile has perhaps cost a code, so its share stays taken.
+            let made = self.make_for(address).await;
+            if made.is_err() {
+                self.unscanned.give_back(address).await;
+            }
+            made.map(|made| (made.scene, made.code))
         }
         .boxed()
+    }
+
+    fn scanned(&self, address: IpAddr) -> BoxFuture<'_, ()> {
+        self.unscanned.note_scan(address).boxed()
     }
 }
 
@@ -193,12 +221,16 @@ mod tests {
     #![allow(clippy::unwrap_used)]
 
     use std::collections::HashSet;
+    use std::net::Ipv4Addr;
     use std::sync::Arc;
 
     use tokio::task::JoinHandle;
 
     use super::*;
     use crate::testing::in_memory::{Mood, PlayedWeChat, code_of, noon};
+
+    /// Where the pages of these tests are.
+    const SOMEBODY: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1));
 
     const TTL: Duration = Duration::from_secs(120);
     const KEEPS: Duration = Duration::from_secs(1800 - 120 - 120);
@@ -216,8 +248,11 @@ mod tests {
             let wechat = PlayedWeChat::new(Duration::from_secs(1));
             *wechat.failures.lock().unwrap() = failures;
             let (budget, metrics) = (Budget::new(per_day, None, noon), Metrics::default());
-            let pictures = Pictures::new(&metrics);
-            let ready = Arc::new(Ready::new(Arc::clone(&wechat), budget, pictures, 8, TTL, &metrics));
+            let (unscanned, pictures) = (Unscanned::new(1_000_000, 1_000_000, None), Pictures::new(&metrics));
+            let ready =
+                Arc::new(Ready::new(Arc::clone(&wechat), budget, unscanned, pictures, 8, TTL, &metrics));
+            // No stranger: all of the budget is there for him.
+            ready.scanned(SOMEBODY).now_or_never().unwrap();
             let task = Arc::clone(&ready);
             let refilling = tokio::spawn(async move { task.refill().await });
             Self { ready, wechat, metrics, refilling }
@@ -226,7 +261,7 @@ mod tests {
         /// Takes a code; says for which scene and how long it took.
         async fn take(&self) -> (Scene, Duration) {
             let began = Instant::now();
-            let (scene, code) = self.ready.take().await.unwrap();
+            let (scene, code) = self.ready.take(SOMEBODY).await.unwrap();
             assert_eq!(code, code_of(scene), "the scene is the one that WeChat was asked for");
             (scene, began.elapsed())
         }
@@ -257,13 +292,13 @@ mod tests {
         sleep(Duration::from_secs(10)).await;
         played.refilling.abort();
         let first = played.wechat.asked.lock().unwrap()[0];
-        let mut taking = played.ready.take();
+        let mut taking = played.ready.take(SOMEBODY);
         assert_eq!(taking.as_mut().now_or_never().unwrap().unwrap().0, first);
         // The next page leaves while its code is being made.
         for _ in 0..7 {
             assert_ne!(played.take().await.0, first);
         }
-        assert!(timeout(Duration::from_millis(500), played.ready.take()).await.is_err());
+        assert!(timeout(Duration::from_millis(500), played.ready.take(SOMEBODY)).await.is_err());
         let left = *played.wechat.asked.lock().unwrap().last().unwrap();
         assert_ne!(played.take().await.0, left);
     }
@@ -320,7 +355,7 @@ mod tests {
             sleep(Duration::from_secs(1000)).await;
             assert_eq!(played.take().await.1, Duration::from_secs(1), "made on demand");
         }
-        assert!(matches!(played.ready.take().await, Err(NoQrCode::Spent(_))));
+        assert!(matches!(played.ready.take(SOMEBODY).await, Err(NoQrCode::Spent(_))));
         assert_eq!(played.wechat.calls(), 50);
     }
 
@@ -328,11 +363,12 @@ mod tests {
     async fn codes_that_would_not_keep_are_not_made_ahead() {
         let wechat = PlayedWeChat::new(Duration::ZERO);
         let (ttl, budget) = (Duration::from_secs(1680), Budget::new(90_000, None, noon));
-        let metrics = Metrics::default();
-        let ready = Ready::new(Arc::clone(&wechat), budget, Pictures::new(&metrics), 8, ttl, &metrics);
+        let (metrics, unscanned) = (Metrics::default(), Unscanned::new(90_000, 120, None));
+        let ready =
+            Ready::new(Arc::clone(&wechat), budget, unscanned, Pictures::new(&metrics), 8, ttl, &metrics);
         assert!(timeout(Duration::from_secs(3600), ready.refill()).await.is_err());
         assert_eq!(wechat.calls(), 0);
-        assert!(ready.take().await.is_ok());
+        assert!(ready.take(SOMEBODY).await.is_ok());
     }
 
     /// A hundred pages ask while WeChat feels so; says what was counted meanwhile, and whether all the codes of the
@@ -342,12 +378,12 @@ mod tests {
         played.refilling.abort();
         played.wechat.feels(mood);
         for _ in 0..100 {
-            assert!(matches!(played.ready.take().await, Err(NoQrCode::Refused(_))));
+            assert!(matches!(played.ready.take(SOMEBODY).await, Err(NoQrCode::Refused(_))));
         }
         let counted = played.metrics.qr_calls.get();
         played.wechat.feels(Mood::Well);
         for _ in 0..100 {
-            if played.ready.take().await.is_err() {
+            if played.ready.take(SOMEBODY).await.is_err() {
                 return (counted, false);
             }
         }
@@ -364,10 +400,10 @@ mod tests {
     async fn a_refusal_of_wechat_comes_before_the_budget_is_asked() {
         let played = Played::with(100, 0);
         played.refilling.abort();
-        while played.ready.take().await.is_ok() {}
-        assert!(matches!(played.ready.take().await, Err(NoQrCode::Spent(_))));
+        while played.ready.take(SOMEBODY).await.is_ok() {}
+        assert!(matches!(played.ready.take(SOMEBODY).await, Err(NoQrCode::Spent(_))));
         played.wechat.feels(Mood::Refuses);
-        assert!(matches!(played.ready.take().await, Err(NoQrCode::Refused(_))));
+        assert!(matches!(played.ready.take(SOMEBODY).await, Err(NoQrCode::Refused(_))));
     }
 
     #[tokio::test(start_paused = true)]
@@ -377,7 +413,7 @@ mod tests {
         played.wechat.feels(Mood::Busy);
         played.take().await;
         assert_eq!((played.metrics.qr_calls.get(), played.wechat.calls()), (3, 3));
-        assert!(timeout(Duration::from_millis(1500), played.ready.take()).await.is_err());
+        assert!(timeout(Duration::from_millis(1500), played.ready.take(SOMEBODY)).await.is_err());
         assert_eq!((played.metrics.qr_calls.get(), played.wechat.calls()), (5, 5));
     }
 }

@@ -148,12 +148,39 @@ impl<'g> Conversation<'g> {
     }
 }
 
+/// Somebody has scanned the login's code for the first time, so the address that it was made for gets it back. The
+/// answer does not wait for that.
+fn note_scan(gateway: &Gateway, notice: &Notice, answer: &Answer) {
+    let is_scan = matches!(notice, Notice::Claim { .. } | Notice::Scan { .. });
+    if !is_scan || !answer.status.is_recorded() || answer.repeat {
+        return;
+    }
+    let (codes, logins, scene) = (Arc::clone(&gateway.qr), Arc::clone(&gateway.logins), notice.scene());
+    // Only a claim is answered with it.
+    let claimed = answer.context.as_ref().map(|context| context.ip.clone());
+    gateway.drain.tasks().spawn(async move {
+        let unclaimed = async || {
+            let login = logins.look(scene).await.ok()??;
+            (!login.is_claimed).then_some(login.context.ip)
+        };
+        let address = match claimed {
+            Some(address) => Some(address),
+            None => unclaimed().await,
+        };
+        if let Some(Ok(address)) = address.map(|address| address.parse()) {
+            codes.scanned(address).await;
+        }
+    });
+}
+
 async fn take(gateway: &Gateway, known: Arc<Known>, id: Option<String>, notice: Notice) -> Answer {
     let client = &known.client;
     let answer = match known.take() {
         Ok(()) => {
             let from = Sender { client: client.name.clone(), may: client.may, id: id.clone() };
-            gateway.logins.notify(&notice, &from).await
+            let answer = gateway.logins.notify(&notice, &from).await;
+            note_scan(gateway, &notice, &answer);
+            answer
         }
         Err(wait) => {
             let retry_in = u64::try_from(wait.as_micros().div_ceil(1000)).unwrap_or(u64::MAX);

@@ -98,7 +98,11 @@ where
 struct NoCodes;
 
 impl QrCodes for NoCodes {
-    fn take(&self) -> BoxFuture<'_, Result<(Scene, QrCode), NoQrCode>> {
+    fn take(&self, _: IpAddr) -> BoxFuture<'_, Result<(Scene, QrCode), NoQrCode>> {
         ready(Err(NoQrCode::Slow)).boxed()
+    }
+
+    fn scanned(&self, _: IpAddr) -> BoxFuture<'_, ()> {
+        ready(()).boxed()
     }
 }

@@ -80,21 +80,31 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Browser<'_, S> {
     }
 
     pub(super) fn make_after(&self, wait: Duration) -> Stage {
-        let qr = self.gateway.qr.clone();
+        let (qr, address) = (self.gateway.qr.clone(), self.opening.address);
         Stage::Making(Box::pin(async move {
             sleep(wait).await;
-            qr.take().await
+            qr.take(address).await
         }))
     }
 
-    /// There is no code just now: the page is told, and the gateway itself tries again. In a rush it lets go
-    /// of the page instead, so that those who wait do not take the places of those who scan.
+    /// There is no code just now: the page is told, and the gateway itself tries again. In a rush, or where the page's
+    /// address has had its share, it lets go of the page instead, so that those who wait do not take the places of
+    /// those who scan.
     pub(super) async fn wait_for_code(&mut self, none: &NoQrCode) -> Result<(), Ended> {
         self.failures += 1;
         self.gateway.metrics.qr_failures.inc();
         let retry_in = spread(none.retry_in(self.failures));
         // One line for an outage, however many pages wait, and however often it comes and goes.
-        if !self.gateway.is_out_of_codes.swap(true, Ordering::Relaxed) {
+        if matches!(none, NoQrCode::Unscanned(_)) {
+            tell!(
+                warn,
+                self.gateway.told,
+                "unscanned",
+                [address = %self.opening.address],
+                "{none}; name it in GATEWAY_TRUSTED_PROXIES if it is your proxy, or raise GATEWAY_ADDRESS_RATE if many \
+                 people share it"
+            );
+        } else if !self.gateway.is_out_of_codes.swap(true, Ordering::Relaxed) {
             tell!(warn, self.gateway.told, "no codes", "pages wait for their QR codes: {none}");
         }
         self.stage = self.make_after(retry_in);
@@ -102,6 +112,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Browser<'_, S> {
         match none {
             NoQrCode::Rush(_) => {
                 self.count_refused("rush");
+                Err(Ended::Told(Close::Busy))
+            }
+            NoQrCode::Unscanned(_) => {
+                self.count_refused("unscanned");
                 Err(Ended::Told(Close::Busy))
             }
             NoQrCode::Spent(_) => {

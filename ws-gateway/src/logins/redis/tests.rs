@@ -13,7 +13,7 @@ use test_redis::{Options, PATIENCE, Redis, Sentinels};
 use tokio::time::{sleep, timeout};
 
 use crate::codes::admission::Addresses;
-use crate::codes::{Budget, NoQrCode, Purpose};
+use crate::codes::{Budget, NoQrCode, Purpose, Unscanned};
 use crate::logins::StoreError;
 use crate::logins::contract::{OnRedis, claim, scan};
 use crate::logins::seats::Seat;
@@ -171,6 +171,34 @@ async fn gateways_share_the_limits_on_new_logins() {
     both[1].refund(spent.into_iter().find_map(Result::ok).unwrap()).await;
     assert!(both[0].spend(Purpose::Page).await.is_ok());
     assert!(matches!(both[0].spend(Purpose::Page).await, Err(NoQrCode::Spent(_))));
+}
+
+#[tokio::test]
+async fn gateways_share_what_addresses_leave_unscanned_and_where_somebody_has_scanned() {
+    let redis = Redis::start().await;
+    let (here, there) = (OnRedis::start(&redis.url(), 0).await, OnRedis::start(&redis.url(), 0).await);
+    let both = [&here, &there].map(|on| Unscanned::new(1_000, 120, Some(on.logins.records().clone())));
+    let address = |text: &str| text.parse::<IpAddr>().unwrap();
+    let taken = async |from: &str| {
+        let asked = join_all((0..30).map(async |n: usize| both[n % 2].take(address(from)).await)).await;
+        let refused = asked.iter().filter(|asked| matches!(asked, Err(NoQrCode::Unscanned(_)))).count();
+        assert_eq!(asked.iter().filter(|asked| asked.is_ok()).count() + refused, 30);
+        30 - refused
+    };
+    for n in 1..=4 {
+        assert_eq!(taken(&format!("192.0.2.{n}")).await, 20);
+    }
+    assert_eq!(taken("192.0.2.5").await, 0, "the network has had four");
+    assert_eq!(taken("192.0.3.1").await, 20, "others are not touched");
+
+    let [here, there] = &both;
+    assert!(!there.has_scanned(address("192.0.2.1")).await);
+    for _ in 0..2 {
+        here.note_scan(address("192.0.2.1")).await;
+    }
+    assert_eq!(taken("192.0.2.1").await, 2);
+    assert!(there.has_scanned(address("192.0.2.200")).await, "the whole network");
+    assert!(!there.has_scanned(address("192.0.3.1")).await);
 }
 
 #[tokio::test]
