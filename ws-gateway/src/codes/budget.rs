@@ -82,6 +82,11 @@ impl Budget {
         Self { per_day, shared, unix_now, today: Mutex::new(Today { day: 0, calls: 0, pace }) }
     }
 
+    /// The wall clock, in seconds since 1970.
+    pub(super) fn unix_now(&self) -> u64 {
+        (self.unix_now)()
+    }
+
     /// Counts a call that is about to be made.
     ///
     /// # Errors
@@ -94,7 +99,7 @@ impl Budget {
             Purpose::Ahead => self.per_day - self.per_day.div_ceil(LAST_PART),
         };
         let stay = if purpose == Purpose::Page { 0 } else { self.per_day / HOURS / KEPT_PART };
-        let now = (self.unix_now)() + CHINA;
+        let now = self.unix_now() + CHINA;
         match &self.shared {
             None => self.spend_here(now, most, stay),
             Some(records) => self.spend_together(records, now, most, stay).await,

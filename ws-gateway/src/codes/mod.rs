@@ -13,6 +13,7 @@ mod pictures;
 mod purse;
 mod ready;
 mod source;
+mod standstill;
 mod unscanned;
 
 use std::net::IpAddr;

@@ -19,6 +19,7 @@ use tokio::time::{Instant, sleep, sleep_until, timeout};
 use super::budget::{Budget, Purpose};
 use super::purse::Purse;
 use super::source::{Source, WECHAT_EXPIRY};
+use super::standstill::Clocks;
 use super::{NoQrCode, Pictures, QrCodes, Unscanned};
 use crate::logins::{AFTER_CLAIM, QrCode};
 use crate::metrics::Metrics;
@@ -47,6 +48,7 @@ pub(crate) struct Ready<S> {
     calls: Semaphore,
     /// Never held across an await. At most twice `most`: codes, and the old ones that they replace.
     shelf: Mutex<VecDeque<Made>>,
+    clocks: Mutex<Clocks>,
     taken: Notify,
     most: usize,
     /// How long after its making a code may be handed out.
@@ -80,6 +82,7 @@ impl<S: Source> Ready<S> {
         if most > 0 && !is_worth_it {
             tracing::warn!("no QR codes are made ahead: GATEWAY_LOGIN_TTL leaves them too little time");
         }
+        let clocks = Mutex::new(Clocks::new(Instant::now(), budget.unix_now()));
         Self {
             source,
             budget,
@@ -87,6 +90,7 @@ impl<S: Source> Ready<S> {
             pictures,
             calls: Semaphore::new(MAX_CALLS),
             shelf: Mutex::default(),
+            clocks,
             taken: Notify::new(),
             most: if is_worth_it { most } else { 0 },
             keeps,
@@ -191,9 +195,20 @@ impl<S: Source> Ready<S> {
         self.shown.set(i64::try_from(shelf.len()).unwrap_or(i64::MAX));
     }
 
+    /// The shelf, without what may have died at WeChat while the machine stood still.
     fn lock(&self) -> MutexGuard<'_, VecDeque<Made>> {
-        // Nothing that is done under the lock can panic half-way.
-        self.shelf.lock().unwrap_or_else(PoisonError::into_inner)
+        // Nothing that is done under the locks can panic half-way.
+        let mut clocks = self.clocks.lock().unwrap_or_else(PoisonError::into_inner);
+        let have_parted = clocks.have_parted(Instant::now(), self.budget.unix_now());
+        drop(clocks);
+        let mut shelf = self.shelf.lock().unwrap_or_else(PoisonError::into_inner);
+        if have_parted && !shelf.is_empty() {
+            tracing::info!(
+                "this machine stood still, or its clock was set: QR codes made ahead are made anew"
+            );
+            shelf.clear();
+        }
+        shelf
     }
 }
 
@@ -227,7 +242,7 @@ mod tests {
     use tokio::task::JoinHandle;
 
     use super::*;
-    use crate::testing::in_memory::{Mood, PlayedWeChat, code_of, noon};
+    use crate::testing::in_memory::{Mood, PlayedWeChat, code_of, noon, stand_still};
 
     /// Where the pages of these tests are.
     const SOMEBODY: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1));
@@ -317,6 +332,20 @@ mod tests {
         assert_eq!(played.metrics.qr_ready.get(), 3, "three that were too old were dropped");
         sleep_until(began + KEEPS + Duration::from_millis(1010)).await;
         assert_eq!(played.take().await.1, Duration::from_secs(1), "made anew");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn codes_that_lay_there_while_the_machine_stood_still_are_not_handed_out() {
+        let played = Played::with(90_000, 0);
+        sleep(Duration::from_secs(10)).await;
+        let ahead = played.wechat.asked.lock().unwrap().clone();
+        stand_still(3600);
+        let (scene, waited) = played.take().await;
+        assert!(!ahead.contains(&scene) && waited == Duration::from_secs(1), "{waited:?}");
+        sleep(Duration::from_secs(10)).await;
+        assert_eq!(played.metrics.qr_ready.get(), 8);
+        let (scene, waited) = played.take().await;
+        assert!(!ahead.contains(&scene) && waited.is_zero(), "{waited:?}");
     }
 
     #[tokio::test(start_paused = true)]

@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used)]
 
+use std::cell::Cell;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -9,7 +10,7 @@ use std::time::Duration;
 use futures_util::future::{BoxFuture, FutureExt, ready};
 use protocol::Scene;
 use secrecy::SecretString;
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep};
 use wechat::Meter;
 
 use crate::Gateway;
@@ -125,9 +126,19 @@ impl Source for Arc<PlayedWeChat> {
     }
 }
 
-/// Noon in China, where it never gets later.
+thread_local! {
+    static BEGAN: Instant = Instant::now();
+    static STOOD_STILL: Cell<u64> = const { Cell::new(0) };
+}
+
+/// The wall clock: noon in China when a test begins, and then as late as the test's own clock says.
 pub(crate) fn noon() -> u64 {
-    4 * 3600
+    4 * 3600 + STOOD_STILL.get() + BEGAN.with(Instant::elapsed).as_secs()
+}
+
+/// The machine stands still: only the wall clock goes on.
+pub(crate) fn stand_still(seconds: u64) {
+    STOOD_STILL.set(STOOD_STILL.get() + seconds);
 }
 
 /// A gateway with default settings, whose first `failures` QR codes cannot be had.
