@@ -147,7 +147,7 @@
     url.protocol = url.protocol.replace('http', 'ws');
     const query = new URLSearchParams(location.search);
     for (const name of parameters) {
-      if (query.has(name)) url.searchParams.set(name, query.get(name));
+      if (query.get(name)) url.searchParams.set(name, query.get(name));
     }
     return url.href;
   }
@@ -186,7 +186,8 @@
     heardAt = now();
     const protocols = offers ? ['saoma.v1'] : [];
     if (offers && resumeKey) protocols.push(`resume.${resumeKey}`);
-    const url = new URL(gatewayUrl('site', 'nonce', 'code_challenge', 'request', 'lang'));
+    const url = new URL(gatewayUrl('site', 'nonce', 'code_challenge', 'request'));
+    url.searchParams.set('lang', language); // In which the gateway says its words, too.
     url.searchParams.set('subprotocol', offers ? 'offered' : 'none');
     if (offers && resumeKey && resumeKey === pictured) url.searchParams.set('picture', 'kept');
     let opened = false;
@@ -432,8 +433,8 @@
   }
 
   function chooseLanguage() {
-    const wishes = [new URLSearchParams(location.search).get('lang'), ...navigator.languages];
-    const known = wishes.map((wish) => /^(zh|en)\b/i.exec(wish || '')).find(Boolean);
+    const wishes = [...new URLSearchParams(location.search).getAll('lang'), ...navigator.languages];
+    const known = wishes.map((wish) => /^(zh|en)(?![a-z0-9])/i.exec(wish)).find(Boolean);
     return known && known[1].toLowerCase() === 'zh' ? 'zh-CN' : 'en';
   }
 

@@ -71,7 +71,7 @@ impl Opening {
             user_agent: text(USER_AGENT).map(|agent| cut(&agent, MAX_USER_AGENT)),
             ..Context::default()
         };
-        let (mut lang, mut fault) = (None, None);
+        let (mut langs, mut fault) = (Vec::new(), None);
         let (mut subprotocol, mut has_picture) = (Cow::Borrowed(""), false);
         for (name, value) in form_urlencoded::parse(request.uri().query().unwrap_or_default().as_bytes()) {
             let field = match name.as_ref() {
@@ -79,7 +79,11 @@ impl Opening {
                 "nonce" => &mut context.nonce,
                 "code_challenge" => &mut context.code_challenge,
                 "request" => &mut context.request,
-                "lang" => &mut lang,
+                // Decoration refuses nobody.
+                "lang" => {
+                    langs.push(value);
+                    continue;
+                }
                 "picture" => {
                     has_picture = value == "kept";
                     continue;
@@ -90,8 +94,12 @@ impl Opening {
                 }
                 _ => continue,
             };
-            if value.is_empty() || value.chars().count() > MAX_FIELD {
-                fault = Some("a query parameter is empty or too long");
+            // A template that has nothing to say here.
+            if value.is_empty() {
+                continue;
+            }
+            if value.chars().count() > MAX_FIELD {
+                fault = Some("a query parameter is too long");
             } else if field.replace(value.into_owned()).is_some() {
                 fault = Some("a query parameter is given twice");
             }
@@ -119,7 +127,8 @@ impl Opening {
             "none" => is_ours = true,
             _ => {}
         }
-        let language = Language::choose(lang.as_deref(), text(ACCEPT_LANGUAGE).as_deref());
+        let langs = langs.iter().map(|lang| lang.as_ref());
+        let language = Language::choose(langs, text(ACCEPT_LANGUAGE).as_deref());
         Ok(Self { context, address, resume, has_picture, is_ours, selects_ours, language, fault })
     }
 }
@@ -217,11 +226,25 @@ mod tests {
     #[test]
     fn what_cannot_be_understood_is_refused() {
         let long = format!("/ws?nonce={}", "x".repeat(MAX_FIELD + 1));
-        for uri in ["/ws?site=", "/ws?site=a&site=b", "/ws?site=a&request=b", &long] {
+        for uri in ["/ws?site=a&site=b", "/ws?site=a&request=b", "/ws?nonce=a&nonce=a", &long] {
             assert!(read(uri, &[]).unwrap().fault.is_some(), "{uri}");
         }
         let foreign = read("/ws", &[("origin", "https://evil.example")]).unwrap_err();
         assert_eq!(foreign.status, StatusCode::FORBIDDEN);
+    }
+
+    #[test]
+    fn what_is_empty_is_not_there_and_decoration_refuses_nobody() {
+        let opening = read("/ws?site=&nonce=&code_challenge=&request=", &[]).unwrap();
+        assert_eq!((opening.fault, &opening.context.site, &opening.context.nonce), (None, &None, &None));
+        let opening = read("/ws?site=&site=shop&request=", &[]).unwrap();
+        assert_eq!((opening.fault, opening.context.site.as_deref()), (None, Some("shop")));
+        let long = format!("/ws?lang={}", "x".repeat(MAX_FIELD + 1));
+        for uri in ["/ws?lang=", "/ws?lang", "/ws?lang=fr", "/ws?lang=en&lang=en", "/ws?lang=&lang=en", &long]
+        {
+            let opening = read(uri, &[("accept-language", "en")]).unwrap();
+            assert_eq!((opening.fault, opening.language), (None, Language::English), "{uri}");
+        }
     }
 
     #[test]

@@ -174,6 +174,20 @@ async fn a_picture_that_is_still_there_is_not_sent_again() {
 }
 
 #[tokio::test]
+async fn what_is_empty_in_its_address_is_not_passed_on_and_the_language_is_one_that_it_knows() {
+    let page = Alone::open().await;
+    let own = page.browser.value("location.href").await;
+    for (query, passed_on) in [
+        ("lang=&nonce=&site=", "lang=en&subprotocol=offered"),
+        ("lang=fr", "lang=en&subprotocol=offered"),
+        ("lang=&lang=zh&lang=en&site=shop", "site=shop&lang=zh-CN&subprotocol=offered"),
+    ] {
+        page.browser.open(&format!("{}?{query}", own.as_str().unwrap())).await;
+        assert_eq!(page.world("look()").await["query"], passed_on, "{query}");
+    }
+}
+
+#[tokio::test]
 async fn a_login_that_is_over_is_not_come_back_for() {
     let page = Alone::waiting().await;
     page.say(&said("denied")).await;

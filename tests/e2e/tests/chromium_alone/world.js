@@ -60,6 +60,7 @@
       began: newest().began, // The newest attempt, in ms since the world began; and what it offers.
       offers: newest().protocols,
       keeps: newest().query.get('picture'),
+      query: newest().query.toString(),
       refreshes: sockets.flatMap((socket) => socket.sent).length,
     };
   }

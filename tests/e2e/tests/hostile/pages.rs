@@ -59,7 +59,7 @@ async fn a_handshake_that_may_not_be_is_refused_by_its_status() {
         }
     }
     // What is wrong with a query is told after the upgrade, where scripts can read it.
-    for path in ["/ws?site=a&request=b", "/ws?site=a&site=b", "/ws?nonce="] {
+    for path in ["/ws?site=a&request=b", "/ws?site=a&site=b", "/ws?nonce=a&nonce=b"] {
         let mut page = Page::offer(stack.gateway.browsers, path, &["saoma.v1"]).await.unwrap();
         assert_eq!(page.expect("error").await["code"], "bad_request", "{path}");
         assert_eq!(page.closed().await, 1008, "{path}");
