@@ -59,11 +59,22 @@ pub(crate) struct Callback {
 }
 
 impl Callback {
-    /// Refuses a push: undifferentiated outwards, by its stage in the log.
+    /// Refuses a push: undifferentiated outwards, by its stage in the log. An authentic one has no effect.
     fn refuse(&self, refusal: Refusal, from: IpAddr) -> Answer {
         let stage = refusal.stage();
         self.metrics.refused.get_or_create(&[("stage", stage)]).inc();
-        tell!(warn, self.told, stage, [%from, stage], "a push was refused: {refusal}");
+        if refusal.is_authentic() {
+            let reason = format!("unreadable: {stage}");
+            tell!(
+                warn,
+                self.told,
+                reason,
+                [stage],
+                "a push of WeChat's could not be read and has no effect: {refusal}"
+            );
+        } else {
+            tell!(warn, self.told, stage, [%from, stage], "a push was refused: {refusal}");
+        }
         refused(refusal)
     }
 
@@ -174,16 +185,15 @@ impl Server {
             _ => None,
         };
         let (texts, metrics) = (config.texts.clone(), Metrics::default());
-        let callback =
-            Arc::new(Callback {
-                account,
-                one_body,
-                logins,
-                texts,
-                metrics,
-                trusted_proxies: config.callback_trusted_proxies.clone(),
-                told: Told::default(),
-            });
+        let callback = Arc::new(Callback {
+            account,
+            one_body,
+            logins,
+            texts,
+            metrics,
+            trusted_proxies: config.callback_trusted_proxies.clone(),
+            told: Told::default(),
+        });
 
         let mut registry = callback.metrics.registry();
         if let Some(replicas) = &replicas {

@@ -12,7 +12,7 @@ pub(crate) type Label = [(&'static str, &'static str); 1];
 pub(crate) struct Metrics {
     /// Scans, by what the phone was told.
     pub scans: Family<Label, Counter>,
-    /// Pushes that were refused, by the check that failed.
+    /// Pushes that were refused or could not be read, by the check that failed.
     pub refused: Family<Label, Counter>,
     /// Connections that were refused because the port was full.
     pub connections_refused: Counter,
@@ -24,7 +24,11 @@ impl Metrics {
     pub(crate) fn registry(&self) -> Registry {
         let mut registry = Registry::with_prefix("callback");
         registry.register("scans", "Scans by what the phone was told", self.scans.clone());
-        registry.register("refused", "Refused pushes by the check that failed", self.refused.clone());
+        registry.register(
+            "refused",
+            "Pushes that were refused or could not be read, by the check that failed",
+            self.refused.clone(),
+        );
         registry.register(
             "connections_refused",
             "Connections refused because the port was full",

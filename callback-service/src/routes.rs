@@ -1,7 +1,7 @@
 //! WeChat's door: `/wechat`, GET for the verification of the address and POST for pushes.
 //!
-//! Early and cheap refusals come first, each with a log line without secrets and no effect. What has been
-//! believed is always answered 200: with words, or empty for what we do not use.
+//! Early and cheap refusals come first, each with a log line without secrets and no effect. What has proved
+//! where it comes from is always answered 200: with words, or empty for what we do not use or cannot read.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -68,12 +68,12 @@ fn verify(callback: &Callback, raw: &str) -> Result<String, Refusal> {
 
 fn believe(callback: &Callback, raw: &str, body: &[u8]) -> Result<Push, Refusal> {
     let query = Query::parse(raw)?;
-    let push = callback.account.open(&query, body, clock::unix_now())?;
+    let opened = callback.account.open(&query, body, clock::unix_now());
+    // What cannot be read has used its signature, too.
+    let is_authentic = opened.as_ref().err().is_none_or(|refusal| refusal.is_authentic());
     match &callback.one_body {
-        Some(rule) if push.sealed.is_none() && !rule.admits(query.signature(), body) => {
-            Err(Refusal::Signature)
-        }
-        _ => Ok(push),
+        Some(rule) if is_authentic && !rule.admits(query.signature(), body) => Err(Refusal::Signature),
+        _ => opened,
     }
 }
 

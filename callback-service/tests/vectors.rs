@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use callback_service::push::{Account, Kind, Mode, Push, Query, Refusal, Salt, Seal, Settings, text};
 use serde_json::Value;
-use wechat_vectors::{account_of, body, expected_stage, expected_status, group, string, vectors};
+use wechat_vectors::{account_of, body, expected_stage, expected_status, group, is_taken, string, vectors};
 
 const MAX_AGE: Duration = Duration::from_secs(300);
 
@@ -148,6 +148,7 @@ fn hostile_requests_are_refused_with_their_status() {
         };
         let status = outcome.as_ref().map_or_else(|refusal| refusal.status(), |_| 200);
         assert_eq!(status, expected_status(vector), "{id}: {outcome:?}");
+        assert_eq!(outcome.is_ok(), is_taken(vector), "{id}: {outcome:?}");
         match (id, outcome) {
             ("neg-openid-query-mismatch", Ok(Some(push))) => {
                 assert!(!string(vector, "query_string").contains(&push.from));
@@ -158,6 +159,7 @@ fn hostile_requests_are_refused_with_their_status() {
             (_, Err(refusal)) => {
                 refused += 1;
                 assert_eq!(refusal.stage(), expected_stage(vector), "{id}: {refusal}");
+                assert_eq!(refusal.is_authentic(), expected_status(vector) == 200, "{id}: {refusal}");
             }
             (_, Ok(push)) => panic!("{id} was believed: {push:?}"),
         }

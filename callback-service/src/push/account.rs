@@ -9,7 +9,7 @@ use secrecy::{ExposeSecret, SecretString};
 
 use super::cipher::AesKey;
 use super::settings::{Mode, Settings, SettingsError, checked_token};
-use super::xml::Fields;
+use super::xml::{Fields, readable};
 use super::{MAX_BODY, Push, Query, Refusal, Salt, reply, signature};
 
 /// An official account, ready to tell its pushes from forgeries.
@@ -69,17 +69,19 @@ impl Account {
     /// Takes a pushed POST apart, at `now` in Unix seconds.
     ///
     /// Cheap and authenticating checks come first: size, signature, freshness, mode, envelope, `msg_signature`, and only
-    /// then the cipher text and what is in it.
+    /// then the cipher text and what is in it. In plaintext mode the signature is all that authenticates.
     ///
     /// # Errors
-    /// A [`Refusal`] of the first failed check.
+    /// A [`Refusal`] of the first failed check; it says whether the push was authentic.
     pub fn open(&self, query: &Query, body: &[u8], now: u64) -> Result<Push, Refusal> {
         if body.len() > MAX_BODY {
             return Err(Refusal::TooLarge);
         }
         let token = self.authenticate(query, now)?;
         let push = match (self.mode, &self.keys, query.encrypt_type.as_deref()) {
-            (Mode::Plaintext, _, None | Some("" | "raw")) => Push::read(&Fields::parse(body)?, None)?,
+            (Mode::Plaintext, _, None | Some("" | "raw")) => {
+                Push::read(&Fields::parse(&readable(body))?, None)?
+            }
             (Mode::Plaintext, ..) => return Err(Refusal::Encrypted),
             (Mode::Safe | Mode::Compatible, Some(keys), Some("aes")) => {
                 self.unseal(query, body, token, keys)?
@@ -143,8 +145,14 @@ impl Account {
         token: Which,
         keys: &Rotating<AesKey>,
     ) -> Result<Push, Refusal> {
-        let envelope = Fields::parse(body)?;
-        let encrypt = envelope.get("Encrypt")?.ok_or(Refusal::NotEncrypted)?;
+        // In compatible mode what a person typed is in the envelope, too.
+        let body = readable(body);
+        let unproved = |refusal| match refusal {
+            Refusal::Xml(fault) => Refusal::Envelope(fault),
+            _ => Refusal::Envelope("it has more than one Encrypt"),
+        };
+        let envelope = Fields::parse(&body).map_err(unproved)?;
+        let encrypt = envelope.get("Encrypt").map_err(unproved)?.ok_or(Refusal::NotEncrypted)?;
         let (timestamp, nonce) = signed_parts(query)?;
         let given = query.msg_signature.as_deref().unwrap_or_default();
         let parts = [self.tokens.get(token).expose_secret(), timestamp, nonce, &encrypt];
@@ -155,7 +163,8 @@ impl Account {
         for (key, aes_key) in keys.iter() {
             match aes_key.open(&encrypt, &self.app_id) {
                 Ok(message) => {
-                    return Push::read(&Fields::parse(message.as_bytes())?, Some(Seal { token, key }));
+                    let message = readable(message.as_bytes());
+                    return Push::read(&Fields::parse(&message)?, Some(Seal { token, key }));
                 }
                 Err(refusal) => _ = first_refusal.get_or_insert(refusal),
             }
@@ -277,6 +286,52 @@ mod tests {
             let push =
                 account(mode).open(&query("tokenA", NOW, Some(&sealed)), forged.as_bytes(), NOW).unwrap();
             assert_eq!(push.from, "real");
+        }
+    }
+
+    #[test]
+    fn what_people_type_never_makes_an_error_of_an_authentic_push() {
+        let text = |content: &str| {
+            let content = format!("<Content>{content}</Content><MsgId>1</MsgId></xml>");
+            message("o").replace("event", "text").replace("</xml>", &content)
+        };
+        for typed in ["<![CDATA[a\u{2}\u{8}\0b]]>", "&#x2;&#0;&#xFFFE;", "<![CDATA[\u{FFFF}]]>"] {
+            let body = text(typed);
+            let plain = account(Mode::Plaintext).open(&query("tokenA", NOW, None), body.as_bytes(), NOW);
+            assert!(matches!(plain.unwrap().kind, Kind::Message { .. }), "{typed:?}");
+            let sealed = encrypt(KEY, &body);
+            // The clear copy of compatible mode is in the envelope.
+            let with_a_copy = body.replace("</xml>", &format!("<Encrypt>{sealed}</Encrypt></xml>"));
+            let sealed_alone = format!("<xml><Encrypt>{sealed}</Encrypt></xml>");
+            for (mode, body) in [(Mode::Safe, sealed_alone), (Mode::Compatible, with_a_copy)] {
+                let push = account(mode).open(&query("tokenA", NOW, Some(&sealed)), body.as_bytes(), NOW);
+                assert!(matches!(push.unwrap().kind, Kind::Message { .. }), "{mode} {typed:?}");
+            }
+        }
+        let injected = "<![CDATA[]]></Content><FromUserName>victim</FromUserName><Content>";
+        for (unreadable, stage) in [(text(injected), "fields"), (text("<b>"), "xml"), (text("&"), "xml")] {
+            let sealed = encrypt(KEY, &unreadable);
+            let body = format!("<xml><Encrypt>{sealed}</Encrypt></xml>");
+            for (mode, query, body) in [
+                (Mode::Plaintext, query("tokenA", NOW, None), &unreadable),
+                (Mode::Safe, query("tokenA", NOW, Some(&sealed)), &body),
+            ] {
+                let refusal = account(mode).open(&query, body.as_bytes(), NOW).unwrap_err();
+                assert!(refusal.is_authentic() && refusal.stage() == stage, "{mode}: {refusal}");
+            }
+        }
+    }
+
+    #[test]
+    fn an_envelope_that_nobody_has_signed_stays_refused() {
+        let sealed = encrypt(KEY, &message("o"));
+        let one = format!("<Encrypt>{sealed}</Encrypt>");
+        for body in [String::new(), "{}".to_owned(), format!("<xml>{one}"), format!("<xml>{one}{one}</xml>")]
+        {
+            let refusal =
+                account(Mode::Safe).open(&query("tokenA", NOW, Some(&sealed)), body.as_bytes(), NOW);
+            let refusal = refusal.unwrap_err();
+            assert_eq!((refusal.status(), refusal.stage()), (400, "xml"), "{body}: {refusal}");
         }
     }
 

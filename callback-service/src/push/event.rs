@@ -5,7 +5,7 @@
 
 use super::Refusal;
 use super::account::Seal;
-use super::xml::Fields;
+use super::xml::{Fields, REPLACED};
 
 /// The longest name (openid, original id, message type, event) taken, in characters. An openid has 28 today.
 pub const MAX_NAME: usize = 128;
@@ -101,13 +101,18 @@ impl Kind {
 }
 
 fn name(fields: &Fields<'_>, field: &'static str) -> Result<String, Refusal> {
-    let fits = |name: &String| !name.is_empty() && name.chars().nth(MAX_NAME).is_none();
+    // Two persons must not become one by what XML forbids in their names.
+    let fits =
+        |name: &String| !name.is_empty() && name.chars().nth(MAX_NAME).is_none() && !name.contains(REPLACED);
     fields.get(field)?.filter(fits).ok_or(Refusal::Field(field))
 }
 
 fn key(fields: &Fields<'_>) -> Result<String, Refusal> {
     let key = fields.get("EventKey")?.unwrap_or_default();
-    if key.chars().nth(MAX_KEY).is_some() { Err(Refusal::Field("EventKey")) } else { Ok(key) }
+    match key.chars().nth(MAX_KEY).is_some() || key.contains(REPLACED) {
+        true => Err(Refusal::Field("EventKey")),
+        false => Ok(key),
+    }
 }
 
 /// Decimal digits and nothing else: `parse` alone would take a sign, too.
@@ -179,6 +184,15 @@ mod tests {
         for wrong in ["", "+7", "-7", " 7", "7.5", "soon", "9223372036854775808"] {
             assert_eq!(at(wrong), Err(Refusal::Field("CreateTime")), "{wrong:?}");
         }
+    }
+
+    #[test]
+    fn what_was_replaced_is_no_name_and_no_scene() {
+        let push =
+            read("<FromUserName>o\u{FFFD}1</FromUserName><CreateTime>7</CreateTime><MsgType>text</MsgType>");
+        assert_eq!(push, Err(Refusal::Field("FromUserName")));
+        assert_eq!(event("SCAN", "<EventKey>a\u{FFFD}</EventKey>"), Err(Refusal::Field("EventKey")));
+        assert_eq!(event("SCAN\u{FFFD}", ""), Err(Refusal::Field("Event")));
     }
 
     #[test]

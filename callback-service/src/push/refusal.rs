@@ -1,7 +1,12 @@
-//! Why a push or a URL verification is not believed.
+//! Why a push or a URL verification is not believed, or has no effect.
 //!
 //! The words are for the log; outwards every refusal of one status looks the same, so that a forger learns nothing
-//! from trying. No refusal carries anything of the request: whoever is refused has not proved to be WeChat.
+//! from trying. No refusal carries anything of the request: who is refused has not proved to be WeChat, and what WeChat
+//! passes on are people's own words.
+//!
+//! A push that has proved where it comes from ([`Refusal::is_authentic`]) is never answered with an error: WeChat would
+//! send it again, show the person a fault, and after some of them stop all pushes for a minute. People could switch
+//! everybody's login off by what they type.
 
 /// A request that is not believed, by the first check that it failed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -58,6 +63,9 @@ pub enum Refusal {
     /// The message is not UTF-8.
     #[error("the message is not UTF-8")]
     Utf8,
+    /// What is around the encrypted part is no XML that we take, or has no one such part.
+    #[error("the envelope is refused as XML: {0}")]
+    Envelope(&'static str),
     /// No XML that we take: broken, with a DTD, too deep, of another shape.
     #[error("the message is refused as XML: {0}")]
     Xml(&'static str),
@@ -73,7 +81,12 @@ pub enum Refusal {
 }
 
 impl Refusal {
-    /// The HTTP status of the answer: 413 for size, 403 until the request has proved where it comes from, 400 after.
+    /// Whether the push had proved where it comes from, and could not be read all the same.
+    pub fn is_authentic(self) -> bool {
+        self.status() == 200
+    }
+
+    /// The HTTP status of the answer: 413 for size, 403 or 400 until the push has proved where it comes from, 200 after.
     pub fn status(self) -> u16 {
         match self {
             Self::TooLarge => 413,
@@ -84,6 +97,7 @@ impl Refusal {
             | Self::NotEncrypted
             | Self::Encrypted
             | Self::MsgSignature => 403,
+            Self::Envelope(_) | Self::NoEcho => 400,
             Self::Base64
             | Self::CipherLength
             | Self::Padding
@@ -92,8 +106,7 @@ impl Refusal {
             | Self::Utf8
             | Self::Xml(_)
             | Self::Field(_)
-            | Self::Recipient
-            | Self::NoEcho => 400,
+            | Self::Recipient => 200,
         }
     }
 
@@ -112,7 +125,7 @@ impl Refusal {
             Self::Length => "length",
             Self::AppId => "appid",
             Self::Utf8 => "utf8",
-            Self::Xml(_) => "xml",
+            Self::Envelope(_) | Self::Xml(_) => "xml",
             Self::Field(_) | Self::Recipient | Self::NoEcho => "fields",
         }
     }

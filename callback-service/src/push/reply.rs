@@ -4,6 +4,7 @@
 //! be forged, and characters that XML does not know are dropped: WeChat would refuse the whole answer for one of them.
 
 use super::cipher::RANDOM;
+use super::xml::is_xml;
 
 /// The longest content of a text reply, in bytes: a longer one is a fault line on the phone.
 pub const MAX_CONTENT: usize = 2047;
@@ -63,11 +64,6 @@ pub(super) fn envelope(encrypt: &str, signature: &str, salt: &Salt) -> String {
 /// Text in CDATA; an end mark inside it is divided over two sections.
 fn cdata(text: &str) -> String {
     format!("<![CDATA[{}]]>", text.replace("]]>", "]]]]><![CDATA[>"))
-}
-
-/// XML 1.0, production 2 ("Char"); surrogates are no `char`s anyway.
-fn is_xml(c: char) -> bool {
-    matches!(c, '\t' | '\n' | '\r' | ' '..='\u{FFFD}' | '\u{10000}'..)
 }
 
 #[cfg(test)]

@@ -3,6 +3,10 @@
 //! Both the envelope and what was sealed in it come through here. Depth is measured before the parser runs, so that no
 //! parser's recursion is put to the test, and everything WeChat never sends (DTDs, comments inside fields, the same
 //! field twice) is refused: where two readers could understand a push differently, nobody should log in.
+//!
+//! One thing is forgiven, because people type it and WeChat passes it on: characters that XML 1.0 forbids ([`readable`]).
+
+use std::borrow::Cow;
 
 use roxmltree::{Document, Node, ParsingOptions};
 
@@ -46,6 +50,63 @@ impl<'a> Fields<'a> {
         }
         Ok(Some(field.children().filter_map(|child| child.text()).collect()))
     }
+}
+
+/// What stands for a character that XML forbids. It is a letter in no field that decides who did what.
+pub(super) const REPLACED: char = char::REPLACEMENT_CHARACTER;
+
+/// The body with [`REPLACED`] for every character that XML 1.0 forbids, and for every reference to one. What is no
+/// UTF-8 stays as it is.
+pub(super) fn readable(body: &[u8]) -> Cow<'_, [u8]> {
+    let Ok(text) = str::from_utf8(body) else {
+        return Cow::Borrowed(body);
+    };
+    if text.chars().all(is_xml) && !text.contains("&#") {
+        return Cow::Borrowed(body);
+    }
+    let mut readable = String::with_capacity(text.len());
+    let mut add = |text: &str| readable.extend(text.chars().map(|c| if is_xml(c) { c } else { REPLACED }));
+    let mut rest = text;
+    while let Some(at) = rest.find(['<', '&']) {
+        add(&rest[..at]);
+        rest = &rest[at..];
+        if let Some((length, is_allowed)) = reference(rest) {
+            add(if is_allowed { &rest[..length] } else { "\u{FFFD}" });
+            rest = &rest[length..];
+            continue;
+        }
+        // Within a section a reference is none. One without an end reaches to the end of the text, which the parser
+        // refuses.
+        let section = SECTIONS.iter().find(|(start, _)| rest.starts_with(start));
+        let length = section.map_or(1, |(start, end)| {
+            let behind = &rest[start.len()..];
+            behind.find(end).map_or(rest.len(), |at| start.len() + at + end.len())
+        });
+        add(&rest[..length]);
+        rest = &rest[length..];
+    }
+    add(rest);
+    Cow::Owned(readable.into_bytes())
+}
+
+/// The length of the character reference that `rest` begins with, and whether XML allows its character.
+fn reference(rest: &str) -> Option<(usize, bool)> {
+    let number = rest.strip_prefix("&#")?;
+    let number = &number[..number.bytes().take_while(u8::is_ascii_alphanumeric).count()];
+    let length = "&#".len() + number.len();
+    rest[length..].starts_with(';').then_some(())?;
+    let (digits, radix) = number.strip_prefix('x').map_or((number, 10), |digits| (digits, 16));
+    if digits.is_empty() || !digits.chars().all(|digit| digit.is_digit(radix)) {
+        return None;
+    }
+    // A number that is too large for a u32 is no character either.
+    let character = u32::from_str_radix(digits, radix).ok().and_then(char::from_u32);
+    Some((length + 1, character.is_some_and(is_xml)))
+}
+
+/// XML 1.0, production 2 ("Char"); surrogates are no `char`s anyway.
+pub(super) fn is_xml(c: char) -> bool {
+    matches!(c, '\t' | '\n' | '\r' | ' '..='\u{FFFD}' | '\u{10000}'..)
 }
 
 /// A name without a namespace: `<x:FromUserName>` is somebody else's field.
@@ -171,6 +232,51 @@ mod tests {
     fn many_elements_are_refused() {
         let text = format!("<xml>{}</xml>", "<a/>".repeat(2000));
         assert_eq!(refusal(&text), Refusal::Xml("it has too many elements"));
+    }
+
+    #[test]
+    fn what_xml_forbids_is_replaced_in_any_spelling_and_nothing_else() {
+        let content = |text: &str| {
+            let body = format!("<xml><A>{text}</A></xml>");
+            let body = readable(body.as_bytes());
+            Fields::parse(&body).and_then(|fields| Ok(fields.get("A")?.unwrap()))
+        };
+        for forbidden in ('\0'..='\u{1f}').filter(|&c| !is_xml(c)).chain(['\u{FFFE}', '\u{FFFF}']) {
+            assert_eq!(
+                content(&format!("<![CDATA[a{forbidden}b]]>")).unwrap(),
+                "a\u{FFFD}b",
+                "{forbidden:?}"
+            );
+            assert_eq!(content(&format!("a{forbidden}b")).unwrap(), "a\u{FFFD}b", "{forbidden:?}");
+            let number = u32::from(forbidden);
+            for reference in [format!("&#{number};"), format!("&#x{number:x};"), format!("&#x000{number:X};")]
+            {
+                assert_eq!(content(&reference).unwrap(), "\u{FFFD}", "{reference}");
+                let typed = content(&format!("<![CDATA[{reference}\u{2}]]>")).unwrap();
+                assert_eq!(typed, format!("{reference}\u{FFFD}"), "what a person typed is no reference");
+            }
+        }
+        for reference in ["&#xD800;", "&#xDFFF;", "&#x110000;", "&#99999999999999999999;"] {
+            assert_eq!(content(reference).unwrap(), "\u{FFFD}", "{reference}");
+        }
+        for fine in ["阿🐼狸\t\n", "\u{7f}\u{85}\u{E000}\u{FFFD}"] {
+            assert_eq!(content(fine).unwrap(), fine);
+        }
+        assert_eq!(content("&#38;&#x9;&#x1F43C;\u{1}").unwrap(), "&\t🐼\u{FFFD}");
+        for broken in
+            ["&#;", "&#x;", "&#+1;", "&#1", "&#xg;", "&# 1;", "\u{1}&", "\u{1}<![CDATA[", "\u{1}<!--"]
+        {
+            assert!(content(broken).is_err(), "{broken}");
+        }
+    }
+
+    #[test]
+    fn replacing_makes_no_field_of_what_was_none() {
+        let fields = readable(b"<xml><A\x01>1</A\x01><\x01B>2</\x01B></xml>");
+        for name in ["A", "B"] {
+            // U+FFFD may stand in a name, and makes it another one.
+            assert!(Fields::parse(&fields).is_ok_and(|fields| fields.get(name) == Ok(None)));
+        }
     }
 
     #[test]

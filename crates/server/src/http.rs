@@ -61,8 +61,13 @@ pub const FULL: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\nretry-after: 5\r\n
 /// it may be idle for as long as `keep_alive`, and gives its `place` to others if the port is full.
 ///
 /// Upgrades are possible, and what is written after one has the same time to be taken as an answer. The peer's faults are logged at debug level: peers leave all the time.
-pub async fn serve<S, H, F>(stream: S, stop: &CancellationToken, keep_alive: Duration, place: Option<&Place>, handle: H)
-where
+pub async fn serve<S, H, F>(
+    stream: S,
+    stop: &CancellationToken,
+    keep_alive: Duration,
+    place: Option<&Place>,
+    handle: H,
+) where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     H: Fn(Request<Incoming>) -> F,
     F: Future<Output = Answer>,

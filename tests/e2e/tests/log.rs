@@ -145,8 +145,9 @@ async fn whoever_is_refused_behind_a_proxy_is_named_and_the_proxy_is_not() {
     fleet.callbacks[0].set("CALLBACK_TRUSTED_PROXIES", "127.0.0.0/8".to_owned());
     let forwarded = "X-Forwarded-For: 6.6.6.6, 203.0.113.9\r\nConnection: close\r\n";
     let push = format!("GET /wechat?signature=x&timestamp=1&nonce=1 HTTP/1.1\r\nHost: x\r\n{forwarded}\r\n");
-    let page =
-        format!("GET /ws HTTP/1.1\r\n{UPGRADE}Origin: http://elsewhere.example\r\nX-Forwarded-For: 203.0.113.9\r\n\r\n");
+    let page = format!(
+        "GET /ws HTTP/1.1\r\n{UPGRADE}Origin: http://elsewhere.example\r\nX-Forwarded-For: 203.0.113.9\r\n\r\n"
+    );
     for (node, request, line) in [
         (&mut fleet.callbacks[0], push, "a push was refused"),
         (&mut fleet.gateways[0], page, "a page was refused"),
@@ -166,7 +167,8 @@ async fn a_health_check_at_wechats_door_is_no_wrong_token() {
     let mut fleet = Fleet::prepare(Options::one_of_each()).await;
     let node = &mut fleet.callbacks[0];
     node.start();
-    for request in ["GET /wechat", "GET /wechat?", "GET /wechat?from=monitor", "HEAD /wechat", "GET /wechat"] {
+    for request in ["GET /wechat", "GET /wechat?", "GET /wechat?from=monitor", "HEAD /wechat", "GET /wechat"]
+    {
         let request = format!("{request} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
         let status = Raw::ask(node.public, &request, b"").await.status;
         assert!([403, 405].contains(&status), "{request}: {status}");

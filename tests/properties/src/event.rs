@@ -55,8 +55,13 @@ pub(crate) fn word(outcome: &Result<Push, Refusal>) -> &'static str {
 /// Whether a parser without limits finds the document to be within our limits. `None` where the rule is not
 /// exact: an element without content at the ninth level is within the limit if it is written `<a/>`.
 fn is_within_the_limits(body: &[u8]) -> Option<bool> {
-    let Some(document) = str::from_utf8(body).ok().and_then(|text| Document::parse(text).ok()) else {
-        return Some(false);
+    let Ok(text) = str::from_utf8(body) else { return Some(false) };
+    // What XML forbids is replaced. Written as references it is so only outside of sections, which is not looked at here.
+    let is_forbidden =
+        |c: char| c < ' ' && !matches!(c, '\t' | '\n' | '\r') || matches!(c, '\u{FFFE}' | '\u{FFFF}');
+    let text = text.replace(is_forbidden, "\u{FFFD}");
+    let Ok(document) = Document::parse(&text) else {
+        return (!text.contains("&#")).then_some(false);
     };
     let level = |node: Node<'_, '_>| node.ancestors().filter(Node::is_element).count();
     let depth = document.descendants().map(level).max().unwrap_or_default();
