@@ -1,10 +1,11 @@
 //! The callback service: takes WeChat's pushes, decides, tells the gateway, and answers the phone.
 //!
-//! A scan's journey is a straight line: [`routes`] (size, time) → [`push`] (signature, mode, freshness, XML:
-//! what is believed) → [`login`] (claim, scan, count), which asks the gateway through [`gateway`] and
+//! A scan's journey is a straight line: [`routes`] (size, time, room in [`bodies`]) → [`push`] (signature, mode,
+//! freshness, XML: what is believed) → [`login`] (claim, scan, count), which asks the gateway through [`gateway`] and
 //! remembers in [`store`] → [`texts`] (the words) → [`push`] again (the sealed reply). [`one_body`] is
 //! plaintext mode's own rule.
 
+mod bodies;
 pub mod commands;
 pub mod config;
 mod gateway;
@@ -37,6 +38,7 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use self::bodies::Bodies;
 use self::config::{Config, Store};
 use self::login::Logins;
 use self::metrics::Metrics;
@@ -49,6 +51,7 @@ use self::texts::Texts;
 pub(crate) struct Callback {
     account: Account,
     one_body: Option<OneBody>,
+    bodies: Bodies,
     logins: Arc<Logins>,
     texts: Texts,
     metrics: Metrics,
@@ -188,6 +191,7 @@ impl Server {
         let callback = Arc::new(Callback {
             account,
             one_body,
+            bodies: Bodies::default(),
             logins,
             texts,
             metrics,

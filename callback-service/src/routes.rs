@@ -7,7 +7,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use http::{Method, Request, StatusCode};
-use hyper::body::Incoming;
+use hyper::body::{Body, Incoming};
 use protocol::Scene;
 use server::http::{self as web, Answer};
 use server::{address, clock, tell};
@@ -38,18 +38,15 @@ pub(crate) async fn route(callback: &Callback, request: Request<Incoming>, peer:
             Err(refusal) if names_nothing(&raw) => callback.pass(refusal, from),
             Err(refusal) => callback.refuse(refusal, from),
         },
-        Method::POST => match web::read_body(request.into_body(), MAX_BODY, BODY_WITHIN).await {
-            Err(web::BodyError::TooLarge) => callback.refuse(Refusal::TooLarge, from),
-            Err(error) => {
+        Method::POST => match believe(callback, &raw, request.into_body(), arrived).await {
+            Ok(push) => answer(callback, push, arrived).await,
+            Err(Unbelieved::Refused(refusal)) if names_nothing(&raw) => callback.pass(refusal, from),
+            Err(Unbelieved::Refused(refusal)) => callback.refuse(refusal, from),
+            Err(Unbelieved::NotRead(status, fault)) => {
                 callback.metrics.refused.get_or_create(&[("stage", "body")]).inc();
-                tell!(warn, callback.told, "body", [%from, stage = "body"], "a push was not read: {error}");
-                web::text(error.status(), "")
+                tell!(warn, callback.told, fault.clone(), [%from, stage = "body"], "a push was not read: {fault}");
+                web::text(status, "")
             }
-            Ok(body) => match believe(callback, &raw, &body) {
-                Ok(push) => answer(callback, push, arrived).await,
-                Err(refusal) if names_nothing(&raw) => callback.pass(refusal, from),
-                Err(refusal) => callback.refuse(refusal, from),
-            },
         },
         _ => web::method_not_allowed("GET, POST"),
     }
@@ -66,14 +63,53 @@ fn verify(callback: &Callback, raw: &str) -> Result<String, Refusal> {
     Ok(echo)
 }
 
-fn believe(callback: &Callback, raw: &str, body: &[u8]) -> Result<Push, Refusal> {
-    let query = Query::parse(raw)?;
-    let opened = callback.account.open(&query, body, clock::unix_now());
+/// Why there is no push to answer.
+enum Unbelieved {
+    Refused(Refusal),
+    /// The body is not there: the status, and the words for the log.
+    NotRead(StatusCode, String),
+}
+
+impl From<Refusal> for Unbelieved {
+    fn from(refusal: Refusal) -> Self {
+        Self::Refused(refusal)
+    }
+}
+
+async fn believe(
+    callback: &Callback,
+    raw: &str,
+    body: Incoming,
+    arrived: Instant,
+) -> Result<Push, Unbelieved> {
+    let now = clock::unix_now();
+    let checked =
+        Query::parse(raw).and_then(|query| callback.account.check_query(&query, now).map(|_| query));
+    let query = match checked {
+        Ok(query) => query,
+        Err(refusal) => {
+            // Nothing of it is kept.
+            web::discard(body).await;
+            return Err(refusal.into());
+        }
+    };
+    let left = || BODY_WITHIN.saturating_sub(arrived.elapsed());
+    let Some(_room) = callback.bodies.room(body.size_hint().exact(), left()).await else {
+        let full = "too many large bodies at once".to_owned();
+        return Err(Unbelieved::NotRead(StatusCode::SERVICE_UNAVAILABLE, full));
+    };
+    let body = web::read_body(body, MAX_BODY, left()).await.map_err(|error| match error {
+        web::BodyError::TooLarge => Refusal::TooLarge.into(),
+        error => Unbelieved::NotRead(error.status(), error.to_string()),
+    })?;
+    let opened = callback.account.open(&query, &body, now);
     // What cannot be read has used its signature, too.
     let is_authentic = opened.as_ref().err().is_none_or(|refusal| refusal.is_authentic());
     match &callback.one_body {
-        Some(rule) if is_authentic && !rule.admits(query.signature(), body) => Err(Refusal::Signature),
-        _ => opened,
+        Some(rule) if is_authentic && !rule.admits(query.signature(), &body) => {
+            Err(Refusal::Signature.into())
+        }
+        _ => Ok(opened?),
     }
 }
 

@@ -66,6 +66,22 @@ impl Account {
         query.echostr.clone().filter(|echo| !echo.is_empty()).ok_or(Refusal::NoEcho)
     }
 
+    /// Checks what a pushed POST's query alone must prove, at `now` in Unix seconds: signature, freshness and mode.
+    /// Whoever cannot prove it need not send a body. Gives back which token signed.
+    ///
+    /// # Errors
+    /// A [`Refusal`] of the first failed check.
+    pub fn check_query(&self, query: &Query, now: u64) -> Result<Which, Refusal> {
+        let token = self.authenticate(query, now)?;
+        match (self.mode, query.encrypt_type.as_deref()) {
+            (Mode::Plaintext, None | Some("" | "raw")) | (Mode::Safe | Mode::Compatible, Some("aes")) => {
+                Ok(token)
+            }
+            (Mode::Plaintext, _) => Err(Refusal::Encrypted),
+            (Mode::Safe | Mode::Compatible, _) => Err(Refusal::NotEncrypted),
+        }
+    }
+
     /// Takes a pushed POST apart, at `now` in Unix seconds.
     ///
     /// Cheap and authenticating checks come first: size, signature, freshness, mode, envelope, `msg_signature`, and only
@@ -77,16 +93,11 @@ impl Account {
         if body.len() > MAX_BODY {
             return Err(Refusal::TooLarge);
         }
-        let token = self.authenticate(query, now)?;
-        let push = match (self.mode, &self.keys, query.encrypt_type.as_deref()) {
-            (Mode::Plaintext, _, None | Some("" | "raw")) => {
-                Push::read(&Fields::parse(&readable(body))?, None)?
-            }
-            (Mode::Plaintext, ..) => return Err(Refusal::Encrypted),
-            (Mode::Safe | Mode::Compatible, Some(keys), Some("aes")) => {
-                self.unseal(query, body, token, keys)?
-            }
-            (Mode::Safe | Mode::Compatible, ..) => return Err(Refusal::NotEncrypted),
+        let token = self.check_query(query, now)?;
+        let push = match (self.mode, &self.keys) {
+            (Mode::Plaintext, _) => Push::read(&Fields::parse(&readable(body))?, None)?,
+            (Mode::Safe | Mode::Compatible, Some(keys)) => self.unseal(query, body, token, keys)?,
+            (Mode::Safe | Mode::Compatible, None) => return Err(Refusal::NotEncrypted),
         };
         match &self.original_id {
             Some(ours) if *ours != push.to => Err(Refusal::Recipient),

@@ -211,7 +211,8 @@ where
     Err(BodyError::TooLarge)
 }
 
-async fn discard<B>(mut body: B)
+/// Reads a body that nobody wants, and drops it (8 MiB and 1 s at most), so that the sender sees the refusal.
+pub async fn discard<B>(mut body: B)
 where
     B: Body<Data = Bytes> + Unpin,
 {

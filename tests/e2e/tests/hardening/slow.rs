@@ -100,8 +100,8 @@ async fn slow_bodies_are_let_go_of_and_a_login_goes_on() {
     for mut attack in withstand(&system, &mode, ["/ws", "/wechat"], Duration::from_millis(1500)).await {
         attack.gives_up().await;
     }
-    let told = metric(system.callback.address("admin"), "callback_refused_total{stage=\"body\"}").await;
-    assert_eq!(told, CONNECTIONS as u64, "each was told that its body did not come in time");
+    let told = metric(system.callback.address("admin"), "callback_refused_total{stage=\"signature\"}").await;
+    assert_eq!(told, CONNECTIONS as u64, "nobody waits for a stranger's body");
 }
 
 #[tokio::test]

@@ -315,6 +315,27 @@ async fn a_push_that_is_too_large_is_told_so_however_it_comes() {
     target.untouched_then_completed_by(&stack, &envelope).await;
 }
 
+/// The signature is in the query, so that a stranger's body is never kept.
+#[tokio::test]
+async fn a_stranger_is_refused_before_the_body_is_there() {
+    let stack = stack().await;
+    let target = Target::of(&stack).await;
+    let good = target.sealed(&stack);
+    let mut forged = good.clone();
+    set(&mut forged, "signature", "0".repeat(40));
+    let in_plaintext = without(good.clone(), "encrypt_type");
+    for (envelope, stage) in [(&forged, "signature"), (&in_plaintext, "mode")] {
+        for length in ["Content-Length: 60000\r\n", "Transfer-Encoding: chunked\r\n"] {
+            let mut raw = Raw::connect(stack.callback.pushes).await;
+            raw.write(head("POST", &query_of(envelope), length)).await;
+            assert_eq!(raw.reply().await.expect("it is answered").status, 403, "{stage}, {length}");
+        }
+        assert_eq!(refused(&stack, stage).await, 2);
+    }
+    assert_eq!(refused(&stack, "body").await, 0);
+    target.untouched_then_completed_by(&stack, &good).await;
+}
+
 #[tokio::test]
 async fn what_is_no_push_is_refused_without_an_echo() {
     let stack = stack().await;

@@ -1,0 +1,64 @@
+//! Room for the bodies of pushes: whoever has seen a signature could send large ones at every place of the port.
+
+use std::time::Duration;
+
+use tokio::sync::{Semaphore, SemaphorePermit};
+use tokio::time::timeout;
+
+use crate::push::MAX_BODY;
+
+/// Bytes of bodies in memory at once: 128 of the largest, or one of a real push's size at each place of the port.
+pub(crate) const MAX_BODIES: usize = 8 * 1024 * 1024;
+
+/// The room, in pieces of 1 KiB.
+#[derive(Debug)]
+pub(crate) struct Bodies(Semaphore);
+
+impl Default for Bodies {
+    fn default() -> Self {
+        Self(Semaphore::new(kib(MAX_BODIES)))
+    }
+}
+
+impl Bodies {
+    /// Room for a body whose size the sender has told, or for the largest one; nothing when there is none in time.
+    pub(crate) async fn room(&self, size: Option<u64>, within: Duration) -> Option<SemaphorePermit<'_>> {
+        let size = size.and_then(|size| usize::try_from(size).ok()).unwrap_or(MAX_BODY);
+        // A larger one is refused without being kept.
+        let pieces = u32::try_from(kib(size.min(MAX_BODY))).unwrap_or(u32::MAX);
+        // The semaphore is never closed.
+        timeout(within, self.0.acquire_many(pieces)).await.ok()?.ok()
+    }
+}
+
+fn kib(bytes: usize) -> usize {
+    bytes.div_ceil(1024)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+
+    const WITHIN: Duration = Duration::from_secs(1);
+
+    #[tokio::test(start_paused = true)]
+    async fn bodies_have_room_by_their_size_and_wait_for_it_for_a_time() {
+        let bodies = Bodies::default();
+        let mut taken = Vec::new();
+        // Who does not tell the size may send the largest; who tells a larger one is let in to be refused.
+        for size in
+            [None, Some(MAX_BODY as u64), Some(u64::MAX)].into_iter().cycle().take(MAX_BODIES / MAX_BODY)
+        {
+            taken.push(bodies.room(size, WITHIN).await.unwrap());
+        }
+        assert!(bodies.room(Some(1), WITHIN).await.is_none());
+        drop(taken.pop());
+        let small: Vec<_> = (0..64).map(|_| bodies.room(Some(1000), WITHIN)).collect();
+        let small = futures_util::future::join_all(small).await;
+        assert!(small.iter().all(Option::is_some));
+        assert!(bodies.room(Some(1), WITHIN).await.is_none());
+        assert!(bodies.room(Some(0), WITHIN).await.is_some(), "no body needs no room");
+    }
+}
