@@ -17,7 +17,7 @@ use server::settings::{self, NoSettings, SettingError};
 use server::visible::{identifier, visible};
 
 use crate::push::{self, Account, Mode};
-use crate::texts::Texts;
+use crate::texts::{self, Messages, Texts};
 
 /// Where operators ask, unless it is set.
 pub(crate) const ADMIN_LISTEN: &str = "127.0.0.1:8081";
@@ -122,6 +122,11 @@ pub struct Config {
     #[arg(long, env, default_value = "text")]
     pub log_format: LogFormat,
 
+    /// What becomes of a person's message: greet answers with CALLBACK_TEXT_GREETING, customer_service hands it to
+    /// the account's customer service (客服), ignore leaves it.
+    #[arg(long, env, default_value = "greet")]
+    pub callback_messages: Messages,
+
     /// What the phone is told.
     #[command(flatten)]
     pub texts: Texts,
@@ -221,7 +226,7 @@ impl Config {
     /// # Errors
     /// When help or the version was asked for, or a setting is wrong or missing.
     pub fn read() -> Result<Self, NoSettings> {
-        let mut config: Self = settings::parse(std::env::args_os())?;
+        let mut config: Self = settings::parse_with_empty(std::env::args_os(), texts::may_be_empty)?;
         config.secrets = Secrets {
             notify_key: settings::secret("NOTIFY_KEY")?,
             wechat_app_secret: settings::secret("WECHAT_APP_SECRET")?,
@@ -452,7 +457,7 @@ mod tests {
             (vec!["--callback-max-connections", "0"], secrets(), "CALLBACK_MAX_CONNECTIONS"),
             (vec!["--wechat-mode", "Plain"], secrets(), "WECHAT_MODE"),
             (vec!["--wechat-push-max-age", "never"], secrets(), "WECHAT_PUSH_MAX_AGE"),
-            (vec!["--callback-text-greeting", ""], secrets(), "CALLBACK_TEXT_GREETING"),
+            (vec!["--callback-messages", "reply"], secrets(), "CALLBACK_MESSAGES"),
             (vec![], without(|secrets| secrets.notify_key = None), "NOTIFY_KEY"),
             (vec![], without(|secrets| secrets.notify_key = Some("short".into())), "NOTIFY_KEY"),
             (vec![], without(|secrets| secrets.wechat_token = None), "WECHAT_TOKEN"),

@@ -45,7 +45,7 @@ use self::metrics::Metrics;
 use self::one_body::OneBody;
 use self::push::{Account, Mode, Refusal};
 use self::store::{RedisStore, SqliteStore};
-use self::texts::Texts;
+use self::texts::{Messages, Texts};
 
 /// What every request of this service shares.
 pub(crate) struct Callback {
@@ -53,6 +53,7 @@ pub(crate) struct Callback {
     one_body: Option<OneBody>,
     bodies: Bodies,
     logins: Arc<Logins>,
+    messages: Messages,
     texts: Texts,
     metrics: Metrics,
     /// Whose X-Forwarded-For is believed.
@@ -187,14 +188,14 @@ impl Server {
             (Mode::Plaintext, Some(max_age)) => Some(OneBody::new(max_age)),
             _ => None,
         };
-        let (texts, metrics) = (config.texts.clone(), Metrics::default());
         let callback = Arc::new(Callback {
             account,
             one_body,
             bodies: Bodies::default(),
             logins,
-            texts,
-            metrics,
+            messages: config.callback_messages,
+            texts: config.texts.clone(),
+            metrics: Metrics::default(),
             trusted_proxies: config.callback_trusted_proxies.clone(),
             told: Told::default(),
         });

@@ -16,6 +16,7 @@ use tokio::time::Instant;
 use crate::Callback;
 use crate::push::{self, Kind, MAX_BODY, Push, Query, Refusal};
 use crate::store::Scan;
+use crate::texts::Messages;
 
 /// A push's body must have come within this; WeChat gives up after 5 s in all.
 const BODY_WITHIN: Duration = Duration::from_millis(1500);
@@ -113,32 +114,41 @@ async fn believe(
     }
 }
 
-/// What a believed push does, and the words that go back.
+/// What goes back to WeChat.
+enum Reply {
+    Words(String),
+    ToCustomerService,
+}
+
+/// What a believed push does, and what goes back.
 async fn answer(callback: &Callback, push: Push, arrived: Instant) -> Answer {
-    let words = match &push.kind {
+    let reply = match &push.kind {
         Kind::Subscribe { key: Some(key) } => scanned(callback, &push, key, true, arrived).await,
         Kind::Scan { key } => scanned(callback, &push, key, false, arrived).await,
         Kind::Unsubscribe => {
             callback.logins.forget(&push.from, push.created_at).await;
             None
         }
-        Kind::Message { .. } => Some(callback.texts.greeting.clone()),
+        Kind::Message { .. } => match callback.messages {
+            Messages::Greet => callback.texts.greeting().map(Reply::Words),
+            Messages::CustomerService => Some(Reply::ToCustomerService),
+            Messages::Ignore => None,
+        },
         Kind::Subscribe { key: None } => None,
         Kind::OtherEvent { name } => {
             tracing::debug!(event = ?name, "an event that is not used");
             None
         }
     };
-    match words {
-        None => web::text(StatusCode::OK, ""),
-        Some(words) => {
-            let now = clock::unix_now();
-            let created_at = i64::try_from(now).unwrap_or(i64::MAX);
-            let xml = push::text(&push.from, &push.to, created_at, &words);
-            let body = callback.account.answer(&push, &xml, now);
-            web::answer(StatusCode::OK, "text/xml; charset=utf-8", body)
-        }
-    }
+    let now = clock::unix_now();
+    let created_at = i64::try_from(now).unwrap_or(i64::MAX);
+    let xml = match reply {
+        None => return web::text(StatusCode::OK, ""),
+        Some(Reply::Words(words)) => push::text(&push.from, &push.to, created_at, &words),
+        Some(Reply::ToCustomerService) => push::to_customer_service(&push.from, &push.to, created_at),
+    };
+    let body = callback.account.answer(&push, &xml, now);
+    web::answer(StatusCode::OK, "text/xml; charset=utf-8", body)
 }
 
 /// A scan whose key has not a scene's form belongs to somebody else's QR code.
@@ -148,7 +158,7 @@ async fn scanned(
     key: &str,
     first: bool,
     arrived: Instant,
-) -> Option<String> {
+) -> Option<Reply> {
     let Ok(scene) = key.parse::<Scene>() else {
         if key == "0" {
             tell!(
@@ -163,5 +173,5 @@ async fn scanned(
     let scan = Scan { scene, openid: push.from.clone(), first, created_at: push.created_at };
     let outcome = callback.logins.log_in(scan, arrived).await;
     callback.metrics.scans.get_or_create(&[("told", outcome.name())]).inc();
-    Some(callback.texts.words(&outcome))
+    callback.texts.words(&outcome).map(Reply::Words)
 }

@@ -1,5 +1,8 @@
-//! What the phone is told. Each text is a setting; by default only a recorded login's words contain
-//! 登录成功 or 欢迎回来.
+//! What the phone is told. Each text is a setting, and an empty one says nothing; by default only a recorded
+//! login's words contain 登录成功 or 欢迎回来.
+
+use std::ffi::OsStr;
+use std::str::FromStr;
 
 use clap::Args;
 
@@ -7,7 +10,7 @@ use crate::push::MAX_CONTENT;
 
 /// The texts. `{name}` stands for the nickname and `{count}` for the person's number of logins; `\n` may
 /// be written for a line break. Without a nickname its place and the comma after it fall away; without a
-/// count, the line that would hold it.
+/// count, the line that would hold it. An empty text is not sent.
 #[derive(Debug, Clone, Args)]
 pub struct Texts {
     /// Logged in by following the account.
@@ -20,10 +23,10 @@ pub struct Texts {
           default_value = "{name}，欢迎回来！\n这是你第{count}次登录，玩的开心！")]
     follower: String,
 
-    /// The answer to any message.
+    /// The answer to any message. As with every text, an empty one says nothing.
     #[arg(long = "callback-text-greeting", env = "CALLBACK_TEXT_GREETING", value_parser = text,
           default_value = "您好！打开网站的登录页，用微信扫一扫页面上的二维码即可登录。")]
-    pub(crate) greeting: String,
+    greeting: String,
 
     /// The QR code is too old.
     #[arg(long = "callback-text-expired", env = "CALLBACK_TEXT_EXPIRED", value_parser = text,
@@ -54,6 +57,35 @@ pub struct Texts {
     #[arg(long = "callback-text-look", env = "CALLBACK_TEXT_LOOK", value_parser = text,
           default_value = "请看一下网页：结果以网页显示为准；如果网页没有反应，请刷新后重新扫码。")]
     look: String,
+}
+
+/// What becomes of a message that a person writes to the account.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Messages {
+    /// It is answered with the greeting.
+    Greet,
+    /// It is handed to the account's customer service.
+    CustomerService,
+    /// Nothing.
+    Ignore,
+}
+
+impl FromStr for Messages {
+    type Err = &'static str;
+
+    fn from_str(name: &str) -> Result<Self, Self::Err> {
+        match name {
+            "greet" => Ok(Self::Greet),
+            "customer_service" => Ok(Self::CustomerService),
+            "ignore" => Ok(Self::Ignore),
+            _ => Err("write greet, customer_service or ignore"),
+        }
+    }
+}
+
+/// Whether the environment may set the setting `name` to nothing, and mean it.
+pub(crate) fn may_be_empty(name: &OsStr) -> bool {
+    name.to_str().is_some_and(|name| name.starts_with("CALLBACK_TEXT_"))
 }
 
 /// What became of a scan, as far as the phone is concerned.
@@ -99,10 +131,10 @@ impl Outcome {
 }
 
 impl Texts {
-    /// The words for an outcome.
+    /// The words for an outcome; none where the operator wants none.
     #[must_use]
-    pub fn words(&self, outcome: &Outcome) -> String {
-        match outcome {
+    pub fn words(&self, outcome: &Outcome) -> Option<String> {
+        said(match outcome {
             Outcome::LoggedIn { first, nickname, count } => {
                 fill(if *first { &self.first } else { &self.follower }, nickname.as_deref(), *count)
             }
@@ -112,8 +144,19 @@ impl Texts {
             Outcome::UnknownSite => self.unknown_site.clone(),
             Outcome::TryAgain => self.try_again.clone(),
             Outcome::Look => self.look.clone(),
-        }
+        })
     }
+
+    /// The answer to a message.
+    #[must_use]
+    pub fn greeting(&self) -> Option<String> {
+        said(self.greeting.clone())
+    }
+}
+
+/// A reply of blanks alone would be a fault on the phone.
+fn said(text: String) -> Option<String> {
+    (!text.trim().is_empty()).then_some(text)
 }
 
 fn fill(template: &str, nickname: Option<&str>, count: Option<u32>) -> String {
@@ -136,7 +179,6 @@ fn fill(template: &str, nickname: Option<&str>, count: Option<u32>) -> String {
 fn text(setting: &str) -> Result<String, String> {
     let text = setting.replace("\\n", "\n");
     match text.len() {
-        _ if text.trim().is_empty() => Err("must not be empty".to_owned()),
         bytes if bytes > MAX_CONTENT => {
             Err(format!("it has {bytes} bytes, and WeChat takes {MAX_CONTENT} at most: shorten it"))
         }
@@ -169,7 +211,7 @@ mod tests {
     #[test]
     fn the_originals_words_with_and_without_a_nickname() {
         let texts = texts(&[]);
-        let words = |first, nickname, count| texts.words(&logged_in(first, nickname, count));
+        let words = |first, nickname, count| texts.words(&logged_in(first, nickname, count)).unwrap();
         assert_eq!(words(true, Some("阿狸"), Some(1)), "阿狸，登录成功！\n这是你第1次登录，玩的开心！");
         assert_eq!(words(false, Some("阿狸"), Some(12)), "阿狸，欢迎回来！\n这是你第12次登录，玩的开心！");
         assert_eq!(words(true, None, Some(1)), "登录成功！\n这是你第1次登录，玩的开心！");
@@ -190,8 +232,8 @@ mod tests {
             Outcome::TryAgain,
             Outcome::Look,
         ];
-        let words = others.iter().map(|outcome| texts.words(outcome)).chain([texts.greeting.clone()]);
-        for words in words {
+        let words = others.iter().map(|outcome| texts.words(outcome)).chain([texts.greeting()]);
+        for words in words.map(Option::unwrap) {
             assert!(!words.contains("登录成功") && !words.contains("欢迎回来"), "{words}");
         }
     }
@@ -199,10 +241,28 @@ mod tests {
     #[test]
     fn texts_are_settings() {
         let texts = texts(&["--callback-text-first", "Hi {name},\\nlogin {count}"]);
-        assert_eq!(texts.words(&logged_in(true, Some("Li"), Some(7))), "Hi Li,\nlogin 7");
-        assert_eq!(texts.words(&logged_in(true, None, Some(7))), "Hi \nlogin 7");
+        assert_eq!(texts.words(&logged_in(true, Some("Li"), Some(7))).unwrap(), "Hi Li,\nlogin 7");
+        assert_eq!(texts.words(&logged_in(true, None, Some(7))).unwrap(), "Hi \nlogin 7");
         let one_line = self::texts(&["--callback-text-first", "login {count}"]);
-        assert_eq!(one_line.words(&logged_in(true, None, None)), "login ", "never an empty reply");
+        assert_eq!(
+            one_line.words(&logged_in(true, None, None)).unwrap(),
+            "login ",
+            "the number alone is lost"
+        );
+    }
+
+    #[test]
+    fn an_empty_text_says_nothing() {
+        for empty in ["", " ", "\\n"] {
+            let texts = texts(&["--callback-text-greeting", empty, "--callback-text-look", empty]);
+            assert_eq!((texts.greeting(), texts.words(&Outcome::Look)), (None, None), "{empty:?}");
+            assert!(texts.words(&Outcome::Taken).is_some());
+        }
+        let name_alone = self::texts(&["--callback-text-first", "{name}"]);
+        assert_eq!(name_alone.words(&logged_in(true, None, Some(1))), None);
+        assert!(
+            may_be_empty(OsStr::new("CALLBACK_TEXT_LOOK")) && !may_be_empty(OsStr::new("CALLBACK_STORE"))
+        );
     }
 
     #[test]

@@ -19,7 +19,7 @@ pub use account::{Account, Seal, Which};
 pub use event::{Kind, MAX_KEY, MAX_NAME, Push};
 pub use query::Query;
 pub use refusal::Refusal;
-pub use reply::{MAX_CONTENT, Salt, text};
+pub use reply::{MAX_CONTENT, Salt, text, to_customer_service};
 pub use settings::{Mode, Settings, SettingsError, UnknownMode};
 
 /// The largest push taken, in bytes. Real ones are 1 to 4 KiB, three times that in compatible mode.

@@ -12,18 +12,27 @@ pub const MAX_CONTENT: usize = 2047;
 /// A text reply from the account to the person who caused it.
 ///
 /// `to` is the person's openid, `from` the account's original id: a push's, swapped. Content beyond [`MAX_CONTENT`]
-/// bytes is cut off between two characters.
+/// bytes is cut off between two characters, and must not be empty.
 pub fn text(to: &str, from: &str, created_at: i64, content: &str) -> String {
     let mut content: String = content.chars().filter(|&c| is_xml(c)).collect();
     let fits =
         content.char_indices().map(|(at, c)| at + c.len_utf8()).take_while(|&end| end <= MAX_CONTENT).last();
     content.truncate(fits.unwrap_or_default());
+    let content = format!("<Content>{}</Content>", cdata(&content));
+    reply(to, from, created_at, "text", &content)
+}
+
+/// The reply that hands a person's message to the account's customer service; the person sees nothing of it.
+pub fn to_customer_service(to: &str, from: &str, created_at: i64) -> String {
+    reply(to, from, created_at, "transfer_customer_service", "")
+}
+
+fn reply(to: &str, from: &str, created_at: i64, kind: &str, more: &str) -> String {
     format!(
         "<xml><ToUserName>{}</ToUserName><FromUserName>{}</FromUserName><CreateTime>{created_at}</CreateTime>\
-         <MsgType><![CDATA[text]]></MsgType><Content>{}</Content></xml>",
+         <MsgType><![CDATA[{kind}]]></MsgType>{more}</xml>",
         cdata(to),
-        cdata(from),
-        cdata(&content)
+        cdata(from)
     )
 }
 
@@ -77,6 +86,15 @@ mod tests {
 
     fn content_of(reply: &str) -> String {
         Fields::parse(reply.as_bytes()).unwrap().get("Content").unwrap().unwrap()
+    }
+
+    #[test]
+    fn a_message_is_handed_over_in_wechats_words() {
+        assert_eq!(
+            to_customer_service("o", "g", 7),
+            "<xml><ToUserName><![CDATA[o]]></ToUserName><FromUserName><![CDATA[g]]></FromUserName>\
+             <CreateTime>7</CreateTime><MsgType><![CDATA[transfer_customer_service]]></MsgType></xml>"
+        );
     }
 
     #[test]

@@ -76,9 +76,22 @@ impl From<SettingError> for NoSettings {
 /// # Errors
 /// [`NoSettings`] when help or the version was asked for, or when a setting is wrong.
 pub fn parse<T: Parser>(arguments: impl IntoIterator<Item = OsString>) -> Result<T, NoSettings> {
+    parse_with_empty(arguments, |_| false)
+}
+
+/// As [`parse`], but for the settings of which `may_be_empty` says that empty is a value of theirs.
+///
+/// # Errors
+/// As [`parse`].
+pub fn parse_with_empty<T: Parser>(
+    arguments: impl IntoIterator<Item = OsString>,
+    may_be_empty: impl Fn(&OsStr) -> bool,
+) -> Result<T, NoSettings> {
     let command = T::command().mut_args(|argument| {
-        let empty = argument.get_env().and_then(std::env::var_os).is_some_and(|value| value.is_empty());
-        if empty { argument.env(Resettable::Reset) } else { argument }
+        let unset = argument.get_env().is_some_and(|name| {
+            !may_be_empty(name) && std::env::var_os(name).is_some_and(|value| value.is_empty())
+        });
+        if unset { argument.env(Resettable::Reset) } else { argument }
     });
     command.try_get_matches_from(arguments).and_then(|mut found| T::from_arg_matches_mut(&mut found)).map_err(
         |error| match error.kind() {

@@ -150,6 +150,20 @@ fn own(files: &[&str], setting: &str) -> bool {
     }
 }
 
+/// An empty text is not sent, so one that nobody has set must not arrive as an empty one.
+#[test]
+fn a_text_is_empty_only_where_somebody_has_set_it_so() {
+    let host = host(&format!("{NEEDED}CALLBACK_TEXT_GREETING=\n"));
+    for files in [&["compose.yaml", "compose.account.yaml"][..], &["compose.callback.yaml"]] {
+        let rendered = rendered(host.path(), files);
+        let services = services(&rendered);
+        let environment = environment(&services["callback-service"]);
+        assert_eq!(environment["CALLBACK_TEXT_GREETING"], "", "{files:?}");
+        let unset = environment.get("CALLBACK_TEXT_FIRST").copied();
+        assert!(unset.is_none_or(|value| value == "null"), "{files:?}: {unset:?}");
+    }
+}
+
 #[test]
 fn every_setting_in_the_file_env_reaches_its_container() {
     let names_of = |program: &str| {

@@ -95,6 +95,24 @@ async fn what_is_no_scan_of_ours_is_answered_as_the_original_does() {
 }
 
 #[tokio::test]
+async fn messages_may_be_handed_to_customer_service_or_left_alone() {
+    for (flag, mode, said) in [
+        ("--callback-messages=customer_service", Mode::Plaintext, "transfer_customer_service"),
+        ("--callback-messages=customer_service", Mode::Safe, "<Encrypt>"),
+        ("--callback-messages=ignore", Mode::Safe, ""),
+        ("--callback-text-greeting=", Mode::Safe, ""),
+    ] {
+        let wechat = Settings { mode, ..Settings::default() };
+        let options = Options { wechat, callback: vec![flag.to_owned()], ..Options::default() };
+        let stack = Stack::start(options).await.unwrap();
+        let delivery = stack.wechat.say(&person(&stack, "", true), "谢谢").await.unwrap();
+        assert!(delivery.is_ok() && delivery.reply.is_none(), "{flag}: {delivery:?}");
+        let raw = delivery.raw_reply.unwrap();
+        assert!(raw.contains(said) && raw.is_empty() == said.is_empty(), "{flag}: {raw}");
+    }
+}
+
+#[tokio::test]
 async fn a_code_logs_one_person_in_once() {
     let stack = stack().await;
     let (first, second) = (person(&stack, "", true), person(&stack, "", true));

@@ -46,6 +46,19 @@ fn help_and_version_are_there() {
     }
 }
 
+/// Compose files and unit files pass empty variables for what was left out; but an empty text is one that is not sent.
+#[test]
+fn only_a_text_may_be_set_to_nothing() {
+    let mut settings = good("callback-service");
+    settings.extend([("CALLBACK_TEXT_GREETING", String::new()), ("CALLBACK_MESSAGES", String::new())]);
+    // The help does not name a variable that counts as not set.
+    let help = text(&output("callback-service", &settings, &["--help"]).stdout);
+    assert!(
+        help.contains("[env: CALLBACK_TEXT_GREETING=]") && !help.contains("[env: CALLBACK_MESSAGES"),
+        "{help}"
+    );
+}
+
 #[test]
 fn a_wrong_setting_ends_the_start_with_one_line_that_names_it() {
     let cases: &[(&str, &str, &str)] = &[
@@ -64,6 +77,7 @@ fn a_wrong_setting_ends_the_start_with_one_line_that_names_it() {
         ("callback-service", "CALLBACK_GATEWAY_CA", "/nowhere/ca.pem"),
         ("callback-service", "CALLBACK_STORE", "mysql:x"),
         ("callback-service", "WECHAT_MODE", "plain"),
+        ("callback-service", "CALLBACK_MESSAGES", "reply"),
         ("callback-service", "WECHAT_TOKEN", "no good token!"),
         ("callback-service", "WECHAT_AES_KEY", "tooshort"),
         ("callback-service", "WECHAT_PUSH_MAX_AGE", "5"),

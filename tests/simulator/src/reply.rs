@@ -36,11 +36,11 @@ pub(crate) enum ReplyError {
     Addressee(&'static str),
     #[error("the reply's {0} is not a number of seconds")]
     Time(&'static str),
-    #[error("the reply's MsgType is not text, the only kind that is imitated")]
+    #[error("the reply's MsgType is neither text nor transfer_customer_service; no other kind is imitated")]
     Kind,
 }
 
-/// Reads the answer to a push from `openid`: the text of the reply, or `None` for no reply.
+/// Reads the answer to a push from `openid`: the text of the reply, or `None` for no reply that the person sees.
 pub(crate) fn read(
     body: &[u8],
     openid: &str,
@@ -54,12 +54,12 @@ pub(crate) fn read(
     let outer = Fields::parse(body)?;
     if outer.0.contains_key("Encrypt") && account.mode != Mode::Plaintext {
         let xml = open(&outer, account, key)?;
-        return reply(&Fields::parse(&xml)?, openid, account).map(Some);
+        return reply(&Fields::parse(&xml)?, openid, account);
     }
     if account.mode == Mode::Safe {
         return Err(ReplyError::NotEncrypted);
     }
-    reply(&outer, openid, account).map(Some)
+    reply(&outer, openid, account)
 }
 
 fn open(outer: &Fields, account: &Settings, key: &Key) -> Result<String, ReplyError> {
@@ -71,7 +71,7 @@ fn open(outer: &Fields, account: &Settings, key: &Key) -> Result<String, ReplyEr
     Ok(key.decrypt(sealed, &account.app_id)?)
 }
 
-fn reply(fields: &Fields, openid: &str, account: &Settings) -> Result<String, ReplyError> {
+fn reply(fields: &Fields, openid: &str, account: &Settings) -> Result<Option<String>, ReplyError> {
     if fields.get("ToUserName")? != openid {
         return Err(ReplyError::Addressee("ToUserName"));
     }
@@ -79,10 +79,12 @@ fn reply(fields: &Fields, openid: &str, account: &Settings) -> Result<String, Re
         return Err(ReplyError::Addressee("FromUserName"));
     }
     fields.seconds("CreateTime")?;
-    if fields.get("MsgType")? != "text" {
-        return Err(ReplyError::Kind);
+    match fields.get("MsgType")? {
+        "text" => fields.get("Content").map(|content| Some(content.to_owned())),
+        // Somebody of the account's customer service will see the message.
+        "transfer_customer_service" => Ok(None),
+        _ => Err(ReplyError::Kind),
     }
-    fields.get("Content").map(str::to_owned)
 }
 
 /// The elements below the root.
@@ -160,6 +162,8 @@ mod tests {
         assert_eq!(judge(Mode::Compatible, &encrypted), words);
         assert_eq!(judge(Mode::Safe, &encrypted), words);
         assert_eq!(judge(Mode::Safe, PLAIN), Err(ReplyError::NotEncrypted));
+        let to_customer_service = PLAIN.replace(">text<", ">transfer_customer_service<");
+        assert_eq!(judge(Mode::Plaintext, &to_customer_service), Ok(None));
         assert!(judge(Mode::Plaintext, &encrypted).is_err());
         for nothing in ["", "success"] {
             assert_eq!(judge(Mode::Safe, nothing), Ok(None));
