@@ -123,8 +123,14 @@ enum Reply {
 /// What a believed push does, and what goes back.
 async fn answer(callback: &Callback, push: Push, arrived: Instant) -> Answer {
     let reply = match &push.kind {
-        Kind::Subscribe { key: Some(key) } => scanned(callback, &push, key, true, arrived).await,
-        Kind::Scan { key } => scanned(callback, &push, key, false, arrived).await,
+        Kind::Subscribe { key } => match key.as_deref().and_then(|key| scene(callback, key)) {
+            Some(scene) => scanned(callback, &push, scene, true, arrived).await,
+            None => callback.texts.welcome().map(Reply::Words),
+        },
+        Kind::Scan { key } => match scene(callback, key) {
+            Some(scene) => scanned(callback, &push, scene, false, arrived).await,
+            None => None,
+        },
         Kind::Unsubscribe => {
             callback.logins.forget(&push.from, push.created_at).await;
             None
@@ -134,7 +140,6 @@ async fn answer(callback: &Callback, push: Push, arrived: Instant) -> Answer {
             Messages::CustomerService => Some(Reply::ToCustomerService),
             Messages::Ignore => None,
         },
-        Kind::Subscribe { key: None } => None,
         Kind::OtherEvent { name } => {
             tracing::debug!(event = ?name, "an event that is not used");
             None
@@ -151,25 +156,26 @@ async fn answer(callback: &Callback, push: Push, arrived: Instant) -> Answer {
     web::answer(StatusCode::OK, "text/xml; charset=utf-8", body)
 }
 
-/// A scan whose key has not a scene's form belongs to somebody else's QR code.
+/// The scene that a scan's key is; one of another form belongs to somebody else's QR code.
+fn scene(callback: &Callback, key: &str) -> Option<Scene> {
+    if key == "0" {
+        tell!(
+            warn,
+            callback.told,
+            "scene 0",
+            "a scan of scene 0: some program makes QR codes without the inner scene object"
+        );
+    }
+    key.parse().ok()
+}
+
 async fn scanned(
     callback: &Callback,
     push: &Push,
-    key: &str,
+    scene: Scene,
     first: bool,
     arrived: Instant,
 ) -> Option<Reply> {
-    let Ok(scene) = key.parse::<Scene>() else {
-        if key == "0" {
-            tell!(
-                warn,
-                callback.told,
-                "scene 0",
-                "a scan of scene 0: some program makes QR codes without the inner scene object"
-            );
-        }
-        return None;
-    };
     let scan = Scan { scene, openid: push.from.clone(), first, created_at: push.created_at };
     let outcome = callback.logins.log_in(scan, arrived).await;
     callback.metrics.scans.get_or_create(&[("told", outcome.name())]).inc();

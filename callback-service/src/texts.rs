@@ -28,6 +28,12 @@ pub struct Texts {
           default_value = "您好！打开网站的登录页，用微信扫一扫页面上的二维码即可登录。")]
     greeting: String,
 
+    /// Followed the account without a QR code of ours: found it by name, or scanned another code of it. WeChat's own
+    /// welcome is off while pushes come here.
+    #[arg(long = "callback-text-welcome", env = "CALLBACK_TEXT_WELCOME", value_parser = text,
+          default_value = "感谢关注！打开网站的登录页，用微信扫一扫页面上的二维码即可登录。")]
+    welcome: String,
+
     /// The QR code is too old.
     #[arg(long = "callback-text-expired", env = "CALLBACK_TEXT_EXPIRED", value_parser = text,
           default_value = "这个二维码已过期，请刷新网页后重新扫码。")]
@@ -152,6 +158,12 @@ impl Texts {
     pub fn greeting(&self) -> Option<String> {
         said(self.greeting.clone())
     }
+
+    /// The words for who has followed the account without a code of ours.
+    #[must_use]
+    pub fn welcome(&self) -> Option<String> {
+        said(self.welcome.clone())
+    }
 }
 
 /// A reply of blanks alone would be a fault on the phone.
@@ -232,7 +244,8 @@ mod tests {
             Outcome::TryAgain,
             Outcome::Look,
         ];
-        let words = others.iter().map(|outcome| texts.words(outcome)).chain([texts.greeting()]);
+        let words =
+            others.iter().map(|outcome| texts.words(outcome)).chain([texts.greeting(), texts.welcome()]);
         for words in words.map(Option::unwrap) {
             assert!(!words.contains("登录成功") && !words.contains("欢迎回来"), "{words}");
         }

@@ -76,9 +76,11 @@ async fn what_is_no_scan_of_ours_is_answered_as_the_original_does() {
     let openid = person(&stack, "", true);
     let greeting = stack.wechat.say(&openid, "你好").await.unwrap();
     assert!(greeting.reply.as_deref().unwrap().contains("扫一扫"), "{greeting:?}");
+    for key in ["", "last_trade_no_4200001", "qrscene_12345", "qrscene_0", "AAAAAAAAAAAAAAAAAAAAAA"] {
+        let welcome = stack.wechat.push_event(&openid, "subscribe", key).await.reply.unwrap();
+        assert!(welcome.contains("感谢关注"), "{key}: {welcome}");
+    }
     for (event, key) in [
-        ("subscribe", ""),
-        ("subscribe", "last_trade_no_4200001"),
         ("SCAN", "12345"),
         ("SCAN", "0"),
         ("SCAN", "qrscene_AAAAAAAAAAAAAAAAAAAAAA"),
@@ -92,6 +94,14 @@ async fn what_is_no_scan_of_ours_is_answered_as_the_original_does() {
     // A key of a scene's form is ours, and the gateway does not know it.
     let delivery = stack.wechat.push_event(&openid, "SCAN", "AAAAAAAAAAAAAAAAAAAAAA").await;
     assert!(delivery.reply.as_deref().unwrap().contains("过期"), "{delivery:?}");
+}
+
+#[tokio::test]
+async fn a_welcome_can_be_switched_off() {
+    let options = Options { callback: vec!["--callback-text-welcome=".to_owned()], ..Options::default() };
+    let stack = Stack::start(options).await.unwrap();
+    let delivery = stack.wechat.push_event(&person(&stack, "", true), "subscribe", "").await;
+    assert!(delivery.is_ok() && delivery.raw_reply.as_deref() == Some(""), "{delivery:?}");
 }
 
 #[tokio::test]
