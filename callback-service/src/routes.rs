@@ -1,9 +1,10 @@
-//! WeChat's door: `/wechat`, GET for the verification of the address and POST for pushes.
+//! WeChat's door: `/wechat`, GET for the verification of the address and POST for pushes. Slashes before and behind
+//! it are taken; what comes to another path is told in the log, because WeChat's console shows nothing of an answer.
 //!
 //! Early and cheap refusals come first, each with a log line without secrets and no effect. What has proved
 //! where it comes from is always answered 200: with words, or empty for what we do not use or cannot read.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use http::{Method, Request, StatusCode};
@@ -28,11 +29,11 @@ pub(crate) async fn route(callback: &Callback, request: Request<Incoming>, peer:
     if request.uri().path() == "/livez" {
         return web::text(StatusCode::OK, "alive\n");
     }
-    if request.uri().path() != "/wechat" {
-        return web::text(StatusCode::NOT_FOUND, "WeChat's pushes come to /wechat\n");
-    }
     let from = address::of_request(request.headers(), peer, &callback.trusted_proxies);
     let raw = request.uri().query().unwrap_or_default().to_owned();
+    if !is_door(request.uri().path()) {
+        return astray(callback, request.uri().path(), &raw, from);
+    }
     match *request.method() {
         Method::GET => match verify(callback, &raw) {
             Ok(echo) => web::text(StatusCode::OK, echo),
@@ -56,6 +57,29 @@ pub(crate) async fn route(callback: &Callback, request: Request<Incoming>, peer:
 /// Whether a query has none of WeChat's parameters: it is somebody's browser, a health check, a scanner.
 fn names_nothing(raw: &str) -> bool {
     Query::parse(raw).is_ok_and(|query| query == Query::default())
+}
+
+/// `/wechat`, also as `/wechat/` or `//wechat`: nobody sees such a slash in the console.
+fn is_door(path: &str) -> bool {
+    path.split('/').filter(|part| !part.is_empty()).eq(["wechat"])
+}
+
+/// Answers a request for another path. One of WeChat's form comes of a wrong URL in its console.
+fn astray(callback: &Callback, path: &str, raw: &str, from: IpAddr) -> Answer {
+    if Query::parse(raw).is_ok_and(|query| !query.signature().is_empty()) {
+        callback.metrics.refused.get_or_create(&[("stage", "path")]).inc();
+        // It comes from outside.
+        let path: String = path.chars().take(64).collect();
+        tell!(
+            warn,
+            callback.told,
+            "path",
+            [%from, stage = "path", ?path],
+            "a push came to another path: end the URL of WeChat's message push settings with /wechat, and let proxies \
+             pass it on as it is"
+        );
+    }
+    web::text(StatusCode::NOT_FOUND, "WeChat's pushes come to /wechat\n")
 }
 
 fn verify(callback: &Callback, raw: &str) -> Result<String, Refusal> {
@@ -180,4 +204,19 @@ async fn scanned(
     let outcome = callback.logins.log_in(scan, arrived).await;
     callback.metrics.scans.get_or_create(&[("told", outcome.name())]).inc();
     callback.texts.words(&outcome).map(Reply::Words)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_slash_too_many_is_no_other_path() {
+        for path in ["/wechat", "/wechat/", "//wechat", "//wechat//"] {
+            assert!(is_door(path), "{path}");
+        }
+        for path in ["/", "", "/WeChat", "/wechat/x", "/x/wechat", "/%77echat", "/wechat%2F"] {
+            assert!(!is_door(path), "{path}");
+        }
+    }
 }

@@ -98,6 +98,35 @@ async fn whoever_reads_again_is_told_what_was_lost() {
     tokio::time::timeout(PATIENCE, told).await.expect("the log says so");
 }
 
+/// What a new operator gets wrong first is said where he looks, with the cure.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_wrong_setting_of_the_console_is_told_in_the_log() {
+    let fleet = Fleet::start(Options::one_of_each()).await;
+    let callback = &fleet.callbacks[0];
+    let envelope = fleet.wechat.seal("<xml/>", "");
+    let query: Vec<String> = envelope.query.iter().map(|(name, value)| format!("{name}={value}")).collect();
+    let query = query.join("&");
+    for (request, told) in [(
+        format!("GET /WeChat?{query}&echostr=1"),
+        "end the URL of WeChat's message push settings with /wechat",
+    )] {
+        let head = format!("{request} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
+        let reply = Raw::ask(callback.public, &head, b"").await;
+        assert_eq!(reply.status, 404, "{reply:?}");
+        logged(callback, told).await;
+    }
+}
+
+/// Waits for a line of a program's log.
+async fn logged(node: &Node, line: &str) {
+    let told = async {
+        while !node.program().log().contains(line) {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, told).await.unwrap_or_else(|_| panic!("the log does not say {line:?}"));
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn strangers_get_one_line_for_each_reason_however_often_they_come() {
     let mut fleet = Fleet::start(Options::one_of_each()).await;

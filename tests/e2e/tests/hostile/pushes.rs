@@ -41,13 +41,18 @@ impl Target {
         stack.wechat.seal(&self.xml, &self.openid)
     }
 
+    /// The login has come to its end.
+    async fn is_completed(mut self) {
+        self.page.expect("scanned").await;
+        self.page.expect("scan_success").await;
+    }
+
     /// Nothing has happened to the login, and now it is completed by `envelope`.
-    async fn untouched_then_completed_by(mut self, stack: &Stack, envelope: &Envelope) {
+    async fn untouched_then_completed_by(self, stack: &Stack, envelope: &Envelope) {
         assert_eq!(state_of(stack, &self.code.scene()).await, "waiting");
         let reply = post(stack, envelope).await;
         assert_eq!(reply.status, 200, "{reply:?}");
-        self.page.expect("scanned").await;
-        self.page.expect("scan_success").await;
+        self.is_completed().await;
     }
 }
 
@@ -350,12 +355,14 @@ async fn what_is_no_push_is_refused_without_an_echo() {
         ("DELETE", head("DELETE", &query, &length), 405),
         ("another path", head("POST", &query, &length).replace("/wechat?", "/wechat/secret?"), 404),
         ("an encoded path", head("POST", &query, &length).replace("/wechat?", "/%77echat?"), 404),
-        ("a path of two", head("POST", &query, &length).replace("/wechat?", "//wechat?"), 404),
+        ("another case", head("POST", &query, &length).replace("/wechat?", "/WeChat?"), 404),
+        ("no path", head("POST", &query, &length).replace("/wechat?", "/?"), 404),
     ] {
         let reply = Raw::ask(pushes, &head, body).await;
         assert_eq!(reply.status, status, "{fault}");
         assert!(!reply.body.contains("secret") && !reply.body.contains(&target.openid), "{fault}: {reply:?}");
     }
+    assert_eq!(refused(&stack, "path").await, 4, "the console's URL is wrong");
     for (fault, bytes) in [
         ("no HTTP", "hello\r\n\r\n".to_owned()),
         ("two lengths", head("POST", &query, "Content-Length: 1\r\nContent-Length: 2\r\n")),
@@ -368,6 +375,27 @@ async fn what_is_no_push_is_refused_without_an_echo() {
         raw.ended().await;
     }
     target.untouched_then_completed_by(&stack, &envelope).await;
+}
+
+/// WeChat's console shows the operator nothing but "token 验证失败".
+#[tokio::test]
+async fn a_slash_too_many_in_the_console_changes_nothing() {
+    let stack = stack().await;
+    for path in ["/wechat/?", "//wechat?"] {
+        let target = Target::of(&stack).await;
+        let verification = without(without(stack.wechat.seal("<xml/>", ""), "encrypt_type"), "msg_signature");
+        let get =
+            head("GET", &format!("{}&echostr=echo", query_of(&verification)), "").replace("/wechat?", path);
+        let echoed = Raw::ask(stack.callback.pushes, &get, b"").await;
+        assert_eq!((echoed.status, echoed.body.as_str()), (200, "echo"), "{path}");
+
+        let push = target.sealed(&stack);
+        let length = format!("Content-Length: {}\r\n", push.body.len());
+        let post = head("POST", &query_of(&push), &length).replace("/wechat?", path);
+        let reply = Raw::ask(stack.callback.pushes, &post, push.body.as_bytes()).await;
+        assert_eq!(reply.status, 200, "{path}: {reply:?}");
+        target.is_completed().await;
+    }
 }
 
 #[tokio::test]
