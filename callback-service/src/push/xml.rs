@@ -18,6 +18,9 @@ const MAX_DEPTH: usize = 8;
 /// The most elements and texts taken: far above a push of any kind, far below what 64 KiB can hold.
 const MAX_NODES: u32 = 1024;
 
+/// What a body is whose first character is a brace.
+const JSON: &str = "it is JSON: set the data format (数据格式) of WeChat's message push settings to XML";
+
 /// The fields of one document.
 pub(super) struct Fields<'a>(Document<'a>);
 
@@ -25,6 +28,9 @@ impl<'a> Fields<'a> {
     /// Parses a document whose root is `xml`.
     pub(super) fn parse(bytes: &'a [u8]) -> Result<Self, Refusal> {
         let text = str::from_utf8(bytes).map_err(|_| Refusal::Xml("it is not UTF-8"))?;
+        if text.trim_start_matches('\u{FEFF}').trim_start().starts_with('{') {
+            return Err(Refusal::Xml(JSON));
+        }
         check_structure(text)?;
         let options =
             ParsingOptions { allow_dtd: false, nodes_limit: MAX_NODES, ..ParsingOptions::default() };
@@ -277,6 +283,14 @@ mod tests {
             // U+FFFD may stand in a name, and makes it another one.
             assert!(Fields::parse(&fields).is_ok_and(|fields| fields.get(name) == Ok(None)));
         }
+    }
+
+    #[test]
+    fn json_is_called_so() {
+        for text in ["{}", "\u{FEFF} {\"Encrypt\": \"x\"}", "\r\n{"] {
+            assert_eq!(refusal(text), Refusal::Xml(JSON), "{text}");
+        }
+        assert!(Fields::parse(b"<xml><A>{}</A></xml>").is_ok());
     }
 
     #[test]

@@ -106,13 +106,23 @@ async fn a_wrong_setting_of_the_console_is_told_in_the_log() {
     let envelope = fleet.wechat.seal("<xml/>", "");
     let query: Vec<String> = envelope.query.iter().map(|(name, value)| format!("{name}={value}")).collect();
     let query = query.join("&");
-    for (request, told) in [(
-        format!("GET /WeChat?{query}&echostr=1"),
-        "end the URL of WeChat's message push settings with /wechat",
-    )] {
-        let head = format!("{request} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
-        let reply = Raw::ask(callback.public, &head, b"").await;
-        assert_eq!(reply.status, 404, "{reply:?}");
+    for (request, body, told) in [
+        (
+            format!("GET /WeChat?{query}&echostr=1"),
+            "",
+            "end the URL of WeChat's message push settings with /wechat",
+        ),
+        (
+            format!("POST /wechat?{query}"),
+            r#"{"ToUserName": "gh_1", "Encrypt": "x"}"#,
+            "set the data format (数据格式) of WeChat's message push settings to XML",
+        ),
+    ] {
+        let length = body.len();
+        let head =
+            format!("{request} HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: {length}\r\n\r\n");
+        let reply = Raw::ask(callback.public, &head, body.as_bytes()).await;
+        assert!([400, 404].contains(&reply.status), "{reply:?}");
         logged(callback, told).await;
     }
 }
