@@ -164,8 +164,20 @@ async fn answer(callback: &Callback, push: Push, arrived: Instant) -> Answer {
             Messages::CustomerService => Some(Reply::ToCustomerService),
             Messages::Ignore => None,
         },
-        Kind::OtherEvent { name } => {
-            tracing::debug!(event = ?name, "an event that is not used");
+        Kind::OtherEvent { name, key } => {
+            let is_scene = |key: &String| key.trim_start_matches("qrscene_").parse::<Scene>().is_ok();
+            if key.as_ref().is_some_and(is_scene) {
+                tell!(
+                    warn,
+                    callback.told,
+                    "near miss",
+                    [event = ?name],
+                    "an event with a scene of ours logs nobody in, because WeChat calls it SCAN or subscribe: does \
+                     something between WeChat and here change it?"
+                );
+            } else {
+                tracing::debug!(event = ?name, "an event that is not used");
+            }
             None
         }
     };

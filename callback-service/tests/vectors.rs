@@ -57,7 +57,7 @@ fn expected_kind(parsed: &Value) -> Kind {
         "subscribe" => Kind::Subscribe { key: optional(parsed, "scene") },
         "SCAN" => Kind::Scan { key: optional(parsed, "scene").unwrap() },
         "unsubscribe" => Kind::Unsubscribe,
-        other => Kind::OtherEvent { name: other.to_owned() },
+        other => Kind::OtherEvent { name: other.to_owned(), key: None },
     }
 }
 
@@ -154,7 +154,7 @@ fn hostile_requests_are_refused_with_their_status() {
                 assert!(!string(vector, "query_string").contains(&push.from));
             }
             ("neg-scan-lowercase", Ok(Some(push))) => {
-                assert_eq!(push.kind, Kind::OtherEvent { name: "scan".to_owned() });
+                assert!(matches!(push.kind, Kind::OtherEvent { name, .. } if name == "scan"));
             }
             (_, Err(refusal)) => {
                 refused += 1;

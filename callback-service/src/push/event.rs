@@ -50,6 +50,9 @@ pub enum Kind {
     OtherEvent {
         /// WeChat's name of it.
         name: String,
+        /// Its key, if its name is nearly one of those with a scene: somebody between WeChat and here may have
+        /// changed it.
+        key: Option<String>,
     },
     /// Sent a message.
     Message {
@@ -95,9 +98,18 @@ impl Kind {
             "unsubscribe" => Ok(Self::Unsubscribe),
             // Their keys are not looked at: that of a menu's link is a URL of any length, and refusing it would show
             // the person WeChat's "service unavailable".
-            _ => Ok(Self::OtherEvent { name: event }),
+            _ => {
+                let key = is_near(&event).then(|| key(fields).ok()).flatten();
+                Ok(Self::OtherEvent { name: event, key })
+            }
         }
     }
+}
+
+/// Whether an event's name differs from `SCAN` or `subscribe` in nothing but capitals, blanks and signs.
+fn is_near(event: &str) -> bool {
+    let letters: String = event.chars().filter(|c| c.is_ascii_alphabetic()).collect();
+    letters.eq_ignore_ascii_case("scan") || letters.eq_ignore_ascii_case("subscribe")
 }
 
 fn name(fields: &Fields<'_>, field: &'static str) -> Result<String, Refusal> {
@@ -166,10 +178,19 @@ mod tests {
     }
 
     #[test]
-    fn near_misses_are_other_events_and_keep_any_key() {
+    fn near_misses_are_other_events_whatever_their_key() {
         let long = format!("<EventKey>https://example.org/{}</EventKey>", "x".repeat(500));
         for name in ["scan", "Subscribe", "UNSUBSCRIBE", "VIEW", "scancode_push"] {
-            assert_eq!(event(name, &long), Ok(Kind::OtherEvent { name: name.to_owned() }));
+            assert_eq!(event(name, &long), Ok(Kind::OtherEvent { name: name.to_owned(), key: None }));
+        }
+        for (name, is_near) in
+            [("scan", true), (" SCAN", true), ("SUBSCRIBE", true), ("VIEW", false), ("scancode_push", false)]
+        {
+            let key = is_near.then(|| "a".to_owned());
+            assert_eq!(
+                event(name, "<EventKey>a</EventKey>"),
+                Ok(Kind::OtherEvent { name: name.to_owned(), key })
+            );
         }
     }
 

@@ -127,6 +127,22 @@ async fn a_wrong_setting_of_the_console_is_told_in_the_log() {
     }
 }
 
+/// Event names are compared exactly; one that is nearly a scan's is told, because its person waits for nothing.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_scan_under_another_name_is_told_in_the_log() {
+    let fleet = Fleet::start(Options::one_of_each()).await;
+    let callback = &fleet.callbacks[0];
+    let openid = fleet.wechat.invent_person("", true).openid;
+    for (event, key) in
+        [("scan", "12345"), ("VIEW", "AAAAAAAAAAAAAAAAAAAAAA"), ("scan", "qrscene_AAAAAAAAAAAAAAAAAAAAAA")]
+    {
+        assert!(!callback.program().log().contains("logs nobody in"), "{event} {key}");
+        let delivery = fleet.wechat.push_event(&openid, event, key).await;
+        assert!(delivery.is_ok() && delivery.reply.is_none(), "{delivery:?}");
+    }
+    logged(callback, "does something between WeChat and here change it?").await;
+}
+
 /// Waits for a line of a program's log.
 async fn logged(node: &Node, line: &str) {
     let told = async {

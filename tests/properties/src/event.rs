@@ -99,7 +99,8 @@ fn assert_has_the_documented_form(push: &Push) {
         }
         Kind::Scan { key } => assert_key(key),
         Kind::Subscribe { key: None } | Kind::Unsubscribe => {}
-        Kind::OtherEvent { name } => {
+        Kind::OtherEvent { name, key } => {
+            assert!(key.as_ref().is_none_or(|key| key.chars().count() <= MAX_KEY), "{key:?}");
             assert!(
                 is_name(name) && !matches!(name.as_str(), "subscribe" | "unsubscribe" | "SCAN"),
                 "{name}"
@@ -133,7 +134,7 @@ fn written(push: &Push) -> String {
         }
         Kind::Scan { key } => event("SCAN") + &element("EventKey", key),
         Kind::Unsubscribe => event("unsubscribe"),
-        Kind::OtherEvent { name } => event(name),
+        Kind::OtherEvent { name, key } => event(name) + &optional("EventKey", key),
         Kind::Message { msg_type, content, id } => {
             element("MsgType", msg_type) + &optional("Content", content) + &optional("MsgId", id)
         }
