@@ -1,5 +1,6 @@
 //! WeChat's door: `/wechat`, GET for the verification of the address and POST for pushes. Slashes before and behind
 //! it are taken; what comes to another path is told in the log, because WeChat's console shows nothing of an answer.
+//! A balancer's check, which signs nothing, gets 200 for GET and HEAD of `/` and `/livez`, and for HEAD of `/wechat`.
 //!
 //! Early and cheap refusals come first, each with a log line without secrets and no effect. What has proved
 //! where it comes from is always answered 200: with words, or empty for what we do not use or cannot read.
@@ -32,7 +33,7 @@ pub(crate) async fn route(callback: &Callback, request: Request<Incoming>, peer:
     let from = address::of_request(request.headers(), peer, &callback.trusted_proxies);
     let raw = request.uri().query().unwrap_or_default().to_owned();
     if !is_door(request.uri().path()) {
-        return astray(callback, request.uri().path(), &raw, from);
+        return astray(callback, &request, &raw, from);
     }
     match *request.method() {
         Method::GET => match verify(callback, &raw) {
@@ -50,7 +51,9 @@ pub(crate) async fn route(callback: &Callback, request: Request<Incoming>, peer:
                 web::text(status, "")
             }
         },
-        _ => web::method_not_allowed("GET, POST"),
+        // WeChat asks for no head. Who does wants to know whether somebody is here.
+        Method::HEAD => web::text(StatusCode::OK, ""),
+        _ => web::method_not_allowed("GET, HEAD, POST"),
     }
 }
 
@@ -65,7 +68,8 @@ fn is_door(path: &str) -> bool {
 }
 
 /// Answers a request for another path. One of WeChat's form comes of a wrong URL in its console.
-fn astray(callback: &Callback, path: &str, raw: &str, from: IpAddr) -> Answer {
+fn astray(callback: &Callback, request: &Request<Incoming>, raw: &str, from: IpAddr) -> Answer {
+    let path = request.uri().path();
     if Query::parse(raw).is_ok_and(|query| !query.signature().is_empty()) {
         callback.metrics.refused.get_or_create(&[("stage", "path")]).inc();
         // It comes from outside.
@@ -78,6 +82,8 @@ fn astray(callback: &Callback, path: &str, raw: &str, from: IpAddr) -> Answer {
             "a push came to another path: end the URL of WeChat's message push settings with /wechat, and let proxies \
              pass it on as it is"
         );
+    } else if path == "/" && matches!(*request.method(), Method::GET | Method::HEAD) {
+        return web::text(StatusCode::OK, "callback-service is here; WeChat's pushes come to /wechat\n");
     }
     web::text(StatusCode::NOT_FOUND, "WeChat's pushes come to /wechat\n")
 }

@@ -398,6 +398,30 @@ async fn a_slash_too_many_in_the_console_changes_nothing() {
     }
 }
 
+/// Checks of balancers sign nothing, and a 4xx takes every back end away.
+#[tokio::test]
+async fn a_balancers_check_finds_the_service_well() {
+    let stack = stack().await;
+    let ask = async |request: &str, version: &str| {
+        let head = format!("{request} HTTP/{version}\r\nHost: x\r\nConnection: close\r\n\r\n");
+        let mut raw = Raw::connect(stack.callback.pushes).await;
+        raw.write(head).await;
+        String::from_utf8(raw.rest().await.0).unwrap()
+    };
+    for version in ["1.0", "1.1"] {
+        for request in ["GET /", "HEAD /", "GET /livez", "HEAD /livez", "HEAD /wechat"] {
+            let answer = ask(request, version).await;
+            assert!(answer.contains(" 200 OK\r\n"), "{request}: {answer}");
+            assert_eq!(answer.ends_with("\r\n\r\n"), request.starts_with("HEAD"), "{request}: {answer}");
+        }
+        for (request, status) in [("POST /", "404"), ("GET /index.html", "404"), ("GET /wechat", "403")] {
+            let answer = ask(request, version).await;
+            assert!(answer.contains(status), "{request}: {answer}");
+        }
+    }
+    assert_eq!(refused(&stack, "path").await, 0);
+}
+
 #[tokio::test]
 async fn the_address_is_verified_only_by_a_signature() {
     let stack = stack().await;
