@@ -33,7 +33,7 @@ use server::listen::{self, Accepted};
 use server::shares::{self, Shares};
 use server::stop::{self, Drain};
 use server::told::Told;
-use server::{admin, descriptors, tell};
+use server::{admin, clock, descriptors, tell};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -105,6 +105,7 @@ fn refused(refusal: Refusal) -> Answer {
 pub struct Server {
     config: Config,
     account: Account,
+    one_body: Option<OneBody>,
     store: Arc<dyn store::Store>,
     /// What keeps the store's connections.
     work: BoxFuture<'static, ()>,
@@ -140,8 +141,18 @@ impl Server {
                 (Arc::new(store), Some(replicas), keeper.run().boxed())
             }
         };
+        let one_body = match (config.wechat_mode, config.wechat_push_max_age.0) {
+            (Mode::Plaintext, Some(max_age)) => {
+                let forgets = matches!(config.store()?, Store::Sqlite(path) if path.as_os_str() == MEMORY);
+                // Before the port is there, so that no push that comes to it can be older.
+                let blind_before = forgets.then(clock::unix_now);
+                Some(OneBody::new(Arc::clone(&store), max_age, blind_before))
+            }
+            _ => None,
+        };
         Ok(Self {
             account: config.account()?,
+            one_body,
             store,
             work,
             replicas,
@@ -166,7 +177,7 @@ impl Server {
     /// # Errors
     /// When a listening socket itself fails.
     pub async fn run(self, stopped: impl Future<Output = ()>) -> anyhow::Result<bool> {
-        let Self { config, account, store, work, replicas, wechat, pushes, admin } = self;
+        let Self { config, account, one_body, store, work, replicas, wechat, pushes, admin } = self;
         if config.wechat_mode == Mode::Plaintext {
             tracing::warn!(
                 "plaintext mode: WeChat's signature does not cover what a push says; use safe mode outside of tests"
@@ -184,10 +195,6 @@ impl Server {
         let _end = ended.clone().drop_guard();
         let within = config.callback_user_info_within;
         let logins = Logins::new(gateway.clone(), wechat, store, within, drain.tasks().clone());
-        let one_body = match (config.wechat_mode, config.wechat_push_max_age.0) {
-            (Mode::Plaintext, Some(max_age)) => Some(OneBody::new(max_age)),
-            _ => None,
-        };
         let callback = Arc::new(Callback {
             account,
             one_body,
@@ -251,6 +258,9 @@ async fn reading_again(config: Config) {
     };
     stop::hung_up(read, told).await;
 }
+
+/// The path of SQLite's that is this process alone.
+const MEMORY: &str = ":memory:";
 
 /// Open files that pushes leave to the gateway's connection, the store, the admin port (40), refusals under way
 /// (64), and the program's own.

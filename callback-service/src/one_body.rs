@@ -2,74 +2,90 @@
 //!
 //! WeChat's plaintext signature does not cover the body, so whoever sees one query string could send any
 //! event with it for as long as its timestamp is fresh. A repeat of the same body is a repeat; another
-//! body is a forgery. The signature is the key, because timestamp and nonce could be split elsewhere.
+//! body is a forgery. The signature is the key: timestamp and nonce can be exchanged, or divided elsewhere,
+//! and it stays the same. So it is kept until no such reading of it can be fresh any more. The store keeps
+//! it, which instances share and which survives a restart.
 
-use std::collections::HashMap;
-use std::sync::{Mutex, PoisonError};
+use std::fmt::Write as _;
+use std::sync::Arc;
 use std::time::Duration;
 
 use aws_lc_rs::digest;
-use server::tell;
-use server::told::Told;
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 
-/// Signatures remembered at once; at their full age that is about 160 pushes a second.
-const MAX_SIGNATURES: usize = 100_000;
+use crate::push::{Account, Query, Refusal};
+use crate::store::{Store, StoreError};
 
-/// The signatures seen, each with the hash of its body.
-#[derive(Debug)]
+/// The store's answer must be there within this: a login may come after it.
+const WITHIN: Duration = Duration::from_secs(1);
+
+/// The clocks of several instances differ, in seconds.
+const SKEW: u64 = 60;
+
+/// Nothing is kept longer, in seconds. A nonce of ten digits may be a moment decades ahead; the token will be
+/// another one by then.
+const LONGEST: u64 = 10 * 365 * 24 * 3600;
+
+/// What is kept of a signature with which no body may come any more.
+const NO_BODY: &str = "-";
+
+/// The rule.
 pub(crate) struct OneBody {
-    seen: Mutex<HashMap<String, Seen>>,
-    kept: Duration,
-    told: Told,
-}
-
-#[derive(Debug)]
-struct Seen {
-    body: [u8; 32],
-    at: Instant,
+    store: Arc<dyn Store>,
+    max_age: Duration,
+    /// This start, in Unix seconds, where the store knows nothing of the time before.
+    blind_before: Option<u64>,
+    started: Instant,
 }
 
 impl OneBody {
-    /// `max_age` is how far a push's timestamp may be from now; a signature lives for twice that.
+    /// `max_age` is how far a push's timestamp may be from now. `blind_before` is this start, in Unix seconds, if
+    /// the store has forgotten what was before it.
     #[must_use]
-    pub(crate) fn new(max_age: Duration) -> Self {
-        Self { seen: Mutex::default(), kept: max_age * 2, told: Told::default() }
+    pub(crate) fn new(store: Arc<dyn Store>, max_age: Duration, blind_before: Option<u64>) -> Self {
+        Self { store, max_age, blind_before, started: Instant::now() }
     }
 
-    /// Whether `signature` may come with `body`: it is new, or it came with the same body before. When no
-    /// more can be remembered, new ones are not taken.
-    pub(crate) fn admits(&self, signature: &str, body: &[u8]) -> bool {
-        let mut hash = [0; 32];
-        hash.copy_from_slice(digest::digest(&digest::SHA256, body).as_ref());
-        let now = Instant::now();
-        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(before) = seen.get(signature).filter(|before| now < before.at + self.kept) {
-            return before.body == hash;
+    /// Refuses a signed query of which nobody remembers whether it was used.
+    pub(crate) fn is_remembered(&self, query: &Query) -> Result<(), Refusal> {
+        let blind = self.blind_before.filter(|_| self.started.elapsed() < self.max_age);
+        match blind.zip(query.timestamp()) {
+            Some((start, timestamp)) if timestamp < start => Err(Refusal::BeforeStart),
+            _ => Ok(()),
         }
-        if seen.len() >= MAX_SIGNATURES {
-            seen.retain(|_, before| now < before.at + self.kept);
-        }
-        if seen.len() >= MAX_SIGNATURES {
-            tell!(warn, self.told, "full", "too many pushes to remember their signatures; one was refused");
-            return false;
-        }
-        seen.insert(signature.to_owned(), Seen { body: hash, at: now });
-        true
     }
-}
 
-#[cfg(test)]
-mod tests {
-    use super::*;
+    /// Whether a signed query may come with `body`: it is new, or it came with the same body before.
+    pub(crate) async fn admits(
+        &self,
+        account: &Account,
+        query: &Query,
+        body: &[u8],
+        now: u64,
+    ) -> Result<bool, StoreError> {
+        let hash = digest::digest(&digest::SHA256, body);
+        let hash = hash.as_ref().iter().fold(String::with_capacity(64), |mut hex, byte| {
+            // Writing to a string cannot fail.
+            let _ = write!(hex, "{byte:02x}");
+            hex
+        });
+        self.note(account, query, &hash, now).await
+    }
 
-    #[tokio::test(start_paused = true)]
-    async fn a_signature_comes_with_one_body_for_as_long_as_it_could_be_fresh() {
-        let rule = OneBody::new(Duration::from_secs(300));
-        assert!(rule.admits("s", b"one") && rule.admits("s", b"one"), "a repeat is a repeat");
-        assert!(!rule.admits("s", b"two"));
-        assert!(rule.admits("t", b"two"));
-        tokio::time::advance(Duration::from_secs(599)).await;
-        assert!(!rule.admits("s", b"two"));
+    /// Notes that no body may come with a query, which has verified the address or is too old: both can be seen, and
+    /// read otherwise. One that nobody has signed is nothing.
+    pub(crate) async fn use_up(&self, account: &Account, query: &Query, now: u64) -> Result<(), StoreError> {
+        self.note(account, query, NO_BODY, now).await.map(|_| ())
+    }
+
+    async fn note(&self, account: &Account, query: &Query, body: &str, now: u64) -> Result<bool, StoreError> {
+        let Some(latest) = account.latest_reading(query) else { return Ok(false) };
+        let until = latest.saturating_add(self.max_age.as_secs() + SKEW).min(now.saturating_add(LONGEST));
+        if until < now {
+            // It can never be fresh again.
+            return Ok(false);
+        }
+        let noted = timeout(WITHIN, self.store.admit(query.signature(), body, until)).await;
+        noted.unwrap_or_else(|_| Err(StoreError(format!("not within {WITHIN:?}"))))
     }
 }

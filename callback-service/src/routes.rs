@@ -17,7 +17,7 @@ use tokio::time::Instant;
 
 use crate::Callback;
 use crate::push::{self, Kind, MAX_BODY, Push, Query, Refusal};
-use crate::store::Scan;
+use crate::store::{Scan, StoreError};
 use crate::texts::Messages;
 
 /// A push's body must have come within this; WeChat gives up after 5 s in all.
@@ -32,24 +32,18 @@ pub(crate) async fn route(callback: &Callback, request: Request<Incoming>, peer:
     }
     let from = address::of_request(request.headers(), peer, &callback.trusted_proxies);
     let raw = request.uri().query().unwrap_or_default().to_owned();
-    if !is_door(request.uri().path()) {
-        return astray(callback, &request, &raw, from);
+    let (method, path) = (request.method().clone(), request.uri().path().to_owned());
+    if !is_door(&path) {
+        return astray(callback, &method, &path, &raw, from).await;
     }
-    match *request.method() {
-        Method::GET => match verify(callback, &raw) {
+    match method {
+        Method::GET => match verify(callback, &raw).await {
             Ok(echo) => web::text(StatusCode::OK, echo),
-            Err(refusal) if names_nothing(&raw) => callback.pass(refusal, from),
-            Err(refusal) => callback.refuse(refusal, from),
+            Err(unbelieved) => unbelieved.told(callback, &raw, from),
         },
         Method::POST => match believe(callback, &raw, request.into_body(), arrived).await {
             Ok(push) => answer(callback, push, arrived).await,
-            Err(Unbelieved::Refused(refusal)) if names_nothing(&raw) => callback.pass(refusal, from),
-            Err(Unbelieved::Refused(refusal)) => callback.refuse(refusal, from),
-            Err(Unbelieved::NotRead(status, fault)) => {
-                callback.metrics.refused.get_or_create(&[("stage", "body")]).inc();
-                tell!(warn, callback.told, fault.clone(), [%from, stage = "body"], "a push was not read: {fault}");
-                web::text(status, "")
-            }
+            Err(unbelieved) => unbelieved.told(callback, &raw, from),
         },
         // WeChat asks for no head. Who does wants to know whether somebody is here.
         Method::HEAD => web::text(StatusCode::OK, ""),
@@ -68,9 +62,12 @@ fn is_door(path: &str) -> bool {
 }
 
 /// Answers a request for another path. One of WeChat's form comes of a wrong URL in its console.
-fn astray(callback: &Callback, request: &Request<Incoming>, raw: &str, from: IpAddr) -> Answer {
-    let path = request.uri().path();
-    if Query::parse(raw).is_ok_and(|query| !query.signature().is_empty()) {
+async fn astray(callback: &Callback, method: &Method, path: &str, raw: &str, from: IpAddr) -> Answer {
+    if let Some(query) = Query::parse(raw).ok().filter(|query| !query.signature().is_empty()) {
+        if let Some(rule) = &callback.one_body {
+            // It was seen, too. Without the store no push is taken anyway.
+            let _ = rule.use_up(&callback.account, &query, clock::unix_now()).await;
+        }
         callback.metrics.refused.get_or_create(&[("stage", "path")]).inc();
         // It comes from outside.
         let path: String = path.chars().take(64).collect();
@@ -82,14 +79,20 @@ fn astray(callback: &Callback, request: &Request<Incoming>, raw: &str, from: IpA
             "a push came to another path: end the URL of WeChat's message push settings with /wechat, and let proxies \
              pass it on as it is"
         );
-    } else if path == "/" && matches!(*request.method(), Method::GET | Method::HEAD) {
+    } else if path == "/" && matches!(*method, Method::GET | Method::HEAD) {
         return web::text(StatusCode::OK, "callback-service is here; WeChat's pushes come to /wechat\n");
     }
     web::text(StatusCode::NOT_FOUND, "WeChat's pushes come to /wechat\n")
 }
 
-fn verify(callback: &Callback, raw: &str) -> Result<String, Refusal> {
-    let echo = callback.account.verify_url(&Query::parse(raw)?, clock::unix_now())?;
+async fn verify(callback: &Callback, raw: &str) -> Result<String, Unbelieved> {
+    let (query, now) = (Query::parse(raw)?, clock::unix_now());
+    let echo = callback.account.verify_url(&query, now);
+    if let Some(rule) = &callback.one_body {
+        // Whether it is fresh or old, no push may come with it.
+        rule.use_up(&callback.account, &query, now).await?;
+    }
+    let echo = echo?;
     tell!(info, callback.told, "verified", "WeChat has verified the address");
     Ok(echo)
 }
@@ -99,6 +102,28 @@ enum Unbelieved {
     Refused(Refusal),
     /// The body is not there: the status, and the words for the log.
     NotRead(StatusCode, String),
+    /// Nobody can say whether its signature was used before.
+    Store(StoreError),
+}
+
+impl Unbelieved {
+    fn told(self, callback: &Callback, raw: &str, from: IpAddr) -> Answer {
+        let (stage, status, fault) = match self {
+            Self::Refused(refusal) if names_nothing(raw) => return callback.pass(refusal, from),
+            Self::Refused(refusal) => return callback.refuse(refusal, from),
+            Self::NotRead(status, fault) => ("body", status, fault),
+            Self::Store(error) => ("store", StatusCode::SERVICE_UNAVAILABLE, error.to_string()),
+        };
+        callback.metrics.refused.get_or_create(&[("stage", stage)]).inc();
+        tell!(warn, callback.told, format!("{stage}: {status}"), [%from, stage], "a push was not taken: {fault}");
+        web::text(status, "")
+    }
+}
+
+impl From<StoreError> for Unbelieved {
+    fn from(error: StoreError) -> Self {
+        Self::Store(error)
+    }
 }
 
 impl From<Refusal> for Unbelieved {
@@ -114,14 +139,12 @@ async fn believe(
     arrived: Instant,
 ) -> Result<Push, Unbelieved> {
     let now = clock::unix_now();
-    let checked =
-        Query::parse(raw).and_then(|query| callback.account.check_query(&query, now).map(|_| query));
-    let query = match checked {
+    let query = match check(callback, raw, now).await {
         Ok(query) => query,
-        Err(refusal) => {
+        Err(unbelieved) => {
             // Nothing of it is kept.
             web::discard(body).await;
-            return Err(refusal.into());
+            return Err(unbelieved);
         }
     };
     let left = || BODY_WITHIN.saturating_sub(arrived.elapsed());
@@ -133,15 +156,29 @@ async fn believe(
         web::BodyError::TooLarge => Refusal::TooLarge.into(),
         error => Unbelieved::NotRead(error.status(), error.to_string()),
     })?;
-    let opened = callback.account.open(&query, &body, now);
-    // What cannot be read has used its signature, too.
-    let is_authentic = opened.as_ref().err().is_none_or(|refusal| refusal.is_authentic());
     match &callback.one_body {
-        Some(rule) if is_authentic && !rule.admits(query.signature(), &body) => {
+        // Also for what cannot be read.
+        Some(rule) if !rule.admits(&callback.account, &query, &body, now).await? => {
             Err(Refusal::Signature.into())
         }
-        _ => Ok(opened?),
+        _ => Ok(callback.account.open(&query, &body, now)?),
     }
+}
+
+/// What the query alone proves.
+async fn check(callback: &Callback, raw: &str, now: u64) -> Result<Query, Unbelieved> {
+    let query = Query::parse(raw)?;
+    let checked = callback.account.check_query(&query, now);
+    if let Some(rule) = &callback.one_body {
+        if let Err(Refusal::Stale { ahead: false, .. } | Refusal::Encrypted) = checked {
+            // It was seen, and could be sent otherwise.
+            rule.use_up(&callback.account, &query, now).await?;
+        }
+        checked?;
+        rule.is_remembered(&query)?;
+    }
+    checked?;
+    Ok(query)
 }
 
 /// What goes back to WeChat.

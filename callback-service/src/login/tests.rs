@@ -290,6 +290,15 @@ impl Store for Faulty {
         self.faults.record.around(self.inner.record(scan, nickname))
     }
 
+    fn admit<'a>(
+        &'a self,
+        signature: &'a str,
+        body: &'a str,
+        until: u64,
+    ) -> BoxFuture<'a, Result<bool, StoreError>> {
+        self.inner.admit(signature, body, until)
+    }
+
     fn forget<'a>(&'a self, openid: &'a str, at: i64) -> BoxFuture<'a, Result<(), StoreError>> {
         self.inner.forget(openid, at)
     }

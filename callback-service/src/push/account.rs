@@ -82,6 +82,16 @@ impl Account {
         }
     }
 
+    /// The latest moment, in Unix seconds, that the signature of a query could be taken for having, whoever divides or
+    /// exchanges its parts; `None` unless the query is signed.
+    pub fn latest_reading(&self, query: &Query) -> Option<u64> {
+        let (timestamp, nonce) = signed_parts(query).ok()?;
+        let mut tokens = self.tokens.iter().map(|(_, token)| token.expose_secret());
+        let token =
+            tokens.find(|token| signature::is_signed(query.signature(), [token, timestamp, nonce]))?;
+        signature::latest_reading(token, timestamp, nonce)
+    }
+
     /// Takes a pushed POST apart, at `now` in Unix seconds.
     ///
     /// Cheap and authenticating checks come first: size, signature, freshness, mode, envelope, `msg_signature`, and only

@@ -43,6 +43,11 @@ impl Query {
         Ok(query)
     }
 
+    /// The `timestamp` parameter, if it is a number.
+    pub fn timestamp(&self) -> Option<u64> {
+        self.timestamp.as_deref()?.parse().ok()
+    }
+
     /// The `signature` parameter, the name under which a replayed plaintext push is recognised; empty when missing.
     pub fn signature(&self) -> &str {
         self.signature.as_deref().unwrap_or_default()

@@ -32,6 +32,11 @@ pub enum Refusal {
         /// Whether it is in the future.
         ahead: bool,
     },
+    /// `timestamp` lies before this start, and nobody remembers what was sent then.
+    #[error(
+        "the timestamp is older than this start, and CALLBACK_STORE has no memory of pushes before it: name a file or Redis"
+    )]
+    BeforeStart,
     /// Not encrypted, at an account in safe or compatible mode.
     #[error(
         "the push is not encrypted: set the message push settings to safe mode, or WECHAT_MODE to what they say"
@@ -94,6 +99,7 @@ impl Refusal {
             | Self::Signature
             | Self::Timestamp
             | Self::Stale { .. }
+            | Self::BeforeStart
             | Self::NotEncrypted
             | Self::Encrypted
             | Self::MsgSignature => 403,
@@ -116,7 +122,7 @@ impl Refusal {
             Self::TooLarge => "size",
             Self::Query => "query",
             Self::Signature => "signature",
-            Self::Timestamp | Self::Stale { .. } => "freshness",
+            Self::Timestamp | Self::Stale { .. } | Self::BeforeStart => "freshness",
             Self::NotEncrypted | Self::Encrypted => "mode",
             Self::MsgSignature => "msg_signature",
             Self::Base64 => "base64",

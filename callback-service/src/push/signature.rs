@@ -7,18 +7,43 @@ use std::fmt::Write as _;
 use aws_lc_rs::constant_time::verify_slices_are_equal;
 use sha1::{Digest, Sha1};
 
-/// Signs the parts, in whatever order they are given. Lower-case hex.
-pub(super) fn sign<const N: usize>(mut parts: [&str; N]) -> String {
+/// What is hashed: the parts in their order, without anything between them.
+fn joined<const N: usize>(mut parts: [&str; N]) -> String {
     parts.sort_unstable();
-    let mut hash = Sha1::new();
-    for part in parts {
-        hash.update(part);
-    }
-    hash.finalize().iter().fold(String::with_capacity(40), |mut hex, byte| {
+    parts.concat()
+}
+
+/// Signs the parts, in whatever order they are given. Lower-case hex.
+pub(super) fn sign<const N: usize>(parts: [&str; N]) -> String {
+    Sha1::digest(joined(parts)).iter().fold(String::with_capacity(40), |mut hex, byte| {
         // Writing to a string cannot fail.
         let _ = write!(hex, "{byte:02x}");
         hex
     })
+}
+
+/// The digits of a timestamp; WeChat's have had as many since 2001.
+const DIGITS: usize = 10;
+
+/// The latest moment, in Unix seconds, that the signature of this timestamp and nonce can be read as having. It is the
+/// same when the two are exchanged, or when what they are together is divided elsewhere.
+pub(super) fn latest_reading(token: &str, timestamp: &str, nonce: &str) -> Option<u64> {
+    let whole = joined([token, timestamp, nonce]);
+    let readings = (0..=whole.len().checked_sub(DIGITS)?).filter_map(|start| {
+        // Where a nonce is no ASCII, this may be no text.
+        let moment = whole.get(start..start + DIGITS)?;
+        let (before, behind) = (&whole[..start], &whole[start + DIGITS..]);
+        let rest = if before.is_empty() { behind } else { before };
+        let is_between = !before.is_empty() && !behind.is_empty();
+        let nonces = match is_between {
+            true => [(before == token).then_some(behind), (behind == token).then_some(before)],
+            false => [rest.strip_prefix(token), rest.strip_suffix(token)],
+        };
+        let is_reading = |nonce: &str| !nonce.is_empty() && joined([token, moment, nonce]) == whole;
+        let is_number = moment.bytes().all(|byte| byte.is_ascii_digit());
+        (is_number && nonces.into_iter().flatten().any(is_reading)).then(|| moment.parse().ok()).flatten()
+    });
+    readings.max()
 }
 
 /// Whether `given` is the signature of the parts, in a time that does not tell how much of it was right.
@@ -39,6 +64,35 @@ mod tests {
         ] {
             assert_eq!(sign(["AAAAA", timestamp, nonce]), signature);
             assert!(is_signed(signature, [nonce, "AAAAA", timestamp]));
+        }
+    }
+
+    #[test]
+    fn a_signature_has_the_latest_moment_that_can_be_read_out_of_it() {
+        for token in ["AAAAA", "000", "5tok", "zzz"] {
+            for (timestamp, nonce, latest) in [
+                ("1714036500", "486452656", 1_714_036_500),
+                ("1714036504", "1514711492", 1_714_036_504),
+                ("1714036504", "1814711492", 1_814_711_492),
+                ("1714036504", "abc", 1_714_036_504),
+                ("1714036504", "阿狸", 1_714_036_504),
+            ] {
+                assert_eq!(
+                    latest_reading(token, timestamp, nonce),
+                    Some(latest),
+                    "{token} {timestamp} {nonce}"
+                );
+                // However it is read, it is the same signature.
+                assert_eq!(
+                    latest_reading(token, nonce, timestamp),
+                    Some(latest),
+                    "{token} {nonce} {timestamp}"
+                );
+            }
+            // One digit of the timestamp makes a moment of a nonce of nine.
+            let (timestamp, nonce) = ("1714036501", "899000000");
+            assert_eq!(sign([token, timestamp, nonce]), sign([token, "1899000000", "171403650"]), "{token}");
+            assert_eq!(latest_reading(token, timestamp, nonce), Some(1_899_000_000), "{token}");
         }
     }
 

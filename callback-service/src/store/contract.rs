@@ -6,6 +6,7 @@ use std::path::Path;
 
 use futures_util::future::join_all;
 use protocol::Scene;
+use server::clock;
 use test_redis::{PATIENCE, Redis};
 use tokio::time::{Duration, sleep, timeout};
 
@@ -54,6 +55,22 @@ async fn a_scene_is_counted_once_and_its_words_stay() {
         assert_eq!(here.recall(&one).await.unwrap(), Memory::Recorded(first));
         assert_eq!(there.record(&scan("a", 101), None).await.unwrap().count, 2);
         assert_eq!(here.record(&scan("b", 101), None).await.unwrap().count, 1, "another person");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_signature_comes_with_one_body_wherever_it_comes() {
+    on_each_store(async |here, there| {
+        let until = clock::unix_now() + 600;
+        for store in [here, there, here] {
+            assert!(store.admit("s", "one", until).await.unwrap(), "a repeat is a repeat");
+            assert!(!store.admit("s", "two", until).await.unwrap());
+            assert!(store.admit("t", "two", until).await.unwrap());
+        }
+        // Two bodies at once: one of them is first.
+        let both = join_all([here.admit("u", "one", until), there.admit("u", "two", until)]).await;
+        assert_eq!(both.into_iter().filter(|admitted| *admitted == Ok(true)).count(), 1);
     })
     .await;
 }

@@ -79,6 +79,15 @@ pub(crate) trait Store: Send + Sync {
         nickname: Option<&'a str>,
     ) -> BoxFuture<'a, Result<Recorded, StoreError>>;
 
+    /// Notes the signature of a push in plaintext mode with what stands for its body, until `until` in Unix seconds,
+    /// and says whether it may come with that: it is new, or it has come with the same before.
+    fn admit<'a>(
+        &'a self,
+        signature: &'a str,
+        body: &'a str,
+        until: u64,
+    ) -> BoxFuture<'a, Result<bool, StoreError>>;
+
     /// Forgets a person who has unfollowed at `at` (CreateTime), unless they have logged in since.
     fn forget<'a>(&'a self, openid: &'a str, at: i64) -> BoxFuture<'a, Result<(), StoreError>>;
 }

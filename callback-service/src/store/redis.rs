@@ -158,6 +158,36 @@ impl Store for RedisStore {
         self.change(&scan.openid, move |person, now| person.record(scan, nickname, now)).boxed()
     }
 
+    fn admit<'a>(
+        &'a self,
+        signature: &'a str,
+        body: &'a str,
+        until: u64,
+    ) -> BoxFuture<'a, Result<bool, StoreError>> {
+        async move {
+            let forget_at = Moment(until.saturating_mul(1000));
+            let key = format!("push:{signature}");
+            let noted = self.records.update(&key, |found, _| {
+                Ok(match found {
+                    Some(before) => Step::Keep(before == body),
+                    // A replica's outage must not close the door, so this waits for none.
+                    None => Step::Write(
+                        Write {
+                            to: body.to_owned(),
+                            forget_at,
+                            only_before: None,
+                            tell: None,
+                            durably: false,
+                        },
+                        true,
+                    ),
+                })
+            });
+            noted.await.map_err(|failure| StoreError(failure.to_string()))
+        }
+        .boxed()
+    }
+
     fn forget<'a>(&'a self, openid: &'a str, at: i64) -> BoxFuture<'a, Result<(), StoreError>> {
         self.change(openid, move |person, _| person.forget(at)).boxed()
     }

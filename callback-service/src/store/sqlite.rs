@@ -106,6 +106,26 @@ impl Store for SqliteStore {
         self.ask(move |transaction| record(transaction, &scan, nickname))
     }
 
+    fn admit<'a>(
+        &'a self,
+        signature: &'a str,
+        body: &'a str,
+        until: u64,
+    ) -> BoxFuture<'a, Result<bool, StoreError>> {
+        let (signature, body) = (signature.to_owned(), body.to_owned());
+        let until = i64::try_from(until).unwrap_or(i64::MAX);
+        self.ask(move |transaction| {
+            transaction
+                .prepare_cached(
+                    "INSERT OR IGNORE INTO signatures (signature, body, forget_at) VALUES (?1, ?2, ?3)",
+                )?
+                .execute(params![signature, body, until])?;
+            transaction
+                .prepare_cached("SELECT body = ?2 FROM signatures WHERE signature = ?1")?
+                .query_row(params![signature, body], |row| row.get(0))
+        })
+    }
+
     fn forget<'a>(&'a self, openid: &'a str, at: i64) -> BoxFuture<'a, Result<(), StoreError>> {
         let openid = openid.to_owned();
         self.ask(move |transaction| {
@@ -147,6 +167,13 @@ fn connect(path: &Path) -> anyhow::Result<Connection> {
         SCHEMA => {}
         newer => bail!("it was written by a newer version (schema {newer}; this one knows {SCHEMA})"),
     }
+    // Older versions of this schema do without, so it needs no number of its own.
+    tables.execute_batch(
+        "CREATE TABLE IF NOT EXISTS signatures (
+             signature TEXT PRIMARY KEY, body TEXT NOT NULL, forget_at INTEGER NOT NULL
+         ) WITHOUT ROWID;
+         CREATE INDEX IF NOT EXISTS signatures_by_age ON signatures (forget_at);",
+    )?;
     tables.commit()?;
     Ok(connection)
 }
@@ -228,6 +255,7 @@ fn transact(
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(failed)?;
     if sweep {
         transaction.execute("DELETE FROM scans WHERE noted_at < ?1", [before(REMEMBERED)]).map_err(failed)?;
+        transaction.execute("DELETE FROM signatures WHERE forget_at < ?1", [now()]).map_err(failed)?;
     }
     for work in batch {
         done.push(work(&transaction));
@@ -394,6 +422,20 @@ mod tests {
         std::fs::set_permissions(&path, Permissions::from_mode(0o640)).unwrap();
         SqliteStore::open(&path).unwrap().record(&scan("a", 101), None).await.unwrap();
         assert_eq!(path.metadata().unwrap().permissions().mode() & 0o777, 0o640);
+    }
+
+    #[tokio::test]
+    async fn a_signature_survives_a_restart_and_is_forgotten_in_the_end() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("callback.db");
+        let until = clock::unix_now() + 600;
+        assert!(SqliteStore::open(&path).unwrap().admit("s", "one", until).await.unwrap());
+        assert!(SqliteStore::open(&path).unwrap().admit("old", "one", 1).await.unwrap());
+        let mut connection = connect(&path).unwrap();
+        transact(&mut connection, &mut std::iter::empty(), &mut Vec::new(), true).unwrap();
+        let store = SqliteStore::open(&path).unwrap();
+        assert!(!store.admit("s", "two", until).await.unwrap());
+        assert!(store.admit("old", "two", until).await.unwrap());
     }
 
     #[tokio::test]

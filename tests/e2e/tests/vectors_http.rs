@@ -41,6 +41,10 @@ struct Service {
 impl Service {
     /// `max_age` is `off` where old vectors must be taken.
     fn start(account: &Value, max_age: &str) -> Self {
+        Self::start_on("sqlite::memory:", account, max_age)
+    }
+
+    fn start_on(store: &str, account: &Value, max_age: &str) -> Self {
         let account = Settings {
             app_id: string(account, "appid").to_owned(),
             original_id: string(account, "original_id").to_owned(),
@@ -53,7 +57,7 @@ impl Service {
             "--callback-listen=127.0.0.1:0",
             "--callback-admin-listen=127.0.0.1:0",
             "--callback-gateway=127.0.0.1:1",
-            "--callback-store=sqlite::memory:",
+            &format!("--callback-store={store}"),
             "--wechat-api-url=http://127.0.0.1:1",
             &format!("--wechat-push-max-age={max_age}"),
             &format!("--wechat-mode={}", mode_name(account.mode)),
@@ -244,7 +248,10 @@ async fn the_window_takes_what_is_fresh_and_without_it_the_age_alone_is_no_fault
         all.find(|vector| vector["id"] == id).unwrap()
     };
     let account = account_of(&vectors, by_id("plain-scan-int"));
-    let (windowed, open) = (Service::start(account, "300s"), Service::start(account, "off"));
+    // A store in memory takes nothing that is older than itself.
+    let folder = tempfile::tempdir().unwrap();
+    let store = format!("sqlite:{}", folder.path().join("callback.db").display());
+    let (windowed, open) = (Service::start_on(&store, account, "300s"), Service::start(account, "off"));
 
     let body = body(by_id("plain-scan-int"));
     for (timestamp, status) in [(now(), 200), (now() - 290, 200), (now() - 310, 403), (now() + 310, 403)] {

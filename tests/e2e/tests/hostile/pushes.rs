@@ -479,7 +479,8 @@ async fn half_a_request_and_silence_is_let_go_of_in_time() {
 #[tokio::test]
 async fn in_plaintext_mode_a_signature_comes_with_one_body_only() {
     let wechat = Settings { mode: Mode::Plaintext, ..Settings::default() };
-    let options = Options { wechat, ..Options::default() };
+    let callback = vec!["--callback-store=sqlite::memory:".to_owned()];
+    let options = Options { wechat, callback, ..Options::default() };
     let stack = Stack::start(options).await.unwrap();
     let (mut seen, target) = (Target::of(&stack).await, Target::of(&stack).await);
     let envelope = seen.sealed(&stack);
@@ -499,6 +500,33 @@ async fn in_plaintext_mode_a_signature_comes_with_one_body_only() {
     let mut sealed = target.sealed(&stack);
     set(&mut sealed, "encrypt_type", "aes");
     is_refused(&stack, "an encrypted one", &sealed, (403, "mode")).await;
+    // The signature is the same when timestamp and nonce are exchanged.
+    let (mut told, later) = (seen.sealed(&stack), now() + 200);
+    set(&mut told, "nonce", later.to_string());
+    let told = resign(&stack, told, now());
+    assert_eq!(post(&stack, &told).await.status, 200);
+    let mut exchanged = Envelope { body: target.xml.clone(), ..told.clone() };
+    set(&mut exchanged, "nonce", get(&told, "timestamp").to_owned());
+    set(&mut exchanged, "timestamp", later.to_string());
+    is_refused(&stack, "an exchanged timestamp", &exchanged, (403, "signature")).await;
+
+    // What verifies the address, and what is too old, was seen as well.
+    let mut old = target.sealed(&stack);
+    set(&mut old, "nonce", now().to_string());
+    let old = resign(&stack, old, now() - 1_000_000);
+    is_refused(&stack, "an old one", &old, (403, "freshness")).await;
+    let mut exchanged = old.clone();
+    set(&mut exchanged, "nonce", get(&old, "timestamp").to_owned());
+    set(&mut exchanged, "timestamp", get(&old, "nonce").to_owned());
+    is_refused(&stack, "an old one, exchanged", &exchanged, (403, "signature")).await;
+    let own = target.sealed(&stack);
+    let verified = head("GET", &format!("{}&echostr=1", query_of(&own)), "");
+    assert_eq!(Raw::ask(stack.callback.pushes, &verified, b"").await.status, 200);
+    is_refused(&stack, "a verification's", &own, (403, "signature")).await;
+
+    // The store is this process's memory, which has no pushes of before.
+    let old = resign(&stack, target.sealed(&stack), now() - 60);
+    is_refused(&stack, "one of before the start", &old, (403, "freshness")).await;
     let own = target.sealed(&stack);
     target.untouched_then_completed_by(&stack, &own).await;
 }
