@@ -113,6 +113,10 @@ pub struct Config {
     #[arg(long, env, value_parser = identifier)]
     pub wechat_app_id: String,
 
+    /// The appid of the third-party platform (第三方平台) that manages the account, if pushes are encrypted for it.
+    #[arg(long, env, value_parser = identifier)]
+    pub wechat_component_app_id: Option<String>,
+
     /// Where WeChat's API is. It is asked through the HTTP proxy that HTTPS_PROXY names, if it names one: for an
     /// account that allows one fixed address. Loopback is asked without.
     #[arg(long, env, default_value = wechat::OFFICIAL_API_URL)]
@@ -362,7 +366,9 @@ impl Config {
             original_id: self.wechat_original_id.clone(),
             max_age: self.wechat_push_max_age.0,
         };
-        Account::new(settings).map_err(|error| SettingError::new("WeChat's message push settings", error))
+        Account::new(settings)
+            .map(|account| account.managed_by(self.wechat_component_app_id.clone()))
+            .map_err(|error| SettingError::new("WeChat's message push settings", error))
     }
 
     /// A client of WeChat's API.

@@ -33,7 +33,7 @@ pub(crate) async fn route(callback: &Callback, request: Request<Incoming>, peer:
     let from = address::of_request(request.headers(), peer, &callback.trusted_proxies);
     let raw = request.uri().query().unwrap_or_default().to_owned();
     let (method, path) = (request.method().clone(), request.uri().path().to_owned());
-    if !is_door(&path) {
+    if !is_door(&path, callback.account.app_id()) {
         return astray(callback, &method, &path, &raw, from).await;
     }
     match method {
@@ -56,9 +56,11 @@ fn names_nothing(raw: &str) -> bool {
     Query::parse(raw).is_ok_and(|query| query == Query::default())
 }
 
-/// `/wechat`, also as `/wechat/` or `//wechat`: nobody sees such a slash in the console.
-fn is_door(path: &str) -> bool {
-    path.split('/').filter(|part| !part.is_empty()).eq(["wechat"])
+/// `/wechat`, also as `/wechat/` or `//wechat`: nobody sees such a slash in the console. The platform that manages an
+/// account may put its appid behind it.
+fn is_door(path: &str, app_id: &str) -> bool {
+    let mut parts = path.split('/').filter(|part| !part.is_empty());
+    parts.next() == Some("wechat") && parts.next().is_none_or(|part| part == app_id) && parts.next().is_none()
 }
 
 /// Answers a request for another path. One of WeChat's form comes of a wrong URL in its console.
@@ -267,11 +269,12 @@ mod tests {
 
     #[test]
     fn a_slash_too_many_is_no_other_path() {
-        for path in ["/wechat", "/wechat/", "//wechat", "//wechat//"] {
-            assert!(is_door(path), "{path}");
+        for path in ["/wechat", "/wechat/", "//wechat", "//wechat//", "/wechat/wx1", "/wechat/wx1/"] {
+            assert!(is_door(path, "wx1"), "{path}");
         }
-        for path in ["/", "", "/WeChat", "/wechat/x", "/x/wechat", "/%77echat", "/wechat%2F"] {
-            assert!(!is_door(path), "{path}");
+        for path in ["/", "", "/WeChat", "/wechat/x", "/x/wechat", "/%77echat", "/wechat%2F", "/wechat/wx1/x"]
+        {
+            assert!(!is_door(path, "wx1"), "{path}");
         }
     }
 }

@@ -17,6 +17,7 @@ use super::{MAX_BODY, Push, Query, Refusal, Salt, reply, signature};
 pub struct Account {
     mode: Mode,
     app_id: String,
+    component_app_id: Option<String>,
     tokens: Rotating<SecretString>,
     keys: Option<Rotating<AesKey>>,
     original_id: Option<String>,
@@ -48,7 +49,19 @@ impl Account {
         if mode != Mode::Plaintext && keys.is_none() {
             return Err(SettingsError::NoAesKey(mode));
         }
-        Ok(Self { mode, app_id, tokens, keys, original_id, max_age })
+        Ok(Self { mode, app_id, component_app_id: None, tokens, keys, original_id, max_age })
+    }
+
+    /// Believes what is encrypted for a third-party platform (第三方平台), too, which manages the account and stands
+    /// between WeChat and here: such pushes name the platform's appid, and so must their answers.
+    #[must_use]
+    pub fn managed_by(self, component_app_id: Option<String>) -> Self {
+        Self { component_app_id, ..self }
+    }
+
+    /// The account's appid.
+    pub fn app_id(&self) -> &str {
+        &self.app_id
     }
 
     /// How this account's pushes travel.
@@ -130,7 +143,11 @@ impl Account {
         let Some(keys) = &self.keys else {
             return xml.to_owned();
         };
-        let encrypt = keys.get(seal.key).seal(xml, &self.app_id, salt.random);
+        let app_id = match &self.component_app_id {
+            Some(platform) if seal.is_for_platform => platform,
+            _ => &self.app_id,
+        };
+        let encrypt = keys.get(seal.key).seal(xml, app_id, salt.random);
         let token = self.tokens.get(seal.token).expose_secret();
         let signature = signature::sign([token, &salt.timestamp.to_string(), &salt.nonce, &encrypt]);
         reply::envelope(&encrypt, &signature, salt)
@@ -181,13 +198,18 @@ impl Account {
             return Err(Refusal::MsgSignature);
         }
         let mut first_refusal = None;
+        let platform = self.component_app_id.iter().map(|app_id| (app_id, true));
+        let app_ids = || std::iter::once((&self.app_id, false)).chain(platform.clone());
         for (key, aes_key) in keys.iter() {
-            match aes_key.open(&encrypt, &self.app_id) {
-                Ok(message) => {
-                    let message = readable(message.as_bytes());
-                    return Push::read(&Fields::parse(&message)?, Some(Seal { token, key }));
+            for (app_id, is_for_platform) in app_ids() {
+                match aes_key.open(&encrypt, app_id) {
+                    Ok(message) => {
+                        let message = readable(message.as_bytes());
+                        let seal = Seal { token, key, is_for_platform };
+                        return Push::read(&Fields::parse(&message)?, Some(seal));
+                    }
+                    Err(refusal) => _ = first_refusal.get_or_insert(refusal),
                 }
-                Err(refusal) => _ = first_refusal.get_or_insert(refusal),
             }
         }
         Err(first_refusal.unwrap_or(Refusal::Padding))
@@ -209,6 +231,8 @@ pub struct Seal {
     pub token: Which,
     /// Which key.
     pub key: Which,
+    /// For the platform that manages the account, and not for the account itself.
+    pub is_for_platform: bool,
 }
 
 /// One of the two that are accepted while a secret is being changed.
@@ -398,7 +422,8 @@ mod tests {
             let sealed = encrypt(key, &message("o"));
             let body = format!("<xml><Encrypt>{sealed}</Encrypt></xml>");
             let push = account.open(&query(token, NOW, Some(&sealed)), body.as_bytes(), NOW).unwrap();
-            assert_eq!(push.sealed, Some(Seal { token: which_token, key: which_key }));
+            let seal = Seal { token: which_token, key: which_key, is_for_platform: false };
+            assert_eq!(push.sealed, Some(seal));
             let answer = account.answer(&push, "<xml>hi</xml>", NOW);
             let fields = Fields::parse(answer.as_bytes()).unwrap();
             let get = |name| fields.get(name).unwrap().unwrap();
@@ -412,6 +437,24 @@ mod tests {
                 "<xml>hi</xml>"
             );
         }
+    }
+
+    #[test]
+    fn a_push_for_the_platform_that_manages_the_account_is_answered_for_it() {
+        let sealed = AesKey::decode(&KEY.into()).unwrap().seal(&message("o"), "wx2", [3; 16]);
+        let body = format!("<xml><Encrypt>{sealed}</Encrypt></xml>");
+        let query = query("tokenA", NOW, Some(&sealed));
+        assert_eq!(account(Mode::Safe).open(&query, body.as_bytes(), NOW), Err(Refusal::AppId));
+        let managed = account(Mode::Safe).managed_by(Some("wx2".to_owned()));
+        let push = managed.open(&query, body.as_bytes(), NOW).unwrap();
+        let answer = managed.answer(&push, "<xml>hi</xml>", NOW);
+        let encrypted = Fields::parse(answer.as_bytes()).unwrap().get("Encrypt").unwrap().unwrap();
+        assert_eq!(AesKey::decode(&KEY.into()).unwrap().open(&encrypted, "wx2").unwrap(), "<xml>hi</xml>");
+
+        let own = encrypt(KEY, &message("o"));
+        let body = format!("<xml><Encrypt>{own}</Encrypt></xml>");
+        let push = managed.open(&self::query("tokenA", NOW, Some(&own)), body.as_bytes(), NOW).unwrap();
+        assert!(!push.sealed.unwrap().is_for_platform, "the account's own are believed as before");
     }
 
     #[test]

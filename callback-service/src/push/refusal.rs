@@ -63,7 +63,10 @@ pub enum Refusal {
     #[error("the decrypted part has a wrong length field")]
     Length,
     /// Encrypted for another account.
-    #[error("the push is for another appid than WECHAT_APP_ID")]
+    #[error(
+        "the push is for another appid than WECHAT_APP_ID; if a platform (第三方平台) manages the account, set \
+         WECHAT_COMPONENT_APP_ID to its appid"
+    )]
     AppId,
     /// The message is not UTF-8.
     #[error("the message is not UTF-8")]
