@@ -253,8 +253,12 @@ async fn reading_again(config: Config) {
             "SIGHUP: the TLS files are good, and are read for each new connection; settings and secrets are read at the \
              start"
         ),
-        Ok(None) => tracing::info!("SIGHUP: there is nothing to read again; settings and secrets are read at the start"),
-        Err(error) => tracing::error!("SIGHUP: {error}; the next connection to a gateway uses what was read before"),
+        Ok(None) => tracing::info!(
+            "SIGHUP: there is nothing to read again; settings and secrets are read at the start"
+        ),
+        Err(error) => {
+            tracing::error!("SIGHUP: {error}; the next connection to a gateway uses what was read before");
+        }
     };
     stop::hung_up(read, told).await;
 }

@@ -64,10 +64,7 @@ impl Gateway {
             told: Told::default(),
             is_out_of_codes: AtomicBool::new(false),
             clients: Arc::new(Semaphore::new(config.gateway_max_clients)),
-            shares: Shares::new(
-                shares::of(config.gateway_max_pages),
-                config.gateway_trusted_proxies.clone(),
-            ),
+            shares: Shares::new(shares::of(config.gateway_max_pages), config.gateway_trusted_proxies.clone()),
             config,
             credentials,
             logins,

@@ -18,7 +18,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::places::Place;
-use crate::read_deadline::ReadDeadline;
+use crate::read_deadline::{Late, ReadDeadline};
 use crate::write_deadline::WriteDeadline;
 
 /// The only body this project sends: one that is in memory.
@@ -114,14 +114,21 @@ pub async fn serve<S, H, F>(
             None => stop.cancelled().await,
         }
     };
-    let ended = tokio::select! {
-        ended = connection.as_mut() => ended,
-        () = is_to_end => {
-            connection.as_mut().graceful_shutdown();
-            let last = tokio::time::timeout(LEAVES_WITHIN, connection);
-            last.await.unwrap_or(Ok(()))
-        }
+    let is_late = tokio::select! {
+        ended = connection.as_mut() => return log_end(ended),
+        () = is_to_end => None,
+        late = debt.late() => Some(late),
     };
+    if is_late != Some(Late::Head) {
+        connection.as_mut().graceful_shutdown();
+        // Past that time nothing is said any more.
+        if let Ok(ended) = tokio::time::timeout(LEAVES_WITHIN, connection).await {
+            log_end(ended);
+        }
+    }
+}
+
+fn log_end(ended: hyper::Result<()>) {
     if let Err(error) = ended {
         tracing::debug!(%error, "an HTTP connection ended early");
     }
@@ -410,6 +417,23 @@ mod tests {
         stop.cancel();
         served.await.unwrap();
         assert_eq!(began.elapsed(), LEAVES_WITHIN);
+    }
+
+    /// hyper has looked for the next request while this one was being answered, and looks no more.
+    #[tokio::test(start_paused = true)]
+    async fn a_connection_whose_answer_took_a_while_is_let_go_of_as_well() {
+        let (mut client, server) = tokio::io::duplex(1024);
+        let served = tokio::spawn(async move {
+            let answer = |_| async {
+                tokio::time::sleep(Duration::from_secs(2)).await;
+                text(StatusCode::OK, "")
+            };
+            serve(server, &CancellationToken::new(), PAUSE, None, answer).await;
+        });
+        ask(&mut client).await;
+        let began = Instant::now();
+        served.await.unwrap();
+        assert_eq!(began.elapsed(), PAUSE);
     }
 
     #[tokio::test(start_paused = true)]

@@ -11,6 +11,12 @@ use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 
 use crate::shares::{self, AllTaken, Share, Shares};
 
+/// How many who gave way may be on their way out; then a full port refuses. A small port has few of them.
+const MOST_LEAVING: usize = 64;
+
+/// A place and its part of the address's share, for somebody else.
+type Given = (OwnedSemaphorePermit, Option<Share>);
+
 /// How many of those who have waited longest are looked at for one of an address: a flood must not cost much.
 const MOST_ASKED: usize = 64;
 
@@ -18,6 +24,8 @@ const MOST_ASKED: usize = 64;
 #[derive(Debug)]
 pub(crate) struct Room {
     free: Arc<Semaphore>,
+    /// Who has given way and is not gone yet holds an open file beside all places.
+    leaving: Arc<Semaphore>,
     shares: Option<Shares>,
     idle: Arc<Mutex<Idle>>,
 }
@@ -46,6 +54,8 @@ struct Now {
     /// Gone when somebody else has got the place.
     permit: Option<OwnedSemaphorePermit>,
     share: Option<Share>,
+    /// Held from then until the connection has gone.
+    leaving: Option<OwnedSemaphorePermit>,
     /// Where it stands among those who wait.
     number: Option<u64>,
 }
@@ -61,7 +71,8 @@ pub(crate) enum NoPlace {
 
 impl Room {
     pub(crate) fn new(limit: usize, shares: Option<Shares>) -> Self {
-        Self { free: Arc::new(Semaphore::new(limit)), shares, idle: Arc::default() }
+        let leaving = Arc::new(Semaphore::new((limit / 4).clamp(1, MOST_LEAVING)));
+        Self { free: Arc::new(Semaphore::new(limit)), leaving, shares, idle: Arc::default() }
     }
 
     /// A place for `address`, whose connection waits for its peer.
@@ -72,7 +83,7 @@ impl Room {
             Some((_, Ok(share))) => (self.free().ok_or(NoPlace::Full)?, share),
             None => (self.free().ok_or(NoPlace::Full)?, None),
         };
-        let now = Mutex::new(Now { permit: Some(permit), share, number: None });
+        let now = Mutex::new(Now { permit: Some(permit), share, leaving: None, number: None });
         let place = Place(Arc::new(Held { now, idle: Arc::clone(&self.idle), given: Notify::new() }));
         place.waits();
         Ok(place)
@@ -82,22 +93,32 @@ impl Room {
     fn free(&self) -> Option<OwnedSemaphorePermit> {
         let free = Arc::clone(&self.free).try_acquire_owned().ok();
         free.or_else(|| {
+            let mut leaving = Arc::clone(&self.leaving).try_acquire_owned().ok()?;
             loop {
                 let (_, longest) = lock(&self.idle).waiting.pop_first()?;
-                if let Some((permit, _)) = longest.upgrade().and_then(|held| held.give_way()) {
-                    return Some(permit);
+                let Some(held) = longest.upgrade() else { continue };
+                match held.give_way(leaving) {
+                    Ok((permit, _)) => return Some(permit),
+                    Err(unused) => leaving = unused,
                 }
             }
         })
     }
 
     /// The place of somebody of the same address, if one of those who have waited longest is.
-    fn given_way_by(&self, address: IpAddr) -> Option<(OwnedSemaphorePermit, Option<Share>)> {
+    fn given_way_by(&self, address: IpAddr) -> Option<Given> {
         let network = shares::network(address);
+        let mut leaving = Arc::clone(&self.leaving).try_acquire_owned().ok()?;
         let longest: Vec<_> = lock(&self.idle).waiting.values().take(MOST_ASKED).cloned().collect();
-        let held = longest.iter().filter_map(Weak::upgrade);
-        held.filter(|held| lock(&held.now).share.as_ref().is_some_and(|share| share.network() == network))
-            .find_map(|held| held.give_way())
+        let is_of_it =
+            |held: &Arc<Held>| lock(&held.now).share.as_ref().is_some_and(|share| share.network() == network);
+        for held in longest.iter().filter_map(Weak::upgrade).filter(is_of_it) {
+            match held.give_way(leaving) {
+                Ok(given) => return Some(given),
+                Err(unused) => leaving = unused,
+            }
+        }
+        None
     }
 }
 
@@ -130,14 +151,16 @@ impl Place {
 
 impl Held {
     /// Gives the place to somebody else, unless it was given before.
-    fn give_way(&self) -> Option<(OwnedSemaphorePermit, Option<Share>)> {
+    fn give_way(&self, leaving: OwnedSemaphorePermit) -> Result<Given, OwnedSemaphorePermit> {
         let mut now = lock(&self.now);
-        let given = (now.permit.take()?, now.share.take());
+        let Some(permit) = now.permit.take() else { return Err(leaving) };
+        let given = (permit, now.share.take());
+        now.leaving = Some(leaving);
         if let Some(number) = now.number.take() {
             lock(&self.idle).waiting.remove(&number);
         }
         self.given.notify_one();
-        Some(given)
+        Ok(given)
     }
 }
 
@@ -178,13 +201,19 @@ mod tests {
         let third = room.take(address(4)).unwrap();
         third.works();
         second.given_away().await;
+        assert_eq!(
+            room.take(address(5)).unwrap_err(),
+            NoPlace::Full,
+            "until the one has gone, no other goes"
+        );
+        drop(second);
         let fourth = room.take(address(5)).unwrap();
         fourth.works();
         first.given_away().await;
         assert_eq!(room.take(address(6)).unwrap_err(), NoPlace::Full);
         // Whoever gave way is no more in the room, whatever it does.
         first.waits();
-        drop((first, second));
+        drop(first);
         assert_eq!(room.take(address(6)).unwrap_err(), NoPlace::Full);
         drop((works, third));
         fourth.waits();

@@ -7,11 +7,12 @@
 use std::io;
 use std::pin::Pin;
 use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::time::{Instant, Sleep, sleep_until};
+use tokio::sync::Notify;
+use tokio::time::{Instant, sleep_until};
 
 use crate::tell;
 use crate::told::Told;
@@ -38,7 +39,24 @@ enum Owed {
 
 /// What the peer owes, for whoever answers its requests.
 #[derive(Debug, Clone)]
-pub struct Debt(Arc<Mutex<Owed>>);
+pub struct Debt(Arc<Shared>);
+
+#[derive(Debug)]
+struct Shared {
+    /// Never held across an await.
+    owed: Mutex<Owed>,
+    /// It owes something again.
+    again: Notify,
+}
+
+/// What the peer is late with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Late {
+    /// A head that it has begun, or the first one. Nothing is lost with the connection.
+    Head,
+    /// Its next request. It may still be taking the answer to the last one.
+    Request,
+}
 
 impl Debt {
     /// A request's head has come.
@@ -49,15 +67,39 @@ impl Debt {
     /// The request is answered. The next one must begin within this.
     pub fn answered(&self, within: Duration) {
         *self.lock() = Owed::Request(Instant::now() + within);
+        self.0.again.notify_one();
+    }
+
+    /// Waits until the peer is late. hyper reads only when it is woken, so no read could say so.
+    pub async fn late(&self) -> Late {
+        loop {
+            let owed = *self.lock();
+            let (until, late) = match owed {
+                Owed::Nothing => {
+                    self.0.again.notified().await;
+                    continue;
+                }
+                Owed::Head(until) => (until, Late::Head),
+                Owed::Request(until) => (until, Late::Request),
+            };
+            if until <= Instant::now() {
+                return late;
+            }
+            // It may have been put off meanwhile, and never comes sooner but from a pause to a head.
+            tokio::select! {
+                () = sleep_until(until) => {}
+                () = self.0.again.notified() => {}
+            }
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, Owed> {
         // Nothing that is done under the lock can panic half-way.
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.owed.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// A stream that ends, as if the peer had closed it, when its peer is late.
+/// A stream that takes note of what its peer owes.
 #[derive(Debug)]
 pub struct ReadDeadline<S> {
     stream: S,
@@ -65,34 +107,23 @@ pub struct ReadDeadline<S> {
     debt: Debt,
     /// Nothing has been read yet.
     is_new: bool,
-    /// Made when a read finds nothing.
-    late: Option<Pin<Box<Sleep>>>,
 }
 
 impl<S> ReadDeadline<S> {
     /// The first head must have come within `head_within`, and so must each that has begun.
     pub fn new(stream: S, head_within: Duration) -> Self {
-        let debt = Debt(Arc::new(Mutex::new(Owed::Head(Instant::now() + head_within))));
-        Self { stream, head_within, debt, is_new: true, late: None }
+        let owed = Mutex::new(Owed::Head(Instant::now() + head_within));
+        Self {
+            stream,
+            head_within,
+            debt: Debt(Arc::new(Shared { owed, again: Notify::new() })),
+            is_new: true,
+        }
     }
 
     /// What the peer owes.
     pub fn debt(&self) -> Debt {
         self.debt.clone()
-    }
-
-    /// Ready when what the peer owes is late.
-    fn poll_late(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        let owed = *self.debt.lock();
-        let (Owed::Head(until) | Owed::Request(until)) = owed else {
-            self.late = None;
-            return Poll::Pending;
-        };
-        let late = self.late.get_or_insert_with(|| Box::pin(sleep_until(until)));
-        if late.deadline() != until {
-            late.as_mut().reset(until);
-        }
-        late.as_mut().poll(cx)
     }
 }
 
@@ -104,7 +135,8 @@ impl<S: AsyncRead + Unpin> AsyncRead for ReadDeadline<S> {
     ) -> Poll<io::Result<()>> {
         let this = &mut *self;
         let before = buf.filled().len();
-        if let Poll::Ready(read) = Pin::new(&mut this.stream).poll_read(cx, buf) {
+        let read = Pin::new(&mut this.stream).poll_read(cx, buf);
+        if buf.filled().len() > before {
             if std::mem::take(&mut this.is_new) && is_proxy_protocol(&buf.filled()[before..]) {
                 tell!(
                     warn,
@@ -116,13 +148,12 @@ impl<S: AsyncRead + Unpin> AsyncRead for ReadDeadline<S> {
                 );
             }
             let mut owed = this.debt.lock();
-            if matches!(*owed, Owed::Request(_)) && buf.filled().len() > before {
+            if matches!(*owed, Owed::Request(_)) {
                 *owed = Owed::Head(Instant::now() + this.head_within);
+                this.debt.0.again.notify_one();
             }
-            return Poll::Ready(read);
         }
-        ready!(this.poll_late(cx));
-        Poll::Ready(Ok(()))
+        read
     }
 }
 

@@ -51,7 +51,9 @@ pub async fn hung_up<T: Send + 'static>(
         Ok(mut hangup) => {
             while hangup.recv().await.is_some() {
                 let Ok(place) = Arc::clone(&reading).try_acquire_owned() else {
-                    tracing::error!("SIGHUP: nothing is read, because files of earlier ones still do not come");
+                    tracing::error!(
+                        "SIGHUP: nothing is read, because files of earlier ones still do not come"
+                    );
                     continue;
                 };
                 let read = Arc::clone(&read);

@@ -39,7 +39,11 @@ pub fn visible(text: &str) -> Result<&str, String> {
 /// As [`visible`].
 pub fn identifier(text: &str) -> Result<String, String> {
     let text = visible(text)?;
-    if text.contains(' ') { Err("has a blank (U+0020) inside; take it out".to_owned()) } else { Ok(text.to_owned()) }
+    if text.contains(' ') {
+        Err("has a blank (U+0020) inside; take it out".to_owned())
+    } else {
+        Ok(text.to_owned())
+    }
 }
 
 fn is_quotation(open: char, close: char) -> bool {

@@ -75,12 +75,16 @@ mod tests {
 
     #[test]
     fn the_policy_names_hosts_and_lets_nobody_write_into_it() {
-        let pictures = ["https://mp.weixin.qq.com/cgi-bin", "http://logo.example:8080", "data:image/png;base64,x"];
+        let pictures =
+            ["https://mp.weixin.qq.com/cgi-bin", "http://logo.example:8080", "data:image/png;base64,x"];
         let policy_of = |host| policy(&pictures, host);
         let named = policy_of(Some("login.example:8443"));
         let img = "img-src 'self' data: https://mp.weixin.qq.com http://logo.example:8080;";
         assert!(named.contains(img), "{named}");
-        assert!(named.contains("connect-src 'self' ws://login.example:8443 wss://login.example:8443;"), "{named}");
+        assert!(
+            named.contains("connect-src 'self' ws://login.example:8443 wss://login.example:8443;"),
+            "{named}"
+        );
         for host in [None, Some(""), Some("x; script-src *"), Some("x y"), Some("x,y"), Some("*")] {
             assert!(policy_of(host).contains("connect-src 'self';"), "{host:?}");
         }

@@ -34,12 +34,7 @@ pub(crate) async fn serve(gateway: Arc<Gateway>, accepted: Accepted) {
     .await;
 }
 
-fn route(
-    gateway: &Arc<Gateway>,
-    request: Request<Incoming>,
-    peer: SocketAddr,
-    permit: &Place,
-) -> Answer {
+fn route(gateway: &Arc<Gateway>, request: Request<Incoming>, peer: SocketAddr, permit: &Place) -> Answer {
     let path = request.uri().path();
     let from = address::of_request(request.headers(), peer, &gateway.config.gateway_trusted_proxies);
     match *request.method() {

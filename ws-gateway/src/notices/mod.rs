@@ -197,8 +197,8 @@ where
         End::refused("unauthorized", why)
     })?;
     let own = proved.known.place();
-    let own = own
-        .ok_or_else(|| End::refused("busy", "this client has too many connections; use one and keep it"))?;
+    let own =
+        own.ok_or_else(|| End::refused("busy", "this client has too many connections; use one and keep it"))?;
     let place = Arc::clone(&gateway.clients).try_acquire_owned();
     let place = place.map_err(|_| End::refused("busy", "too many connections; use one and keep it"))?;
     Ok(Admitted { proved, clients, _places: [place, own] })

@@ -41,7 +41,8 @@ async fn three_hundred_connections_of_one_address_keep_nobody_else_out() {
     let mut page = from_home(browsers).await.upgrade("/ws", &[]).await.unwrap();
     page.expect("qrcode_url").await;
     let log = system.gateway.log();
-    let told = format!("one address has {SHARE} connections, and gets no more; name it in GATEWAY_TRUSTED_PROXIES");
+    let told =
+        format!("one address has {SHARE} connections, and gets no more; name it in GATEWAY_TRUSTED_PROXIES");
     assert_eq!(log.matches(&told).count(), 1, "{log}");
     drop(held);
     system.log_in().await;
