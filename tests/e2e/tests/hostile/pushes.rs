@@ -42,7 +42,7 @@ impl Target {
     }
 
     /// The login has come to its end.
-    async fn is_completed(mut self) {
+    async fn ends_well(mut self) {
         self.page.expect("scanned").await;
         self.page.expect("scan_success").await;
     }
@@ -52,7 +52,7 @@ impl Target {
         assert_eq!(state_of(stack, &self.code.scene()).await, "waiting");
         let reply = post(stack, envelope).await;
         assert_eq!(reply.status, 200, "{reply:?}");
-        self.is_completed().await;
+        self.ends_well().await;
     }
 }
 
@@ -394,7 +394,7 @@ async fn a_slash_too_many_in_the_console_changes_nothing() {
         let post = head("POST", &query_of(&push), &length).replace("/wechat?", path);
         let reply = Raw::ask(stack.callback.pushes, &post, push.body.as_bytes()).await;
         assert_eq!(reply.status, 200, "{path}: {reply:?}");
-        target.is_completed().await;
+        target.ends_well().await;
     }
 }
 
