@@ -85,6 +85,8 @@ impl System {
             ("GATEWAY_QR_PER_DAY", QR_PER_DAY.to_string()),
             ("GATEWAY_ADDRESS_RATE", "1000000".to_owned()),
             ("GATEWAY_MAX_PAGES", pages.to_string()),
+            // All come from one address. That is too many for anybody but a proxy.
+            ("GATEWAY_TRUSTED_PROXIES", "127.0.0.1".to_owned()),
             ("GATEWAY_DRAIN_TIME", "2s".to_owned()),
         ]);
         let gateway = Program::start("ws-gateway", &settings);
