@@ -52,7 +52,8 @@ impl Sentinels {
                 }
                 Ok(Ok(None)) => format!("it knows no {}", self.name),
                 Ok(Err(error)) if wants_another_password(&error) => format!(
-                    "{error}; GATEWAY_REDIS_SENTINEL_PASSWORD and CALLBACK_REDIS_SENTINEL_PASSWORD are what the                      Sentinels are asked with"
+                    "{error}; GATEWAY_REDIS_SENTINEL_PASSWORD and CALLBACK_REDIS_SENTINEL_PASSWORD are what the \
+                     Sentinels are asked with"
                 ),
                 Ok(Err(error)) => error.to_string(),
                 Err(_) => "no answer in time".to_owned(),
