@@ -64,12 +64,7 @@ pub(super) async fn run(settings: Settings, mut queue: mpsc::Receiver<Call>, lin
         }
         // A draining gateway still accepts connections for a while, and says bye on each.
         drains = matches!(end, End::Bye);
-        if queue.is_closed() {
-            // Every handle of the client is dropped, but a caller may still wait for an answer.
-            unanswered.extend(std::iter::from_fn(|| queue.try_recv().ok()));
-        }
-        unanswered.retain(|call| !call.reply.is_closed());
-        if queue.is_closed() && unanswered.is_empty() {
+        if is_unused(&mut queue, &mut unanswered) {
             return;
         }
         if was_in && !drains {
@@ -78,7 +73,21 @@ pub(super) async fn run(settings: Settings, mut queue: mpsc::Receiver<Call>, lin
         // Sleeps for 50 to 100 % of the wait.
         sleep(wait.mul_f64(0.5 + fastrand::f64() / 2.0)).await;
         wait = (wait * 2).min(LONGEST_WAIT);
+        // A client that was dropped meanwhile does not connect once more.
+        if is_unused(&mut queue, &mut unanswered) {
+            return;
+        }
     }
+}
+
+/// Whether nobody is left to answer. Calls whose caller has gone are dropped.
+fn is_unused(queue: &mut mpsc::Receiver<Call>, unanswered: &mut Vec<Call>) -> bool {
+    if queue.is_closed() {
+        // Every handle of the client is dropped, but a caller may still wait for an answer.
+        unanswered.extend(std::iter::from_fn(|| queue.try_recv().ok()));
+    }
+    unanswered.retain(|call| !call.reply.is_closed());
+    queue.is_closed() && unanswered.is_empty()
 }
 
 fn link_after(address: &str, end: &End) -> Link {

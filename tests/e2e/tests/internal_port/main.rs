@@ -77,7 +77,7 @@ impl Port {
     /// Replaces the file of clients and lets the gateway read it; gives what it logs about that.
     async fn replace(&self, clients: &str) -> String {
         std::fs::write(&self.clients, clients).unwrap();
-        self.read_again("client").await
+        self.read_again("the clients ").await
     }
 
     /// Sends SIGHUP and waits until the gateway has logged a line with this word.
