@@ -94,7 +94,10 @@ async fn fifty_slow_connections_delay_no_notice() {
     for number in 0..50_usize {
         let mut raw = Raw::connect(port.fleet.gateways[0].notices).await;
         slow.spawn(async move {
-            raw.message().await.expect("hello");
+            // The oldest strangers of an address give way to the next ones, perhaps before they are greeted.
+            if raw.message().await.is_none() {
+                return raw.ended().await;
+            }
             // Some say nothing, the others a byte now and then; none is done in five seconds.
             let auth = framed(json!({"type": "auth", "client": "shop", "proof": "0".repeat(64)}).to_string());
             for byte in auth.iter().take((number % 2) * auth.len()) {
