@@ -8,6 +8,8 @@ source tests/images/check.sh
 ports SAOMA_GATEWAY_PORT SAOMA_PHONE_PORT SAOMA_WECHAT_PORT NOTIFY_PORT
 export WECHAT_APP_ID=wxfedcba9876543210 CALLBACK_GATEWAY=gateway.internal:9999
 export SAOMA_NOTIFY_ADDRESS=127.0.0.1:$NOTIFY_PORT SAOMA_SUBNET=10.213.$((RANDOM % 255)).0/24
+# Both hosts are this machine, whose networks must not overlap.
+callback_subnet=10.214.$((RANDOM % 255)).0/24
 gateway_host=$work/gateway callback_host=$work/callback
 wire=$project-wire wechat=$project-wechat
 
@@ -29,7 +31,7 @@ secrets "$gateway_host"
 cp -rp "$gateway_host/deploy/secrets" "$callback_host/deploy/"
 chmod 700 "$callback_host/deploy/secrets"
 on_gateway() { (cd "$gateway_host" && "${docker_compose[@]}" -p "$project-g" -f deploy/compose.gateway.yaml -f wechat.yaml "$@"); }
-on_callback() { (cd "$callback_host" && "${docker_compose[@]}" -p "$project-c" -f deploy/compose.callback.yaml -f wechat.yaml "$@"); }
+on_callback() { (cd "$callback_host" && SAOMA_SUBNET=$callback_subnet "${docker_compose[@]}" -p "$project-c" -f deploy/compose.callback.yaml -f wechat.yaml "$@"); }
 container() { if [ "$1" = ws-gateway ]; then on_gateway ps -q "$1"; else on_callback ps -q "$1"; fi; }
 compose() { on_callback "$@"; }
 
