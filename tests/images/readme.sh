@@ -92,6 +92,8 @@ networks() { printf 'networks:\n  meet: {external: true, name: %s}\n' "$meet"; }
 { overlay ws-gateway gateway.internal && networks; } >"$work/gateway.internal.yaml"
 { overlay callback-service callback.internal && networks; } >"$work/callback.internal.yaml"
 for host in one mine gateway.internal callback.internal; do a_new_host "$host"; done
+# All hosts are this machine, where networks must not overlap.
+echo "export SAOMA_SUBNET=10.214.$((RANDOM % 255)).0/24" >>"$work/hosts/callback.internal.shell"
 
 down() { for host in one gateway.internal callback.internal; do on "$host" "$work/down" || true; done; }
 # shellcheck disable=SC2016
