@@ -50,8 +50,8 @@ pub enum Kind {
     OtherEvent {
         /// WeChat's name of it.
         name: String,
-        /// Its key, if its name is nearly one of those with a scene: somebody between WeChat and here may have
-        /// changed it.
+        /// Its key, if it has one and its name is nearly one of those with a scene: somebody between WeChat and
+        /// here may have changed it.
         key: Option<String>,
     },
     /// Sent a message.
@@ -100,6 +100,7 @@ impl Kind {
             // the person WeChat's "service unavailable".
             _ => {
                 let key = is_near(&event).then(|| key(fields).ok()).flatten();
+                let key = key.filter(|key| !key.is_empty());
                 Ok(Self::OtherEvent { name: event, key })
             }
         }
@@ -182,6 +183,7 @@ mod tests {
         let long = format!("<EventKey>https://example.org/{}</EventKey>", "x".repeat(500));
         for name in ["scan", "Subscribe", "UNSUBSCRIBE", "VIEW", "scancode_push"] {
             assert_eq!(event(name, &long), Ok(Kind::OtherEvent { name: name.to_owned(), key: None }));
+            assert_eq!(event(name, ""), Ok(Kind::OtherEvent { name: name.to_owned(), key: None }));
         }
         for (name, is_near) in
             [("scan", true), (" SCAN", true), ("SUBSCRIBE", true), ("VIEW", false), ("scancode_push", false)]
