@@ -6,14 +6,13 @@
 //! and it stays the same. So it is kept until no such reading of it can be fresh any more. The store keeps
 //! it, which instances share and which survives a restart.
 
-use std::fmt::Write as _;
 use std::sync::Arc;
 use std::time::Duration;
 
 use aws_lc_rs::digest;
 use tokio::time::{Instant, timeout};
 
-use crate::push::{Account, Query, Refusal};
+use crate::push::{Account, Query, Refusal, hex};
 use crate::store::{Store, StoreError};
 
 /// The store's answer must be there within this: a login may come after it.
@@ -64,12 +63,7 @@ impl OneBody {
         now: u64,
     ) -> Result<bool, StoreError> {
         let hash = digest::digest(&digest::SHA256, body);
-        let hash = hash.as_ref().iter().fold(String::with_capacity(64), |mut hex, byte| {
-            // Writing to a string cannot fail.
-            let _ = write!(hex, "{byte:02x}");
-            hex
-        });
-        self.note(account, query, &hash, now).await
+        self.note(account, query, &hex(hash.as_ref()), now).await
     }
 
     /// Notes that no body may come with a query, which has verified the address or is too old: both can be seen, and

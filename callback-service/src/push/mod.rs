@@ -21,6 +21,7 @@ pub use query::Query;
 pub use refusal::Refusal;
 pub use reply::{MAX_CONTENT, Salt, text, to_customer_service};
 pub use settings::{Mode, Settings, SettingsError, UnknownMode};
+pub(crate) use signature::hex;
 
 /// The largest push taken, in bytes. Real ones are 1 to 4 KiB, three times that in compatible mode.
 pub const MAX_BODY: usize = 64 * 1024;

@@ -15,7 +15,12 @@ fn joined<const N: usize>(mut parts: [&str; N]) -> String {
 
 /// Signs the parts, in whatever order they are given. Lower-case hex.
 pub(super) fn sign<const N: usize>(parts: [&str; N]) -> String {
-    Sha1::digest(joined(parts)).iter().fold(String::with_capacity(40), |mut hex, byte| {
+    hex(&Sha1::digest(joined(parts)))
+}
+
+/// Lower-case hex.
+pub(crate) fn hex(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::with_capacity(2 * bytes.len()), |mut hex, byte| {
         // Writing to a string cannot fail.
         let _ = write!(hex, "{byte:02x}");
         hex
