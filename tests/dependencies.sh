@@ -1,17 +1,14 @@
 #!/usr/bin/env bash
 # What we depend on: licences, sources, versions kept twice (deny.toml), and known advisories where their database can
-# be had. cargo-deny stays in the target directory from run to run.
+# be had.
 # The last line is "N passed, N failed"; the exit code is 0 only if everything passed.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-version=0.20.2
+source tests/cargo-tools.sh
+cargo_tool cargo-deny
 mkdir -p "${CARGO_TARGET_DIR:-target}/deny"
 work=$(cd "${CARGO_TARGET_DIR:-target}/deny" && pwd)
-export PATH=$work/tools/bin:$PATH
-if [ "$(cargo deny --version 2>/dev/null)" != "cargo-deny $version" ]; then
-    cargo install cargo-deny --quiet --locked --debug --version "$version" --root "$work/tools" --target-dir "$work/install"
-fi
 
 passed=0 failed=0
 # what, what it means if it is refused, command
@@ -27,6 +24,8 @@ judge() {
     echo "$what: $means" >&2
     tail -n 40 "$work/$what.log" >&2
 }
+# The checks look at every platform's crates, of which a build here has fetched only its own.
+cargo fetch --locked --quiet
 for what in licenses bans sources; do
     judge "$what" 'refused; deny.toml says what is allowed' cargo deny --offline check "$what"
 done

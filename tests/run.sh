@@ -2,15 +2,16 @@
 # Everything there is to check, from a clean checkout: format, lints, documentation, licences, every test.
 #
 #   tests/run.sh           everything; on Debian it installs what is missing, elsewhere it says what to install
-#   tests/run.sh quick     what to run while working: format, lints, tests without processes, one whole journey
-#   tests/run.sh PART...   these parts alone: format lints documentation dependencies tests redis images websocket fuzzing
+#   tests/run.sh quick     what to run while working: format, lints, the libraries' tests, one whole journey
+#   tests/run.sh PART...   these parts alone: format lints documentation building tests redis clients nemesis websocket
+#                          stage images dependencies fuzzing
 #
 # A part that fails says how to run it alone. The last line is "N passed, N failed"; the exit code is 0 only if
 # everything passed.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-all=(format lints documentation tests redis dependencies images websocket fuzzing)
+all=(format lints documentation building tests redis clients nemesis websocket stage images dependencies fuzzing)
 quick=(format lints unit journey)
 
 # What the tests need beside Rust: a C compiler for SQLite and the TLS library, a C++ compiler for the fuzzer, a real
@@ -21,6 +22,9 @@ packages=(gcc g++ libc6-dev chromium chromium-driver fonts-noto-cjk python3 pyth
 # An engine for the images, and what makes stand-ins for the images that a registry would give.
 packages+=(debootstrap)
 command -v docker >/dev/null || packages+=(docker.io docker-compose)
+
+log=$(mktemp -d)
+trap 'rm -rf "$log"' EXIT
 
 tools() {
     if ! command -v cargo >/dev/null; then
@@ -55,8 +59,19 @@ format() {
 lints() { cargo clippy --locked --workspace --all-targets -- -D warnings; }
 documentation() { RUSTDOCFLAGS='-D warnings' cargo doc --locked --workspace --no-deps --document-private-items --quiet; }
 
+# With the programs of the earlier commit, because whoever builds them later keeps every other part's cargo waiting.
+building() {
+    cargo test --locked --workspace --no-run
+    "${CARGO_TARGET_DIR:-target}/debug/examples/previous"
+}
 # Most of these wait for a process or a clock, so more of them than there are cores run at once.
-tests() { RUST_TEST_THREADS=${RUST_TEST_THREADS:-4} cargo test --locked --workspace --no-fail-fast; }
+tests() {
+    RUST_TEST_THREADS=${RUST_TEST_THREADS:-4} cargo test --locked --workspace --exclude test-clients --exclude nemesis --no-fail-fast
+}
+# The sample clients in every language, and vectors of the internal wire over real sockets.
+clients() { cargo test --locked --workspace --test samples --test gateway --test rust_client --no-fail-fast; }
+# They break machines under a crowd and judge times: two at once, and one that measures alone.
+nemesis() { cargo test --locked --workspace --test nemesis --no-fail-fast; }
 # Once more what differs by store, with logins, counts and limits in Redis.
 redis() {
     cargo build --locked --quiet --workspace --example with_redis &&
@@ -66,12 +81,17 @@ redis() {
 unit() { cargo test --locked --workspace --lib --no-fail-fast; }
 journey() { cargo test --locked --workspace --test journey; }
 dependencies() { tests/dependencies.sh; }
+# What every image is made of, with none of the features of tests: here a warning would be the user's to read.
+stage() {
+    tests/images/base-images.sh rust
+    tests/images/base-images.sh redis nginx &
+    docker build --file deploy/Dockerfile --target build --tag saoma/build:local . 2>&1 | tee "$log/stage-warnings"
+    wait $!
+    ! grep -E '^.{0,9}warning: `[a-z-]+` \(' "$log/stage-warnings"
+}
 images() { tests/images/run.sh; }
 websocket() { tests/websocket/run.sh; }
 fuzzing() { tests/fuzz/run.sh; }
-
-log=$(mktemp -d)
-trap 'rm -rf "$log"' EXIT
 
 # How many passed and failed, as the part's own lines say. A part that died has no line, and one failure.
 counts() { # log, exit code
@@ -88,24 +108,37 @@ counts() { # log, exit code
         }' "$1"
 }
 
+# What failed: a test by its name, a check of the images with what it said. For the end of the output, because what came
+# before may be thousands of lines.
+failures() { # log
+    awk '
+        /^test .* \.\.\. FAILED$/ { print $2 }
+        /^FAILED: / { said = 1 }
+        /^ok: |^-- |^[a-z]+: [0-9]+ passed, / { said = 0 }
+        said' "$1"
+}
+
 passed=0 failed=0 again=() times=()
-# Runs a part; what it says goes to its log, and how it ended behind it.
+apart() { (set -e && "$1") 2>&1; }
+# Runs a part; what it says goes to its log, and how it ended behind it: the exit code, seconds, and seconds of one processor.
 execute() { # part
-    local began=$SECONDS status
+    local began=$SECONDS status TIMEFORMAT='%0U %0S'
     # Not in a condition, where bash would not stop at a command that fails.
     set +e
-    (set -e && "$1") 2>&1
+    { time apart "$1"; } 2>"$log/$1.used"
     status=$?
     set -e
-    echo "$status $((SECONDS - began))" >"$log/$1.ended"
+    echo "$status $((SECONDS - began)) $(tail -n 1 "$log/$1.used" | awk '{ print $1 + $2 }')" >"$log/$1.ended"
 }
 ended() { # part
-    local part=$1 status=1 took=0 more fewer
-    read -r status took <"$log/$part.ended" || true
+    local part=$1 status=1 took=0 used=0 more fewer
+    read -r status took used <"$log/$part.ended" || true
     read -r more fewer < <(counts "$log/$part" "$status")
     passed=$((passed + more)) failed=$((failed + fewer))
-    times+=("$(printf '%-14s %5d s %5d passed, %d failed' "$part" "$took" "$more" "$fewer")")
-    [ "$fewer" -eq 0 ] || again+=("tests/run.sh $part")
+    times+=("$(printf '%-14s %5d s %5d cpu s %5d passed, %d failed' "$part" "$took" "$used" "$more" "$fewer")")
+    [ "$fewer" -ne 0 ] || return 0
+    again+=("tests/run.sh $part")
+    failures "$log/$part" >>"$log/failures"
 }
 title() { printf '\n== %s (%s s so far)\n' "$1" "$SECONDS"; }
 
@@ -124,29 +157,43 @@ done
     tools
 }
 
-# Of everything, what measures no time goes beside the images, which mostly wait for Docker. What these are made from is
-# fetched from the beginning on.
-beside=()
-if [ $# -eq 0 ]; then
-    beside=(dependencies fuzzing websocket)
-    tests/images/base-images.sh >"$log/base-images" 2>&1 &
-    base_images=$!
-fi
-for part in "${parts[@]}"; do
-    [[ " ${beside[*]} " != *" $part "* ]] || continue
-    if [ "$part" = images ] && [ ${#beside[@]} -gt 0 ]; then
-        # Should it fail, the images' own try says why.
-        wait "$base_images" || true
-        for other in "${beside[@]}"; do execute "$other" >"$log/$other"; done &
-        others=$!
-    fi
-    title "$part"
-    execute "$part" | tee "$log/$part"
-    ended "$part"
-done
-if [ ${#beside[@]} -gt 0 ]; then
-    wait "$others" || true
-    for part in "${beside[@]}"; do
+# In a whole run one lane is shown live. Beside it run those that mostly wait, each as soon as what it needs is built; a part
+# judges times, so they are no more than the machine bears. What only compiles gives way to all of them.
+lanes=()
+live() { # part...
+    local part
+    for part in "$@"; do
+        title "$part"
+        execute "$part" | tee "$log/$part"
+        ended "$part"
+    done
+}
+beside() { # part...
+    local part
+    for part in "$@"; do execute "$part" >"$log/$part"; done
+}
+if [ $# -gt 0 ]; then
+    live "${parts[@]}"
+else
+    # An incremental build would only cost time where nothing is built.
+    [ -z "${CI:-}" ] || export CARGO_INCREMENTAL=0
+    # It mostly waits for the network.
+    beside dependencies &
+    lanes+=($!)
+    beside stage &
+    stage=$!
+    live format lints documentation building
+    { tail --pid="$stage" -f /dev/null && beside images; } &
+    lanes+=($!)
+    { beside clients websocket; } &
+    lanes+=($!)
+    { renice -n 19 "$BASHPID" >/dev/null && tail --pid="$stage" -f /dev/null && beside fuzzing; } &
+    lanes+=($!)
+    # Nemesis judges times most of all, so it comes when most has ended.
+    live tests redis nemesis
+    for lane in "${lanes[@]}"; do wait "$lane" || true; done
+    wait "$stage" || true
+    for part in clients websocket stage images dependencies fuzzing; do
         title "$part"
         cat "$log/$part"
         ended "$part"
@@ -155,6 +202,7 @@ fi
 
 printf '\n== result\n'
 printf '%s\n' "${times[@]}"
+[ ! -s "$log/failures" ] || { echo 'failed:' && sed 's/^/    /' "$log/failures"; }
 [ ${#again[@]} -eq 0 ] || printf 'again: %s\n' "${again[@]}"
 echo "$passed passed, $failed failed"
 [ "$failed" -eq 0 ]

@@ -1,31 +1,53 @@
-//! What the program does beside serving: `callback-service health`.
+//! What the program does beside serving.
 
 use std::ffi::OsString;
 use std::net::SocketAddr;
+use std::pin::pin;
 use std::process::ExitCode;
 
-use clap::Parser;
-use server::{health, settings};
+use anyhow::Context as _;
+use clap::Subcommand;
+use server::command_line::CommandLine;
+use server::{health, process, stop};
+use tokio::task::spawn_blocking;
 
-use crate::config::ADMIN_LISTEN;
+use crate::config::{self, Config};
+use crate::server::{ADMIN_LISTEN, Server};
 
-/// Exits with 0 if the callback-service on this host is ready, else with 1.
-#[derive(Debug, Parser)]
-#[command(name = "callback-service health", version)]
-struct Health {
-    /// Where its admin port listens.
-    #[arg(long, env, default_value = ADMIN_LISTEN)]
-    callback_admin_listen: SocketAddr,
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Commands {
+    /// Exits with 0 if the callback-service on this host is ready, else with 1.
+    Health {
+        /// Where its admin port listens.
+        #[arg(long, env, default_value = ADMIN_LISTEN)]
+        callback_admin_listen: SocketAddr,
+    },
 }
 
-/// Does what the program's first argument asks for; `None` when that is to serve.
-pub fn run(arguments: impl IntoIterator<Item = OsString>) -> Option<ExitCode> {
-    let mut arguments = arguments.into_iter().skip(1).peekable();
-    match arguments.peek()?.to_str()? {
-        "health" => Some(match settings::parse::<Health>(arguments) {
-            Ok(Health { callback_admin_listen }) => health::ask("callback-service", callback_admin_listen),
-            Err(nothing) => nothing.report("callback-service health"),
-        }),
-        _ => None,
+/// Does what the arguments ask for, which is to serve unless they name a command.
+#[must_use]
+pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
+    const PROGRAM: &str = "callback-service";
+    match config::read(arguments) {
+        Ok(CommandLine::Do(Commands::Health { callback_admin_listen })) => {
+            health::ask(PROGRAM, callback_admin_listen)
+        }
+        Ok(CommandLine::Serve(config)) => process::run(PROGRAM, config.log_format, serve(config)),
+        Err(nothing) => nothing.report(PROGRAM),
     }
+}
+
+async fn serve(config: Config) -> anyhow::Result<bool> {
+    let mut stopped = pin!(stop::signalled());
+    // The store's file may have to be waited for, or be large and of an older version. A signal does not wait for that:
+    // what was begun with the file is undone at the next start.
+    let bound = spawn_blocking(|| Server::bind(config));
+    let server = tokio::select! {
+        server = bound => server.context("the start failed")??,
+        () = &mut stopped => return Ok(true),
+    };
+    let at = server.addresses()?;
+    tracing::info!(pushes = %at.pushes, admin = %at.admin, "listening");
+    server.run(stopped).await
 }

@@ -4,11 +4,11 @@ use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::registry::Registry;
 
-/// A label whose value comes from our own code, never from outside.
+/// A label. Its values come from our own code, never from outside.
 pub(crate) type Label = [(&'static str, &'static str); 1];
 
-/// The service's counters.
-#[derive(Debug, Default)]
+/// The service's counters. Clones count together.
+#[derive(Debug, Clone, Default)]
 pub(crate) struct Metrics {
     /// Scans, by what the phone was told.
     pub scans: Family<Label, Counter>,

@@ -1,11 +1,11 @@
 //! How a client proves that it holds a key, without sending it.
 //!
-//! The gateway's hello carries a challenge that it never used before; the client answers with
-//! HMAC-SHA256 of it. A captured proof is worth nothing on another connection. The key itself is never
-//! written to the wire, and the frames that follow are only as safe as the transport: use TLS beyond
-//! one machine.
+//! The gateway's hello carries a challenge that was never used before. The client answers with the HMAC-SHA256 of the
+//! challenge. A captured proof is worth nothing on another connection. The key itself is never written to the wire. The
+//! frames that follow are only as safe as the transport: use TLS beyond one machine.
 
 use aws_lc_rs::hmac;
+use data_encoding::HEXLOWER;
 use secrecy::{ExposeSecret, SecretString};
 
 use crate::scene::random_name;
@@ -49,7 +49,7 @@ impl Key {
     #[must_use]
     pub fn proof(&self, challenge: &str) -> String {
         let tag = hmac::sign(&self.hmac(), challenge.as_bytes());
-        tag.as_ref().iter().map(|byte| format!("{byte:02x}")).collect()
+        HEXLOWER.encode(tag.as_ref())
     }
 
     /// Whether `proof` is this key's proof for `challenge`, compared in constant time.

@@ -53,9 +53,13 @@ impl FromStr for Scene {
 
     fn from_str(text: &str) -> Result<Self, NotAScene> {
         let bytes: [u8; SCENE_LENGTH] = text.as_bytes().try_into().map_err(|_| NotAScene)?;
-        let allowed = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-');
-        if bytes.iter().all(allowed) { Ok(Self(bytes)) } else { Err(NotAScene) }
+        if has_form(&bytes) { Ok(Self(bytes)) } else { Err(NotAScene) }
     }
+}
+
+/// Whether these are characters of `[A-Za-z0-9_-]`.
+pub(crate) fn has_form(bytes: &[u8; SCENE_LENGTH]) -> bool {
+    bytes.iter().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-'))
 }
 
 impl fmt::Display for Scene {

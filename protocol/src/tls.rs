@@ -157,7 +157,7 @@ impl Identity {
     }
 }
 
-/// The program's only cryptography, named here because others may be linked in too.
+/// The cryptography that TLS uses. It is named here, because other libraries may be linked in too.
 fn crypto() -> Arc<CryptoProvider> {
     Arc::new(aws_lc_rs::default_provider())
 }

@@ -3,8 +3,8 @@
 #
 #   tests/fuzz/run.sh [SECONDS [TARGET...]]     by default 20 s of each of the six, two at a time
 #
-# The targets of the internal wire are in protocol/fuzz, the others beside this script. cargo-fuzz and what it collects
-# stay in the target directory from run to run; the corpora are only read. Needs a C++ compiler. The last line is
+# The targets of the internal wire are in protocol/fuzz, the others beside this script. What is built and collected stays
+# in the target directory from run to run; the corpora are only read. Needs a C++ compiler. The last line is
 # "fuzz: N passed, N failed"; the exit code is 0 only if every target ran for its time and found nothing.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
@@ -37,11 +37,8 @@ for folder in $folders; do
     fi
 done
 
-version=0.13.2
-export PATH=$work/tools/bin:$PATH
-if [ "$(cargo fuzz --version 2>/dev/null)" != "cargo-fuzz $version" ]; then
-    cargo install cargo-fuzz --quiet --locked --version "$version" --root "$work/tools" --target-dir "$work/install"
-fi
+source tests/cargo-tools.sh
+cargo_tool cargo-fuzz
 
 # The sanitizer and the coverage counters are unstable features, for which nightly is not needed.
 export RUSTC_BOOTSTRAP=1 RUST_BACKTRACE=0
@@ -74,7 +71,7 @@ search() { # target
     grep -A 3 'panicked at' "$log" >&2 || grep 'ERROR: ' "$log" >&2 || true
     cat >&2 <<END
 $name: the property does not hold of $artifact
-    again:      RUSTC_BOOTSTRAP=1 PATH=$work/tools/bin:\$PATH cargo fuzz run ${options[*]} $name $artifact
+    again:      RUSTC_BOOTSTRAP=1 PATH=$(dirname "$(command -v cargo-fuzz)"):\$PATH cargo fuzz run ${options[*]} $name $artifact
     as a test:  cp $artifact $folder/corpus/$name/what-it-shows && cargo test --workspace --test corpus
 END
     return 1

@@ -4,7 +4,8 @@
 #
 # Each stand-in is Debian. The one for building has gcc, this machine's own Rust toolchain, and the crates of Cargo.lock,
 # because a build inside Docker may not reach a crate registry. The others have Debian's own redis and nginx. A stand-in has
-# a label, is made again when its ingredients change, and is removed with `docker rmi`. Needs debootstrap, and root or sudo.
+# a label, is made again when its ingredients change, and is removed with `docker rmi`. `base-images.sh rust` makes only the
+# one for building, `base-images.sh redis nginx` the others. Needs debootstrap, and root or sudo.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 
@@ -13,6 +14,10 @@ suite=bookworm
 label=saoma.stand-in
 # Change this number when the way of making stand-ins changes: older ones are then made again.
 recipe=2
+
+names=("$@")
+[ ${#names[@]} -gt 0 ] || names=(rust redis nginx)
+is_wanted() { [[ " ${names[*]} " == *" $1 "* ]]; }
 
 as_root=()
 [ "$(id -u)" -eq 0 ] || as_root=(sudo)
@@ -56,8 +61,8 @@ import() {
     echo "$image: made ($SECONDS s since the beginning)"
 }
 
-wanted=$({ cat Cargo.lock tests/previous; rustc -vV; } | sha256sum | cut -c 1-16)-$recipe
-if missing "$rust" "$wanted"; then
+wanted=$({ cat Cargo.lock; rustc -vV; } | sha256sum | cut -c 1-16)-$recipe
+if is_wanted rust && missing "$rust" "$wanted"; then
     echo "$rust: making a stand-in of Debian, gcc and $(rustc --version)"
     # Crates are fetched into a home of their own with this machine's settings, so that it holds only what is needed.
     home=${CARGO_HOME:-$HOME/.cargo}
@@ -66,12 +71,7 @@ if missing "$rust" "$wanted"; then
         [ ! -f "$home/$settings" ] || cp "$home/$settings" "$work/cargo/"
     done
     host=$(rustc -vV | sed -n 's/^host: //p')
-    # The earlier commit for the upgrade test is built as well, if the history is here.
-    mkdir "$work/previous"
-    git archive "$(cat tests/previous)" 2>/dev/null | tar -x -C "$work/previous" 2>/dev/null || true
-    for sources in . "$work/previous"; do
-        [ ! -f "$sources/Cargo.toml" ] || (cd "$sources" && CARGO_HOME=$work/cargo cargo fetch --quiet --locked --target "$host")
-    done &
+    CARGO_HOME=$work/cargo cargo fetch --quiet --locked --target "$host" &
     fetching=$!
     root=$work/rust
     debian gcc,libc6-dev,ca-certificates "$root"
@@ -91,7 +91,7 @@ if missing "$rust" "$wanted"; then
 fi
 
 for image in "$redis" "$nginx"; do
-    missing "$image" "$recipe" || continue
+    is_wanted "${image%%:*}" && missing "$image" "$recipe" || continue
     echo "$image: making a stand-in of Debian's"
     root=$work/servers
     if [ ! -d "$root" ]; then

@@ -57,13 +57,19 @@ end() {
 trap end EXIT
 trap 'exit 130' INT TERM
 
-# Chooses a free port for each name. Docker cannot choose published ports, because browsers are told of them.
+# Chooses a free port for each name. Docker cannot choose published ports, because browsers are told of them. They are
+# below those that Linux gives to connections, or a connection that begins meanwhile could take one.
 ports() {
     local names=("$@") found
     found=$(python3 -c '
-import socket, sys
-taken = [socket.create_server(("127.0.0.1", 0)) for _ in sys.argv[1:]]
-print(*(place.getsockname()[1] for place in taken))' "${names[@]}")
+import random, socket, sys
+places = []
+while len(places) < len(sys.argv) - 1:
+    try:
+        places.append(socket.create_server(("127.0.0.1", random.randrange(10_000, 32_768))))
+    except OSError:
+        pass  # somebody else has it
+print(*(place.getsockname()[1] for place in places))' "${names[@]}")
     # shellcheck disable=SC2229 # the names are the variables
     read -r "${names[@]}" <<<"$found"
     # shellcheck disable=SC2163

@@ -82,6 +82,8 @@ for published in 'ws-gateway 1099/tcp 127.0.0.1 ' 'callback-service ' 'simulator
     check "published of ${published% }" is "${published#* }" "$loopback" "$(container "${published%% *}")"
 done
 
+# README.md says to press Scan beside the newest code, which must be the page's.
+check 'the phone shows no code before a page is opened' says '^\[\]$' curl -fsS "http://127.0.0.1:$SAOMA_PHONE_PORT/phone/codes"
 check 'a browser logs in, in Chinese and in English' browser_logs_in "$SAOMA_GATEWAY_PORT" "$SAOMA_PHONE_PORT"
 check 'a page logs in' log_in oImagesTestPerson 1
 check 'callback-service is replaced' anew

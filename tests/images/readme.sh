@@ -74,7 +74,7 @@ printf '#!/usr/bin/env bash\nexec docker exec -i %s redis-cli "$@"\n' "$project-
 chmod +x "$work/bin"/*
 
 ports SAOMA_GATEWAY_PORT SAOMA_PHONE_PORT SAOMA_WECHAT_PORT NOTIFY_PORT
-export SAOMA_NOTIFY_ADDRESS=127.0.0.1:$NOTIFY_PORT SAOMA_SUBNET=10.213.$((RANDOM % 255)).0/24
+export SAOMA_NOTIFY_ADDRESS=127.0.0.1:$NOTIFY_PORT SAOMA_SUBNET=10.215.$((RANDOM % 255)).0/24
 export WECHAT_APP_ID=wxfedcba9876543210
 meet=$project-meet wechat=$project-wechat
 # The network in which the hosts, WeChat and Redis meet. The gateway keeps no codes ready, because WeChat is restarted and
@@ -93,7 +93,7 @@ networks() { printf 'networks:\n  meet: {external: true, name: %s}\n' "$meet"; }
 { overlay callback-service callback.internal && networks; } >"$work/callback.internal.yaml"
 for host in one mine gateway.internal callback.internal; do a_new_host "$host"; done
 # All hosts are this machine, where networks must not overlap.
-echo "export SAOMA_SUBNET=10.214.$((RANDOM % 255)).0/24" >>"$work/hosts/callback.internal.shell"
+echo "export SAOMA_SUBNET=10.216.$((RANDOM % 255)).0/24" >>"$work/hosts/callback.internal.shell"
 
 down() { for host in one gateway.internal callback.internal; do on "$host" "$work/down" || true; done; }
 # shellcheck disable=SC2016
@@ -250,8 +250,8 @@ must 'Redis' redis_starts
 must "Redis's user" run mine several-hosts-on-redis.1
 # This compares with the documented rights, because one gateway in this test would not use all of them.
 rights_here() { grep -o "+[a-z|]*" "$work/blocks/several-hosts-on-redis.1" | tr -d + | sort; }
-rights_there() { tr '\n' ' ' <ARCHITECTURE.md | sed -n "s/.*Redis's user needs \`\([^\`]*\)\`.*/\1/p" | tr ' ' '\n' | sort; }
-check 'its rights are those of ARCHITECTURE.md' diff <(rights_here) <(rights_there)
+rights_there() { tr '\n' ' ' <docs/stores.md | sed -n "s/.*Redis's user needs \`\([^\`]*\)\`.*/\1/p" | tr ' ' '\n' | sort; }
+check 'its rights are those of docs/stores.md' diff <(rights_here) <(rights_there)
 check 'it outlives a restart' says 'user saoma on' docker exec "$project-redis" cat /data/redis.conf
 echo 'export REDIS=cache.internal:6379' | tee -a "$work/hosts/gateway.internal.shell" >>"$work/hosts/callback.internal.shell"
 for host in gateway.internal callback.internal; do

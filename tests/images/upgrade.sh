@@ -19,29 +19,38 @@ if ! git cat-file -e "$previous^{commit}" 2>/dev/null; then
     report
 fi
 
-sources() { mkdir "$work/previous" && git archive "$previous" | tar -x -C "$work/previous"; }
-# The earlier commit is built on top of the build stage of these images, where most dependencies are already compiled. Only
-# cargo's files are kept of that stage; cargo checks whether they fit. The image of the stage stays, because removing it
-# would remove its layers from the cache of the next build.
+# The images of the earlier commit are what its own Dockerfile makes of its programs. The programs are those that the part
+# "building" of tests/run.sh builds, with the profile of tests, because a second build in Docker would only take time. They
+# bring the libraries of this machine.
+programs() {
+    local folder root=$work/previous
+    cargo build --quiet --locked --workspace --example previous || return
+    folder=$("${CARGO_TARGET_DIR:-target}/debug/examples/previous") || return
+    mkdir -p "$root/image" "$root/saoma/target/release" "$root/volumes" || return
+    mkdir -m 700 "$root/volumes/data"
+    cp "$folder"/{ws-gateway,callback-service} "$root/saoma/target/release/" || return
+    ldd "$folder"/{ws-gateway,callback-service} | grep -o '/[^ ]*[^ :]' | grep -v "^$folder/" | sort -u |
+        xargs cp --parents --dereference -t "$root/image" || return
+}
 build() {
-    local target dockerfile=$work/previous/deploy/Dockerfile
-    docker build -f deploy/Dockerfile --target build -t saoma/build:local . || return
-    grep -q '^FROM rust:1-slim-bookworm AS build$' "$dockerfile" || return
-    sed -i "/^FROM rust:1-slim-bookworm AS build$/{
-        s#rust:1-slim-bookworm#saoma/build:local#
-        a RUN rm -rf /image /volumes && find /saoma -mindepth 1 -maxdepth 1 ! -name target -exec rm -rf {} +
-    }" "$dockerfile"
-    for target in ws-gateway callback-service simulator; do
+    local target dockerfile=$work/previous/Dockerfile
+    git show "$previous:deploy/Dockerfile" | sed -n '/^FROM scratch AS ws-gateway$/,$p' >"$work/stages" || return
+    grep -q '^FROM scratch AS callback-service$' "$work/stages" || return
+    printf 'FROM scratch AS build\nCOPY --from=saoma/ws-gateway:local /etc /image/etc\nCOPY . /\n' | cat - "$work/stages" >"$dockerfile"
+    for target in ws-gateway callback-service; do
         docker build -f "$dockerfile" --target "$target" -t "saoma/$target:$project" "$work/previous" || return
         at_end docker rmi "saoma/$target:$project"
     done
+    # The simulator stands for WeChat, which nobody upgrades.
+    docker tag saoma/simulator:local "saoma/simulator:$project"
+    at_end docker rmi "saoma/simulator:$project"
 }
 differ() { [ "$(docker inspect --format '{{ .Id }}' "$1")" != "$(docker inspect --format '{{ .Id }}' "$2")" ]; }
 replaced() { COMPOSE_FILE=deploy/compose.yaml:deploy/compose.redis.yaml deploy/replace.sh; }
 runs() { is "saoma/${1%-2}:$2" '{{ .Config.Image }}' "$(container "$1")"; }
 
 ports SAOMA_PORT SAOMA_GATEWAY_PORT SAOMA_PHONE_PORT
-must "the sources of $previous" sources
+must "the programs of $previous" programs
 must 'their images' build
 check 'they are others than these' differ "saoma/ws-gateway:$project" saoma/ws-gateway:local
 at_end compose down -v

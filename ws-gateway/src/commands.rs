@@ -4,41 +4,58 @@ use std::ffi::OsString;
 use std::net::SocketAddr;
 use std::process::ExitCode;
 
-use clap::Parser;
-use server::{health, settings};
+use clap::Subcommand;
+use server::command_line::CommandLine;
+use server::{health, process, stop};
 
-use crate::config::ADMIN_LISTEN;
-use crate::notices::clients::entry;
+use crate::config::{self, Config};
+use crate::notices::clients::entry::Entry;
+use crate::server::{ADMIN_LISTEN, Server};
 
-/// Exits with 0 if the gateway on this host is ready, else with 1.
-#[derive(Debug, Parser)]
-#[command(name = "ws-gateway health", version)]
-struct Health {
-    /// Where its admin port listens.
-    #[arg(long, env, default_value = ADMIN_LISTEN)]
-    gateway_admin_listen: SocketAddr,
+const PROGRAM: &str = "ws-gateway";
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Commands {
+    /// Exits with 0 if the gateway on this host is ready, else with 1.
+    Health {
+        /// Where its admin port listens.
+        #[arg(long = "gateway-admin-listen", env = "GATEWAY_ADMIN_LISTEN", default_value = ADMIN_LISTEN)]
+        admin_listen: SocketAddr,
+    },
+    /// Prints an entry for the file that GATEWAY_NOTIFY_CLIENTS names, with a new random key.
+    ClientKey(Entry),
 }
 
-/// Does what the program's first argument asks for; `None` when that is to serve.
-pub fn run(arguments: impl IntoIterator<Item = OsString>) -> Option<ExitCode> {
-    let mut arguments = arguments.into_iter().skip(1).peekable();
-    match arguments.peek()?.to_str()? {
-        "client-key" => Some(client_key(arguments)),
-        "health" => Some(match settings::parse::<Health>(arguments) {
-            Ok(Health { gateway_admin_listen }) => health::ask("ws-gateway", gateway_admin_listen),
-            Err(nothing) => nothing.report("ws-gateway health"),
-        }),
-        _ => None,
+/// Does what the arguments ask for, which is to serve unless they name a command.
+#[must_use]
+pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
+    match config::read(arguments) {
+        Ok(CommandLine::Do(Commands::Health { admin_listen })) => health::ask(PROGRAM, admin_listen),
+        Ok(CommandLine::Do(Commands::ClientKey(entry))) => print(&entry),
+        Ok(CommandLine::Serve(config)) => process::run(PROGRAM, config.log_format, serve(config)),
+        Err(nothing) => nothing.report(PROGRAM),
     }
 }
 
+async fn serve(config: Config) -> anyhow::Result<bool> {
+    let stopped = stop::signalled();
+    let server = Server::bind(config)?;
+    let at = server.addresses()?;
+    tracing::info!(browsers = %at.browsers, notices = %at.notices, admin = %at.admin, "listening");
+    server.run(stopped).await
+}
+
 #[expect(clippy::print_stdout, reason = "this is what it is for")]
-fn client_key(arguments: impl Iterator<Item = OsString>) -> ExitCode {
-    match entry::make(arguments) {
-        Ok(entry) => {
-            print!("{entry}");
+fn print(entry: &Entry) -> ExitCode {
+    match entry.text() {
+        Ok(text) => {
+            print!("{text}");
             ExitCode::SUCCESS
         }
-        Err(nothing) => nothing.report("ws-gateway client-key"),
+        Err(error) => {
+            eprintln!("{PROGRAM} client-key: {error}");
+            ExitCode::FAILURE
+        }
     }
 }

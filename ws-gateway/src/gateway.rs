@@ -2,18 +2,17 @@
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
+use std::time::Duration;
 
-use bytes::Bytes;
 use server::shares::{self, Shares};
 use server::stop::Drain;
 use server::told::Told;
 use tokio::sync::Semaphore;
 
-use crate::browsers::assets;
-use crate::browsers::socket::CLOSE_WITHIN;
+use crate::browsers;
+use crate::browsers::assets::LoginPage;
 use crate::codes::admission::Addresses;
-use crate::codes::{Pictures, QrCodes};
-use crate::config::Config;
+use crate::codes::{Pictures, Ready};
 use crate::logins::Logins;
 use crate::logins::seats::Pages;
 use crate::metrics::Metrics;
@@ -21,18 +20,20 @@ use crate::notices::credentials::Credentials;
 
 /// The state of a gateway.
 pub(crate) struct Gateway {
-    pub config: Config,
+    /// What an operator chose about pages.
+    pub browsers: browsers::Settings,
+    pub login_page: LoginPage,
+    /// How long a login is shown.
+    pub login_ttl: Duration,
     pub credentials: Credentials,
-    /// The login page, with the operator's title and logo in it.
-    pub page: Bytes,
-    pub logins: Arc<dyn Logins>,
+    pub logins: Arc<Logins>,
     pub pages: Arc<Pages>,
-    pub qr: Arc<dyn QrCodes>,
+    pub qr: Arc<Ready>,
     pub pictures: Pictures,
     pub addresses: Addresses,
     /// Pages by the addresses from which they come, also behind proxies.
     pub shares: Shares,
-    /// The internal port's places for those who have proved a key.
+    /// The internal port's places for clients that have proved a key.
     pub clients: Arc<Semaphore>,
     pub metrics: Metrics,
     /// What the log has said of strangers.
@@ -42,12 +43,19 @@ pub(crate) struct Gateway {
     pub drain: Drain,
 }
 
-/// The parts of a [`Gateway`] that differ by store, or in tests.
+/// What a [`Gateway`] is made of.
 pub(crate) struct Parts {
+    pub browsers: browsers::Settings,
+    /// Where browsers fetch WeChat's pictures.
+    pub qr_url: String,
+    pub login_ttl: Duration,
+    pub drain_time: Duration,
+    /// Clients that may be connected at once.
+    pub most_clients: usize,
     pub credentials: Credentials,
-    pub logins: Arc<dyn Logins>,
+    pub logins: Arc<Logins>,
     pub pages: Arc<Pages>,
-    pub qr: Arc<dyn QrCodes>,
+    pub qr: Arc<Ready>,
     pub pictures: Pictures,
     pub addresses: Addresses,
     pub metrics: Metrics,
@@ -56,16 +64,18 @@ pub(crate) struct Parts {
 impl Gateway {
     /// Puts a gateway together.
     #[must_use]
-    pub(crate) fn new(config: Config, parts: Parts) -> Self {
-        let Parts { credentials, logins, pages, qr, pictures, addresses, metrics } = parts;
+    pub(crate) fn new(parts: Parts) -> Self {
+        let Parts { browsers, qr_url, login_ttl, drain_time, most_clients, .. } = parts;
+        let Parts { credentials, logins, pages, qr, pictures, addresses, metrics, .. } = parts;
         Self {
-            page: Bytes::from(assets::render(&config.gateway_title, config.gateway_logo.as_deref())),
-            drain: Drain::new(config.gateway_drain_time),
+            login_page: LoginPage::new(&browsers.title, browsers.logo.as_deref(), qr_url),
+            shares: Shares::new(shares::of(browsers.max_pages), browsers.trusted_proxies.clone()),
+            clients: Arc::new(Semaphore::new(most_clients)),
+            drain: Drain::new(drain_time),
             told: Told::default(),
             is_out_of_codes: AtomicBool::new(false),
-            clients: Arc::new(Semaphore::new(config.gateway_max_clients)),
-            shares: Shares::new(shares::of(config.gateway_max_pages), config.gateway_trusted_proxies.clone()),
-            config,
+            browsers,
+            login_ttl,
             credentials,
             logins,
             pages,
@@ -74,16 +84,5 @@ impl Gateway {
             addresses,
             metrics,
         }
-    }
-
-    /// Waits for the drain, and then for this page's share of it: pages are let go spread over the drain
-    /// time, so that they do not come to the next gateway all at once.
-    pub(crate) async fn time_to_leave(&self) {
-        self.drain.share(fastrand::f64(), CLOSE_WITHIN).await;
-    }
-
-    /// Waits for the moment at which even a page that does not read must be left.
-    pub(crate) async fn time_is_over(&self) {
-        self.drain.share(1.0, CLOSE_WITHIN / 2).await;
     }
 }

@@ -1,9 +1,11 @@
 //! The gateway: holds the browsers' WebSockets, shows each a QR code, and takes notices from back ends.
 //!
-//! Two journeys cross here, one room each. A browser: [`browsers`] (may this page connect?) → its task, which
-//! asks for a place and a code in [`codes`], records a login in [`logins`], and tells the page. A notice:
-//! [`notices`] (who are you, and what may you?) → [`logins`] (record first), which wakes the page by its seat.
-//! [`gateway`] is what all connections share, [`server`] binds the ports and runs until the drain is over.
+//! Two journeys meet here. A browser comes to [`browsers`] (may this page connect?). Its task takes a code from
+//! [`codes`], records a login in [`logins`], and tells the page. A notice comes to [`notices`] (who sends it, and may
+//! they?), is recorded in [`logins`], and wakes the page through its seat.
+//!
+//! [`config`] reads the settings, which each room has of its own. [`gateway`] is what all connections share. [`server`]
+//! binds the ports and runs until the drain is over.
 
 pub mod commands;
 pub mod config;
@@ -19,6 +21,7 @@ mod server;
 mod stores;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
+mod trace;
 
 pub(crate) use self::gateway::Gateway;
 pub use self::server::{BoundAddresses, Server};

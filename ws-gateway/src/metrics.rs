@@ -5,12 +5,10 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
 
-use crate::notices::clients::Proved;
-
 /// A notice's type and status. Label values come from our own code, never from outside.
 pub(crate) type Labels = [(&'static str, &'static str); 2];
 
-/// A client's name, and its key's place in the file, counted from 1: both are the operator's own words.
+/// A client's name, and its key's place in the file, counted from 1. The name is the operator's, from that file.
 pub(crate) type ClientKey = [(&'static str, String); 2];
 
 /// Why a page was refused, or a new login was told to wait.
@@ -25,17 +23,17 @@ pub(crate) struct Metrics {
     pub logins: Counter,
     /// Pages that came back to their login.
     pub resumed: Counter,
-    /// QR codes that could not be had.
+    /// Times that a page could not have a QR code.
     pub qr_failures: Counter,
-    /// Requests to WeChat for QR codes that went out, whatever became of them.
+    /// Requests for QR codes that went out to WeChat, whatever became of them.
     pub qr_calls: Counter,
     /// Pictures of QR codes that were drawn.
     pub pictures_drawn: Counter,
-    /// QR codes that were made ahead and wait for their pages.
+    /// QR codes that were made ahead and wait for pages.
     pub qr_ready: Gauge,
-    /// Pages that were told to wait with a new login, or on their way back to one, by the limit that they met.
+    /// Pages that were told to wait, with a new login or to come back to one, by the limit that they met.
     pub logins_refused: Family<Reason, Counter>,
-    /// Pages whose WebSocket was refused before it began, by what it failed at.
+    /// Pages whose WebSocket was refused before it began, by the step that failed.
     pub pages_refused: Family<Reason, Counter>,
     /// Times that a page was told to wait because the store of logins could not be used.
     pub store_failures: Counter,
@@ -51,11 +49,11 @@ pub(crate) struct Metrics {
     pub clients_refused: Counter,
     /// Clients that are connected now, by name and by which of its keys.
     pub clients: Family<ClientKey, Gauge>,
-    /// Proofs that held, likewise.
+    /// Proofs that held, by client and key.
     pub proofs: Family<ClientKey, Counter>,
 }
 
-/// Counts one of something for as long as it lives.
+/// Counts as one in a gauge until it is dropped.
 pub(crate) struct Counted(Gauge);
 
 impl Counted {
@@ -80,13 +78,13 @@ impl Metrics {
 
     /// Counts a client's connection.
     #[must_use]
-    pub(crate) fn count_client(&self, proved: &Proved) -> Counted {
-        Counted::by(self.clients.get_or_create(&labels(proved)).clone())
+    pub(crate) fn count_client(&self, client: &ClientKey) -> Counted {
+        Counted::by(self.clients.get_or_create(client).clone())
     }
 
     /// Counts a proof that held.
-    pub(crate) fn count_proof(&self, proved: &Proved) {
-        self.proofs.get_or_create(&labels(proved)).inc();
+    pub(crate) fn count_proof(&self, client: &ClientKey) {
+        self.proofs.get_or_create(client).inc();
     }
 
     /// Registers everything under names that begin with `gateway_`.
@@ -159,6 +157,8 @@ impl Metrics {
     }
 }
 
-fn labels(Proved { known, key }: &Proved) -> ClientKey {
-    [("client", known.client.name.clone()), ("key", (key + 1).to_string())]
+/// The labels of a client's key. `key` is its place in the file, counted from 0.
+#[must_use]
+pub(crate) fn client_key(client: &str, key: usize) -> ClientKey {
+    [("client", client.to_owned()), ("key", (key + 1).to_string())]
 }

@@ -1,10 +1,10 @@
-//! How fast a page may be: a token bucket, as a decision without a clock of its own.
+//! How often something may happen: a token bucket. It has no clock of its own, so it is a pure decision.
 
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// So much at once, and then one more each `refill`: the generic cell rate algorithm.
+/// `most` at once, and then one more after each `refill`: the generic cell rate algorithm.
 #[derive(Debug, Clone)]
 pub(crate) struct Pace {
     most: u32,
@@ -28,7 +28,7 @@ impl Pace {
         self.take_but_leave(0, now)
     }
 
-    /// Takes one where more than `stay` are left, or says how long until there are.
+    /// Takes one if more than `stay` are left, or says how long until there are.
     ///
     /// # Errors
     /// The time to wait.
@@ -42,12 +42,12 @@ impl Pace {
         Ok(())
     }
 
-    /// Gives one back that was taken and not used. A full bucket stays as it is.
+    /// Gives back one that was taken and not used. A full bucket stays full.
     pub(crate) fn give_back(&mut self) {
         self.full_at = self.full_at.checked_sub(self.refill).unwrap_or(self.full_at);
     }
 
-    /// Whether so much time has passed that it is as good as new.
+    /// Whether the bucket is full.
     #[must_use]
     pub(crate) fn is_rested(&self, now: Instant) -> bool {
         now >= self.full_at

@@ -4,51 +4,116 @@
 
 use std::sync::Arc;
 
-use futures_util::future::{BoxFuture, FutureExt, join};
-use records::Replicas;
+use clap::Args;
+use futures_util::future::{BoxFuture, FutureExt, join, pending};
+use records::{Local, RedisSettings, Replicas, StoreUrl};
+use secrecy::{ExposeSecret, SecretString};
 use server::clock;
+use server::settings::{self, SettingError};
+use server::visible::visible;
 
 use crate::codes::admission::Addresses;
-use crate::codes::{Budget, Unscanned};
-use crate::config::{Config, Store};
+use crate::codes::{self, Budget, Unscanned};
+use crate::logins::Logins;
 use crate::logins::seats::Pages;
-use crate::logins::{Logins, MemoryLogins, RedisLogins};
+
+/// The settings of the store.
+#[derive(Debug, Clone, Args)]
+#[group(skip)]
+pub(crate) struct Settings {
+    /// Where logins are kept: memory: is this process; redis://host:6379, rediss://host:6379 (TLS) or
+    /// redis+sentinel://host1:26379,host2:26379/name let any number of gateways share them.
+    #[arg(
+        long = "gateway-store",
+        env = "GATEWAY_STORE",
+        display_order = 9,
+        default_value = "memory:",
+        hide_env_values = true
+    )]
+    store: SecretString,
+
+    /// What the keys in Redis begin with.
+    #[arg(
+        long = "gateway-redis-prefix",
+        env = "GATEWAY_REDIS_PREFIX",
+        display_order = 10,
+        default_value = "saoma:gateway:"
+    )]
+    redis_prefix: String,
+
+    /// Replicas of Redis that must have an end before it counts as recorded, or as many as the master has.
+    /// Unset: 1 where Sentinels name the master, else 0.
+    #[arg(long = "gateway-redis-replicas", env = "GATEWAY_REDIS_REPLICAS", display_order = 11)]
+    redis_replicas: Option<u32>,
+
+    /// Logins in memory at once. One is about two kilobytes, and lives for its time and three minutes: the
+    /// default is more than WeChat's allowance of codes a day, and less than would hurt a small machine.
+    #[arg(long = "gateway-max-logins", env = "GATEWAY_MAX_LOGINS", display_order = 21, default_value_t = 200_000,
+          value_parser = settings::places)]
+    max_logins: usize,
+}
+
+/// The store that the settings name, with nothing connected yet.
+#[derive(Debug, Clone)]
+pub(crate) struct Storage {
+    url: StoreUrl,
+    /// What keys in Redis begin with.
+    prefix: String,
+    /// Logins in memory at once.
+    most: usize,
+}
+
+impl Settings {
+    /// Checks the settings, with the passwords of Redis and of its Sentinels.
+    ///
+    /// # Errors
+    /// When the setting is no store. Its text may hold a password and is not repeated.
+    pub(crate) fn storage(
+        self,
+        password: Option<&SecretString>,
+        sentinel_password: Option<&SecretString>,
+    ) -> Result<Storage, SettingError> {
+        let wrong = |problem: String| SettingError::new("GATEWAY_STORE", problem);
+        let text = visible(self.store.expose_secret()).map_err(wrong)?;
+        let redis = RedisSettings { password, sentinel_password, replicas: self.redis_replicas };
+        let url = StoreUrl::read(text, Local::Memory, redis).map_err(wrong)?;
+        Ok(Storage { url, prefix: self.redis_prefix, most: self.max_logins })
+    }
+}
 
 /// Logins and limits, in one place.
 pub(crate) struct Stores {
-    pub(crate) logins: Arc<dyn Logins>,
+    pub(crate) logins: Arc<Logins>,
     pub(crate) addresses: Addresses,
     pub(crate) budget: Budget,
     pub(crate) unscanned: Unscanned,
-    /// Of Redis, where that is the store.
+    /// Redis's replicas, where Redis is the store.
     pub(crate) replicas: Option<Replicas>,
-    /// What they do by themselves.
+    /// What they do by themselves. It never ends.
     pub(crate) work: BoxFuture<'static, ()>,
 }
 
 impl Stores {
-    /// What `GATEWAY_STORE` names. Nothing is connected before the work is polled.
+    /// Opens the store. Redis is connected once the work is polled.
     #[must_use]
-    pub(crate) fn new(store: Store, config: &Config, pages: &Arc<Pages>) -> Self {
+    pub(crate) fn new(storage: Storage, codes: &codes::Settings, pages: &Arc<Pages>) -> Self {
+        let Storage { url, prefix, most } = storage;
         let pages = Arc::clone(pages);
-        let (logins, shared, work): (Arc<dyn Logins>, _, _) = match store {
-            Store::Memory => {
-                let logins = Arc::new(MemoryLogins::new(pages, config.gateway_max_logins));
-                let sweeper = Arc::clone(&logins);
-                (logins, None, async move { sweeper.sweep().await }.boxed())
+        let (logins, connecting) = match url {
+            StoreUrl::Redis { url, replicas } => {
+                let (logins, keeper) = Logins::in_redis(url, &prefix, replicas, pages);
+                (logins, keeper.run().boxed())
             }
-            Store::Redis { place, replicas } => {
-                let (logins, keeper) = RedisLogins::new(place, &config.gateway_redis_prefix, replicas, pages);
-                let shared = Some(logins.records().clone());
-                let logins = Arc::new(logins);
-                let healer = Arc::clone(&logins);
-                let work = async move { join(keeper.run(), healer.heal()).await };
-                (logins, shared, work.map(|_| ()).boxed())
-            }
+            // The settings know no other.
+            StoreUrl::Memory | StoreUrl::Sqlite(_) => (Logins::in_memory(pages, most), pending().boxed()),
         };
-        let (per_day, a_minute) = (config.gateway_qr_per_day, config.gateway_address_rate);
+        let shared = logins.redis().cloned();
+        let logins = Arc::new(logins);
+        let runs = Arc::clone(&logins);
+        let work = async move { join(connecting, runs.run()).await }.map(|_| ()).boxed();
+        let (per_day, a_minute) = (codes.qr_per_day, codes.address_rate);
         Self {
-            replicas: shared.as_ref().map(|records| records.replicas().clone()),
+            replicas: shared.as_ref().map(|redis| redis.replicas().clone()),
             logins,
             addresses: Addresses::new(a_minute, shared.clone()),
             budget: Budget::new(per_day, shared.clone(), clock::unix_now),

@@ -1,34 +1,34 @@
-//! What the service remembers: how often each person has logged in, and what became of recent scans.
+//! What the service remembers: how often each person has logged in, what became of recent scans, and in plaintext mode
+//! which signatures have come with which bodies.
 //!
-//! Counts are kept by scene, so that a repeated push and a second scan of an ended login add none and
-//! get the same words, also after a restart.
+//! There is a record a person ([`person`]) and one a signature ([`signature`]), in a SQLite file or in Redis. What may
+//! become of a person's record are pure functions, whichever store holds it.
 
-#[cfg(test)]
-mod contract;
-mod redis;
-mod sqlite;
+mod person;
+mod signature;
 
-use std::time::Duration;
+use std::path::Path;
 
-use futures_util::future::BoxFuture;
+use anyhow::Context;
+use futures_util::future::{BoxFuture, FutureExt, pending};
 use protocol::Scene;
+use records::{
+    Failure, Keeper, Kept, Moment, Records, Redis, RedisUrl, Replicas, Sqlite, Step, StoreUrl, Write,
+};
 
-pub(crate) use self::redis::RedisStore;
-pub(crate) use self::sqlite::SqliteStore;
+use self::person::Person;
+use self::signature::Body;
 
-/// How long what became of a scan is remembered: far longer than a login and WeChat's repeats live.
-const REMEMBERED: Duration = Duration::from_secs(3600);
-
-/// How long a repeat gets the same words without asking the gateway: as long as the gateway keeps an end.
-const SAME_WORDS: Duration = Duration::from_secs(180);
+/// How the tables that the first versions made in a SQLite file become records.
+const FROM_SCHEMA_1: &str = include_str!("from_schema_1.sql");
 
 /// One scan of one person.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Scan {
     /// The login that was scanned.
     pub scene: Scene,
-    /// Who scanned it: the openid.
-    pub openid: String,
+    /// Who scanned it.
+    pub openid: wechat::Person,
     /// The person came by following the account.
     pub first: bool,
     /// The push's CreateTime, in seconds since 1970.
@@ -42,7 +42,7 @@ pub(crate) struct Recorded {
     pub first: bool,
     /// The nickname, when WeChat gave one.
     pub nickname: Option<String>,
-    /// The person's how-manieth login it was.
+    /// The person's login number (first is 1).
     pub count: u32,
 }
 
@@ -64,30 +64,136 @@ pub(crate) enum Memory {
 #[error("the store does not answer: {0}")]
 pub(crate) struct StoreError(pub String);
 
-/// A store. Each call is atomic; dropping its future does not undo it.
-pub(crate) trait Store: Send + Sync {
+impl From<Failure> for StoreError {
+    fn from(failure: Failure) -> Self {
+        Self(failure.to_string())
+    }
+}
+
+/// The store. Each call is atomic; dropping its future does not undo what was begun. Clones share
+/// what is kept.
+#[derive(Debug, Clone)]
+pub(crate) struct Store {
+    people: Records<Kept<Person>>,
+    signatures: Records<Body>,
+    /// Of Redis, where that is the store.
+    replicas: Option<Replicas>,
+    /// What tests let go wrong.
+    #[cfg(test)]
+    pub(crate) faults: faults::Faults,
+}
+
+impl Store {
+    /// What `CALLBACK_STORE` names, and what keeps its connections for as long as it is polled. In Redis keys begin with
+    /// `prefix`.
+    ///
+    /// # Errors
+    /// When a file cannot be opened, or was written by a newer version.
+    pub(crate) fn new(url: StoreUrl, prefix: &str) -> anyhow::Result<(Self, BoxFuture<'static, ()>)> {
+        match url {
+            StoreUrl::Redis { url, replicas } => {
+                let (store, keeper) = Self::in_redis(url, prefix, replicas);
+                Ok((store, keeper.run().boxed()))
+            }
+            StoreUrl::Sqlite(path) => Ok((Self::in_sqlite(&path)?, pending().boxed())),
+            StoreUrl::Memory => Ok((Self::in_sqlite(Path::new(":memory:"))?, pending().boxed())),
+        }
+    }
+
+    /// A store in a SQLite file.
+    ///
+    /// # Errors
+    /// When the file cannot be opened, or was written by a newer version.
+    pub(crate) fn in_sqlite(path: &Path) -> anyhow::Result<Self> {
+        let sqlite = Sqlite::open(path, FROM_SCHEMA_1)
+            .with_context(|| format!("CALLBACK_STORE: cannot use the SQLite file {}", path.display()))?;
+        let (people, signatures) =
+            (Records::in_sqlite("person", &sqlite), Records::in_sqlite("push", &sqlite));
+        Ok(Self::of(people, signatures, None))
+    }
+
+    /// A store in Redis. What is noted counts once `replicas` of Redis have it, or as many as there are. Nothing is
+    /// connected before the keeper runs.
+    #[must_use]
+    pub(crate) fn in_redis(url: RedisUrl, prefix: &str, replicas: u32) -> (Self, Keeper) {
+        // The version of all that is kept there.
+        let (redis, keeper) = Redis::new(url, format!("{prefix}1:"), replicas, None);
+        let (people, signatures) = (Records::in_redis("person", &redis), Records::in_redis("push", &redis));
+        (Self::of(people, signatures, Some(redis.replicas().clone())), keeper)
+    }
+
+    fn of(people: Records<Kept<Person>>, signatures: Records<Body>, replicas: Option<Replicas>) -> Self {
+        Self {
+            people,
+            signatures,
+            replicas,
+            #[cfg(test)]
+            faults: faults::Faults::default(),
+        }
+    }
+
+    /// What is known of Redis's replicas, where that is the store.
+    #[must_use]
+    pub(crate) fn replicas(&self) -> Option<&Replicas> {
+        self.replicas.as_ref()
+    }
+
     /// Remembers what became of a scan.
-    fn recall<'a>(&'a self, scan: &'a Scan) -> BoxFuture<'a, Result<Memory, StoreError>>;
+    pub(crate) async fn recall(&self, scan: &Scan) -> Result<Memory, StoreError> {
+        #[cfg(test)]
+        self.faults.recall.happen().await?;
+        let found = self.people.read(scan.openid.as_str()).await?;
+        Ok(found.record.map_or(Memory::Nothing, |person| person.recall(scan.scene, found.now)))
+    }
 
     /// Notes that the gateway is going to be asked to end the login.
-    fn attempt<'a>(&'a self, scan: &'a Scan) -> BoxFuture<'a, Result<(), StoreError>>;
+    pub(crate) async fn attempt(&self, scan: &Scan) -> Result<(), StoreError> {
+        #[cfg(test)]
+        self.faults.attempt.happen().await?;
+        self.change(&scan.openid, |person, now| person.attempt(scan, now)).await
+    }
 
     /// Counts a recorded login, unless this scene of this person has been counted; gives what was kept.
-    fn record<'a>(
-        &'a self,
-        scan: &'a Scan,
-        nickname: Option<&'a str>,
-    ) -> BoxFuture<'a, Result<Recorded, StoreError>>;
+    pub(crate) async fn record(&self, scan: &Scan, nickname: Option<&str>) -> Result<Recorded, StoreError> {
+        #[cfg(test)]
+        self.faults.record.happen().await?;
+        self.change(&scan.openid, |person, now| person.record(scan, nickname, now)).await
+    }
 
     /// Notes the signature of a push in plaintext mode with what stands for its body, until `until` in Unix seconds,
     /// and says whether it may come with that: it is new, or it has come with the same before.
-    fn admit<'a>(
-        &'a self,
-        signature: &'a str,
-        body: &'a str,
-        until: u64,
-    ) -> BoxFuture<'a, Result<bool, StoreError>>;
+    pub(crate) async fn admit(&self, signature: &str, body: &str, until: u64) -> Result<bool, StoreError> {
+        let forget_at = Moment(until.saturating_mul(1000));
+        let noted = self.signatures.update(signature, |found, _| match found {
+            Some(before) => Step::Keep(before.0 == body),
+            // It waits for no replica: an outage of one must not close the door.
+            None => Step::Write(Write::new(Body(body.to_owned()), forget_at), true),
+        });
+        Ok(noted.await?)
+    }
 
     /// Forgets a person who has unfollowed at `at` (CreateTime), unless they have logged in since.
-    fn forget<'a>(&'a self, openid: &'a str, at: i64) -> BoxFuture<'a, Result<(), StoreError>>;
+    pub(crate) async fn forget(&self, openid: &wechat::Person, at: i64) -> Result<(), StoreError> {
+        self.change(openid, |person, _| person.forget(at)).await
+    }
+
+    async fn change<T>(
+        &self,
+        openid: &wechat::Person,
+        work: impl Fn(&mut Person, Moment) -> T,
+    ) -> Result<T, StoreError> {
+        let changed = self.people.update(openid.as_str(), |found, now| {
+            let mut person = found.cloned().unwrap_or_default();
+            let value = work(&mut person, now);
+            person.sweep(now);
+            let forget_at = person.forget_at(now);
+            Step::Write(Write { durably: true, ..Write::new(person, forget_at) }, value)
+        });
+        Ok(changed.await?)
+    }
 }
+
+#[cfg(test)]
+pub(crate) mod faults;
+#[cfg(test)]
+mod tests;

@@ -1,4 +1,4 @@
-//! The address of whoever asks, behind however many proxies that we trust.
+//! The address that a request came from, behind any number of proxies that we trust.
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -45,7 +45,7 @@ pub fn client_address<'a>(
         }
         match parse(hop.trim()) {
             Some(address) => nearest = address,
-            // What a trusted proxy passed on and we cannot read is no address of anybody's.
+            // This hop cannot be read, so the last one before it counts.
             None => break,
         }
     }

@@ -8,17 +8,17 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::http::{self as web, Answer};
+use crate::http::{self as web, Response};
 use crate::listen;
 
-/// A scraper, a load balancer and a person with curl, each with room to spare.
+/// Connections at once. Scrapers, load balancers and a person with curl need a few.
 const MAX_CONNECTIONS: usize = 32;
 
 /// The media type of OpenMetrics text 1.0.
 const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
-/// Says whether the process can do its work now: `Err` says in words why not, and `Ok` perhaps what an operator
-/// should mend all the same.
+/// Says whether the process can do its work now. `Err` says why not; `Ok(Some(_))` says what an operator should mend
+/// all the same.
 pub type Readiness = Arc<dyn Fn() -> Result<Option<String>, String> + Send + Sync>;
 
 /// Serves the operator's port until `stop`.
@@ -49,7 +49,7 @@ pub async fn serve(
     .await
 }
 
-fn route(method: &Method, path: &str, registry: &Registry, ready: &Readiness) -> Answer {
+fn route(method: &Method, path: &str, registry: &Registry, ready: &Readiness) -> Response {
     if method != Method::GET && method != Method::HEAD {
         return web::method_not_allowed("GET, HEAD");
     }

@@ -1,5 +1,5 @@
-//! Open files: each connection is one, and a process that has no more cannot accept, log in to anything or
-//! read its own files. So the ports that strangers may fill get their places by count, and the rest is kept.
+//! The limit on open files. Each connection is one, and a process without any left cannot accept, connect, or read its
+//! own files. So each port that strangers may fill has a limited number of connections, and the rest stays free.
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
@@ -8,7 +8,7 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 #[must_use]
 pub fn raise() -> usize {
     let Rlimit { maximum, .. } = getrlimit(Resource::Nofile);
-    // Where it is refused, the limit stays what it was.
+    // If this is refused, the limit stays what it was.
     let _ = setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum });
     let now = getrlimit(Resource::Nofile).current;
     now.map_or(usize::MAX, |limit| usize::try_from(limit).unwrap_or(usize::MAX))
@@ -28,9 +28,9 @@ pub struct Port {
 }
 
 impl Port {
-    /// The connections that a limit of `files` open files allows: as many as wanted, or what is left beside
-    /// everything else. Where that is next to nothing, a quarter of the files is the port's all the same,
-    /// so that a small limit makes a small service and not none. Fewer than wanted are logged.
+    /// The connections that a limit of `files` open files allows: as many as wanted, or what is left beside everything
+    /// else. It is at least a quarter of the files, so that a small limit makes a small service and not none. A number
+    /// below the wanted one is logged.
     #[must_use]
     pub fn places(&self, files: usize) -> usize {
         let allowed = files.saturating_sub(self.beside).max(files / 4) / self.each.max(1);

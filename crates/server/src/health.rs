@@ -6,10 +6,10 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream};
 use std::process::ExitCode;
 use std::time::Duration;
 
-/// To connect, and for each step of the answer.
+/// The time to connect, and the time for each step of the answer.
 const WITHIN: Duration = Duration::from_secs(2);
 
-/// An answer of `/readyz` is a few words.
+/// Bytes of an answer. `/readyz` says a few words.
 const LONGEST: u64 = 4096;
 
 /// Asks `/readyz` at the admin port that listens on `admin`. Exit code 0: ready; 1: not, and a line says why.
@@ -29,7 +29,8 @@ pub fn ask(program: &str, admin: SocketAddr) -> ExitCode {
     }
 }
 
-/// Where something that listens everywhere can be reached from the same host.
+/// The address at which `address` can be reached from the same host. A port that listens everywhere listens on
+/// loopback.
 fn reachable(mut address: SocketAddr) -> SocketAddr {
     if address.ip().is_unspecified() {
         address.set_ip(match address.ip() {

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use http::header::{
     ALLOW, CACHE_CONTROL, CONNECTION, CONTENT_TYPE, HOST, HeaderValue, RETRY_AFTER, X_CONTENT_TYPE_OPTIONS,
 };
-use http::{Request, Response, StatusCode, Version};
+use http::{Request, StatusCode, Version};
 use http_body_util::{BodyExt, Full};
 use hyper::body::{Body, Incoming};
 use hyper::server::conn::http1;
@@ -21,21 +21,20 @@ use crate::places::Place;
 use crate::read_deadline::{Late, ReadDeadline};
 use crate::write_deadline::WriteDeadline;
 
-/// The only body this project sends: one that is in memory.
-pub type Answer = Response<Full<Bytes>>;
+/// What a request is answered with. Every body that this project sends is in memory.
+pub type Response = http::Response<Full<Bytes>>;
 
-/// A request's head must have come within this, from the connection's beginning or the head's own.
+/// A request's head must arrive within this. The time runs from the beginning of the connection, or of the head itself.
 pub const HEAD_WITHIN: Duration = Duration::from_secs(5);
 
-/// An answer must have been taken within this, from the moment in which the peer lets it wait.
+/// An answer must be read within this. The time runs from the first write that has to wait for the peer.
 const TAKEN_WITHIN: Duration = Duration::from_secs(10);
 
-/// From the moment in which a connection is to end: the request in hand may be answered and the answer taken within
-/// this. It is less than what a drain leaves, so that a peer that does not read is no reason to end with a failure, and
-/// more than a push takes.
+/// When a connection is to end, the request in hand must be answered, and the answer read, within this. It is less than
+/// a drain leaves, so that a peer that does not read does not make the drain fail. It is more than a push takes.
 const LEAVES_WITHIN: Duration = Duration::from_millis(5500);
 
-/// A connection that goes on asking is told to come anew after this: its place is for everybody.
+/// A connection that goes on asking is closed after this, so that others get its place.
 const ASKS_FOR: Duration = Duration::from_secs(60);
 
 /// Bytes of request head, and of hyper's read buffer. hyper takes no less than 8 KiB, and browsers with
@@ -45,14 +44,13 @@ const MAX_HEAD: usize = 16 * 1024;
 /// Header lines in a request; browsers behind several proxies send about thirty.
 const MAX_HEADERS: usize = 64;
 
-/// A body that is refused is still read up to this much, so that the sender gets to see the answer
-/// instead of a reset.
+/// A refused body is still read up to this much, so that the sender sees the answer and not a reset.
 const DRAIN_BYTES: usize = 8 * 1024 * 1024;
 
-/// And for no longer than this.
+/// A refused body is read for no longer than this.
 const DRAIN_TIME: Duration = Duration::from_secs(1);
 
-/// What is said on a connection of a full port when not even [`refuse`] has a place.
+/// What a connection of a full port gets when there is no place for [`refuse`] either.
 pub const FULL: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\nretry-after: 5\r\nconnection: close\r\n\
     content-type: text/plain; charset=utf-8\r\ncontent-length: 38\r\n\r\n\
     too many connections, try again later\n";
@@ -60,7 +58,8 @@ pub const FULL: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\nretry-after: 5\r\n
 /// Serves one connection until it ends, or until `stop` and the request in hand has been answered. Between requests
 /// it may be idle for as long as `keep_alive`, and gives its `place` to others if the port is full.
 ///
-/// Upgrades are possible, and what is written after one has the same time to be taken as an answer. The peer's faults are logged at debug level: peers leave all the time.
+/// Upgrades are possible. What is written after one has the same time to be read as an answer. The peer's faults are
+/// logged at debug level, because peers leave all the time.
 pub async fn serve<S, H, F>(
     stream: S,
     stop: &CancellationToken,
@@ -70,7 +69,7 @@ pub async fn serve<S, H, F>(
 ) where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     H: Fn(Request<Incoming>) -> F,
-    F: Future<Output = Answer>,
+    F: Future<Output = Response>,
 {
     let began = Instant::now();
     let stream = ReadDeadline::new(WriteDeadline::new(stream, TAKEN_WITHIN), HEAD_WITHIN);
@@ -121,7 +120,7 @@ pub async fn serve<S, H, F>(
     };
     if is_late != Some(Late::Head) {
         connection.as_mut().graceful_shutdown();
-        // Past that time nothing is said any more.
+        // After that time the connection is dropped without a word.
         if let Ok(ended) = tokio::time::timeout(LEAVES_WITHIN, connection).await {
             log_end(ended);
         }
@@ -134,8 +133,8 @@ fn log_end(ended: hyper::Result<()>) {
     }
 }
 
-/// Exactly one Host, as RFC 9112, section 3.2, asks for; before HTTP/1.1 there was none. Whoever sends two wants a proxy
-/// and us to believe different ones.
+/// A request has exactly one Host, as RFC 9112, section 3.2, says; before HTTP/1.1 it may have none. Two are an attempt
+/// to make a proxy and us believe different ones.
 fn names_one_host<B>(request: &Request<B>) -> bool {
     match request.headers().get_all(HOST).iter().count() {
         0 => request.version() < Version::HTTP_11,
@@ -154,7 +153,7 @@ where
         answer.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
         answer
     });
-    // Somebody who only holds the connection must not hold the place for refusals.
+    // A peer that sends nothing must not keep the place for refusals.
     let _ = tokio::time::timeout(HEAD_WITHIN, refused).await;
 }
 
@@ -237,7 +236,7 @@ where
 
 /// An answer that is not to be cached or sniffed.
 #[must_use]
-pub fn answer(status: StatusCode, content_type: &'static str, body: impl Into<Bytes>) -> Answer {
+pub fn answer(status: StatusCode, content_type: &'static str, body: impl Into<Bytes>) -> Response {
     let mut answer = Response::new(Full::new(body.into()));
     *answer.status_mut() = status;
     let headers = answer.headers_mut();
@@ -249,13 +248,13 @@ pub fn answer(status: StatusCode, content_type: &'static str, body: impl Into<By
 
 /// A short text for people.
 #[must_use]
-pub fn text(status: StatusCode, body: impl Into<Bytes>) -> Answer {
+pub fn text(status: StatusCode, body: impl Into<Bytes>) -> Response {
     answer(status, "text/plain; charset=utf-8", body)
 }
 
 /// 405 with the methods that there are (RFC 9110, section 15.5.6).
 #[must_use]
-pub fn method_not_allowed(methods: &'static str) -> Answer {
+pub fn method_not_allowed(methods: &'static str) -> Response {
     let mut answer = text(StatusCode::METHOD_NOT_ALLOWED, format!("{methods} only\n"));
     answer.headers_mut().insert(ALLOW, HeaderValue::from_static(methods));
     answer

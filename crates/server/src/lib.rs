@@ -1,14 +1,18 @@
 //! What turns a library into a deployable process, the same for every program of Saoma.
 //!
-//! In the order in which a process lives: [`settings`] are read and checked, also for what nobody sees ([`visible`]), [`logging`] starts and never holds anybody up,
-//! [`told`] keeps strangers from filling it, [`listen`] binds the ports and accepts, as many as [`descriptors`] allow ([`places`], [`shares`]), [`http`] serves a connection
-//! for whoever is behind a proxy ([`address`]) within limits ([`read_deadline`] and [`write_deadline`] are two of them), [`admin`] answers the operator, and [`stop`] hears the
-//! signal and bounds the drain. [`process`] is all of it in a program's `main`; [`health`] asks such a process from outside. Nothing here knows about
+//! In the order in which a process lives: the [`command_line`] says what to do. [`settings`] are read and checked, also
+//! for what nobody sees ([`visible`]). [`process`] is what a program's `main` does next: [`logging`] starts, which
+//! never delays anybody, and [`told`] keeps strangers from filling it. A [`service`] runs from its bound ports to the
+//! end of its drain. [`listen`] accepts, as many connections as [`descriptors`] allow ([`places`], [`shares`]).
+//! [`http`] serves a connection within limits, two of which are [`read_deadline`] and [`write_deadline`];
+//! [`mod@address`] says who is behind a proxy. [`admin`] answers the operator. [`stop`] hears the signal and bounds the
+//! drain. [`health`] asks such a process from outside, and [`clock`] has times for messages. Nothing here knows about
 //! logins, WeChat or the internal wire.
 
 pub mod address;
 pub mod admin;
 pub mod clock;
+pub mod command_line;
 pub mod descriptors;
 pub mod health;
 pub mod http;
@@ -17,6 +21,7 @@ pub mod logging;
 pub mod places;
 pub mod process;
 pub mod read_deadline;
+pub mod service;
 pub mod settings;
 pub mod shares;
 pub mod stop;

@@ -1,10 +1,10 @@
 //! Binding a port and accepting on it.
 //!
-//! One loop for every port of every program: a permit is taken before the task is spawned, the
-//! handshake happens inside the task, a peer's fault never ends the loop, and running out of
-//! descriptors makes it wait instead of spin. Whoever comes to a full port takes the place of one that only
-//! waits; where there is none, it is counted and told so: as long
-//! as there are places for refusals by a task that listens first, else by a few bytes before the close.
+//! Every port of every program has the same loop. It takes a place before it spawns a connection's task, and handshakes
+//! happen inside the task. A peer's fault never ends the loop, and a lack of descriptors makes it wait and not spin. At
+//! a full port a new connection takes the place of one that only waits. If there is none, the connection is counted and
+//! refused: by a task that listens first as long as there are places for refusals, else by a few bytes before the
+//! close.
 
 use std::io;
 use std::net::SocketAddr;
@@ -19,6 +19,7 @@ use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+use tracing::Instrument as _;
 
 use crate::places::{NoPlace, Place, Room};
 use crate::shares::Shares;
@@ -29,25 +30,24 @@ use crate::told::Told;
 /// to overflow when as many browsers came at once, and each one dropped waits a second.
 pub const BACKLOG: u32 = 4096;
 
-/// How many places a limit may give: none would refuse everybody, and more than a million is a slip of
-/// the finger.
+/// How many places a setting may ask for. None would refuse everybody, and more than a million is a slip of the finger.
 pub const PLACES: std::ops::RangeInclusive<usize> = 1..=1_000_000;
 
 /// How long the loop waits when a connection cannot be accepted, instead of spinning.
 const PAUSE: Duration = Duration::from_millis(100);
 
-/// Bytes of the kernel's memory, before it doubles them for its own needs, in which written data waits for a
-/// peer to take it. Linux alone would let it grow to 4 MiB for each; the longest answer is about 20 KiB.
+/// Bytes of the kernel's send buffer, which Linux doubles for its own needs. Without a limit it could grow to 4 MiB for
+/// each connection; the longest answer is about 20 KiB.
 const SEND_BUFFER: usize = 32 * 1024;
 
-/// Data that the peer's host does not acknowledge for this long ends the connection, so that a
-/// vanished peer does not hold a descriptor for the quarter of an hour that TCP would give it.
+/// Data that the peer's host does not acknowledge for this long ends the connection. TCP alone would let a vanished
+/// peer hold a descriptor for a quarter of an hour.
 const UNACKNOWLEDGED: Duration = Duration::from_secs(30);
 
-/// How long a peer that has been told goodbye may take to hang up.
+/// How long a peer may take to hang up after our last word.
 const LINGER: Duration = Duration::from_secs(1);
 
-/// Refusals that may be under way at once when a port is full, where it has four times as many places.
+/// Refusals under way at once at a full port. A small port has one for each four of its places.
 const MAX_REFUSING: usize = 64;
 
 /// Binds `address` with [`BACKLOG`]; port 0 takes a free one.
@@ -65,7 +65,7 @@ pub fn bind(setting: &str, address: SocketAddr) -> anyhow::Result<TcpListener> {
         .with_context(|| format!("{setting}: cannot listen on {address}; is another program using the port?"))
 }
 
-/// How many connections a port serves at once, and what becomes of the others. A number is a limit alone.
+/// How many connections a port serves at once, and what becomes of the others. A number alone is the limit.
 #[derive(Debug)]
 pub struct Places {
     limit: usize,
@@ -75,21 +75,21 @@ pub struct Places {
 }
 
 impl Places {
-    /// At most `limit` at once. Whoever is refused is counted; `last_word` is for those whom not even a
-    /// refusal's task can serve. It comes before anything was asked, which some clients take for an error: that
-    /// is what a close without a word would be to all of them.
+    /// At most `limit` at once. `refused` counts the others. `last_word` is for those for whom there is no place for
+    /// refusals either. It comes before the client has asked anything, which some clients take for an error; a close
+    /// without a word would be an error for all.
     #[must_use]
     pub fn new(limit: usize, refused: Counter, last_word: &'static [u8]) -> Self {
         Self { limit, refused, last_word, shares: None }
     }
 
-    /// No address may have more than its share of them. `advice` is what the operator of one that needs more can do.
+    /// Limits each address to its share of the places. `advice` says what an operator can do for one that needs more.
     #[must_use]
     pub fn shared(self, shares: Shares, advice: &'static str) -> Self {
         Self { shares: Some((shares, advice)), ..self }
     }
 
-    /// Refusals hold open files as well, so a small port refuses few at once.
+    /// Refusals hold open files as well, so a small port has few at once.
     fn refusals(&self) -> usize {
         (self.limit / 4).clamp(1, MAX_REFUSING)
     }
@@ -108,8 +108,8 @@ pub struct Accepted {
     pub stream: TcpStream,
     /// The other end, as the kernel sees it.
     pub peer: SocketAddr,
-    /// The place that the connection holds until it is dropped; `None` when the port is full, or the address has its
-    /// share, and then the connection should be told so and closed.
+    /// The place that the connection holds until it is dropped. `None` when the port is full, or the address has its
+    /// share; then the connection should be told so and closed.
     pub permit: Option<Place>,
 }
 
@@ -148,7 +148,7 @@ where
             Err(error) => {
                 let address =
                     listener.local_addr().map_or_else(|_| "a port".to_owned(), |address| address.to_string());
-                // One line for an outage and not ten a second.
+                // Without a limit these would be ten lines a second.
                 tell!(
                     warn,
                     told,
@@ -173,21 +173,24 @@ where
             refused.inc();
             refusal = Arc::clone(&refusals).try_acquire_owned().ok();
             if refusal.is_none() {
-                // A new connection has room for this; if it has not, there is nobody to tell.
+                // A new connection has room for this. If not, the peer has gone.
                 let _ = stream.try_write(last_word);
                 continue;
             }
         }
         let served = handle(Accepted { stream, peer, permit });
-        tasks.spawn(async move {
+        // The span is at debug level, because behind a proxy every line would name the proxy.
+        let connection = tracing::debug_span!("connection", %peer);
+        let served = async move {
             served.await;
             drop(refusal);
-        });
+        };
+        tasks.spawn(served.instrument(connection));
     }
 }
 
-/// Closes a connection whose last word should be read: says that no more follows, and drops what still
-/// comes, for 1 s at most. Bytes left unread would turn the close into a reset, which may swallow that word.
+/// Closes a connection such that the peer can read our last word: it says that no more follows, and drops what still
+/// comes, for 1 s at most. Unread bytes would turn the close into a reset, which may discard that word.
 pub async fn let_go<S: AsyncRead + AsyncWrite + Unpin>(mut stream: S) {
     let hang_up = async {
         let mut sink = [0; 1024];

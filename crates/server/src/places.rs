@@ -1,36 +1,37 @@
-//! The places of a port: who holds one, who may have another, and who gives way when there is none.
+//! The places of a port: one for each connection that it serves at once.
 //!
-//! A connection that waits for its peer, between requests or before the first, holds a place for nothing. When a port
-//! is full, the one that has waited longest gives its place to whoever comes.
+//! A connection that waits for a request can be spared. When a port is full, the connection that has waited longest
+//! gives its place to the new one.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Weak};
 
+use parking_lot::Mutex;
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 
 use crate::shares::{self, AllTaken, Share, Shares};
 
-/// How many who gave way may be on their way out; then a full port refuses. A small port has few of them.
+/// The most connections that have given way and not ended yet; beyond that a full port refuses. A small port has fewer.
 const MOST_LEAVING: usize = 64;
 
-/// A place and its part of the address's share, for somebody else.
+/// A place that was given up, with its part of the address's share.
 type Given = (OwnedSemaphorePermit, Option<Share>);
 
-/// How many of those who have waited longest are looked at for one of an address: a flood must not cost much.
+/// How many waiting connections are searched for one of the same address. The search must stay cheap in a flood.
 const MOST_ASKED: usize = 64;
 
 /// The places of one port.
 #[derive(Debug)]
 pub(crate) struct Room {
     free: Arc<Semaphore>,
-    /// Who has given way and is not gone yet holds an open file beside all places.
+    /// Places for connections that have given way. Each still holds an open file.
     leaving: Arc<Semaphore>,
     shares: Option<Shares>,
     idle: Arc<Mutex<Idle>>,
 }
 
-/// Who waits for its peer, those who have waited longest first.
+/// The connections that wait for their peers, the one that has waited longest first.
 #[derive(Debug, Default)]
 struct Idle {
     /// Never held across an await.
@@ -51,12 +52,12 @@ struct Held {
 
 #[derive(Debug)]
 struct Now {
-    /// Gone when somebody else has got the place.
+    /// `None` when another connection has got the place.
     permit: Option<OwnedSemaphorePermit>,
     share: Option<Share>,
-    /// Held from then until the connection has gone.
+    /// Held from then until the connection has ended.
     leaving: Option<OwnedSemaphorePermit>,
-    /// Where it stands among those who wait.
+    /// Its number among those that wait; `None` while it works.
     number: Option<u64>,
 }
 
@@ -65,7 +66,7 @@ struct Now {
 pub(crate) enum NoPlace {
     /// All are taken.
     Full,
-    /// This address has its share, which is so many.
+    /// The address has its whole share, which is this many.
     Share(usize),
 }
 
@@ -75,7 +76,7 @@ impl Room {
         Self { free: Arc::new(Semaphore::new(limit)), leaving, shares, idle: Arc::default() }
     }
 
-    /// A place for `address`, whose connection waits for its peer.
+    /// Takes a place for a connection from `address`, which waits for its first request.
     pub(crate) fn take(&self, address: IpAddr) -> Result<Place, NoPlace> {
         let taken = self.shares.as_ref().map(|shares| (shares.most(), shares.take(address)));
         let (permit, share) = match taken {
@@ -89,13 +90,13 @@ impl Room {
         Ok(place)
     }
 
-    /// A place that is free, or that of whoever has waited longest.
+    /// A free place, or that of the connection that has waited longest.
     fn free(&self) -> Option<OwnedSemaphorePermit> {
         let free = Arc::clone(&self.free).try_acquire_owned().ok();
         free.or_else(|| {
             let mut leaving = Arc::clone(&self.leaving).try_acquire_owned().ok()?;
             loop {
-                let (_, longest) = lock(&self.idle).waiting.pop_first()?;
+                let (_, longest) = self.idle.lock().waiting.pop_first()?;
                 let Some(held) = longest.upgrade() else { continue };
                 match held.give_way(leaving) {
                     Ok((permit, _)) => return Some(permit),
@@ -105,13 +106,13 @@ impl Room {
         })
     }
 
-    /// The place of somebody of the same address, if one of those who have waited longest is.
+    /// The place of another connection of the same address, if one of the first [`MOST_ASKED`] that wait is of it.
     fn given_way_by(&self, address: IpAddr) -> Option<Given> {
         let network = shares::network(address);
         let mut leaving = Arc::clone(&self.leaving).try_acquire_owned().ok()?;
-        let longest: Vec<_> = lock(&self.idle).waiting.values().take(MOST_ASKED).cloned().collect();
+        let longest: Vec<_> = self.idle.lock().waiting.values().take(MOST_ASKED).cloned().collect();
         let is_of_it =
-            |held: &Arc<Held>| lock(&held.now).share.as_ref().is_some_and(|share| share.network() == network);
+            |held: &Arc<Held>| held.now.lock().share.as_ref().is_some_and(|share| share.network() == network);
         for held in longest.iter().filter_map(Weak::upgrade).filter(is_of_it) {
             match held.give_way(leaving) {
                 Ok(given) => return Some(given),
@@ -125,11 +126,11 @@ impl Room {
 impl Place {
     /// The connection waits for its peer from now on, and gives way when the port is full.
     pub fn waits(&self) {
-        let mut now = lock(&self.0.now);
+        let mut now = self.0.now.lock();
         if now.permit.is_none() || now.number.is_some() {
             return;
         }
-        let mut idle = lock(&self.0.idle);
+        let mut idle = self.0.idle.lock();
         now.number = Some(idle.next);
         let number = idle.next;
         idle.waiting.insert(number, Arc::downgrade(&self.0));
@@ -138,26 +139,26 @@ impl Place {
 
     /// The connection works for its peer from now on, and keeps its place.
     pub fn works(&self) {
-        if let Some(number) = lock(&self.0.now).number.take() {
-            lock(&self.0.idle).waiting.remove(&number);
+        if let Some(number) = self.0.now.lock().number.take() {
+            self.0.idle.lock().waiting.remove(&number);
         }
     }
 
-    /// Waits until somebody else has got the place; then the connection is to end.
+    /// Waits until another connection has got the place. This one must then end.
     pub async fn given_away(&self) {
         self.0.given.notified().await;
     }
 }
 
 impl Held {
-    /// Gives the place to somebody else, unless it was given before.
+    /// Gives the place up, unless it was given up before.
     fn give_way(&self, leaving: OwnedSemaphorePermit) -> Result<Given, OwnedSemaphorePermit> {
-        let mut now = lock(&self.now);
+        let mut now = self.now.lock();
         let Some(permit) = now.permit.take() else { return Err(leaving) };
         let given = (permit, now.share.take());
         now.leaving = Some(leaving);
         if let Some(number) = now.number.take() {
-            lock(&self.idle).waiting.remove(&number);
+            self.idle.lock().waiting.remove(&number);
         }
         self.given.notify_one();
         Ok(given)
@@ -166,15 +167,10 @@ impl Held {
 
 impl Drop for Held {
     fn drop(&mut self) {
-        if let Some(number) = lock(&self.now).number.take() {
-            lock(&self.idle).waiting.remove(&number);
+        if let Some(number) = self.now.lock().number.take() {
+            self.idle.lock().waiting.remove(&number);
         }
     }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    // Nothing that is done under the locks can panic half-way.
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]
@@ -195,7 +191,7 @@ mod tests {
         assert_eq!(room.take(address(4)).unwrap_err(), NoPlace::Full, "all of them work");
         first.waits();
         second.waits();
-        // It has asked again, so it waits anew.
+        // It has asked again, so its wait begins anew.
         first.works();
         first.waits();
         let third = room.take(address(4)).unwrap();
@@ -211,7 +207,7 @@ mod tests {
         fourth.works();
         first.given_away().await;
         assert_eq!(room.take(address(6)).unwrap_err(), NoPlace::Full);
-        // Whoever gave way is no more in the room, whatever it does.
+        // A connection that gave way has no place any more, whatever it does.
         first.waits();
         drop(first);
         assert_eq!(room.take(address(6)).unwrap_err(), NoPlace::Full);
@@ -225,7 +221,7 @@ mod tests {
         let room = Room::new(1, None);
         let place = room.take(address(1)).unwrap();
         drop(place);
-        assert!(lock(&room.idle).waiting.is_empty());
+        assert!(room.idle.lock().waiting.is_empty());
         let one = room.take(address(2)).unwrap();
         one.works();
         assert_eq!(room.take(address(3)).unwrap_err(), NoPlace::Full);

@@ -1,34 +1,25 @@
-//! A program's life on one page: settings, logging, the work, and the exit code that says how it went.
+//! A program's life once its settings are read: logging, the work, and the exit code that says how it went.
 
 use std::process::ExitCode;
 
 use crate::logging::{self, LogFormat};
 use crate::settings::NoSettings;
 
-/// Runs a program: reports wrong settings with exit code 64, starts logging, and runs `serve` on a
-/// runtime until it ends by itself or by the stop that it is given. Exit code 0 means that everything
-/// ended in time.
-pub fn run<C, F>(
+/// Runs a program: starts logging, and runs `serving` on a runtime until it ends. Exit code 0 means that everything
+/// ended in time, 64 that the settings of logging are wrong.
+pub fn run(
     program: &str,
-    config: Result<C, NoSettings>,
-    log_format: impl FnOnce(&C) -> LogFormat,
-    serve: impl FnOnce(C) -> F,
-) -> ExitCode
-where
-    F: Future<Output = anyhow::Result<bool>>,
-{
-    let config = match config {
-        Ok(config) => config,
-        Err(nothing) => return nothing.report(program),
-    };
-    let _log = match logging::start(log_format(&config), "info") {
+    log_format: LogFormat,
+    serving: impl Future<Output = anyhow::Result<bool>>,
+) -> ExitCode {
+    let _log = match logging::start(log_format, "info") {
         Ok(log) => log,
         Err(error) => return NoSettings::from(error).report(program),
     };
     let served =
         tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(anyhow::Error::from);
     let served = served.and_then(|runtime| {
-        let served = runtime.block_on(serve(config));
+        let served = runtime.block_on(serving);
         // A look-up of a name that hangs must not hold the exit up.
         runtime.shutdown_background();
         served

@@ -1,15 +1,16 @@
-//! A stream whose peer must ask in time.
+//! A stream whose peer must send its requests in time.
 //!
-//! hyper has one time for two things: for the head of a request, and for the pause before it. A head comes slowly
-//! from an attacker only, and its time is short. A pause is what balancers make, which keep connections for a minute
-//! and send the next request into them: who hangs up before they do loses that request. So a pause has its own time.
+//! hyper has one time limit for a request's head and for the pause before it. A head gets a short time, because only
+//! attackers send it slowly. A pause needs a longer time: balancers keep connections for a minute, and a request is
+//! lost if we close before they do. So each has a limit of its own.
 
 use std::io;
 use std::pin::Pin;
-use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, LazyLock};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep_until};
@@ -17,7 +18,7 @@ use tokio::time::{Instant, sleep_until};
 use crate::tell;
 use crate::told::Told;
 
-/// Of all ports, because a balancer speaks to each alike.
+/// One for all ports, because a balancer does the same at each.
 static TOLD: LazyLock<Told> = LazyLock::new(Told::default);
 
 /// Whether these are the first bytes of a PROXY protocol header, of version 1 or 2. hyper would only say that they are
@@ -37,7 +38,7 @@ enum Owed {
     Nothing,
 }
 
-/// What the peer owes, for whoever answers its requests.
+/// What the peer owes, shared with the code that answers its requests.
 #[derive(Debug, Clone)]
 pub struct Debt(Arc<Shared>);
 
@@ -45,14 +46,14 @@ pub struct Debt(Arc<Shared>);
 struct Shared {
     /// Never held across an await.
     owed: Mutex<Owed>,
-    /// It owes something again.
+    /// The peer owes something again.
     again: Notify,
 }
 
 /// What the peer is late with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Late {
-    /// A head that it has begun, or the first one. Nothing is lost with the connection.
+    /// The first head, or one that it has begun. Closing the connection loses nothing.
     Head,
     /// Its next request. It may still be taking the answer to the last one.
     Request,
@@ -61,19 +62,19 @@ pub enum Late {
 impl Debt {
     /// A request's head has come.
     pub fn asked(&self) {
-        *self.lock() = Owed::Nothing;
+        *self.0.owed.lock() = Owed::Nothing;
     }
 
     /// The request is answered. The next one must begin within this.
     pub fn answered(&self, within: Duration) {
-        *self.lock() = Owed::Request(Instant::now() + within);
+        *self.0.owed.lock() = Owed::Request(Instant::now() + within);
         self.0.again.notify_one();
     }
 
-    /// Waits until the peer is late. hyper reads only when it is woken, so no read could say so.
+    /// Waits until the peer is late. No read could report this, because hyper reads only when it is woken.
     pub async fn late(&self) -> Late {
         loop {
-            let owed = *self.lock();
+            let owed = *self.0.owed.lock();
             let (until, late) = match owed {
                 Owed::Nothing => {
                     self.0.again.notified().await;
@@ -85,21 +86,16 @@ impl Debt {
             if until <= Instant::now() {
                 return late;
             }
-            // It may have been put off meanwhile, and never comes sooner but from a pause to a head.
+            // The deadline may have moved. It comes sooner only when a head begins after a pause.
             tokio::select! {
                 () = sleep_until(until) => {}
                 () = self.0.again.notified() => {}
             }
         }
     }
-
-    fn lock(&self) -> MutexGuard<'_, Owed> {
-        // Nothing that is done under the lock can panic half-way.
-        self.0.owed.lock().unwrap_or_else(PoisonError::into_inner)
-    }
 }
 
-/// A stream that takes note of what its peer owes.
+/// A stream that notes what its peer owes.
 #[derive(Debug)]
 pub struct ReadDeadline<S> {
     stream: S,
@@ -110,7 +106,7 @@ pub struct ReadDeadline<S> {
 }
 
 impl<S> ReadDeadline<S> {
-    /// The first head must have come within `head_within`, and so must each that has begun.
+    /// The first head must arrive within `head_within`, and so must each that has begun.
     pub fn new(stream: S, head_within: Duration) -> Self {
         let owed = Mutex::new(Owed::Head(Instant::now() + head_within));
         Self {
@@ -147,7 +143,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for ReadDeadline<S> {
                      CALLBACK_TRUSTED_PROXIES"
                 );
             }
-            let mut owed = this.debt.lock();
+            let mut owed = this.debt.0.owed.lock();
             if matches!(*owed, Owed::Request(_)) {
                 *owed = Owed::Head(Instant::now() + this.head_within);
                 this.debt.0.again.notify_one();

@@ -9,20 +9,21 @@ use std::fs;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use clap::Parser;
 use clap::builder::Resettable;
+use clap::{ArgMatches, Command, Parser};
 use secrecy::{ExposeSecret, SecretString};
 
+use crate::listen::PLACES;
 use crate::visible::visible;
 
-/// How long a connection may be idle between requests: none at all would be no connection, and an hour is longer than
-/// any balancer keeps one.
+/// How long a connection may be idle between requests. Less than a second would be too short for a next request, and no
+/// balancer keeps a connection for more than an hour.
 const KEEP_ALIVE: std::ops::RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_secs(3600);
 
 /// The exit code of a process whose settings are wrong: `EX_USAGE`.
 pub const EXIT_USAGE: u8 = 64;
 
-/// A secret in a file is a key or a password, not a document.
+/// Bytes of a secret's file. A secret is a key or a password, not a document.
 const MAX_SECRET_FILE: u64 = 64 * 1024;
 
 /// A setting that is wrong or missing. Its text is one line, names the setting and says what to do.
@@ -79,7 +80,7 @@ pub fn parse<T: Parser>(arguments: impl IntoIterator<Item = OsString>) -> Result
     parse_with_empty(arguments, |_| false)
 }
 
-/// As [`parse`], but for the settings of which `may_be_empty` says that empty is a value of theirs.
+/// As [`parse`], but an empty variable is a value of each setting that `may_be_empty` accepts.
 ///
 /// # Errors
 /// As [`parse`].
@@ -87,13 +88,20 @@ pub fn parse_with_empty<T: Parser>(
     arguments: impl IntoIterator<Item = OsString>,
     may_be_empty: impl Fn(&OsStr) -> bool,
 ) -> Result<T, NoSettings> {
-    let command = T::command().mut_args(|argument| {
-        let unset = argument.get_env().is_some_and(|name| {
-            !may_be_empty(name) && std::env::var_os(name).is_some_and(|value| value.is_empty())
-        });
-        if unset { argument.env(Resettable::Reset) } else { argument }
-    });
-    command.try_get_matches_from(arguments).and_then(|mut found| T::from_arg_matches_mut(&mut found)).map_err(
+    found(T::command(), arguments, may_be_empty, T::from_arg_matches_mut)
+}
+
+/// What `read` makes of the arguments and the environment, as `command` parses them. An empty variable is never a value
+/// of a subcommand's setting.
+pub(crate) fn found<T>(
+    command: Command,
+    arguments: impl IntoIterator<Item = OsString>,
+    may_be_empty: impl Fn(&OsStr) -> bool,
+    read: impl FnOnce(&mut ArgMatches) -> Result<T, clap::Error>,
+) -> Result<T, NoSettings> {
+    let command = without_empty(command, may_be_empty)
+        .mut_subcommands(|subcommand| without_empty(subcommand, |_| false));
+    command.try_get_matches_from(arguments).and_then(|mut found| read(&mut found)).map_err(
         |error| match error.kind() {
             clap::error::ErrorKind::DisplayHelp | clap::error::ErrorKind::DisplayVersion => {
                 NoSettings { text: error.to_string(), code: 0 }
@@ -101,6 +109,16 @@ pub fn parse_with_empty<T: Parser>(
             _ => NoSettings { text: first_line(&error.to_string()), code: EXIT_USAGE },
         },
     )
+}
+
+/// Makes empty environment variables count as not set.
+fn without_empty(command: Command, may_be_empty: impl Fn(&OsStr) -> bool) -> Command {
+    command.mut_args(|argument| {
+        let unset = argument.get_env().is_some_and(|name| {
+            !may_be_empty(name) && std::env::var_os(name).is_some_and(|value| value.is_empty())
+        });
+        if unset { argument.env(Resettable::Reset) } else { argument }
+    })
 }
 
 /// As [`parse`], for a program that runs another one inside itself with these flags.
@@ -111,7 +129,7 @@ pub fn parse_flags<T: Parser>(program: &str, flags: &[&str]) -> Result<T, NoSett
     parse(std::iter::once(program).chain(flags.iter().copied()).map(OsString::from))
 }
 
-/// clap explains itself over several lines; the first paragraph holds the name and the fault.
+/// clap explains an error in several lines. The first paragraph has the name and the fault.
 fn first_line(text: &str) -> String {
     let paragraph = text.strip_prefix("error: ").unwrap_or(text).split("\n\n").next().unwrap_or_default();
     paragraph.split_whitespace().collect::<Vec<_>>().join(" ")
@@ -119,7 +137,7 @@ fn first_line(text: &str) -> String {
 
 /// Reads the secret `name` from the environment, or from the file that `<name>_FILE` names.
 ///
-/// Line ends behind it are taken off, because editors and `echo` put them there. An empty variable counts as not set.
+/// Line ends behind it are removed, because editors and `echo` add them. An empty variable counts as not set.
 ///
 /// # Errors
 /// When both are set, the file cannot be read, or the secret is empty, not UTF-8, or has characters that nobody sees.
@@ -168,7 +186,15 @@ fn visible_secret(text: &str) -> Result<SecretString, String> {
 /// # Errors
 /// As [`secret`], and when the secret is not set.
 pub fn required_secret(name: &str) -> Result<SecretString, SettingError> {
-    secret(name)?.ok_or_else(|| SettingError::new(name, format!("is not set; set it or {name}_FILE")))
+    needed(name, secret(name)?)
+}
+
+/// The secret `name`, which must have been set.
+///
+/// # Errors
+/// When it was not.
+pub fn needed(name: &str, secret: Option<SecretString>) -> Result<SecretString, SettingError> {
+    secret.ok_or_else(|| SettingError::new(name, format!("is not set; set it or {name}_FILE")))
 }
 
 /// The demo's secrets, which deploy/compose.yaml prints for everybody to read, and the settings that hold them.
@@ -179,11 +205,11 @@ const PRINTED: [(&str, &str); 4] = [
     ("WECHAT_AES_KEY", "SimulatorDemoKeySimulatorDemoKeySimulator12"),
 ];
 
-/// Refuses secrets that are printed for everybody to read: outside of a demo, whoever read them could send pushes and
-/// notices.
+/// Refuses secrets that are printed for everybody to read. Outside of a demo, any reader could send pushes and notices
+/// with them.
 ///
 /// # Errors
-/// Which setting it is.
+/// When one of them is printed; the error names its setting.
 pub fn refuse_printed(secrets: &[(&str, Option<&SecretString>)]) -> Result<(), SettingError> {
     let is_printed = |name: &str, secret: &SecretString| {
         let holds = |(of, printed): &(&str, &str)| name.starts_with(of) && secret.expose_secret() == *printed;
@@ -214,6 +240,15 @@ pub fn duration(text: &str) -> Result<Duration, String> {
 pub fn keep_alive(text: &str) -> Result<Duration, String> {
     let time = duration(text)?;
     if KEEP_ALIVE.contains(&time) { Ok(time) } else { Err("must be between 1s and 1h".to_owned()) }
+}
+
+/// Reads how many connections or the like there may be at once, for use as a clap value parser.
+///
+/// # Errors
+/// When the text is no number, or not between 1 and a million.
+pub fn places(text: &str) -> Result<usize, String> {
+    let number = text.parse::<usize>().ok().filter(|number| PLACES.contains(number));
+    number.ok_or_else(|| format!("must be between {} and {}", PLACES.start(), PLACES.end()))
 }
 
 #[cfg(test)]

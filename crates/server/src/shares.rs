@@ -2,15 +2,16 @@
 
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv6Addr};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
 use ipnet::IpNet;
+use parking_lot::Mutex;
 
-/// However few places there are, one address may have so many of them: a household, a small office.
+/// One address may have at least this many, which is enough for a household or a small office.
 const LEAST: usize = 64;
 
-/// What counts as one: an IPv4 address, also when it is written as IPv6, or an IPv6 /64, which is the least that one
-/// subscriber gets.
+/// What counts as one address: an IPv4 address, also when it is written as IPv6, or an IPv6 /64, which is the least
+/// that one subscriber gets.
 #[must_use]
 pub fn network(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
@@ -19,7 +20,7 @@ pub fn network(address: IpAddr) -> IpAddr {
     }
 }
 
-/// The share of one address in so many `places`: a quarter, and not too few.
+/// The share of one address in this many `places`: a quarter, and at least 64.
 #[must_use]
 pub fn of(places: usize) -> usize {
     (places / 4).max(LEAST)
@@ -42,7 +43,7 @@ pub struct Share {
 }
 
 impl Shares {
-    /// Each address may have `most`, but for `trusted` ones: behind a proxy there are many people.
+    /// Each address may have `most`. `trusted` ones have no limit, because many people share a proxy.
     #[must_use]
     pub fn new(most: usize, trusted: Vec<IpNet>) -> Self {
         Self { most, trusted, held: Arc::default() }
@@ -54,17 +55,17 @@ impl Shares {
         self.most
     }
 
-    /// Takes one for `address`. `Ok(None)` is for those who have no limit.
+    /// Takes one for `address`. `Ok(None)` means that the address has no limit.
     ///
     /// # Errors
-    /// When the address has its share already.
+    /// When the address has its whole share already.
     pub fn take(&self, address: IpAddr) -> Result<Option<Share>, AllTaken> {
         let address = address.to_canonical();
         if self.trusted.iter().any(|network| network.contains(&address)) {
             return Ok(None);
         }
         let network = network(address);
-        let mut held = lock(&self.held);
+        let mut held = self.held.lock();
         let of_this = held.entry(network).or_default();
         if *of_this >= self.most {
             return Err(AllTaken);
@@ -75,20 +76,20 @@ impl Shares {
 }
 
 impl Share {
-    /// Whose it is.
+    /// The address or IPv6 network that has it.
     #[must_use]
     pub fn network(&self) -> IpAddr {
         self.network
     }
 }
 
-/// An address has its share already.
+/// The address has its whole share already.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct AllTaken;
 
 impl Drop for Share {
     fn drop(&mut self) {
-        let mut held = lock(&self.held);
+        let mut held = self.held.lock();
         if let Some(of_this) = held.get_mut(&self.network) {
             *of_this -= 1;
             if *of_this == 0 {
@@ -96,11 +97,6 @@ impl Drop for Share {
             }
         }
     }
-}
-
-fn lock(held: &Mutex<HashMap<IpAddr, usize>>) -> MutexGuard<'_, HashMap<IpAddr, usize>> {
-    // Nothing that is done under the lock can panic half-way.
-    held.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]
@@ -126,6 +122,6 @@ mod tests {
         drop(second);
         assert!(take("192.0.2.1").is_ok());
         drop((first, of_a_64));
-        assert!(shares.held.lock().unwrap().is_empty(), "nothing is kept of who has left");
+        assert!(shares.held.lock().is_empty(), "nothing is kept of who has left");
     }
 }

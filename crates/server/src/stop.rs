@@ -12,23 +12,27 @@ use tokio::time::{Instant, sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-/// Taken off the drain time, so that the process has really gone when it is over.
+/// Taken off the drain time, so that the process has exited when it is over.
 const MARGIN: Duration = Duration::from_millis(250);
 
-/// Waits for SIGTERM or SIGINT; says so when signals cannot be heard, and then never ends.
-pub async fn signalled() {
-    let heard = signal(SignalKind::terminate()).and_then(|terminate| {
+/// Waits for SIGTERM or SIGINT. The signals are taken over at the call, not at the first poll, so a program calls this
+/// before it logs that it listens: whoever reads that may send a signal. If signals cannot be taken over, that is
+/// logged, and the wait never ends.
+pub fn signalled() -> impl Future<Output = ()> {
+    let taken = signal(SignalKind::terminate()).and_then(|terminate| {
         let interrupt = signal(SignalKind::interrupt())?;
         Ok((terminate, interrupt))
     });
-    match heard {
-        Ok((mut terminate, mut interrupt)) => tokio::select! {
-            _ = terminate.recv() => tracing::info!("SIGTERM: stopping"),
-            _ = interrupt.recv() => tracing::info!("SIGINT: stopping"),
-        },
-        Err(error) => {
-            tracing::error!("signals cannot be heard: {error}");
-            std::future::pending::<()>().await;
+    async move {
+        match taken {
+            Ok((mut terminate, mut interrupt)) => tokio::select! {
+                _ = terminate.recv() => tracing::info!("SIGTERM: stopping"),
+                _ = interrupt.recv() => tracing::info!("SIGINT: stopping"),
+            },
+            Err(error) => {
+                tracing::error!("signals cannot be heard: {error}");
+                std::future::pending::<()>().await;
+            }
         }
     }
 }
@@ -36,12 +40,12 @@ pub async fn signalled() {
 /// Files must have been read again within this.
 const READ_WITHIN: Duration = Duration::from_secs(5);
 
-/// Threads that wait for files which do not come. After that SIGHUP reads nothing.
+/// The most threads that may wait for files. Beyond that SIGHUP reads nothing.
 const MOST_READING: usize = 8;
 
-/// For every SIGHUP, which asks a program to read its files again: `read`s them on a thread of its own, and lets
-/// `take` have what was read. A file may be a pipe, or on a system of files that does not answer; then everything
-/// stays as it was, and the program goes on. It never ends; signals that come meanwhile count as one.
+/// Calls `read` on a thread of its own at each SIGHUP, and gives `take` what was read. A file may be a pipe, or on a
+/// disk that does not answer; then nothing changes, and the program goes on. Signals that come during a reading count
+/// as one. It never ends.
 pub async fn hung_up<T: Send + 'static>(
     read: impl Fn() -> T + Send + Sync + 'static,
     mut take: impl FnMut(T),
@@ -63,7 +67,7 @@ pub async fn hung_up<T: Send + 'static>(
                 });
                 match tokio::time::timeout(READ_WITHIN, files).await {
                     Ok(Ok(files)) => take(files),
-                    // What a thread reads later than this is dropped: the next SIGHUP may have been faster.
+                    // A late result is dropped, because the next SIGHUP may have read newer files.
                     Ok(Err(_)) | Err(_) => tracing::error!(
                         "SIGHUP: the files could not be read within {} s; is one of them a pipe, or on a disk that does \
                          not answer? Everything stays as it was",
@@ -77,9 +81,8 @@ pub async fn hung_up<T: Send + 'static>(
     std::future::pending::<()>().await;
 }
 
-/// A process's end: it begins with a signal, closes the ports a quarter of its time later, so that load
-/// balancers see `/readyz` fail first, and is over when every task has ended or the time is. Clones are
-/// the same one.
+/// A process's end. It begins with a signal. The ports close a quarter of the drain time later, so that load balancers
+/// see `/readyz` fail first. It is over when every task has ended, or when the time is. All clones are the same drain.
 #[derive(Debug, Clone)]
 pub struct Drain {
     time: Duration,
@@ -129,8 +132,8 @@ impl Drain {
         self.closed.cancel();
     }
 
-    /// Waits for the drain and then for a share of it, from 0 to 1, such that `rest` is left for what is
-    /// done after that. Whoever comes late waits no longer than the others.
+    /// Waits for the drain to begin, and then for a `share` of it, from 0 to 1, so that not all end at once. `rest` is
+    /// left for what is done after that. A late call waits until the same moment as an early one.
     pub async fn share(&self, share: f64, rest: Duration) {
         self.leaving.cancelled().await;
         let spread = self.time.saturating_sub(rest + 2 * MARGIN);

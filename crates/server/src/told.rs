@@ -1,22 +1,22 @@
-//! Lines about what strangers do: of each reason one, and the next no sooner than a minute later, with the number
-//! of those in between. Else whoever sends rubbish fast enough fills the disk.
+//! Log lines about what strangers do. Each reason is logged once, and again after a minute at the earliest, with the
+//! number of cases in between. Otherwise anybody could fill the disk.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
 use std::fmt;
-use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use tokio::time::Instant;
 
 /// A reason is told again after this.
 pub const TELL_AGAIN: Duration = Duration::from_secs(60);
 
-/// Reasons that are kept apart. They come from our own code and the operator's files, so there are a few dozen;
-/// what finds no place is not told.
+/// The most reasons that are remembered. They come from our own code and the operator's files, so there are a few
+/// dozen. A reason that finds no place is not logged.
 const MOST_REASONS: usize = 1024;
 
-/// When each reason was told the last time. What all of it is counted by is a metric.
+/// When each reason was logged last. All cases are counted by metrics, not here.
 #[derive(Debug, Default)]
 pub struct Told {
     /// Never held across an await.
@@ -29,7 +29,8 @@ struct Last {
     since: u64,
 }
 
-/// How many like it there were since the last line. It stands at the end of the line, and is nothing for none.
+/// How many cases were not logged since the last line. It is written at the end of the next line, and is empty for
+/// none.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct More(u64);
 
@@ -43,11 +44,11 @@ impl fmt::Display for More {
 }
 
 impl Told {
-    /// Takes note of one more for this `reason`, which never comes from outside; `None` when it is not to be told.
-    /// [`tell!`](crate::tell) does it in one step with the line.
+    /// Counts one more case of `reason`, which must not come from outside. `None` when it is not to be logged now.
+    /// [`tell!`](crate::tell) does this and logs the line.
     pub fn again(&self, reason: impl Into<Cow<'static, str>>) -> Option<More> {
         let (reason, now) = (reason.into(), Instant::now());
-        let mut reasons = self.reasons.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut reasons = self.reasons.lock();
         match reasons.get_mut(&reason) {
             Some(last) if now < last.told + TELL_AGAIN => {
                 last.since += 1;
@@ -127,6 +128,6 @@ mod tests {
         assert_eq!(told.again("one more"), None);
         advance(TELL_AGAIN).await;
         assert_eq!(told.again("one more"), Some(More(0)));
-        assert_eq!(told.reasons.lock().unwrap().len(), 1);
+        assert_eq!(told.reasons.lock().len(), 1);
     }
 }

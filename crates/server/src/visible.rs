@@ -1,12 +1,12 @@
 //! What nobody sees in a setting: a byte order mark, a blank at the end, quotation marks that a file keeps.
 //!
-//! Whoever copies a secret copies them along. WeChat then says that the secret is wrong, and an operator who believes it
-//! resets one that was right.
+//! They are copied along with a secret. WeChat then says that the secret is wrong, and an operator might reset one that
+//! was right.
 
 /// The text without line ends behind it, which editors and `echo` put there.
 ///
 /// # Errors
-/// Which character it has that cannot belong to a secret or an id, and where. The text itself is never repeated.
+/// Says which character cannot belong to a secret or an id, and where it is. The text itself is never repeated.
 pub fn visible(text: &str) -> Result<&str, String> {
     let text = text.trim_end_matches(['\r', '\n']);
     let wrong = |character: char, place: &str| {
@@ -51,7 +51,7 @@ fn is_quotation(open: char, close: char) -> bool {
     pairs.contains(&(open, close))
 }
 
-/// Beside blanks: characters that control something, join, divide, or turn the line round.
+/// Characters that show nothing, beside blanks: they control, join or divide text, or change its direction.
 fn is_invisible(character: char) -> bool {
     character.is_control()
         || matches!(character,

@@ -1,8 +1,8 @@
-//! A stream whose peer must take what is written in time.
+//! A stream whose peer must read in time.
 //!
-//! Who asks for answers and does not read them would hold a connection, and what waits in its buffer, for ever;
-//! who reads a byte a second nearly so. A limit on each write does not see the second, because every byte is
-//! progress. So the time runs from the first write that finds no room until everything has gone out.
+//! A peer that asks for answers and does not read them would hold a connection and its buffers for ever. One that reads
+//! a byte a second would hold them nearly as long. A limit on each write does not stop the second, because every byte
+//! is progress. So the time runs from the first write that finds no room until everything has been sent.
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;
@@ -12,16 +12,16 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Sleep, sleep};
 
-/// A stream with a limit on how long its peer may leave it with something to write.
+/// A stream with a limit on how long written data may wait for the peer.
 ///
-/// Everything has gone out when a flush is done, so whoever writes must flush at the end of each answer or
-/// message, as hyper and the WebSocket library do. Past the limit each write fails with
-/// [`io::ErrorKind::TimedOut`], unless the peer has made room by then after all.
+/// A flush that is done means that everything has been sent. So the writer must flush at the end of each answer or
+/// message, as hyper and the WebSocket library do. Past the limit each write fails with [`io::ErrorKind::TimedOut`],
+/// unless the peer has made room by then.
 #[derive(Debug)]
 pub struct WriteDeadline<S> {
     stream: S,
     within: Duration,
-    /// Made when a write finds no room: most connections never need it.
+    /// Made when a write finds no room. Most connections never need it.
     stalled: Option<Pin<Box<Sleep>>>,
 }
 
@@ -31,7 +31,7 @@ impl<S> WriteDeadline<S> {
         Self { stream, within, stalled: None }
     }
 
-    /// `wrote`, unless it is waiting and the time is over.
+    /// Gives `wrote`, or an error if it is pending and the time is over.
     fn in_time<T>(&mut self, cx: &mut Context<'_>, wrote: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
         if wrote.is_ready() {
             return wrote;

@@ -20,8 +20,8 @@ pub(super) struct Call {
 }
 
 impl Call {
-    /// Hands the answer to the caller, if there still is one. After an earlier sending, which may have recorded an
-    /// end, an answer that does not speak of it becomes `unsure`.
+    /// Hands the answer to the caller, if there still is one. An earlier sending of the notice may have recorded an
+    /// end. An answer that says nothing about that sending becomes `unsure`.
     pub(super) fn answer(self, mut answer: Answer) {
         if self.sent_before && says_nothing_of_another_sending(&answer, &self.notice) {
             answer.status = Status::Unsure;
@@ -38,9 +38,9 @@ impl Call {
     }
 }
 
-/// Whether an answer tells of its own sending only. `busy`, `forbidden` and `bad` tell only that this sending recorded
-/// nothing; another one may have recorded it. `unknown` may come from a gateway that has lost its memory, so it counts
-/// only for a notice that ends no login.
+/// Whether an answer says nothing about another sending of the same notice. `busy`, `forbidden` and `bad` say only that
+/// this sending recorded nothing; another one may have recorded the notice. `unknown` may come from a gateway that has
+/// lost its memory, so it is believed only for a notice that ends no login.
 pub(super) fn says_nothing_of_another_sending(answer: &Answer, notice: &Notice) -> bool {
     match answer.status {
         Status::Busy | Status::Forbidden | Status::Bad => true,

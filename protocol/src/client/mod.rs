@@ -5,9 +5,9 @@
 //! At the deadline a caller learns which of two cases it has: [`NoAnswer::NotSent`] was certainly not recorded,
 //! [`NoAnswer::Unknown`] perhaps was.
 //!
-//! Where several gateways are named there is a second connection, whose first address is the second one. A notice that
-//! the first gateway does not answer soon goes to the second, too: a gateway that hangs would hold all notices until
-//! its silence ends the connection.
+//! If several gateways are named, there is a second connection, which begins with the second address. A notice that the
+//! first gateway does not answer soon goes to the second gateway too. Otherwise a gateway that hangs would hold all
+//! notices until its silence ends the connection.
 
 mod call;
 mod connection;
@@ -31,7 +31,7 @@ use crate::tls::ClientTls;
 /// The most notices that wait for the connection. Further callers wait for room, within their own deadlines.
 const QUEUE: usize = 1024;
 
-/// A gateway answers in milliseconds. A notice without an answer by then is sent to a second gateway, too.
+/// A notice without an answer after this time goes to a second gateway too. A gateway normally answers in milliseconds.
 const SECOND_AFTER: Duration = Duration::from_millis(500);
 
 /// The client's name and key, and the gateways.
@@ -51,7 +51,7 @@ pub struct Settings {
 #[derive(Debug, Clone)]
 pub struct Client {
     calls: mpsc::Sender<Call>,
-    /// Another connection's, where several addresses are named.
+    /// The queue of the second connection, if several addresses are named.
     second: Option<mpsc::Sender<Call>>,
     link: watch::Receiver<Link>,
     ids: Arc<Ids>,
@@ -163,7 +163,7 @@ impl Client {
         let mut answer = pin!(answer);
         let second_at = match &self.second {
             Some(_) if self.is_connected() => Instant::now() + SECOND_AFTER,
-            // Nobody knows when it will be.
+            // Nobody knows when the first connection will be there again.
             Some(_) => Instant::now(),
             None => deadline,
         };

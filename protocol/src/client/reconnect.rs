@@ -23,7 +23,7 @@ use crate::tls::{ClientTls, TlsError};
 const FIRST_WAIT: Duration = Duration::from_millis(100);
 const LONGEST_WAIT: Duration = Duration::from_secs(2);
 
-/// The most reasons that are logged of one outage.
+/// The most reasons that are logged for one outage.
 const REASONS: usize = 8;
 
 /// TCP, or TLS over it.

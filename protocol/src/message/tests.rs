@@ -1,8 +1,11 @@
 #![allow(clippy::unwrap_used)]
 
 use proptest::prelude::*;
+use serde_json::Value;
 
 use super::*;
+use crate::codec::FromFrame;
+use crate::scene::Scene;
 
 const SCENE: &str = "AAAAAAAAAAAAAAAAAAAAAA";
 

@@ -87,7 +87,7 @@ pub struct Stack {
     /// The addresses of the gateway.
     pub gateway: ws_gateway::BoundAddresses,
     /// The addresses of the callback service.
-    pub callback: callback_service::Addresses,
+    pub callback: callback_service::BoundAddresses,
     stop: CancellationToken,
     parts: JoinSet<anyhow::Result<()>>,
 }
@@ -155,9 +155,12 @@ impl Stack {
         let flags = with(flags, options.callback);
         let secrets = callback_service::config::Secrets {
             notify_key: Some(SecretString::from(NOTIFY_KEY)),
-            wechat_app_secret: Some(SecretString::from(account.app_secret)),
-            wechat_token: Some(SecretString::from(account.token)),
-            wechat_aes_key: Some(SecretString::from(account.aes_key)),
+            account: callback_service::account::Secrets {
+                app_secret: Some(SecretString::from(account.app_secret)),
+                token: Some(SecretString::from(account.token)),
+                aes_key: Some(SecretString::from(account.aes_key)),
+                ..callback_service::account::Secrets::default()
+            },
             ..callback_service::config::Secrets::default()
         };
         let config = callback_service::config::Config::of(&as_strs(&flags), secrets).map_err(said)?;

@@ -52,8 +52,9 @@ async fn run(flags: &Flags) -> anyhow::Result<()> {
     // Without codes made in advance, the newest code on the phone is the one that the page shows.
     let gateway = vec!["--gateway-qr-ready=0".to_owned()];
     let stack = Stack::start(Options { ports, lan, wechat, gateway, ..Options::default() }).await?;
+    let stopped = stop::signalled();
     show(&stack, flags.lan);
-    stack.run(stop::signalled()).await
+    stack.run(stopped).await
 }
 
 #[expect(clippy::print_stdout, reason = "this text is what the program is for")]

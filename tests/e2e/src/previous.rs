@@ -5,6 +5,18 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::OnceLock;
 
+/// Our own crates that its programs are made of.
+const OURS: [&str; 8] = [
+    "protocol",
+    "server",
+    "records",
+    "wechat",
+    "ws-gateway",
+    "callback-service",
+    "test-redis",
+    "test-certificates",
+];
+
 /// The folder of the earlier commit's programs, which are built first, apart from this checkout's own. `None`
 /// without the history, as in a shallow clone or an unpacked archive.
 ///
@@ -24,7 +36,9 @@ pub fn programs() -> Option<&'static Path> {
             return None;
         }
         if !sources.join("Cargo.toml").exists() {
-            std::fs::create_dir_all(&sources).unwrap();
+            // Somebody else may be doing the same, so the folder has its name once it is whole.
+            std::fs::create_dir_all(&folder).unwrap();
+            let unpacking = tempfile::tempdir_in(&folder).unwrap();
             let mut archive = Command::new("git")
                 .args(["archive", commit])
                 .current_dir(root)
@@ -33,17 +47,31 @@ pub fn programs() -> Option<&'static Path> {
                 .expect("git is here");
             let unpacked = Command::new("tar")
                 .arg("-x")
-                .current_dir(&sources)
+                .current_dir(&unpacking)
                 .stdin(archive.stdout.take().unwrap())
                 .status()
                 .unwrap();
             let archived = archive.wait().unwrap();
             assert!(archived.success() && unpacked.success(), "{commit} cannot be unpacked");
+            let moved = std::fs::rename(unpacking.keep(), &sources);
+            assert!(
+                moved.is_ok() || sources.join("Cargo.toml").exists(),
+                "{commit} cannot be unpacked: {moved:?}"
+            );
         }
         let built = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
             // The build uses this checkout's features and target folder, so that most dependencies are already
-            // built. Only the programs themselves are separate.
-            .args(["build", "--quiet", "--locked", "--workspace", "--bins", "--examples"])
+            // built: an example is among what is selected, because tests have the features of examples. Only the
+            // programs themselves are separate.
+            .args(["build", "--quiet", "--locked", "--workspace", "--example", "with_redis"])
+            .args(["--bin", "ws-gateway", "--bin", "callback-service"])
+            // Cargo names what it builds by the path inside the workspace, which is the same here and there. This
+            // gives our own crates of the earlier commit other names, or one would be taken for the other.
+            // And the profile of today, so that dependencies are the same.
+            .args(profiles(root))
+            .args(OURS.into_iter().flat_map(|name| {
+                ["--config".to_owned(), format!("profile.dev.package.{name}.codegen-units=255")]
+            }))
             .current_dir(&sources)
             .env("CARGO_TARGET_DIR", folder.join("target"))
             .env("CARGO_BUILD_BUILD_DIR", root.join("target"))
@@ -53,6 +81,28 @@ pub fn programs() -> Option<&'static Path> {
         Some(folder.join("target/debug"))
     });
     built.as_deref()
+}
+
+/// What this checkout's `profile.dev` says of optimisation, for all and for each package, as options of cargo. One that differs
+/// makes every dependency another one, which is built again.
+fn profiles(root: &Path) -> Vec<String> {
+    let manifest = std::fs::read_to_string(root.join("Cargo.toml")).unwrap();
+    let manifest: toml::Table = toml::from_str(&manifest).unwrap();
+    let profile = &manifest["profile"]["dev"];
+    // The earlier commit may say otherwise, and cargo's own default is none.
+    let level = profile.get("opt-level").and_then(toml::Value::as_integer).unwrap_or(0);
+    let mut options = vec!["--config".to_owned(), format!("profile.dev.opt-level={level}")];
+    for (package, settings) in profile["package"].as_table().unwrap() {
+        for (setting, value) in settings.as_table().unwrap() {
+            let value =
+                value.as_integer().map_or_else(|| value.as_bool().unwrap().to_string(), |n| n.to_string());
+            options.extend([
+                "--config".to_owned(),
+                format!("profile.dev.package.'{package}'.{setting}={value}"),
+            ]);
+        }
+    }
+    options
 }
 
 fn has(root: &Path, commit: &str) -> bool {

@@ -140,21 +140,28 @@ impl Program {
 
     /// Asks it to read its files again, as `kill -HUP` does.
     pub fn hang_up(&self) {
-        let id = self.child.id().to_string();
-        assert!(Command::new("kill").args(["-HUP", &id]).status().unwrap().success());
+        self.signal("-HUP");
+    }
+
+    /// Stops it: its connections stay open, and it answers nothing. A kill ends it all the same.
+    pub fn freeze(&self) {
+        self.signal("-STOP");
     }
 
     /// Asks it to end, as `kill` does, and waits.
     pub fn terminate(&mut self) -> ExitStatus {
-        let id = self.child.id().to_string();
-        assert!(Command::new("kill").args(["-TERM", &id]).status().unwrap().success());
+        self.signal("-TERM");
         self.child.wait().unwrap()
+    }
+
+    fn signal(&self, signal: &str) {
+        let id = self.child.id().to_string();
+        assert!(Command::new("kill").args([signal, &id]).status().unwrap().success());
     }
 
     /// As [`Program::terminate`]; `None` when it takes longer than `limit`.
     pub fn terminate_within(&mut self, limit: Duration) -> Option<ExitStatus> {
-        let id = self.child.id().to_string();
-        assert!(Command::new("kill").args(["-TERM", &id]).status().unwrap().success());
+        self.signal("-TERM");
         let began = Instant::now();
         loop {
             match self.child.try_wait().unwrap() {

@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 
 use e2e::page::{PATIENCE, Page};
 use e2e::programs::program;
+use serde_json::Value;
 use simulator::{Settings, Simulator};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -82,23 +83,44 @@ fn the_chinese_readme_has_the_same_headings_commands_and_links() {
     assert!(english.contains("](README.zh-CN.md)") && chinese.contains("](README.md)"));
 }
 
-#[test]
-fn what_the_documents_link_to_is_there() {
+/// The names of all documents.
+fn documents() -> Vec<String> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
     let listed = Command::new("git").args(["ls-files", "*.md"]).current_dir(&root).output().unwrap();
     assert!(listed.status.success());
-    let names = String::from_utf8(listed.stdout).unwrap();
-    let checked = Command::new("python3")
-        .args(["tests/images/links.py", "."])
-        .args(names.lines())
-        .current_dir(&root)
+    String::from_utf8(listed.stdout).unwrap().lines().map(str::to_owned).collect()
+}
+
+#[test]
+fn the_programs_that_the_documents_run_with_cargo_are_there() {
+    let cargo = Command::new(env!("CARGO"))
+        .args(["metadata", "--no-deps", "--offline", "--format-version=1"])
         .output();
+    let metadata: Value = serde_json::from_slice(&cargo.unwrap().stdout).unwrap();
+    let is_program = |target: &Value| target["kind"].as_array().unwrap().iter().any(|kind| kind == "bin");
+    let packages = metadata["packages"].as_array().unwrap().iter();
+    let packages = packages.filter(|package| package["targets"].as_array().unwrap().iter().any(is_program));
+    let programs: Vec<&str> = packages.map(|package| package["name"].as_str().unwrap()).collect();
+    let mut found = 0;
+    for name in documents() {
+        for command in document(&name).split("cargo run ").skip(1) {
+            let mut words = command.split_whitespace().skip_while(|word| *word != "-p").skip(1);
+            let package = words.next().unwrap();
+            assert!(programs.contains(&package), "{name}: {package} is none of {programs:?}");
+            found += 1;
+        }
+    }
+    assert!(found > 3, "{found}");
+}
+
+#[test]
+fn what_the_documents_link_to_is_there() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let names = documents();
+    let checked =
+        Command::new("python3").args(["tests/images/links.py", "."]).args(&names).current_dir(&root).output();
     let checked = checked.unwrap();
-    assert!(
-        checked.status.success() && names.lines().count() > 8,
-        "{}",
-        String::from_utf8_lossy(&checked.stdout)
-    );
+    assert!(checked.status.success() && names.len() > 8, "{}", String::from_utf8_lossy(&checked.stdout));
 }
 
 /// A shell and what it started, which end with this.
@@ -241,8 +263,9 @@ fn every_test_that_the_security_page_names_exists() {
         assert!(last.contains("**open**") || last.contains('`'), "neither a test nor open: {row}");
         for test in tests {
             named += 1;
+            let is_script = test.ends_with(".sh") && root.join(test).is_file();
             assert!(
-                code.contains(&format!("fn {test}()")),
+                is_script || code.contains(&format!("fn {test}()")),
                 "docs/security.md names {test}, which is no test"
             );
         }

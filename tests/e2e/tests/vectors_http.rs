@@ -3,13 +3,13 @@
 
 #![allow(clippy::unwrap_used, reason = "tests fail loudly")]
 
-#[path = "../../../callback-service/tests/wechat_vectors/mod.rs"]
+#[path = "../../../crates/wechat/tests/wechat_vectors/mod.rs"]
 mod wechat_vectors;
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use callback_service::config::{Config, Secrets};
-use callback_service::{Addresses, Server};
+use callback_service::{BoundAddresses, Server, account};
 use demo::{NOTIFY_KEY, Options, Stack};
 use e2e::page::{Code, Page};
 use e2e::raw::{Raw, Reply, metric};
@@ -34,7 +34,7 @@ fn words(xml: &str) -> Option<&'static str> {
 
 /// The account of a vector as a service of its own, which no gateway hears.
 struct Service {
-    at: Addresses,
+    at: BoundAddresses,
     account: Settings,
 }
 
@@ -66,9 +66,12 @@ impl Service {
         ];
         let secrets = Secrets {
             notify_key: Some(NOTIFY_KEY.into()),
-            wechat_app_secret: Some("secret".into()),
-            wechat_token: Some(account.token.as_str().into()),
-            wechat_aes_key: Some(account.aes_key.as_str().into()),
+            account: account::Secrets {
+                app_secret: Some("secret".into()),
+                token: Some(account.token.as_str().into()),
+                aes_key: Some(account.aes_key.as_str().into()),
+                ..account::Secrets::default()
+            },
             ..Secrets::default()
         };
         let server = Server::bind(Config::of(&flags, secrets).unwrap()).unwrap();
@@ -138,7 +141,7 @@ fn mode_name(mode: Mode) -> &'static str {
     }
 }
 
-async fn send(at: &Addresses, method: &str, query: &str, body: &[u8]) -> Reply {
+async fn send(at: &BoundAddresses, method: &str, query: &str, body: &[u8]) -> Reply {
     let length = body.len();
     let head = format!(
         "{method} /wechat?{query} HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: {length}\r\n\r\n"

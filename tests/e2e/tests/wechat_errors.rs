@@ -1,4 +1,4 @@
-//! What follows from each kind of WeChat's errors: a test for each row of the table in ARCHITECTURE.md.
+//! What follows from each kind of WeChat's errors: a test for each row of the table in docs/wechat-errors.md.
 //!
 //! The client is the one that both services use, with its real limits; WeChat is the simulator. That refusals are
 //! probed once a minute, and what the operator's log says, is tested where time can be moved: in the crate `wechat`.

@@ -11,8 +11,8 @@ use aes::Aes256;
 use aes::cipher::{Array, BlockModeEncrypt, KeyIvInit, array::sizes::U16};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use callback_service::push::{Account, Mode, Push, Query, Refusal, Settings};
 use sha1::{Digest, Sha1};
+use wechat::push::{Endpoint, Mode, Push, Query, Refusal, Settings};
 
 const TOKEN: &str = "propertiesToken";
 const APP_ID: &str = "wx0123456789abcdef";
@@ -26,12 +26,13 @@ pub(crate) const ORIGINAL_ID: &str = "gh_0123456789ab";
 pub(crate) const NOW: u64 = 1_770_000_000;
 const NONCE: &str = "1234567890";
 
-fn account(mode: Mode) -> Account {
+fn account(mode: Mode) -> Endpoint {
     // WeChat writes keys as 43 characters, without the padding.
     let key = STANDARD.encode(KEY).trim_end_matches('=').to_owned();
-    Account::new(Settings {
+    Endpoint::new(Settings {
         mode,
         app_id: APP_ID.to_owned(),
+        component_app_id: None,
         token: TOKEN.into(),
         previous_token: None,
         aes_key: Some(key.into()),
@@ -42,12 +43,12 @@ fn account(mode: Mode) -> Account {
     .expect("the settings are right")
 }
 
-pub(crate) static SAFE: LazyLock<Account> = LazyLock::new(|| account(Mode::Safe));
-pub(crate) static COMPATIBLE: LazyLock<Account> = LazyLock::new(|| account(Mode::Compatible));
-pub(crate) static PLAINTEXT: LazyLock<Account> = LazyLock::new(|| account(Mode::Plaintext));
+pub(crate) static SAFE: LazyLock<Endpoint> = LazyLock::new(|| account(Mode::Safe));
+pub(crate) static COMPATIBLE: LazyLock<Endpoint> = LazyLock::new(|| account(Mode::Compatible));
+pub(crate) static PLAINTEXT: LazyLock<Endpoint> = LazyLock::new(|| account(Mode::Plaintext));
 
 /// The two accounts that accept only encrypted pushes.
-pub(crate) fn encrypting() -> [&'static Account; 2] {
+pub(crate) fn encrypting() -> [&'static Endpoint; 2] {
     [&*SAFE, &*COMPATIBLE]
 }
 
@@ -95,6 +96,6 @@ pub(crate) fn sealed_body(encrypt: &str) -> String {
 }
 
 /// Opens a push with an account.
-pub(crate) fn open(account: &Account, query: &str, body: &[u8]) -> Result<Push, Refusal> {
+pub(crate) fn open(account: &Endpoint, query: &str, body: &[u8]) -> Result<Push, Refusal> {
     account.open(&Query::parse(query)?, body, NOW)
 }

@@ -13,7 +13,7 @@
 
 use std::sync::LazyLock;
 
-use callback_service::push::{Push, Query, Refusal};
+use wechat::push::{Push, Query, Refusal};
 
 use crate::account::{
     COMPATIBLE, NOW, ORIGINAL_ID, PLAINTEXT, SAFE, SIGNED, encrypt, encrypting, frame, open, sealed_body,
@@ -51,7 +51,7 @@ static GENUINE: LazyLock<Genuine> = LazyLock::new(|| {
     let encrypt = encrypt(&frame(b"0123456789abcdef", message("real").as_bytes()));
     let query = signed_query(&encrypt);
     let push = open(&SAFE, &query, sealed_body(&encrypt).as_bytes()).expect("what WeChat sends is believed");
-    assert_eq!(push.from, "real");
+    assert_eq!(push.from.as_str(), "real");
     Genuine { query, encrypt, push }
 });
 

@@ -1,12 +1,12 @@
 //! Events: the XML that says who did what, read after its origin is proved.
 
-use callback_service::push::{Kind, MAX_BODY, MAX_KEY, MAX_NAME, Push, Refusal, Seal};
 use protocol::Scene;
 use roxmltree::{Document, Node};
+use wechat::push::{Kind, MAX_BODY, MAX_KEY, MAX_NAME, Push, Refusal, Seal};
 
 use crate::account::{ORIGINAL_ID, PLAINTEXT, SAFE, SIGNED, encrypt, frame, open, sealed_body, signed_query};
 
-/// The deepest nesting and the most nodes that ARCHITECTURE.md allows.
+/// The deepest nesting and the most nodes that docs/limits.md allows.
 const MAX_DEPTH: usize = 8;
 const MAX_NODES: usize = 1024;
 

@@ -4,9 +4,9 @@
 use std::borrow::Cow;
 use std::sync::LazyLock;
 
-use callback_service::push::{Query, Refusal};
 use http::Uri;
 use protocol::Context;
+use wechat::push::{Query, Refusal};
 use ws_gateway::config::{Config, Secrets};
 
 use crate::account::{COMPATIBLE, NOW, PLAINTEXT, SAFE, SIGNED};

@@ -2,12 +2,13 @@
 //! `redis-sentinel`, each a process of its own on a port of loopback, with an empty folder of its own.
 //!
 //! Tests cause faults from outside, as a machine or an operator does: a server is stopped, killed, frozen,
-//! emptied or failed over. Debian's own Redis service is not used and does not disturb. A process ends when its
+//! emptied or failed over, or its clock is set. Debian's own Redis service is not used and does not disturb. A process ends when its
 //! value is dropped, and when the test's process ends in any way. Every failure here panics with the server's
 //! output. Everything works under paused time too.
 
 #![allow(clippy::unwrap_used, reason = "a test's harness fails loudly")]
 
+mod clock;
 mod port;
 mod process;
 mod sentinel;

@@ -8,18 +8,20 @@ use std::sync::mpsc::{Sender, channel};
 
 use rustix::process::{Pid, Signal, kill_process};
 
+use crate::clock::Clock;
 use crate::wait_for;
 
 /// A running program. Dropping it kills it.
 pub(crate) struct Process(Child);
 
 impl Process {
-    /// Starts a program. Its output is dropped, because it has a log file.
-    pub(crate) fn start(program: &str, configuration: &Path) -> Self {
+    /// Starts a program, by a `clock` of its own if there is one. Its output is dropped, because it has a log file.
+    pub(crate) fn start(program: &str, configuration: &Path, clock: Option<&Clock>) -> Self {
         // `setpriv` is replaced by the program, and has the kernel kill it when the thread that started it
         // ends. So a killed test, or a server in a static, leaves no process behind.
         let mut command = Command::new("setpriv");
         command.args(["--pdeathsig", "KILL", program]).arg(configuration);
+        command.envs(clock.iter().flat_map(|clock| clock.environment()));
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
         match start(command) {
             Ok(child) => Self(child),

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use tempfile::TempDir;
 use test_certificates::{Authority, Identity};
 
+use crate::clock::Clock;
 use crate::process::Process;
 use crate::{blocking, free_port, wait_for};
 
@@ -37,6 +38,8 @@ pub struct Options {
     pub maxmemory: Option<u64>,
     /// Write every change to the disk before it is answered, so that even a kill keeps it.
     pub append: bool,
+    /// A wall clock of its own, for [`Redis::set_clock`].
+    pub clock: bool,
     /// More lines for the server's configuration file.
     pub more: Vec<String>,
 }
@@ -61,6 +64,7 @@ struct Setup {
     folder: TempDir,
     password: Option<String>,
     certificates: Option<(Authority, Identity)>,
+    clock: Option<Clock>,
     /// The operator's password; a Sentinel has none.
     operator: Option<String>,
 }
@@ -234,6 +238,14 @@ impl Redis {
         self.running().thaw();
     }
 
+    /// Sets its wall clock to so many seconds from the system's, at once and while it runs.
+    ///
+    /// # Panics
+    /// When it was started without [`Options::clock`].
+    pub fn set_clock(&self, seconds: i64) {
+        self.setup.clock.as_ref().expect("the server has a clock of its own").set(seconds);
+    }
+
     fn running(&self) -> &Process {
         self.process.as_ref().expect("the server runs")
     }
@@ -267,6 +279,7 @@ impl Setup {
                 let identity = authority.sign("server", &["localhost", "127.0.0.1"]);
                 (authority, identity)
             }),
+            clock: options.clock.then(|| Clock::new(folder.path())),
             operator: (kind == Kind::Server)
                 .then(|| std::iter::repeat_with(fastrand::alphanumeric).take(32).collect()),
             folder,
@@ -320,7 +333,7 @@ impl Setup {
             Kind::Sentinel => "redis-sentinel",
         };
         let logged = self.log().len();
-        let mut process = Process::start(program, &self.configuration());
+        let mut process = Process::start(program, &self.configuration(), self.clock.as_ref());
         let ours = format!("process_id:{}", process.id());
         wait_for("Redis to answer", || {
             if process.has_ended() {

@@ -53,6 +53,27 @@ async fn each_server_answers_with_data_of_its_own() {
     assert!(wrong.contains("WRONGTYPE"), "{wrong}");
 }
 
+#[tokio::test]
+async fn its_clock_can_be_set_while_it_runs() {
+    let redis = Redis::start_with(Options { clock: true, ..Options::default() }).await;
+    let mut client = Client::connect(&redis).unwrap();
+    let mut time = || {
+        assert_eq!(client.ask("TIME"), "*2");
+        let mut number = || {
+            client.hear(PATIENCE).unwrap();
+            client.hear(PATIENCE).unwrap().parse::<i64>().unwrap()
+        };
+        let seconds = number();
+        number();
+        seconds
+    };
+    let began = time();
+    redis.set_clock(-10_800);
+    assert!((-10_810..-10_700).contains(&(time() - began)));
+    redis.set_clock(10_800);
+    assert!((10_790..10_900).contains(&(time() - began)));
+}
+
 #[tokio::test(start_paused = true)]
 async fn it_starts_and_stops_under_paused_time() {
     let mut redis = Redis::start().await;

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use http::{Method, StatusCode};
 use serde::Deserialize;
 use serde_json::json as value;
-use server::http::{self as web, Answer};
+use server::http::{self as web, Response};
 
 use crate::Simulator;
 use crate::server::{Asked, json};
@@ -33,7 +33,7 @@ struct Change {
 }
 
 /// Answers `/control`.
-pub(crate) fn answer(simulator: &Simulator, asked: &Asked) -> Answer {
+pub(crate) fn answer(simulator: &Simulator, asked: &Asked) -> Response {
     match asked.method {
         Method::GET => {}
         Method::POST => match serde_json::from_slice(&asked.body) {

@@ -43,12 +43,13 @@ fn main() -> ExitCode {
 async fn run(listen: SocketAddr, simulator: Simulator, shown: &Shown) -> anyhow::Result<()> {
     let listener = listen::bind("SIMULATOR_LISTEN", listen)?;
     let bound = listener.local_addr()?;
+    let stopped = stop::signalled();
     introduce(&simulator, bound, shown);
     tracing::info!(wechat = %bound, "listening");
     let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
     tokio::select! {
         served = simulator.serve(listener, stop.clone(), tasks.clone()) => served?,
-        () = stop::signalled() => {}
+        () = stopped => {}
     }
     stop::drain(&stop, &tasks, DRAIN).await;
     Ok(())

@@ -2,7 +2,7 @@
 
 use http::StatusCode;
 use http::header::{CONTENT_SECURITY_POLICY, HeaderValue, REFERRER_POLICY};
-use server::http::{self as web, Answer};
+use server::http::{self as web, Response};
 
 /// Only the page's own files load. The pictures that a person chooses are read in memory.
 const POLICY: HeaderValue = HeaderValue::from_static(
@@ -15,7 +15,7 @@ const CSS: &str = "text/css; charset=utf-8";
 const SCRIPT: &str = "text/javascript; charset=utf-8";
 
 /// Answers a path of the page. The text of every QR code (`/q/...`) leads to the page too.
-pub(crate) fn answer(path: &str) -> Answer {
+pub(crate) fn answer(path: &str) -> Response {
     let (kind, file) = match path {
         "/page/phone.css" => (CSS, include_str!("../page/phone.css")),
         "/page/phone.js" => (SCRIPT, include_str!("../page/phone.js")),

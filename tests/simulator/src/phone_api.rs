@@ -5,7 +5,7 @@ use std::fmt::Display;
 use http::{Method, StatusCode};
 use serde::Deserialize;
 use serde_json::{Map, Value, json as value};
-use server::http::Answer;
+use server::http::Response;
 use tokio::time::Instant;
 
 use crate::codes::Code;
@@ -71,7 +71,7 @@ impl Act {
 }
 
 /// Answers `/phone/<action>`.
-pub(crate) async fn answer(simulator: Simulator, running: Running, asked: &Asked, action: &str) -> Answer {
+pub(crate) async fn answer(simulator: Simulator, running: Running, asked: &Asked, action: &str) -> Response {
     match (&asked.method, action) {
         (&Method::GET, "people") => people(&simulator),
         (&Method::GET, "codes") => codes(&simulator),
@@ -93,7 +93,7 @@ pub(crate) async fn answer(simulator: Simulator, running: Running, asked: &Asked
 }
 
 /// Runs a delivery apart from its request, because WeChat goes on when a person puts the phone away.
-async fn run(simulator: Simulator, running: &Running, act: Act) -> Answer {
+async fn run(simulator: Simulator, running: &Running, act: Act) -> Response {
     let stop = running.stop.clone();
     let task = running.tasks.spawn(async move {
         tokio::select! {
@@ -108,7 +108,7 @@ async fn run(simulator: Simulator, running: &Running, act: Act) -> Answer {
     }
 }
 
-fn told(status: StatusCode, error: &str, message: &dyn Display) -> Answer {
+fn told(status: StatusCode, error: &str, message: &dyn Display) -> Response {
     json(status, &value!({"error": error, "message": message.to_string()}))
 }
 
@@ -123,12 +123,12 @@ fn name(error: ScanError) -> &'static str {
     }
 }
 
-fn people(simulator: &Simulator) -> Answer {
+fn people(simulator: &Simulator) -> Response {
     let people: Vec<Person> = lock(&simulator.state.people).newest().take(LISTED).collect();
     json(StatusCode::OK, &people)
 }
 
-fn add(simulator: &Simulator, person: Person) -> Answer {
+fn add(simulator: &Simulator, person: Person) -> Response {
     let openid = person.openid.as_bytes();
     if openid.len() > MAX_OPENID
         || !openid.iter().all(|byte| byte.is_ascii_alphanumeric() || b"_-".contains(byte))
@@ -141,7 +141,7 @@ fn add(simulator: &Simulator, person: Person) -> Answer {
     json(StatusCode::OK, &simulator.add_person(person))
 }
 
-fn codes(simulator: &Simulator) -> Answer {
+fn codes(simulator: &Simulator) -> Response {
     let now = Instant::now();
     let codes = lock(&simulator.state.codes);
     let listed: Vec<Value> = codes.recent(now).take(LISTED).map(|code| shown(code, now)).collect();
@@ -157,7 +157,7 @@ fn shown(code: &Code, now: Instant) -> Value {
     })
 }
 
-fn chat(simulator: &Simulator, asked: &Asked) -> Answer {
+fn chat(simulator: &Simulator, asked: &Asked) -> Response {
     let openid = asked.query("openid").unwrap_or_default();
     let after = asked.query("after").and_then(|text| text.parse().ok());
     let people = lock(&simulator.state.people);

@@ -1,7 +1,7 @@
 //! The picture of a QR code, as `showqrcode` gives it: PNG, about 430 pixels a side.
 
 use anyhow::Context;
-use qrcode::{Color, EcLevel, QrCode};
+use fast_qr::{ECL, QRBuilder};
 
 /// The side of WeChat's own pictures.
 const SIDE: usize = 430;
@@ -14,9 +14,8 @@ const BLACK: u8 = 0;
 
 /// Draws `text` as black modules on white.
 pub(crate) fn draw(text: &str) -> anyhow::Result<Vec<u8>> {
-    let code = QrCode::with_error_correction_level(text, EcLevel::M)
-        .context("the text is too long for a QR code")?;
-    let (width, colors) = (code.width(), code.to_colors());
+    let code = QRBuilder::new(text).ecl(ECL::M).build().context("the text is too long for a QR code")?;
+    let width = code.size;
     let module = (SIDE / (width + 2 * MARGIN)).max(1);
     let side = SIDE.max(module * (width + 2 * MARGIN));
     let edge = (side - module * width) / 2;
@@ -26,7 +25,7 @@ pub(crate) fn draw(text: &str) -> anyhow::Result<Vec<u8>> {
         let Some(y) = row.checked_sub(edge).map(|row| row / module).filter(|&y| y < width) else {
             continue;
         };
-        for x in (0..width).filter(|x| colors[y * width + x] == Color::Dark) {
+        for x in (0..width).filter(|x| code[y][*x].value()) {
             line[edge + x * module..][..module].fill(BLACK);
         }
     }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use http::{Method, Request, StatusCode};
 use hyper::body::Incoming;
-use server::http::{self as web, Answer};
+use server::http::{self as web, Response};
 use server::listen;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
@@ -88,7 +88,7 @@ impl Simulator {
     }
 }
 
-async fn answer(simulator: Simulator, running: Running, request: Request<Incoming>) -> Answer {
+async fn answer(simulator: Simulator, running: Running, request: Request<Incoming>) -> Response {
     let (head, body) = request.into_parts();
     let body = match web::read_body(body, MAX_BODY, BODY_WITHIN).await {
         Ok(body) => body,
@@ -114,7 +114,7 @@ async fn answer(simulator: Simulator, running: Running, request: Request<Incomin
 }
 
 /// An answer in JSON.
-pub(crate) fn json(status: StatusCode, value: &impl serde::Serialize) -> Answer {
+pub(crate) fn json(status: StatusCode, value: &impl serde::Serialize) -> Response {
     match serde_json::to_vec(value) {
         Ok(body) => web::answer(status, "application/json", body),
         Err(error) => web::text(StatusCode::INTERNAL_SERVER_ERROR, format!("{error}\n")),

@@ -1,5 +1,10 @@
 //! The login page: a few files that are part of the program.
 
+use bytes::Bytes;
+use http::StatusCode;
+use http::header::{CONTENT_SECURITY_POLICY, HeaderValue, REFERRER_POLICY};
+use server::http::{self as web, Response};
+
 /// The page's script.
 pub(crate) const SCRIPT: &str = include_str!("../../page/login.js");
 
@@ -9,12 +14,11 @@ pub(crate) const STYLE: &str = include_str!("../../page/login.css");
 /// The longest origin that is named in a policy.
 const MAX_ORIGIN: usize = 255;
 
-/// What the page may run and load: our own two files, pictures from where WeChat's are and the operator's logo, and a
-/// connection to its own host. `host` is the request's, because old browsers (Safari before 15.4) do not take `'self'`
-/// for a WebSocket.
-#[must_use]
-pub(crate) fn policy(pictures: &[&str], host: Option<&str>) -> String {
-    let pictures: Vec<String> = pictures.iter().filter_map(|url| origin(url)).collect();
+/// What the page may run and load: our own two files, WeChat's pictures and the operator's logo, and a connection to
+/// its own host. `host` is the request's Host header: old browsers (Safari before 15.4) do not accept `'self'` for a
+/// WebSocket.
+fn policy(pictures: &[impl AsRef<str>], host: Option<&str>) -> String {
+    let pictures: Vec<String> = pictures.iter().filter_map(|url| origin(url.as_ref())).collect();
     let sockets = host.filter(|host| is_plain(host)).map(|host| format!(" ws://{host} wss://{host}"));
     format!(
         "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: {}; connect-src 'self'{}; \
@@ -24,24 +28,52 @@ pub(crate) fn policy(pictures: &[&str], host: Option<&str>) -> String {
     )
 }
 
-/// Where a picture is, as a policy names it; its scheme if it cannot be named.
+/// The origin of a picture, as a policy names it, or only its scheme if the origin has other characters.
 fn origin(url: &str) -> Option<String> {
     let (scheme, rest) = url.split_once("://")?;
     let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
     Some(if is_plain(authority) { format!("{scheme}://{authority}") } else { format!("{scheme}:") })
 }
 
-/// Nothing that could end a policy's directive, or begin another one.
+/// Whether a host has no character that could end a directive of the policy, or begin another one.
 fn is_plain(host: &str) -> bool {
     let is_good = |letter: char| letter.is_ascii_alphanumeric() || "-._:[]".contains(letter);
     (1..=MAX_ORIGIN).contains(&host.len()) && host.chars().all(is_good)
 }
 
+/// The login page as this gateway serves it.
+#[derive(Debug)]
+pub(crate) struct LoginPage {
+    html: Bytes,
+    /// Where its pictures are: WeChat's, and the operator's logo.
+    pictures: Vec<String>,
+}
+
+impl LoginPage {
+    /// The page with the operator's title and logo. `qr_url` is where browsers fetch WeChat's pictures.
+    #[must_use]
+    pub(crate) fn new(title: &str, logo: Option<&str>, qr_url: String) -> Self {
+        let pictures = [qr_url].into_iter().chain(logo.map(str::to_owned)).collect();
+        Self { html: Bytes::from(render(title, logo)), pictures }
+    }
+
+    /// The response to a request with the Host header `host`.
+    pub(crate) fn response(&self, host: Option<&str>) -> Response {
+        let mut response = web::answer(StatusCode::OK, "text/html; charset=utf-8", self.html.clone());
+        // A policy has only characters that a header may have.
+        let policy = HeaderValue::from_str(&policy(&self.pictures, host));
+        let policy = policy.unwrap_or(HeaderValue::from_static("default-src 'none'"));
+        let headers = response.headers_mut();
+        headers.insert(CONTENT_SECURITY_POLICY, policy);
+        headers.insert(REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
+        response
+    }
+}
+
 const TEMPLATE: &str = include_str!("../../page/login.html");
 
 /// The page with the operator's title and logo in it.
-#[must_use]
-pub(crate) fn render(title: &str, logo: Option<&str>) -> String {
+fn render(title: &str, logo: Option<&str>) -> String {
     let logo =
         logo.map_or_else(String::new, |url| format!("<img class=\"logo\" src=\"{}\" alt=\"\">", escape(url)));
     TEMPLATE.replace("{{title}}", &escape(title)).replace("{{logo}}", &logo)

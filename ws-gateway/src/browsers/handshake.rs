@@ -8,24 +8,26 @@ use http::header::{
     CONNECTION, HeaderMap, HeaderValue, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_PROTOCOL,
     SEC_WEBSOCKET_VERSION, UPGRADE,
 };
-use http::{Request, Response, StatusCode, Version};
+use http::{Request, StatusCode, Version};
 use hyper::body::Incoming;
 use hyper::upgrade::Upgraded;
 use hyper_util::rt::TokioIo;
-use server::http::{self as web, Answer};
+use server::http::{self as web, Response};
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 use tokio_util::task::TaskTracker;
+use tracing::Instrument;
 
 use crate::browsers::opening::{self, SUBPROTOCOL};
 use crate::browsers::socket::{Limits, PageSocket};
 
-/// hyper hands the connection over once the answer is written; a peer that does not read may hold that up.
+/// Limit for hyper to hand over the connection. It does so once the answer is written, which a peer that does
+/// not read could delay for ever.
 const UPGRADE_WITHIN: Duration = Duration::from_secs(5);
 
 /// Why the handshake is refused, as an HTTP status and words for the developer of the page.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Refusal {
-    /// What it failed at, as the metric says it.
+    /// The step that failed, as the metric's label.
     pub reason: &'static str,
     /// 400, 403 or 426.
     pub status: StatusCode,
@@ -74,7 +76,7 @@ pub(crate) fn handshake_key<B>(request: &Request<B>) -> Result<&[u8], Refusal> {
         );
     }
     match headers.get(SEC_WEBSOCKET_KEY).map(|key| key.as_bytes()) {
-        // Base64 of 16 bytes; the RFC asks for no more than that.
+        // This is the form of 16 bytes in base64, which is all that the RFC asks for.
         Some(key) if key.len() == 24 && key.ends_with(b"==") => Ok(key),
         _ => refuse(StatusCode::BAD_REQUEST, "Sec-WebSocket-Key is missing or wrong"),
     }
@@ -103,42 +105,43 @@ impl Handshake {
         limits: Limits,
         tasks: &TaskTracker,
         serve: F,
-    ) -> Answer
+    ) -> Response
     where
         F: FnOnce(PageSocket<TokioIo<Upgraded>>) -> S + Send + 'static,
         S: Future<Output = ()> + Send,
     {
-        tasks.spawn(async move {
+        let serving = async move {
             if let Ok(Ok(upgraded)) = tokio::time::timeout(UPGRADE_WITHIN, hyper::upgrade::on(request)).await
             {
                 serve(PageSocket::over(TokioIo::new(upgraded), limits).await).await;
             }
-        });
+        };
+        tasks.spawn(serving.in_current_span());
 
-        let mut answer = Response::new(http_body_util::Full::default());
-        *answer.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
-        let headers = answer.headers_mut();
+        let mut response = Response::new(http_body_util::Full::default());
+        *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
+        let headers = response.headers_mut();
         headers.insert(UPGRADE, HeaderValue::from_static("websocket"));
         headers.insert(CONNECTION, HeaderValue::from_static("Upgrade"));
-        // Base64 is a header's value in any case.
+        // Base64 has only characters that a header may have.
         let accept = HeaderValue::from_str(&self.accept).unwrap_or(HeaderValue::from_static(""));
         headers.insert(SEC_WEBSOCKET_ACCEPT, accept);
         if selects_ours {
             headers.insert(SEC_WEBSOCKET_PROTOCOL, HeaderValue::from_static(SUBPROTOCOL));
         }
-        answer
+        response
     }
 }
 
 /// The answer to a handshake that is refused.
-pub(crate) fn refused(refusal: &Refusal) -> Answer {
-    let mut answer = web::text(refusal.status, format!("{}\n", refusal.message));
+pub(crate) fn refused(refusal: &Refusal) -> Response {
+    let mut response = web::text(refusal.status, format!("{}\n", refusal.message));
     if refusal.status == StatusCode::UPGRADE_REQUIRED {
-        answer.headers_mut().insert(SEC_WEBSOCKET_VERSION, HeaderValue::from_static("13"));
-        answer.headers_mut().insert(UPGRADE, HeaderValue::from_static("websocket"));
-        answer.headers_mut().insert(CONNECTION, HeaderValue::from_static("Upgrade"));
+        response.headers_mut().insert(SEC_WEBSOCKET_VERSION, HeaderValue::from_static("13"));
+        response.headers_mut().insert(UPGRADE, HeaderValue::from_static("websocket"));
+        response.headers_mut().insert(CONNECTION, HeaderValue::from_static("Upgrade"));
     }
-    answer
+    response
 }
 
 #[cfg(test)]

@@ -1,8 +1,8 @@
-//! Keeps a page's connection alive and notices when it is dead. Decisions only: there is no socket here.
+//! Decides what keeps a page's connection alive, and when the connection is dead. There is no socket here.
 //!
 //! Our own pages get a `heartbeat` message, because scripts cannot see pings. Every other client gets a ping,
-//! and must send something before the next one is due. For our own pages TCP notices a dead connection: it
-//! gives up on an unacknowledged heartbeat after 30 s.
+//! and must send something before the next one is due. A dead connection of our own pages is noticed by TCP,
+//! which gives up 30 s after a heartbeat that nobody acknowledges.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! The words that the gateway itself says to a page, in the page's language.
+//! The language of the [`words`](super::words) that the gateway itself says to a page.
 
 /// A language that the gateway has words in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -25,15 +25,6 @@ impl Language {
             "zh" => Some(Self::Chinese),
             "en" => Some(Self::English),
             _ => None,
-        }
-    }
-
-    /// One of two texts.
-    #[must_use]
-    pub(crate) fn of(self, chinese: &'static str, english: &'static str) -> &'static str {
-        match self {
-            Self::Chinese => chinese,
-            Self::English => english,
         }
     }
 }

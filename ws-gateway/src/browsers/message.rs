@@ -18,7 +18,7 @@ pub(crate) enum ToPage {
         url: String,
         /// The text that the picture encodes.
         content: String,
-        /// The picture, drawn by the gateway, as a data URI; none for a page that has said that it still shows it.
+        /// The picture, drawn by the gateway, as a data URI. A page that still shows it is not sent it again.
         #[serde(skip_serializing_if = "Option::is_none")]
         image: Option<String>,
         /// Seconds for which the code is good.
@@ -46,7 +46,7 @@ pub(crate) enum ToPage {
     Denied,
     /// The login's time has run out.
     Expired,
-    /// A sign that the connection lives, because scripts cannot see pings.
+    /// A sign that the connection lives. Scripts cannot see pings.
     Heartbeat,
     /// Something does not work now.
     Error {
@@ -66,12 +66,6 @@ pub(crate) fn seconds(time: Duration) -> u64 {
     time.as_millis().div_ceil(1000).try_into().unwrap_or(u64::MAX)
 }
 
-/// Milliseconds.
-#[must_use]
-pub(crate) fn milliseconds(time: Duration) -> u64 {
-    time.as_millis().try_into().unwrap_or(u64::MAX)
-}
-
 /// Page → gateway. Any other message is ignored, within the limits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum FromPage {
@@ -83,7 +77,7 @@ impl FromPage {
     /// Reads a text message.
     #[must_use]
     pub(crate) fn read(text: &str) -> Option<Self> {
-        // A derived reader would also accept an array in place of an object.
+        // A derived Deserialize would also accept an array in place of an object.
         let message: Map<String, Value> = serde_json::from_str(text).ok()?;
         match message.get("message_type")?.as_str()? {
             "refresh" => Some(Self::Refresh),

@@ -1,10 +1,12 @@
 //! The browsers' port, in the order of a browser's journey: [`routes`] (a page, or a WebSocket?) →
 //! [`opening`] (may this page connect, and what does it ask for?) → [`handshake`] (RFC 6455) → [`socket`]
-//! (messages within limits) → [`page`] (the task that owns the socket), which speaks [`message`]s.
+//! (messages within limits) → [`page`] (the task that owns the socket).
 //!
-//! The rest decides small things without I/O: [`origin`], [`heartbeat`], [`language`].
+//! What the page is told is decided without I/O by the [`conversation`], in [`message`]s and [`words`], with
+//! the help of [`heartbeat`], [`language`] and [`origin`].
 
 pub(crate) mod assets;
+pub(crate) mod conversation;
 pub(crate) mod handshake;
 pub(crate) mod heartbeat;
 pub(crate) mod language;
@@ -13,4 +15,8 @@ pub(crate) mod opening;
 pub(crate) mod origin;
 pub(crate) mod page;
 pub(crate) mod routes;
+mod settings;
 pub(crate) mod socket;
+pub(crate) mod words;
+
+pub(crate) use self::settings::Settings;

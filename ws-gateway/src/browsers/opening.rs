@@ -1,5 +1,5 @@
-//! What a page says when it opens its WebSocket, beside the handshake itself: where it is from, what it comes
-//! back with, what it wants. A page of a foreign Origin is refused here.
+//! What a page says when it opens its WebSocket, beside the handshake itself: its Origin and address, the login
+//! that it comes back to, and what its query asks for. A page of a foreign Origin is refused here.
 
 use std::borrow::Cow;
 use std::net::{IpAddr, SocketAddr};
@@ -9,42 +9,54 @@ use http::{Request, StatusCode};
 use protocol::message::Context;
 use server::address;
 
+use crate::browsers::Settings;
 use crate::browsers::handshake::Refusal;
 use crate::browsers::language::Language;
 use crate::browsers::origin;
-use crate::config::Config;
+use crate::browsers::words::{self, Trouble};
 use crate::logins::ResumeKey;
 
 /// The subprotocol of pages that know heartbeats and resume.
 pub(crate) const SUBPROTOCOL: &str = "saoma.v1";
 
-/// Characters of each thing that a page may name; a nonce and a challenge of the usual makers have 43.
+/// Characters of each query parameter. A nonce and a challenge of the usual libraries have 43.
 const MAX_FIELD: usize = 256;
 
 /// Characters of User-Agent that are kept: enough to tell browser and system.
 const MAX_USER_AGENT: usize = 256;
+
+/// What a page comes for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Arrival {
+    /// A new login.
+    New,
+    /// The login of this key.
+    Back(ResumeKey),
+    /// A login, with a key that cannot be read. It opens nothing, not even a new login.
+    BackWithoutKey,
+}
 
 /// What a page said.
 #[derive(Debug, Clone)]
 pub(crate) struct Opening {
     /// Who asks for a login.
     pub context: Context,
-    /// Where it comes from, as `context` says it in words.
+    /// Its address. `context.ip` is the same as text.
     pub address: IpAddr,
-    /// What the page comes back with. `Some(None)` is a key of no proper form, which opens nothing.
-    pub resume: Option<Option<ResumeKey>>,
-    /// It still shows that login's picture and needs no other.
+    /// Whether it comes back to a login.
+    pub arrival: Arrival,
+    /// It still shows the picture of that login, and need not be sent it.
     pub has_picture: bool,
     /// The page speaks [`SUBPROTOCOL`].
     pub is_ours: bool,
-    /// It has offered it, so it must be selected. Behind a proxy that drops the offer a page says that it
-    /// speaks it in the query.
+    /// The page offered it as a subprotocol, so the answer must select it. Behind a proxy that drops the offer
+    /// a page says in its query that it speaks it, and nothing is selected.
     pub selects_ours: bool,
     /// The language of its words.
     pub language: Language,
     /// What is wrong with its query. The page is told after the upgrade, because scripts cannot read the
     /// answer to a handshake.
-    pub fault: Option<&'static str>,
+    pub fault: Option<Trouble>,
 }
 
 impl Opening {
@@ -52,7 +64,11 @@ impl Opening {
     ///
     /// # Errors
     /// 403 for a foreign Origin, 400 for two of them.
-    pub(crate) fn read<B>(request: &Request<B>, peer: SocketAddr, config: &Config) -> Result<Self, Refusal> {
+    pub(crate) fn read<B>(
+        request: &Request<B>,
+        peer: SocketAddr,
+        settings: &Settings,
+    ) -> Result<Self, Refusal> {
         let headers = request.headers();
         let text =
             |name: HeaderName| headers.get(name).map(|value| String::from_utf8_lossy(value.as_bytes()));
@@ -61,10 +77,10 @@ impl Opening {
         }
         let origin = text(ORIGIN);
         if let Some(origin) = origin.as_deref() {
-            check_origin(origin, headers, peer, config)?;
+            check_origin(origin, headers, peer, settings)?;
         }
 
-        let address = address::of_request(headers, peer, &config.gateway_trusted_proxies);
+        let address = address::of_request(headers, peer, &settings.trusted_proxies);
         let mut context = Context {
             origin: origin.map(|origin| cut(&origin, MAX_FIELD)),
             ip: address.to_string(),
@@ -79,7 +95,7 @@ impl Opening {
                 "nonce" => &mut context.nonce,
                 "code_challenge" => &mut context.code_challenge,
                 "request" => &mut context.request,
-                // Decoration refuses nobody.
+                // A language that we do not know is no reason to refuse a page.
                 "lang" => {
                     langs.push(value);
                     continue;
@@ -94,25 +110,27 @@ impl Opening {
                 }
                 _ => continue,
             };
-            // A template that has nothing to say here.
+            // Templates leave a parameter empty when they have no value for it.
             if value.is_empty() {
                 continue;
             }
             if value.chars().count() > MAX_FIELD {
-                fault = Some("a query parameter is too long");
+                fault = Some(words::TOO_LONG);
             } else if field.replace(value.into_owned()).is_some() {
-                fault = Some("a query parameter is given twice");
+                fault = Some(words::GIVEN_TWICE);
             }
         }
         if context.site.is_some() && context.request.is_some() {
-            fault = Some("site and request exclude each other");
+            fault = Some(words::SITE_AND_REQUEST);
         }
 
         let mut is_ours = false;
-        let mut resume = None;
+        let mut arrival = Arrival::New;
         for token in tokens(headers, &SEC_WEBSOCKET_PROTOCOL) {
             match token.strip_prefix("resume.") {
-                Some(key) => resume = Some(ResumeKey::parse(key)),
+                Some(key) => {
+                    arrival = ResumeKey::parse(key).map_or(Arrival::BackWithoutKey, Arrival::Back);
+                }
                 None => is_ours |= token == SUBPROTOCOL,
             }
         }
@@ -129,16 +147,21 @@ impl Opening {
         }
         let langs = langs.iter().map(|lang| lang.as_ref());
         let language = Language::choose(langs, text(ACCEPT_LANGUAGE).as_deref());
-        Ok(Self { context, address, resume, has_picture, is_ours, selects_ours, language, fault })
+        Ok(Self { context, address, arrival, has_picture, is_ours, selects_ours, language, fault })
     }
 }
 
 /// Refuses a page that may not connect, in words that tell an operator what was compared with what.
-fn check_origin(origin: &str, headers: &HeaderMap, peer: SocketAddr, config: &Config) -> Result<(), Refusal> {
+fn check_origin(
+    origin: &str,
+    headers: &HeaderMap,
+    peer: SocketAddr,
+    settings: &Settings,
+) -> Result<(), Refusal> {
     let text = |name: &str| Some(String::from_utf8_lossy(headers.get(name)?.as_bytes()).into_owned());
-    let (allowed, host) = (config.gateway_allowed_origins.as_ref(), text("host"));
+    let (allowed, host) = (settings.allowed_origins.as_ref(), text("host"));
     let mut may = origin::may_connect(allowed, Some(origin), host.as_deref());
-    let trusted = &config.gateway_trusted_proxies;
+    let trusted = &settings.trusted_proxies;
     if !may && trusted.iter().any(|network| network.contains(&peer.ip().to_canonical())) {
         let forwarded = text("x-forwarded-host").or_else(|| host.clone()).unwrap_or_default();
         let named = forwarded.split(',').map(|name| name.trim().to_owned());
@@ -179,15 +202,10 @@ mod tests {
     use protocol::Scene;
 
     use super::*;
-    use crate::config::Secrets;
+    use crate::testing::in_memory;
 
-    fn config() -> Config {
-        let secrets = Secrets {
-            notify_key: Some("k".repeat(32).into()),
-            wechat_app_secret: Some("secret".into()),
-            ..Secrets::default()
-        };
-        Config::of(&["--wechat-app-id", "wx0123456789abcdef"], secrets).unwrap()
+    fn settings(flags: &[&str]) -> Settings {
+        in_memory::config(flags).browsers
     }
 
     fn read(uri: &str, headers: &[(&str, &str)]) -> Result<Opening, Refusal> {
@@ -195,7 +213,7 @@ mod tests {
         for (name, value) in headers {
             request = request.header(*name, *value);
         }
-        Opening::read(&request.body(()).unwrap(), "192.0.2.1:9".parse().unwrap(), &config())
+        Opening::read(&request.body(()).unwrap(), "192.0.2.1:9".parse().unwrap(), &settings(&[]))
     }
 
     #[test]
@@ -206,8 +224,8 @@ mod tests {
         assert_eq!((context.site.as_deref(), context.nonce.as_deref()), (Some("shop"), Some("n n")));
         assert_eq!((context.ip.as_str(), context.user_agent.as_deref()), ("192.0.2.1", Some("Firefox")));
         assert_eq!(
-            (opening.language, opening.is_ours, opening.resume.is_some()),
-            (Language::English, false, false)
+            (opening.language, opening.is_ours, opening.arrival),
+            (Language::English, false, Arrival::New)
         );
     }
 
@@ -217,10 +235,10 @@ mod tests {
         let offered = format!("saoma.v1, resume.{}", key.reveal());
         let opening = read("/ws?picture=kept", &[("sec-websocket-protocol", &offered)]).unwrap();
         assert!(opening.is_ours && opening.has_picture);
-        assert_eq!(opening.resume, Some(Some(key)));
+        assert_eq!(opening.arrival, Arrival::Back(key));
         let opening = read("/ws", &[("sec-websocket-protocol", "resume.rubbish")]).unwrap();
         assert!(!opening.has_picture);
-        assert_eq!(opening.resume, Some(None), "which opens nothing, not even a new login");
+        assert_eq!(opening.arrival, Arrival::BackWithoutKey);
     }
 
     #[test]
@@ -249,16 +267,10 @@ mod tests {
 
     #[test]
     fn rubbish_in_a_forwarded_line_hides_nobody() {
-        let secrets = Secrets {
-            notify_key: Some("k".repeat(32).into()),
-            wechat_app_secret: Some("secret".into()),
-            ..Secrets::default()
-        };
-        let flags = ["--wechat-app-id", "wx0123456789abcdef", "--gateway-trusted-proxies", "192.0.2.0/24"];
-        let config = Config::of(&flags, secrets).unwrap();
+        let settings = settings(&["--gateway-trusted-proxies", "192.0.2.0/24"]);
         let line = http::HeaderValue::from_bytes(b"\xff\xfe, 203.0.113.9").unwrap();
         let request = Request::builder().header("x-forwarded-for", line).body(()).unwrap();
-        let opening = Opening::read(&request, "192.0.2.1:9".parse().unwrap(), &config).unwrap();
+        let opening = Opening::read(&request, "192.0.2.1:9".parse().unwrap(), &settings).unwrap();
         assert_eq!(opening.context.ip, "203.0.113.9");
     }
 }

@@ -1,35 +1,36 @@
 //! Which pages may connect: the check against cross-site WebSocket hijacking (RFC 6455, section 10.2).
 //!
-//! Browsers put the page's Origin into every WebSocket handshake and scripts cannot change it. A request
-//! without one is no browser and passes.
+//! Browsers put the page's Origin into every WebSocket handshake, and scripts cannot change it. A request
+//! without an Origin comes from no browser and passes. The parser is ours because `url` knows no host for the
+//! schemes of apps, such as `capacitor://localhost`.
 
 use std::str::FromStr;
 
 /// The pages that may connect, where an operator has named them.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum AllowedOrigins {
-    /// Every page; only by writing `*`.
+pub(crate) enum AllowedOrigins {
+    /// Every page. It has to be written as `*`.
     Any,
-    /// These.
+    /// The pages of these origins.
     Named(Vec<Allowed>),
 }
 
 /// One entry of `GATEWAY_ALLOWED_ORIGINS`.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Allowed {
+pub(crate) enum Allowed {
     /// This scheme, host and port.
     Exactly(Origin),
-    /// Every name under this one, at any depth: `https://*.example.com`. The name itself is not one of them.
+    /// Every name under this one, at any depth: `https://*.example.com`. The name itself does not count.
     Under(Origin),
-    /// `null`: pages without an origin of their own, such as files and sandboxed frames of any site.
+    /// `null`: pages without an origin of their own, such as files, and sandboxed frames of any site.
     Null,
 }
 
-/// A web origin: scheme, host and port (RFC 6454), the port left out where it is the scheme's own.
+/// A web origin: scheme, host and port (RFC 6454). The scheme's usual port is left out.
 ///
 /// Apps in a web view have schemes of their own: `capacitor://localhost`, `app://.`, `file://`.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Origin {
+pub(crate) struct Origin {
     scheme: String,
     /// Empty for `file://` only.
     authority: String,
@@ -66,7 +67,7 @@ impl FromStr for Origin {
         let own_port = match scheme.as_str() {
             "https" => ":443",
             "http" => ":80",
-            // No authority ends so.
+            // No authority ends with this.
             _ => "/",
         };
         let authority = authority.strip_suffix(own_port).unwrap_or(&authority).to_owned();
@@ -138,8 +139,8 @@ pub(crate) fn may_connect(
     }
 }
 
-/// Whether an origin is that of a host. A proxy may have taken TLS off, so the page's own scheme tells which
-/// port is meant, and port 80 in the Host header is then the proxy's own.
+/// Whether an origin is that of a host. A proxy may have ended TLS. So the page's scheme says which port is
+/// meant, and port 80 in the Host header may be the proxy's.
 fn is_of_host(origin: &str, host: &str) -> bool {
     let Ok(origin) = origin.parse::<Origin>() else { return false };
     if !matches!(origin.scheme.as_str(), "http" | "https") {
@@ -161,7 +162,7 @@ pub(crate) fn without_port(authority: &str) -> &str {
     }
 }
 
-/// What an operator has to do about a page that may not connect.
+/// What an operator can do about a page that may not connect.
 #[must_use]
 pub(crate) fn advice(origin: &str, host: Option<&str>) -> String {
     let Some(host) = host else {

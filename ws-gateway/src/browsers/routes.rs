@@ -3,13 +3,11 @@
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
-use http::header::{
-    CONTENT_SECURITY_POLICY, HOST, HeaderMap, HeaderValue, REFERRER_POLICY, SEC_WEBSOCKET_KEY,
-};
+use http::header::{HOST, SEC_WEBSOCKET_KEY};
 use http::{Method, Request, StatusCode};
 use hyper::body::Incoming;
 use server::address;
-use server::http::{self as web, Answer};
+use server::http::{self as web, Response};
 use server::listen::Accepted;
 use server::places::Place;
 use server::tell;
@@ -27,16 +25,16 @@ pub(crate) async fn serve(gateway: Arc<Gateway>, accepted: Accepted) {
     let Some(permit) = permit else {
         return web::refuse(stream, stop).await;
     };
-    web::serve(stream, stop, gateway.config.gateway_keep_alive, Some(&permit), |request| {
-        let answer = route(&gateway, request, peer, &permit);
-        async { answer }
+    web::serve(stream, stop, gateway.browsers.keep_alive, Some(&permit), |request| {
+        let response = route(&gateway, request, peer, &permit);
+        async { response }
     })
     .await;
 }
 
-fn route(gateway: &Arc<Gateway>, request: Request<Incoming>, peer: SocketAddr, permit: &Place) -> Answer {
+fn route(gateway: &Arc<Gateway>, request: Request<Incoming>, peer: SocketAddr, permit: &Place) -> Response {
     let path = request.uri().path();
-    let from = address::of_request(request.headers(), peer, &gateway.config.gateway_trusted_proxies);
+    let from = address::of_request(request.headers(), peer, &gateway.browsers.trusted_proxies);
     match *request.method() {
         Method::GET | Method::HEAD => {}
         Method::POST if path == "/ws" => return handshake::refused(&why_not(gateway, &request, peer)),
@@ -49,8 +47,11 @@ fn route(gateway: &Arc<Gateway>, request: Request<Incoming>, peer: SocketAddr, p
             .unwrap_or_else(|refusal| refuse(gateway, from, &refusal));
     }
     match path {
-        "/" => page(gateway, request.headers()),
-        // A proxy takes Upgrade and Connection away and leaves the rest of the handshake.
+        "/" => {
+            let host = request.headers().get(HOST).and_then(|host| host.to_str().ok());
+            gateway.login_page.response(host)
+        }
+        // A proxy has dropped Upgrade and Connection, and let the rest of the handshake pass.
         "/ws" if request.headers().contains_key(SEC_WEBSOCKET_KEY) => refuse(gateway, from, &no_upgrade()),
         "/ws" => handshake::refused(&no_upgrade()),
         "/login.js" => web::answer(StatusCode::OK, "text/javascript; charset=utf-8", assets::SCRIPT),
@@ -60,7 +61,7 @@ fn route(gateway: &Arc<Gateway>, request: Request<Incoming>, peer: SocketAddr, p
 }
 
 /// Counts a page that is refused, and tells the operator.
-fn refuse(gateway: &Gateway, from: IpAddr, refusal: &Refusal) -> Answer {
+fn refuse(gateway: &Gateway, from: IpAddr, refusal: &Refusal) -> Response {
     gateway.metrics.pages_refused.get_or_create(&[("reason", refusal.reason)]).inc();
     let status = refusal.status.as_u16();
     tell!(warn, gateway.told, refusal.reason, [%from, status], "a page was refused: {}", refusal.message);
@@ -74,34 +75,21 @@ fn no_upgrade() -> Refusal {
     Refusal::of("upgrade", StatusCode::UPGRADE_REQUIRED, message)
 }
 
-/// What a page asks by POST after its WebSocket has failed, because scripts cannot read the answer to a
-/// handshake. Browsers send the Origin with a POST too.
+/// Why this page's WebSocket is refused. A page asks by POST, because scripts cannot read the answer to a
+/// handshake; browsers send the Origin with a POST, too.
 fn why_not(gateway: &Gateway, request: &Request<Incoming>, peer: SocketAddr) -> Refusal {
-    Opening::read(request, peer, &gateway.config).err().unwrap_or_else(no_upgrade)
+    Opening::read(request, peer, &gateway.browsers).err().unwrap_or_else(no_upgrade)
 }
 
-fn page(gateway: &Gateway, headers: &HeaderMap) -> Answer {
-    let mut answer = web::answer(StatusCode::OK, "text/html; charset=utf-8", gateway.page.clone());
-    let logo = gateway.config.gateway_logo.as_deref();
-    let pictures = [gateway.config.qr_url(), logo.unwrap_or_default()];
-    let policy = assets::policy(&pictures, headers.get(HOST).and_then(|host| host.to_str().ok()));
-    let headers = answer.headers_mut();
-    // It has nothing but what a header may have.
-    let policy = HeaderValue::from_str(&policy).unwrap_or(HeaderValue::from_static("default-src 'none'"));
-    headers.insert(CONTENT_SECURITY_POLICY, policy);
-    headers.insert(REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
-    answer
-}
-
-/// Answers the handshake and spawns the page's task, which keeps the connection's place.
+/// Answers the handshake, and spawns the page's task, which keeps the connection's place.
 fn open(
     gateway: &Arc<Gateway>,
     request: Request<Incoming>,
     peer: SocketAddr,
     permit: &Place,
-) -> Result<Answer, Refusal> {
+) -> Result<Response, Refusal> {
     let handshake = Handshake::check(&request)?;
-    let opening = Opening::read(&request, peer, &gateway.config)?;
+    let opening = Opening::read(&request, peer, &gateway.browsers)?;
 
     let (permit, tasks) = (permit.clone(), gateway.drain.tasks());
     let (serving, selects_ours) = (Arc::clone(gateway), opening.selects_ours);

@@ -1,23 +1,25 @@
-//! What WeChat may be asked for in a day: anybody can open a page, and 100,000 pages are all that an
-//! account has codes for.
+//! The budget of calls to WeChat for QR codes. WeChat gives an account 100,000 codes a day, and anybody can open a
+//! page.
 //!
-//! Every request is counted before it goes out, whatever becomes of it; one that found no connection is taken off
-//! again. Near the end of the budget codes are
-//! made for pages only, then only where somebody has scanned one before, at its end for nobody. The pace within the day is the global limit on new logins,
-//! since each of them costs a call: without it a flood of minutes would end the logins of a whole day.
-//! Gateways that share their logins in Redis count there, together. Otherwise the count is in memory, and a
-//! restart forgets it.
+//! Every request is counted before it goes out, whatever becomes of it. One that found no connection is taken off
+//! again. Near the end of the day's budget no more codes are made ahead. After that only networks get one where
+//! somebody has scanned a code before, and at the end nobody does. There is a pace within the day, too: without it a
+//! flood of minutes would end the logins of a whole day. As each login costs a call, it is the limit on the new logins
+//! of all addresses together.
+//!
+//! Gateways that share their logins in Redis count there together. Otherwise the count is in memory, and a restart
+//! forgets it.
 
-use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use records::{Bucket, Count, Records, Taken};
+use parking_lot::Mutex;
+use records::{Bucket, Count, Redis, Taken};
 use tokio::time::Instant;
 
 use super::NoQrCode;
 use crate::pace::Pace;
 
-/// WeChat's day begins at midnight in China, UTC+8, which knows no summer time.
+/// WeChat's day begins at midnight in China: UTC+8, without summer time.
 const CHINA: u64 = 8 * 3600;
 
 const DAY: u64 = 24 * 3600;
@@ -25,20 +27,21 @@ const DAY: u64 = 24 * 3600;
 /// How long a day's count is kept after the last call.
 const KEPT: Duration = Duration::from_secs(DAY);
 
-/// One part in so many is left when no more codes are made ahead; and half of it when strangers get none.
+/// When only a tenth of the day's budget is left, no more codes are made ahead. When half of that is left, strangers
+/// get none.
 const LAST_PART: u32 = 10;
 
-/// One part in so many of an hour's share is kept from strangers.
+/// A quarter of an hour's share is kept from strangers.
 const KEPT_PART: u32 = 4;
 
-/// Hours in which the whole budget may be used: a working day of visitors may, and a flood needs as long,
-/// which leaves an operator the time to act. One hour's share may come at once.
+/// Hours in which the whole budget may be used, which is a working day of visitors. A flood needs as long, which gives
+/// an operator the time to act. One hour's share may be used at once.
 const HOURS: u32 = 8;
 
-/// Calls that may come at once however small the budget is: a test account of one classroom.
+/// Calls that may always be made at once, however small the budget: a classroom with a test account.
 const LEAST_RUSH: u32 = 100;
 
-/// Pages look again after this at the latest, when the day's budget may have been raised or reset.
+/// Pages look again after this at the latest. An operator may have raised the budget.
 const LONGEST_WAIT: Duration = Duration::from_secs(8 * 60);
 
 /// What a call is for.
@@ -52,7 +55,7 @@ pub(crate) enum Purpose {
     Ahead,
 }
 
-/// That a call was counted, on this day.
+/// The proof that a call was counted on this day.
 #[derive(Debug)]
 pub(crate) struct Payment {
     day: u64,
@@ -62,7 +65,7 @@ pub(crate) struct Payment {
 #[derive(Debug)]
 pub(crate) struct Budget {
     per_day: u32,
-    shared: Option<Records>,
+    shared: Option<Redis>,
     unix_now: fn() -> u64,
     today: Mutex<Today>,
 }
@@ -75,9 +78,9 @@ struct Today {
 }
 
 impl Budget {
-    /// A budget of `per_day` calls, counted in `shared` where there is one; `unix_now` is the wall clock.
+    /// A budget of `per_day` calls, counted in `shared`, if there is one. `unix_now` is the wall clock.
     #[must_use]
-    pub(crate) fn new(per_day: u32, shared: Option<Records>, unix_now: fn() -> u64) -> Self {
+    pub(crate) fn new(per_day: u32, shared: Option<Redis>, unix_now: fn() -> u64) -> Self {
         let pace = Pace::new(rush(per_day), refill(per_day), Instant::now());
         Self { per_day, shared, unix_now, today: Mutex::new(Today { day: 0, calls: 0, pace }) }
     }
@@ -90,8 +93,8 @@ impl Budget {
     /// Counts a call that is about to be made.
     ///
     /// # Errors
-    /// [`NoQrCode::Spent`] and [`NoQrCode::Rush`], and [`NoQrCode::Uncounted`] when the store cannot count;
-    /// then it must not be made.
+    /// [`NoQrCode::Spent`], [`NoQrCode::Rush`], or [`NoQrCode::Uncounted`] when the store cannot count. The call must
+    /// then not be made.
     pub(crate) async fn spend(&self, purpose: Purpose) -> Result<Payment, NoQrCode> {
         let most = match purpose {
             Purpose::Page => self.per_day,
@@ -102,17 +105,17 @@ impl Budget {
         let now = self.unix_now() + CHINA;
         match &self.shared {
             None => self.spend_here(now, most, stay),
-            Some(records) => self.spend_together(records, now, most, stay).await,
+            Some(redis) => self.spend_together(redis, now, most, stay).await,
         }?;
         Ok(Payment { day: now / DAY })
     }
 
-    /// Takes a call off again that certainly never reached WeChat. Where the store cannot, it stays counted.
+    /// Takes off a call that certainly never reached WeChat. If the store fails, it stays counted.
     pub(crate) async fn refund(&self, payment: Payment) {
         let Payment { day } = payment;
-        let Some(records) = &self.shared else { return self.refund_here(day) };
+        let Some(redis) = &self.shared else { return self.refund_here(day) };
         let today = count(day);
-        if let Err(failure) = records
+        if let Err(failure) = redis
             .give_back(&[self.bucket(0)], Some(Count { name: &today, most: self.per_day, kept: KEPT }))
             .await
         {
@@ -120,15 +123,9 @@ impl Budget {
         }
     }
 
-    async fn spend_together(
-        &self,
-        records: &Records,
-        now: u64,
-        most: u32,
-        stay: u32,
-    ) -> Result<(), NoQrCode> {
+    async fn spend_together(&self, redis: &Redis, now: u64, most: u32, stay: u32) -> Result<(), NoQrCode> {
         let today = count(now / DAY);
-        match records
+        match redis
             .take(&[self.bucket(stay)], Some(Count { name: &today, most, kept: KEPT }))
             .await
             .map_err(NoQrCode::Uncounted)?
@@ -140,8 +137,7 @@ impl Budget {
     }
 
     fn spend_here(&self, now: u64, most: u32, stay: u32) -> Result<(), NoQrCode> {
-        // Nothing that is done under the lock can panic half-way.
-        let mut today = self.today.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut today = self.today.lock();
         if today.day != now / DAY {
             today.day = now / DAY;
             today.calls = 0;
@@ -155,7 +151,7 @@ impl Budget {
     }
 
     fn refund_here(&self, day: u64) {
-        let mut today = self.today.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut today = self.today.lock();
         today.pace.give_back();
         if today.day == day {
             today.calls = today.calls.saturating_sub(1);

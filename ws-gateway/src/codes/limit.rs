@@ -1,80 +1,92 @@
-//! A limit on what one address may have, and the network around it.
+//! A limit for one address and for the network around it.
 //!
-//! An address is an IPv4 address or an IPv6 /64, which is the least that one subscriber gets; its network is the /24 or
-//! the /48 that it lies in, which may have four times as much. So who has many addresses has few limits, and the
-//! tables are not filled with addresses: one gets a place only after its network has let it through. Where the table of
-//! addresses is full all the same, each network's own limit decides, and only networks beyond the table of networks
-//! share one place.
+//! An address is an IPv4 address or an IPv6 /64, the least that one subscriber gets. Its network is the /24 or /48
+//! around it, which may have four times as much. So somebody with many addresses of one network gains little, and
+//! cannot fill the table of addresses: an address gets a place only after its network's limit has let it through. While
+//! the table of addresses is full, only the limits of networks count. Networks beyond the table of networks share one
+//! limit.
 //!
-//! Gateways that share their logins in Redis count there, together; otherwise each counts in its memory.
+//! Gateways that share their logins in Redis count there together. Otherwise each counts in its memory.
 
 use std::collections::HashMap;
 use std::hash::Hash;
 use std::net::IpAddr;
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use ipnet::IpNet;
-use records::{Bucket, Failure, Records, Taken};
+use parking_lot::Mutex;
+use records::{Bucket, Failure, Redis, Taken};
 use server::shares::network as host;
 use tokio::time::Instant;
 
 use crate::pace::Pace;
 
-/// How many times what one address may have is its network's.
+/// A network may have this many times what one address may have.
 const NETWORK: u32 = 4;
 
-/// Addresses, and networks, that are counted at once, at about 100 bytes each. One is forgotten when its bucket is full
-/// again.
+/// Addresses in the table, and networks in theirs, at about 100 bytes each. One is forgotten when it has its whole
+/// allowance again.
 const MOST: usize = 100_000;
 
-/// So much at once for each address, and then one more each so often.
+/// A number for each address at once, and then one more after each `refill`.
 #[derive(Debug)]
 pub(super) struct Limit {
     name: &'static str,
     most: u32,
     refill: Duration,
-    shared: Option<Records>,
+    shared: Option<Redis>,
     /// Never held across an await.
     here: Mutex<Here>,
+}
+
+/// Why an address gets none.
+#[derive(Debug)]
+pub(super) enum NotTaken {
+    /// There is one after this time.
+    Wait(Duration),
+    /// The store cannot count.
+    Uncounted(Failure),
 }
 
 #[derive(Debug)]
 struct Here {
     hosts: HashMap<IpAddr, Pace>,
     networks: HashMap<IpNet, Pace>,
-    /// For networks that find no place in the table.
+    /// Shared by networks that find no place in the table.
     beyond: Pace,
 }
 
 impl Limit {
-    /// `most` at once for each address, all of which come back within `time`; counted under `name` in `shared`, where
-    /// there is one.
+    /// `most` at once for each address. Used up, they come back evenly within `time`. They are counted under `name` in
+    /// `shared`, if there is one.
     #[must_use]
-    pub(super) fn new(name: &'static str, most: u32, time: Duration, shared: Option<Records>) -> Self {
+    pub(super) fn new(name: &'static str, most: u32, time: Duration, shared: Option<Redis>) -> Self {
         let refill = time / most.max(1);
         let beyond = Pace::new(most.saturating_mul(NETWORK), refill / NETWORK, Instant::now());
         let here = Mutex::new(Here { hosts: HashMap::new(), networks: HashMap::new(), beyond });
         Self { name, most, refill, shared, here }
     }
 
-    /// Takes one for `address` and its network; where there is none, says how long until there is.
+    /// Takes one for `address` and its network.
     ///
     /// # Errors
-    /// When the store cannot count.
-    pub(super) async fn take(&self, address: IpAddr) -> Result<Result<(), Duration>, Failure> {
-        let Some(records) = &self.shared else { return Ok(self.take_here(address)) };
+    /// [`NotTaken`].
+    pub(super) async fn take(&self, address: IpAddr) -> Result<(), NotTaken> {
+        let Some(redis) = &self.shared else { return self.take_here(address).map_err(NotTaken::Wait) };
         let [host, network] = self.names(address);
-        Ok(match records.take(&self.buckets(&host, &network), None).await? {
-            Taken::Wait(wait) => Err(wait),
+        match redis.take(&self.buckets(&host, &network), None).await.map_err(NotTaken::Uncounted)? {
+            Taken::Wait(wait) => Err(NotTaken::Wait(wait)),
             Taken::Yes | Taken::Full => Ok(()),
-        })
+        }
     }
 
     /// The same, counted by this gateway alone.
+    ///
+    /// # Errors
+    /// The time until there is one.
     pub(super) fn take_here(&self, address: IpAddr) -> Result<(), Duration> {
         let now = Instant::now();
-        let mut here = self.lock();
+        let mut here = self.here.lock();
         let Here { hosts, networks, beyond } = &mut *here;
         let full = Pace::new(self.most.saturating_mul(NETWORK), self.refill / NETWORK, now);
         let network = place(networks, network(address), full).unwrap_or(beyond);
@@ -85,17 +97,17 @@ impl Limit {
         }
     }
 
-    /// Gives one back that was taken for `address`. Where the store cannot, it stays taken.
+    /// Gives back one that was taken for `address`. If the store fails, it stays taken.
     pub(super) async fn give_back(&self, address: IpAddr) {
-        let Some(records) = &self.shared else { return self.give_back_here(address) };
+        let Some(redis) = &self.shared else { return self.give_back_here(address) };
         let [host, network] = self.names(address);
-        if let Err(failure) = records.give_back(&self.buckets(&host, &network), None).await {
+        if let Err(failure) = redis.give_back(&self.buckets(&host, &network), None).await {
             tracing::debug!(%address, "what was not used stays counted: {failure}");
         }
     }
 
     fn give_back_here(&self, address: IpAddr) {
-        let mut here = self.lock();
+        let mut here = self.here.lock();
         let Here { hosts, networks, beyond } = &mut *here;
         networks.get_mut(&network(address)).unwrap_or(beyond).give_back();
         if let Some(host) = hosts.get_mut(&host(address)) {
@@ -116,17 +128,12 @@ impl Limit {
         ]
     }
 
-    /// Forgets whose buckets are full again.
+    /// Forgets addresses and networks that have their whole allowance again.
     pub(super) fn forget_rested(&self) {
-        let (mut here, now) = (self.lock(), Instant::now());
+        let (mut here, now) = (self.here.lock(), Instant::now());
         let Here { hosts, networks, .. } = &mut *here;
         forget_rested(hosts, now);
         forget_rested(networks, now);
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Here> {
-        // Nothing that is done under the lock can panic half-way.
-        self.here.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -167,7 +174,7 @@ mod tests {
     }
 
     fn sizes(limit: &Limit) -> (usize, usize) {
-        let here = limit.lock();
+        let here = limit.here.lock();
         (here.hosts.len(), here.networks.len())
     }
 
@@ -180,7 +187,8 @@ mod tests {
     async fn a_minutes_worth_at_once_and_then_so_many_a_minute() {
         let limit = Limit::new("address", 120, MINUTE, None);
         assert_eq!(taken(&limit, &["192.0.2.1"], 10_000), 120);
-        assert_eq!(limit.take("192.0.2.1".parse().unwrap()).await.unwrap(), Err(Duration::from_millis(500)));
+        let refused = limit.take("192.0.2.1".parse().unwrap()).await.unwrap_err();
+        assert!(matches!(refused, NotTaken::Wait(wait) if wait == Duration::from_millis(500)), "{refused:?}");
         advance(Duration::from_millis(500)).await;
         assert_eq!(taken(&limit, &["192.0.2.1"], 2), 1);
         let mut within_a_minute = 0;
@@ -219,7 +227,7 @@ mod tests {
         let limit = Limit::new("address", 120, MINUTE, None);
         let admitted = (0..200_000).filter(|n| limit.take_here(address(*n, 64)).is_ok()).count();
         assert_eq!(admitted, 4 * 480, "they are of four networks");
-        assert_eq!(limit.lock().hosts.len(), admitted);
+        assert_eq!(limit.here.lock().hosts.len(), admitted);
         assert_eq!(taken(&limit, &["192.0.2.1"], 10_000), 120);
     }
 
@@ -234,7 +242,7 @@ mod tests {
         assert_eq!((0..100).filter(|_| limit.take_here(first).is_ok()).count(), 7);
         sleep(Duration::from_secs(29)).await;
         limit.forget_rested();
-        assert_eq!(limit.lock().hosts.len(), MOST, "half rested is not rested");
+        assert_eq!(limit.here.lock().hosts.len(), MOST, "half rested is not rested");
         sleep(Duration::from_secs(31)).await;
         limit.forget_rested();
         assert_eq!(sizes(&limit), (0, 0));

@@ -3,8 +3,9 @@
 
 use std::collections::HashMap;
 use std::mem;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
+use parking_lot::Mutex;
 use prometheus_client::metrics::counter::Counter;
 use tokio::time::Instant;
 
@@ -12,7 +13,7 @@ use super::draw::draw;
 use super::source::WECHAT_EXPIRY;
 use crate::metrics::Metrics;
 
-/// Pictures in each half of the table, about 1.5 kB each: more than a gateway has pages.
+/// Pictures in each half of the table, about 2 kB each: more than a gateway has pages.
 const MOST_IN_A_HALF: usize = 16_384;
 
 /// The pictures of one gateway, by the text that each encodes.
@@ -41,18 +42,13 @@ impl Pictures {
 
     /// The picture of `content`, see [`draw`].
     pub(crate) fn of(&self, content: &str) -> Arc<str> {
-        let known = self.lock().find(content);
+        let known = self.halves.lock().find(content);
         known.unwrap_or_else(|| {
             self.drawn.inc();
             let picture: Arc<str> = draw(content).into();
-            self.lock().keep(content, &picture);
+            self.halves.lock().keep(content, &picture);
             picture
         })
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Halves> {
-        // Nothing that is done under the lock can panic half-way.
-        self.halves.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -99,7 +95,7 @@ mod tests {
             advance(WECHAT_EXPIRY).await;
             pictures.of(content);
         }
-        let halves = pictures.lock();
+        let halves = pictures.halves.lock();
         assert_eq!(halves.old.len() + halves.young.len(), 2);
     }
 

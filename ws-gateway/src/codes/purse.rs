@@ -1,4 +1,4 @@
-//! What pays for a code: each request to WeChat is counted in the day's budget, and for the operator.
+//! Pays for the requests that a code takes: each is counted in the day's budget, and in the operator's metric.
 
 use prometheus_client::metrics::counter::Counter;
 use wechat::Meter;
@@ -7,15 +7,15 @@ use super::NoQrCode;
 use super::budget::{Budget, Payment, Purpose};
 
 /// Pays for the requests that one code takes.
-pub(super) struct Purse<'a> {
+pub(crate) struct Purse<'a> {
     pub(super) budget: &'a Budget,
     pub(super) purpose: Purpose,
     /// Requests that may have reached WeChat.
     pub(super) calls: &'a Counter,
 }
 
-/// A request that is under way. However it ends, it has been made; but for the one that is paid back.
-pub(super) struct Request {
+/// A request that is under way. However it ends, it counts as made, unless it is paid back.
+pub(crate) struct Request {
     payment: Payment,
     made: Made,
 }

@@ -1,15 +1,15 @@
-//! The QR codes that were made ahead, so that a page waits for no call to WeChat.
+//! The QR codes that are made ahead, so that a page need not wait for a call to WeChat.
 //!
-//! Each has a scene of its own, is handed out once, the oldest first, and only while it still has a login's
-//! whole time before it. One task refills: at the start, after each that was taken, before the codes grow
-//! too old, and after failures. When many pages come at once, more are made on demand.
+//! Each code has a scene of its own and is handed out once. The oldest comes first, and only while it is still valid
+//! for the whole time of a login. One task refills the shelf: at the start, after each code that was taken, before
+//! codes grow too old, and after failures. When many pages come at once, more codes are made on demand.
 
 use std::collections::VecDeque;
 use std::net::IpAddr;
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use futures_util::future::{BoxFuture, FutureExt, join_all};
+use futures_util::future::join_all;
+use parking_lot::{Mutex, MutexGuard};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::gauge::Gauge;
 use protocol::Scene;
@@ -20,33 +20,34 @@ use super::budget::{Budget, Purpose};
 use super::purse::Purse;
 use super::source::{Source, WECHAT_EXPIRY};
 use super::standstill::Clocks;
-use super::{NoQrCode, Pictures, QrCodes, Unscanned};
-use crate::logins::{AFTER_CLAIM, QrCode};
+use super::{NewCode, NoQrCode, Pictures, Unscanned};
+use crate::logins::AFTER_CLAIM;
 use crate::metrics::Metrics;
 
-/// Calls to WeChat under way at once; pages beyond wait within the limit of a call.
+/// Calls to WeChat under way at once. Further pages wait, within the time limit of a call.
 const MAX_CALLS: usize = 64;
 
-/// Those among them that make codes ahead: enough to keep up, and no rush of our own making.
+/// Calls among them that make codes ahead: enough to keep up, without a rush of our own.
 const MAX_CALLS_AHEAD: usize = 4;
 
 /// How long a page waits before it is told that there is no code just now.
 const WITHIN: Duration = Duration::from_secs(9);
 
-/// Codes are replaced this long before they are too old, so that there is no moment without any.
+/// Codes are replaced this long before they are too old, so that there always are some.
 const REPLACE_BEFORE: Duration = Duration::from_secs(60);
 
-/// Codes that keep for less are not made ahead: an idle gateway would throw them away all day.
+/// Codes that could be handed out for less time than this are not made ahead. An idle gateway would throw them away
+/// all day.
 const LEAST_KEPT: Duration = Duration::from_secs(300);
 
-/// QR codes from `S`, some of them made ahead.
-pub(crate) struct Ready<S> {
-    source: S,
+/// The QR codes of a gateway, some of them made ahead.
+pub(crate) struct Ready {
+    source: Box<dyn Source>,
     budget: Budget,
     unscanned: Unscanned,
     pictures: Pictures,
     calls: Semaphore,
-    /// Never held across an await. At most twice `most`: codes, and the old ones that they replace.
+    /// Never held across an await. It holds at most twice `most`: codes, and the old ones that they replace.
     shelf: Mutex<VecDeque<Made>>,
     clocks: Mutex<Clocks>,
     taken: Notify,
@@ -58,18 +59,17 @@ pub(crate) struct Ready<S> {
 }
 
 struct Made {
-    scene: Scene,
-    code: QrCode,
-    /// When WeChat was asked: it counts from a moment later.
+    new: NewCode,
+    /// When WeChat was asked. WeChat counts the code's time from a moment later.
     at: Instant,
 }
 
-impl<S: Source> Ready<S> {
-    /// Keeps `most` codes for logins that live for `ttl`, within `budget`. None are there before
-    /// [`Ready::refill`] runs.
+impl Ready {
+    /// Keeps `most` codes for logins that live for `ttl`, within `budget`. There are none before [`Ready::refill`]
+    /// runs.
     #[must_use]
     pub(crate) fn new(
-        source: S,
+        source: Box<dyn Source>,
         budget: Budget,
         unscanned: Unscanned,
         pictures: Pictures,
@@ -99,7 +99,7 @@ impl<S: Source> Ready<S> {
         }
     }
 
-    /// Forgets whose share is whole again, for as long as it is polled.
+    /// Forgets addresses that have their whole share again, for as long as it is polled.
     pub(crate) async fn sweep(&self) {
         self.unscanned.sweep().await;
     }
@@ -131,7 +131,26 @@ impl<S: Source> Ready<S> {
         }
     }
 
-    /// Makes so many at once and keeps what it gets, even where another call fails.
+    /// Takes a code for a page at `address`, within some seconds.
+    ///
+    /// # Errors
+    /// [`NoQrCode`]. Dropping the future leaves at most a code that nobody is shown.
+    pub(crate) async fn take(&self, address: IpAddr) -> Result<NewCode, NoQrCode> {
+        self.unscanned.take(address).await?;
+        // If the page leaves meanwhile, this is not reached: perhaps a code was made, so it stays counted.
+        let made = self.make_for(address).await;
+        if made.is_err() {
+            self.unscanned.give_back(address).await;
+        }
+        made.map(|made| made.new)
+    }
+
+    /// Notes that somebody has scanned a code that was made for a page at `address`.
+    pub(crate) async fn scanned(&self, address: IpAddr) {
+        self.unscanned.note_scan(address).await;
+    }
+
+    /// Makes `count` codes at once, and keeps those that it gets even if another call fails.
     async fn make_ahead(&self, count: usize) -> Result<(), NoQrCode> {
         let calls = (0..count).map(|_| async {
             let made = self.make(Purpose::Ahead).await?;
@@ -149,14 +168,15 @@ impl<S: Source> Ready<S> {
             let (scene, at) = (Scene::random(), Instant::now());
             let purse = Purse { budget: &self.budget, purpose, calls: &self.calls_made };
             let code = self.source.ask(scene, &purse).await?;
-            // So that no page waits for it.
+            // The picture is drawn now, so that no page has to wait for it.
             self.pictures.of(&code.content);
-            Ok(Made { scene, code, at })
+            Ok(Made { new: NewCode { scene, code }, at })
         };
         timeout(WITHIN, made).await.unwrap_or(Err(NoQrCode::Slow))
     }
 
-    /// A code that was made ahead, or a new one. Who this is, is asked only where strangers get none.
+    /// A code that was made ahead, or a new one. Whether the page's network has had a scan is only asked when strangers
+    /// get none.
     async fn make_for(&self, address: IpAddr) -> Result<Made, NoQrCode> {
         if let Some(made) = self.take_ready() {
             return Ok(made);
@@ -169,7 +189,7 @@ impl<S: Source> Ready<S> {
         }
     }
 
-    /// How many codes to make, and when to look again if nothing happens before.
+    /// How many codes are missing, and when to look again if nothing happens before.
     fn look(&self) -> (usize, Instant) {
         let now = Instant::now();
         let mut shelf = self.lock();
@@ -181,7 +201,7 @@ impl<S: Source> Ready<S> {
         (self.most.saturating_sub(lasting.count()), until)
     }
 
-    /// The oldest code that is not too old. What is taken is gone, whatever becomes of its page.
+    /// The oldest code that is not too old. It is not put back, whatever becomes of its page.
     fn take_ready(&self) -> Option<Made> {
         let now = Instant::now();
         let mut shelf = self.lock();
@@ -195,13 +215,13 @@ impl<S: Source> Ready<S> {
         self.shown.set(i64::try_from(shelf.len()).unwrap_or(i64::MAX));
     }
 
-    /// The shelf, without what may have died at WeChat while the machine stood still.
+    /// The shelf, without codes that may have expired at WeChat while the machine stood still.
     fn lock(&self) -> MutexGuard<'_, VecDeque<Made>> {
-        // Nothing that is done under the locks can panic half-way.
-        let mut clocks = self.clocks.lock().unwrap_or_else(PoisonError::into_inner);
+        // The clocks are held until the shelf is, or another task could take a code between the two.
+        let mut clocks = self.clocks.lock();
         let have_parted = clocks.have_parted(Instant::now(), self.budget.unix_now());
+        let mut shelf = self.shelf.lock();
         drop(clocks);
-        let mut shelf = self.shelf.lock().unwrap_or_else(PoisonError::into_inner);
         if have_parted && !shelf.is_empty() {
             tracing::info!(
                 "this machine stood still, or its clock was set: QR codes made ahead are made anew"
@@ -209,25 +229,6 @@ impl<S: Source> Ready<S> {
             shelf.clear();
         }
         shelf
-    }
-}
-
-impl<S: Source> QrCodes for Ready<S> {
-    fn take(&self, address: IpAddr) -> BoxFuture<'_, Result<(Scene, QrCode), NoQrCode>> {
-        async move {
-            self.unscanned.take(address).await?;
-            // A page that leaves meanwhile has perhaps cost a code, so its share stays taken.
-            let made = self.make_for(address).await;
-            if made.is_err() {
-                self.unscanned.give_back(address).await;
-            }
-            made.map(|made| (made.scene, made.code))
-        }
-        .boxed()
-    }
-
-    fn scanned(&self, address: IpAddr) -> BoxFuture<'_, ()> {
-        self.unscanned.note_scan(address).boxed()
     }
 }
 
@@ -239,6 +240,7 @@ mod tests {
     use std::net::Ipv4Addr;
     use std::sync::Arc;
 
+    use futures_util::FutureExt;
     use tokio::task::JoinHandle;
 
     use super::*;
@@ -251,7 +253,7 @@ mod tests {
     const KEEPS: Duration = Duration::from_secs(1800 - 120 - 120);
 
     struct Played {
-        ready: Arc<Ready<Arc<PlayedWeChat>>>,
+        ready: Arc<Ready>,
         wechat: Arc<PlayedWeChat>,
         metrics: Metrics,
         refilling: JoinHandle<()>,
@@ -261,11 +263,18 @@ mod tests {
         /// Eight codes ahead from a WeChat that needs a second for each.
         fn with(per_day: u32, failures: usize) -> Self {
             let wechat = PlayedWeChat::new(Duration::from_secs(1));
-            *wechat.failures.lock().unwrap() = failures;
+            *wechat.failures.lock() = failures;
             let (budget, metrics) = (Budget::new(per_day, None, noon), Metrics::default());
             let (unscanned, pictures) = (Unscanned::new(1_000_000, 1_000_000, None), Pictures::new(&metrics));
-            let ready =
-                Arc::new(Ready::new(Arc::clone(&wechat), budget, unscanned, pictures, 8, TTL, &metrics));
+            let ready = Arc::new(Ready::new(
+                Box::new(Arc::clone(&wechat)),
+                budget,
+                unscanned,
+                pictures,
+                8,
+                TTL,
+                &metrics,
+            ));
             // No stranger: all of the budget is there for him.
             ready.scanned(SOMEBODY).now_or_never().unwrap();
             let task = Arc::clone(&ready);
@@ -276,7 +285,7 @@ mod tests {
         /// Takes a code; says for which scene and how long it took.
         async fn take(&self) -> (Scene, Duration) {
             let began = Instant::now();
-            let (scene, code) = self.ready.take(SOMEBODY).await.unwrap();
+            let NewCode { scene, code } = self.ready.take(SOMEBODY).await.unwrap();
             assert_eq!(code, code_of(scene), "the scene is the one that WeChat was asked for");
             (scene, began.elapsed())
         }
@@ -306,15 +315,15 @@ mod tests {
         let played = Played::with(90_000, 0);
         sleep(Duration::from_secs(10)).await;
         played.refilling.abort();
-        let first = played.wechat.asked.lock().unwrap()[0];
-        let mut taking = played.ready.take(SOMEBODY);
-        assert_eq!(taking.as_mut().now_or_never().unwrap().unwrap().0, first);
+        let first = played.wechat.asked.lock()[0];
+        let taking = played.ready.take(SOMEBODY);
+        assert_eq!(taking.now_or_never().unwrap().unwrap().scene, first);
         // The next page leaves while its code is being made.
         for _ in 0..7 {
             assert_ne!(played.take().await.0, first);
         }
         assert!(timeout(Duration::from_millis(500), played.ready.take(SOMEBODY)).await.is_err());
-        let left = *played.wechat.asked.lock().unwrap().last().unwrap();
+        let left = *played.wechat.asked.lock().last().unwrap();
         assert_ne!(played.take().await.0, left);
     }
 
@@ -338,7 +347,7 @@ mod tests {
     async fn codes_that_lay_there_while_the_machine_stood_still_are_not_handed_out() {
         let played = Played::with(90_000, 0);
         sleep(Duration::from_secs(10)).await;
-        let ahead = played.wechat.asked.lock().unwrap().clone();
+        let ahead = played.wechat.asked.lock().clone();
         stand_still(3600);
         let (scene, waited) = played.take().await;
         assert!(!ahead.contains(&scene) && waited == Duration::from_secs(1), "{waited:?}");
@@ -393,8 +402,15 @@ mod tests {
         let wechat = PlayedWeChat::new(Duration::ZERO);
         let (ttl, budget) = (Duration::from_secs(1680), Budget::new(90_000, None, noon));
         let (metrics, unscanned) = (Metrics::default(), Unscanned::new(90_000, 120, None));
-        let ready =
-            Ready::new(Arc::clone(&wechat), budget, unscanned, Pictures::new(&metrics), 8, ttl, &metrics);
+        let ready = Ready::new(
+            Box::new(Arc::clone(&wechat)),
+            budget,
+            unscanned,
+            Pictures::new(&metrics),
+            8,
+            ttl,
+            &metrics,
+        );
         assert!(timeout(Duration::from_secs(3600), ready.refill()).await.is_err());
         assert_eq!(wechat.calls(), 0);
         assert!(ready.take(SOMEBODY).await.is_ok());

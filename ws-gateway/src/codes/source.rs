@@ -1,31 +1,31 @@
-//! The call that makes a QR code: the one place from which WeChat is asked for one.
+//! The call to WeChat that makes a QR code. Nothing else asks for one.
 
 use std::time::Duration;
 
+use futures_util::future::{BoxFuture, FutureExt};
 use protocol::Scene;
-use wechat::{Class, Meter, Unmade};
+use wechat::{Class, Unmade};
 
 use super::NoQrCode;
+use super::purse::Purse;
 use crate::logins::QrCode;
 
-/// How long WeChat honours a code. Far longer than a login lives, so that a code may be made ahead, and a
-/// late scan still reaches us and the phone hears why it is late.
+/// How long a code is valid at WeChat. It is far longer than a login lives: a code can be made ahead, and a late scan
+/// still reaches us, so that the phone hears why nobody was logged in.
 pub(super) const WECHAT_EXPIRY: Duration = Duration::from_secs(1800);
 
 /// Where codes are made; tests play WeChat here.
 pub(crate) trait Source: Send + Sync {
-    /// Asks for the code of `scene`. Each request that goes out is paid for first.
+    /// Asks for the code of `scene`. The `purse` pays for each request before it goes out.
     ///
     /// # Errors
-    /// [`NoQrCode::Slow`] or [`NoQrCode::Refused`]; after either, and after dropping the future, WeChat may
-    /// have made a code all the same. And what the `meter` refuses with.
-    fn ask<M>(&self, scene: Scene, meter: &M) -> impl Future<Output = Result<QrCode, NoQrCode>> + Send
-    where
-        M: Meter<Refusal = NoQrCode>;
+    /// [`NoQrCode::Slow`] or [`NoQrCode::Refused`], or what the purse refuses with. WeChat may have made a code all
+    /// the same, also when the future is dropped.
+    fn ask<'a>(&'a self, scene: Scene, purse: &'a Purse<'a>) -> BoxFuture<'a, Result<QrCode, NoQrCode>>;
 }
 
 /// WeChat's API.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct WeChat {
     client: wechat::Client,
     pictures: String,
@@ -40,18 +40,18 @@ impl WeChat {
 }
 
 impl Source for WeChat {
-    async fn ask<M>(&self, scene: Scene, meter: &M) -> Result<QrCode, NoQrCode>
-    where
-        M: Meter<Refusal = NoQrCode>,
-    {
-        match self.client.create_paid_qr_code(scene.as_str(), WECHAT_EXPIRY, meter).await {
-            Ok(code) => {
-                let url = wechat::show_qr_code_url(&self.pictures, &code.ticket);
-                Ok(QrCode { url, content: code.url })
+    fn ask<'a>(&'a self, scene: Scene, purse: &'a Purse<'a>) -> BoxFuture<'a, Result<QrCode, NoQrCode>> {
+        async move {
+            match self.client.create_paid_qr_code(scene.as_str(), WECHAT_EXPIRY, purse).await {
+                Ok(code) => {
+                    let url = wechat::show_qr_code_url(&self.pictures, &code.ticket);
+                    Ok(QrCode { url, content: code.url })
+                }
+                Err(Unmade::Unpaid(none)) => Err(none),
+                Err(Unmade::Failed(error)) if error.class() == Class::Timeout => Err(NoQrCode::Slow),
+                Err(Unmade::Failed(error)) => Err(NoQrCode::Refused(error)),
             }
-            Err(Unmade::Unpaid(none)) => Err(none),
-            Err(Unmade::Failed(error)) if error.class() == Class::Timeout => Err(NoQrCode::Slow),
-            Err(Unmade::Failed(error)) => Err(NoQrCode::Refused(error)),
         }
+        .boxed()
     }
 }

@@ -1,12 +1,12 @@
-//! Whether the machine has stood still: a virtual one that was suspended, a laptop that slept. Lengths of time are
-//! measured by a clock that stands still meanwhile, so codes look younger than they are at WeChat. The wall clock tells.
+//! Notices that the machine stood still: a virtual machine was suspended, a laptop slept. The clock that measures
+//! lengths of time stands still meanwhile, so that codes look younger than they are at WeChat. The wall clock goes on.
 
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// The clocks may part by so much between two looks: the wall clock is set a little now and then, and read in whole
-/// seconds. Where somebody sets it by more, nothing worse happens than that some codes are made anew.
+/// The difference between the clocks that is ignored, from one look to the next. The wall clock is corrected a little
+/// now and then, and is read in whole seconds. A larger correction costs no more than a few new codes.
 const TOLERATED: Duration = Duration::from_secs(5);
 
 /// Both clocks, as they were at the last look.

@@ -1,133 +1,102 @@
-//! What one address may have of the day's codes without anybody's scanning them. Its pace alone would let it have all
-//! of them by noon, every day.
+//! How many of the day's codes one address may leave unscanned. The limit on its new logins alone would let it have all
+//! codes by noon, every day.
 //!
-//! A code costs the share of the address that it is made for and of the network around it, and a scan gives it back: so
-//! people cost nothing, and a flood ends at its share. Where somebody has scanned a code is noted for some days, by
-//! network: part of each hour's codes, and the day's last, are kept for such places.
+//! A code counts against the address that it is made for and against the network around it, until it is scanned. So
+//! people who log in use nothing up, and a flood ends at its share. Networks where somebody has scanned a code are
+//! remembered for some days: part of each hour's codes, and the last of the day, are kept for them.
 
-use std::collections::HashMap;
 use std::net::IpAddr;
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use ipnet::IpNet;
-use records::{Failure, Moment, Records, Step, Write};
-use tokio::time::{Instant, sleep};
+use futures_util::future::join;
+use records::{Moment, Records, Redis, Step, Write};
+use tokio::time::sleep;
 
 use super::NoQrCode;
 use super::admission::SWEEP_EVERY;
-use super::limit::{Limit, network};
+use super::limit::{Limit, NotTaken, network};
 
-/// One part in so many of the day's budget is one address's share, at the usual rate for addresses or less. Whoever
-/// raises that rate says that so many more people share an address, and the share grows likewise.
+/// An address's share is a fiftieth of the day's budget, if `GATEWAY_ADDRESS_RATE` is 120 or less. An operator who
+/// raises that rate says that more people share an address, and the share grows with it.
 const PARTS: u32 = 50;
 const USUAL_RATE: u32 = 120;
 
-/// The least share: somebody who tries the login out with a small budget.
+/// The smallest share, for somebody who tries the login out with a small budget.
 const LEAST: u32 = 20;
 
 const DAY: Duration = Duration::from_secs(24 * 3600);
 
-/// How long it is remembered that a network has had a scan: who logs in once a week is known.
+/// How long a network with a scan is remembered. Somebody who logs in once a week stays known.
 const REMEMBERED: Duration = Duration::from_secs(8 * 24 * 3600);
 
-/// Networks that are remembered in memory at once, at about 100 bytes each; no more are taken in beyond that.
+/// Networks that are remembered in memory, at about 100 bytes each. No more are added beyond that.
 const MOST_REMEMBERED: usize = 100_000;
 
-/// What each address has left unscanned, and where somebody has scanned.
+/// What each address has left unscanned, and the networks where somebody has scanned.
 #[derive(Debug)]
 pub(crate) struct Unscanned {
     shares: Limit,
-    shared: Option<Records>,
-    /// Networks that have had a scan, and when. Never held across an await.
-    scanned: Mutex<HashMap<IpNet, Instant>>,
+    /// When a network has had a scan. It is written anew once a day at most.
+    scanned: Records<Moment>,
 }
 
 impl Unscanned {
-    /// Shares of a budget of `per_day`, where an address may ask for `a_minute` logins; counted in `shared` where there
-    /// is one.
+    /// Shares of a budget of `per_day`, for addresses that may ask for `a_minute` logins. They are counted in `shared`,
+    /// if there is one.
     #[must_use]
-    pub(crate) fn new(per_day: u32, a_minute: u32, shared: Option<Records>) -> Self {
-        let shares = Limit::new("unscanned", share(per_day, a_minute), DAY, shared.clone());
-        Self { shares, shared, scanned: Mutex::default() }
+    pub(crate) fn new(per_day: u32, a_minute: u32, shared: Option<Redis>) -> Self {
+        let scanned = match &shared {
+            Some(redis) => Records::in_redis("scanned", redis),
+            None => Records::in_memory("scanned", MOST_REMEMBERED),
+        };
+        Self { shares: Limit::new("unscanned", share(per_day, a_minute), DAY, shared), scanned }
     }
 
     /// Counts a code for `address`.
     ///
     /// # Errors
-    /// [`NoQrCode::Unscanned`] and [`NoQrCode::Uncounted`]: then it gets none.
+    /// [`NoQrCode::Unscanned`] or [`NoQrCode::Uncounted`]. The address then gets no code.
     pub(crate) async fn take(&self, address: IpAddr) -> Result<(), NoQrCode> {
-        self.shares.take(address).await.map_err(NoQrCode::Uncounted)?.map_err(NoQrCode::Unscanned)
+        self.shares.take(address).await.map_err(|why| match why {
+            NotTaken::Wait(wait) => NoQrCode::Unscanned(wait),
+            NotTaken::Uncounted(failure) => NoQrCode::Uncounted(failure),
+        })
     }
 
-    /// Takes a code off again that was not to be had.
+    /// Takes off a code that could not be had.
     pub(crate) async fn give_back(&self, address: IpAddr) {
         self.shares.give_back(address).await;
     }
 
-    /// Notes that somebody has scanned the code that was made for `address`.
+    /// Notes that somebody has scanned a code that was made for `address`.
     pub(crate) async fn note_scan(&self, address: IpAddr) {
         self.shares.give_back(address).await;
-        match &self.shared {
-            Some(records) => {
-                if let Err(failure) = remember(records, network(address)).await {
-                    tracing::debug!("a network that has had a scan is not noted: {failure}");
-                }
-            }
-            None => {
-                let mut scanned = self.lock();
-                if scanned.len() < MOST_REMEMBERED || scanned.contains_key(&network(address)) {
-                    scanned.insert(network(address), Instant::now());
-                }
-            }
+        let network = network(address).to_string();
+        let noted = self.scanned.update(&network, |at, now| match at {
+            Some(at) if now.since(*at) < DAY => Step::Keep(()),
+            _ => Step::Write(Write::new(now, now + REMEMBERED), ()),
+        });
+        if let Err(failure) = noted.await {
+            tracing::debug!("a network that has had a scan is not noted: {failure}");
         }
     }
 
-    /// Whether the network of `address` has had a scan. Nobody's has while the store does not say.
+    /// Whether the network of `address` has had a scan; `false` if the store fails.
     pub(crate) async fn has_scanned(&self, address: IpAddr) -> bool {
-        match &self.shared {
-            Some(records) => {
-                records.read(&name(network(address))).await.is_ok_and(|found| found.record.is_some())
-            }
-            None => self.lock().get(&network(address)).is_some_and(|at| at.elapsed() < REMEMBERED),
-        }
+        let found = self.scanned.read(&network(address).to_string()).await;
+        found.is_ok_and(|found| found.record.is_some())
     }
 
     /// Forgets what is over, for as long as it is polled.
     pub(crate) async fn sweep(&self) {
-        loop {
-            sleep(SWEEP_EVERY).await;
-            self.shares.forget_rested();
-            let mut scanned = self.lock();
-            scanned.retain(|_, at| at.elapsed() < REMEMBERED);
-            if scanned.capacity() > 4 * scanned.len() + 1024 {
-                scanned.shrink_to_fit();
+        let rested = async {
+            loop {
+                sleep(SWEEP_EVERY).await;
+                self.shares.forget_rested();
             }
-        }
+        };
+        join(rested, self.scanned.sweep()).await;
     }
-
-    fn lock(&self) -> MutexGuard<'_, HashMap<IpNet, Instant>> {
-        // Nothing that is done under the lock can panic half-way.
-        self.scanned.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// The record says when it was written; it is written anew once a day at most.
-async fn remember(records: &Records, network: IpNet) -> Result<(), Failure> {
-    records
-        .update(&name(network), |found, now| {
-            let written = found.and_then(|at| at.parse().ok()).map(Moment);
-            if written.is_some_and(|at| now.since(at) < DAY) {
-                return Ok(Step::Keep(()));
-            }
-            let (to, forget_at) = (now.0.to_string(), now + REMEMBERED);
-            Ok(Step::Write(Write { to, forget_at, only_before: None, tell: None, durably: false }, ()))
-        })
-        .await
-}
-
-fn name(network: IpNet) -> String {
-    format!("scanned:{network}")
 }
 
 fn share(per_day: u32, a_minute: u32) -> u32 {

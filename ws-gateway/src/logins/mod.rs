@@ -1,37 +1,38 @@
-//! The logins: one small trait, so that a gateway's memory and Redis can both hold them.
+//! The logins, in this process's memory or in Redis.
 //!
 //! The record is the truth, and a push to the page is only a wake-up: whoever holds a page reads the
 //! record when it is woken, when it comes back, with every heartbeat, and when the time is over. An end is
 //! recorded before anybody hears of it. What may become of a record is one pure function, [`record`],
-//! whichever store holds it.
+//! whichever store holds it. The record names the gateway that holds the page; a change elsewhere is told to it by
+//! [`connection`].
 
-#[cfg(test)]
-mod contract;
-mod memory;
+mod connection;
 mod record;
-mod redis;
 mod resume_key;
+pub(crate) mod rights;
 pub(crate) mod seats;
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::future::BoxFuture;
-use protocol::message::{Answer, Code, Context, State};
+use protocol::message::{Answer, Code, Context, State, Status};
 use protocol::{Notice, Scene};
+use records::{Failure, Keeper, Moment, Records, Redis, RedisUrl, Step, Write};
 use serde::{Deserialize, Serialize};
 
-pub(crate) use self::memory::MemoryLogins;
+use self::connection::Connection;
 pub(crate) use self::record::{Done, Record, Sender};
-pub(crate) use self::redis::RedisLogins;
 pub(crate) use self::resume_key::{ResumeKey, SecretHash};
-use crate::logins::seats::SeatName;
-use crate::notices::clients::Right;
+use self::seats::{Pages, SeatName};
 
 /// How long an end can be had again, by resume or by a repeated notice; then the login is unknown.
 pub(crate) const KEPT_AFTER_END: Duration = Duration::from_secs(180);
 
 /// A claim leaves the person at least this long to finish.
 pub(crate) const AFTER_CLAIM: Duration = Duration::from_secs(120);
+
+/// When a notice that was not recorded may be sent again, in milliseconds.
+const BUSY: u64 = 250;
 
 /// What was shown for a login; enough to show it again when its page comes back.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -78,42 +79,13 @@ pub(crate) enum StoreError {
     Away(String),
 }
 
-/// A login as it is now; `None` when it is unknown.
-pub(crate) type Looked<'a> = BoxFuture<'a, Result<Option<Snapshot>, StoreError>>;
-
-/// A store of logins. Everything it does is atomic for one login, and decided by one clock.
-///
-/// Dropping a future does not undo what was begun.
-pub(crate) trait Logins: Send + Sync {
-    /// Records a new login that lives for `ttl` from now and is shown by the page in `seat`.
-    fn open(
-        &self,
-        scene: Scene,
-        new: NewLogin,
-        ttl: Duration,
-        seat: SeatName,
-    ) -> BoxFuture<'_, Result<(), StoreError>>;
-
-    /// Takes a notice and wakes the login's page if it changed something. Where the store cannot be used,
-    /// the answer says whether the notice can have been recorded: `busy` or `unsure`.
-    fn notify<'a>(&'a self, notice: &'a Notice, from: &'a Sender) -> BoxFuture<'a, Answer>;
-
-    /// Reads a login; `None` when it is unknown.
-    fn look(&self, scene: Scene) -> Looked<'_>;
-
-    /// Makes the page in `seat` the one that shows the login, and wakes the one that did before, wherever it
-    /// is; `None` when the login is unknown.
-    fn sit<'a>(&'a self, scene: Scene, seat: &'a SeatName) -> Looked<'a>;
-
-    /// Notes that the page in `seat` has gone, if that can be noted: all that hangs on it is whether a
-    /// notice is answered `delivered` or `stored`.
-    fn leave<'a>(&'a self, scene: Scene, seat: &'a SeatName) -> BoxFuture<'a, ()>;
-
-    /// Ends a live login as expired, because its page takes a new code, and reads it.
-    fn expire(&self, scene: Scene) -> Looked<'_>;
-
-    /// Whether the store has ever been reached.
-    fn is_ready(&self) -> bool;
+impl From<Failure> for StoreError {
+    fn from(failure: Failure) -> Self {
+        match failure {
+            Failure::Full => Self::Full,
+            other => Self::Away(other.to_string()),
+        }
+    }
 }
 
 /// What is known of a login when it is made.
@@ -127,12 +99,166 @@ pub(crate) struct NewLogin {
     pub secret: SecretHash,
 }
 
-/// The right that a notice needs.
-fn right_for(notice: &Notice) -> Right {
-    match notice {
-        Notice::Scan { .. } => Right::Scan,
-        Notice::Claim { .. } => Right::Claim,
-        Notice::Deny { .. } => Right::Deny,
-        Notice::Query { .. } => Right::Query,
+#[cfg(test)]
+type Delay = Box<dyn Fn(&Notice) -> Duration + Send + Sync>;
+
+/// The store of logins. Everything it does is atomic for one login, and decided by one clock.
+///
+/// Dropping a future does not undo what was begun.
+pub(crate) struct Logins {
+    records: Records<Record>,
+    pages: Arc<Pages>,
+    /// To Redis, where the logins are there.
+    connection: Option<Connection>,
+    /// How long tests let a notice wait.
+    #[cfg(test)]
+    pub(crate) delay: Option<Delay>,
+}
+
+impl Logins {
+    /// At most `most` logins in this process's memory, which wake `pages`.
+    #[must_use]
+    pub(crate) fn in_memory(pages: Arc<Pages>, most: usize) -> Self {
+        Self::new(Records::in_memory("login", most), pages, None)
+    }
+
+    /// Logins in Redis, under keys that begin with `prefix`, which wake `pages` here and tell other gateways. An end
+    /// counts once `replicas` of Redis have it, or as many as there are. Nothing is connected before the keeper runs.
+    #[must_use]
+    pub(crate) fn in_redis(url: RedisUrl, prefix: &str, replicas: u32, pages: Arc<Pages>) -> (Self, Keeper) {
+        let (connection, keeper) = Connection::new(url, prefix, replicas, Arc::clone(&pages));
+        (Self::new(Records::in_redis("login", &connection.redis), pages, Some(connection)), keeper)
+    }
+
+    fn new(records: Records<Record>, pages: Arc<Pages>, connection: Option<Connection>) -> Self {
+        Self {
+            records,
+            pages,
+            connection,
+            #[cfg(test)]
+            delay: None,
+        }
+    }
+
+    /// The Redis that holds the logins, where one does.
+    #[must_use]
+    pub(crate) fn redis(&self) -> Option<&Redis> {
+        self.connection.as_ref().map(|connection| &connection.redis)
+    }
+
+    /// Whether the store has ever been reached.
+    #[must_use]
+    pub(crate) fn is_ready(&self) -> bool {
+        self.connection.as_ref().is_none_or(Connection::was_there)
+    }
+
+    /// What the store does by itself, for as long as it is polled: it forgets logins, and heals lost wake-ups.
+    pub(crate) async fn run(&self) {
+        match &self.connection {
+            Some(connection) => connection.heal().await,
+            None => self.records.sweep().await,
+        }
+    }
+
+    /// Records a new login that lives for `ttl` from now and is shown by the page in `seat`.
+    pub(crate) async fn open(
+        &self,
+        scene: Scene,
+        new: NewLogin,
+        ttl: Duration,
+        seat: SeatName,
+    ) -> Result<(), StoreError> {
+        // An attempt that was lost has shown nobody anything, so a login that is there already is no harm.
+        let opening = self.records.update(scene.as_str(), |_, now| {
+            let login = Record::new(new.clone(), now, ttl, Some(seat.clone()));
+            let forget_at = login.forget_at();
+            Step::Write(Write::new(login, forget_at), ())
+        });
+        Ok(opening.await?)
+    }
+
+    /// Takes a notice and wakes the login's page if it changed something. Where the store cannot be used,
+    /// the answer says whether the notice can have been recorded: `busy` or `unsure`.
+    pub(crate) async fn notify(&self, notice: &Notice, from: &Sender) -> Answer {
+        #[cfg(test)]
+        if let Some(delay) = &self.delay {
+            tokio::time::sleep(delay(notice)).await;
+        }
+        // Also where the login is unknown, or the store away.
+        if !from.may_send(notice) {
+            return Answer::new(Status::Forbidden);
+        }
+        match self.change(notice.scene(), |login, now| login.apply(notice, from, now)).await {
+            Ok(answer) => answer.unwrap_or_else(|| Answer::new(Status::Unknown)),
+            Err(failure) => {
+                tracing::debug!(scene = %notice.scene(), "a notice was not clearly recorded: {failure}");
+                match failure {
+                    Failure::NotDone(_) | Failure::Full => {
+                        Answer { retry_in: Some(BUSY), ..Answer::new(Status::Busy) }
+                    }
+                    Failure::Unknown(_) => Answer::new(Status::Unsure),
+                }
+            }
+        }
+    }
+
+    /// Reads a login; `None` when it is unknown.
+    pub(crate) async fn look(&self, scene: Scene) -> Result<Option<Snapshot>, StoreError> {
+        let found = self.records.read(scene.as_str()).await?;
+        Ok(found.record.map(|login| login.snapshot(found.now)))
+    }
+
+    /// Makes the page in `seat` the one that shows the login, and wakes the one that did before, wherever it
+    /// is; `None` when the login is unknown.
+    pub(crate) async fn sit(&self, scene: Scene, seat: &SeatName) -> Result<Option<Snapshot>, StoreError> {
+        Ok(self.change(scene, |login, now| login.sit(seat, now)).await?)
+    }
+
+    /// Notes that the page in `seat` has gone, if that can be noted: all that hangs on it is whether a
+    /// notice is answered `delivered` or `stored`.
+    pub(crate) async fn leave(&self, scene: Scene, seat: &SeatName) {
+        if let Err(failure) = self.change(scene, |login, _| login.leave(seat)).await {
+            tracing::debug!(%scene, "a page's leave is not noted: {failure}");
+        }
+    }
+
+    /// Ends a live login as expired, because its page takes a new code, and reads it.
+    pub(crate) async fn expire(&self, scene: Scene) -> Result<Option<Snapshot>, StoreError> {
+        Ok(self.change(scene, |login, now| login.expire(now)).await?)
+    }
+
+    /// Works on a login's record, if it is known, and wakes the page that has to know, here or at another gateway.
+    async fn change<T>(
+        &self,
+        scene: Scene,
+        work: impl Fn(&mut Record, Moment) -> Done<T>,
+    ) -> Result<Option<T>, Failure> {
+        let mut is_here = false;
+        let changed = self
+            .records
+            .update(scene.as_str(), |before, now| {
+                let Some(before) = before else { return Step::Keep(None) };
+                let mut after = before.clone();
+                let Done { value, wake, durably } = work(&mut after, now);
+                is_here = wake.as_ref().is_some_and(|seat| seat.gateway() == self.pages.gateway());
+                let elsewhere = wake.filter(|_| !is_here);
+                let write = Write {
+                    forget_at: after.forget_at(),
+                    only_before: before.holds_until(now),
+                    tell: elsewhere.map(|seat| (seat.gateway().to_owned(), scene.to_string())),
+                    durably,
+                    to: after,
+                };
+                Step::Write(write, Some(value))
+            })
+            .await;
+        // Also where it is not clear whether anything was written: a page may always read its record.
+        if is_here {
+            self.pages.wake(scene);
+        }
+        changed
     }
 }
+
+#[cfg(test)]
+mod tests;

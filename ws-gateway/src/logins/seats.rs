@@ -6,10 +6,11 @@
 
 use std::collections::HashMap;
 use std::fmt;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use protocol::Scene;
 use serde::{Deserialize, Serialize};
 use tokio::sync::Notify;
@@ -72,7 +73,7 @@ impl Pages {
     /// Takes a seat at `scene`.
     pub(crate) fn join(self: &Arc<Self>, scene: Scene) -> Seat {
         let bell = Arc::new(Notify::new());
-        self.lock().entry(scene).or_default().push(Arc::clone(&bell));
+        self.bells.lock().entry(scene).or_default().push(Arc::clone(&bell));
         let number = self.joined.fetch_add(1, Ordering::Relaxed);
         let name = SeatName(format!("{}.{number}", self.gateway));
         Seat { pages: Arc::clone(self), scene, name, bell }
@@ -80,24 +81,20 @@ impl Pages {
 
     /// Tells the pages that show `scene` to read its record again.
     pub(crate) fn wake(&self, scene: Scene) {
-        for bell in self.lock().get(&scene).into_iter().flatten() {
+        for bell in self.bells.lock().get(&scene).into_iter().flatten() {
             bell.notify_one();
         }
     }
 
     /// Tells all pages to read their records again, a part of them at a time.
     pub(crate) async fn wake_all(&self) {
-        let bells: Vec<_> = self.lock().values().flatten().cloned().collect();
+        let bells: Vec<_> = self.bells.lock().values().flatten().cloned().collect();
         for some in bells.chunks(AT_A_TIME) {
             for bell in some {
                 bell.notify_one();
             }
             sleep(NEXT_AFTER).await;
         }
-    }
-
-    fn lock(&self) -> MutexGuard<'_, HashMap<Scene, Vec<Arc<Notify>>>> {
-        self.bells.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -125,7 +122,7 @@ impl Seat {
 
 impl Drop for Seat {
     fn drop(&mut self) {
-        let mut bells = self.pages.lock();
+        let mut bells = self.pages.bells.lock();
         if let Some(here) = bells.get_mut(&self.scene) {
             here.retain(|bell| !Arc::ptr_eq(bell, &self.bell));
             if here.is_empty() {
@@ -146,7 +143,7 @@ mod tests {
         pages.wake(scene);
         seat.woken().await;
         drop(seat);
-        assert!(pages.lock().is_empty());
+        assert!(pages.bells.lock().is_empty());
     }
 
     #[tokio::test]

@@ -1,4 +1,4 @@
-//! After the proof: notices in and answers out, in any order, until one side ends it.
+//! What follows the proof: notices come in, and answers go out in any order, until one side ends the connection.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,17 +11,18 @@ use protocol::message::{Answer, ClientMessage, ServerMessage, Status};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
+use tracing::Instrument;
 
 use super::{Admitted, End, Frames, HEARTBEAT, write};
-use crate::Gateway;
 use crate::logins::Sender;
 use crate::metrics::Counted;
 use crate::notices::clients::{Clients, Known, Proved, Unproved};
+use crate::{Gateway, trace};
 
-/// Notices of one connection that are being worked on; then the gateway stops reading from it.
+/// Notices of one connection that may be worked on at once. Beyond that the gateway stops reading from it.
 pub(super) const IN_FLIGHT: usize = 64;
 
-/// A client that stays silent for this long is closed.
+/// A client is closed after this silence.
 const SILENCE: Duration = Duration::from_secs(2 * HEARTBEAT as u64);
 
 /// One connection's state between two waits.
@@ -33,18 +34,18 @@ struct Conversation<'g> {
     /// Notices that were taken and are not answered.
     working: FuturesUnordered<BoxFuture<'g, Answer>>,
     heard: Instant,
-    /// Nothing more is heard, because of this; what was taken is still answered.
+    /// Why no more notices are taken. Those that were taken are still answered.
     end: Option<End>,
 }
 
-/// Converses until the connection is to be closed, and says why. What is at hand is taken first and the answers go
-/// out together; then it waits for whatever comes next.
+/// Converses until the connection is to be closed, and says why. It first takes all that has come already, so that the
+/// answers go out together, and then waits.
 pub(super) async fn converse<S>(gateway: &Gateway, frames: &mut Frames<S>, admitted: Admitted) -> End
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
     let Admitted { proved, clients, _places } = admitted;
-    let counted = gateway.metrics.count_client(&proved);
+    let counted = gateway.metrics.count_client(&proved.labels());
     let (working, heard) = (FuturesUnordered::new(), Instant::now());
     let mut talk = Conversation { gateway, proved, counted, clients, working, heard, end: None };
     let mut said_bye = false;
@@ -94,10 +95,10 @@ impl<'g> Conversation<'g> {
         std::iter::from_fn(ready).map(ServerMessage::Answer).collect()
     }
 
-    /// Takes what the client said, and gives the answer if it is known at once.
+    /// Takes what the client said, and gives the answer if it is there at once.
     fn hear(&mut self, next: Option<Result<ClientMessage, FrameError>>) -> Option<ServerMessage> {
         self.heard = Instant::now();
-        // However fast notices come: none is taken of somebody who is not believed any more.
+        // Checked before each notice: none is taken from a client whose key has been withdrawn or has expired.
         if self.clients.has_changed().unwrap_or(false) {
             self.ask_again();
         }
@@ -109,7 +110,9 @@ impl<'g> Conversation<'g> {
         }
         match next {
             Some(Ok(ClientMessage::Notice { id, notice })) => {
-                let mut work = take(self.gateway, Arc::clone(&self.proved.known), id, notice).boxed();
+                let span = trace::login(notice.scene());
+                let work = take(self.gateway, Arc::clone(&self.proved.known), id, notice);
+                let mut work = work.instrument(span).boxed();
                 let answer = work.as_mut().now_or_never();
                 if answer.is_none() {
                     self.working.push(work);
@@ -127,7 +130,7 @@ impl<'g> Conversation<'g> {
                 self.end = Some(error.into());
                 None
             }
-            // Perhaps it has only stopped writing, and waits for what it asked.
+            // Perhaps it has only stopped writing, and still waits for its answers.
             None => {
                 self.end = Some(End::Left);
                 None
@@ -135,12 +138,12 @@ impl<'g> Conversation<'g> {
         }
     }
 
-    /// The clients were read again: is this one still believed?
+    /// The clients were read again. The key of this one may have been withdrawn.
     fn ask_again(&mut self) {
         let now = self.clients.borrow_and_update().prove_again(&self.proved);
         match now {
             Ok(proved) => {
-                self.counted = self.gateway.metrics.count_client(&proved);
+                self.counted = self.gateway.metrics.count_client(&proved.labels());
                 self.proved = proved;
             }
             Err(why) => self.end = Some(End::refused("unauthorized", why)),
@@ -148,15 +151,15 @@ impl<'g> Conversation<'g> {
     }
 }
 
-/// Somebody has scanned the login's code for the first time, so the address that it was made for gets it back. The
-/// answer does not wait for that.
+/// Notes the first scan of a login's code: it no longer counts against the address that it was made for. The answer
+/// does not wait for that.
 fn note_scan(gateway: &Gateway, notice: &Notice, answer: &Answer) {
     let is_scan = matches!(notice, Notice::Claim { .. } | Notice::Scan { .. });
     if !is_scan || !answer.status.is_recorded() || answer.repeat {
         return;
     }
     let (codes, logins, scene) = (Arc::clone(&gateway.qr), Arc::clone(&gateway.logins), notice.scene());
-    // Only a claim is answered with it.
+    // The answer to a claim has the address; for a scan without a claim it has to be looked up.
     let claimed = answer.context.as_ref().map(|context| context.ip.clone());
     gateway.drain.tasks().spawn(async move {
         let unclaimed = async || {

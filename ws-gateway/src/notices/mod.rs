@@ -1,8 +1,12 @@
-//! One client's connection to the internal port: hello, proof, then notices in and answers out.
+//! The internal port, where back ends send notices: one client's connection, from hello to its end.
+//!
+//! [`transport`] is TCP or TLS. Here the client proves its key, as [`credentials`] know it; then the [`conversation`]
+//! takes notices and gives answers. What a client may send, and how much, are [`clients`]' rules.
 
 pub(crate) mod clients;
 mod conversation;
 pub(crate) mod credentials;
+mod settings;
 mod transport;
 
 use std::fmt;
@@ -23,16 +27,17 @@ use tokio::sync::{OwnedSemaphorePermit, watch};
 use tokio::time::timeout;
 use tokio_util::codec::Framed;
 
+pub(crate) use self::settings::Settings;
 use crate::Gateway;
 use crate::notices::clients::{Clients, Proved};
 
-/// Seconds between a client's signs of life; one that is silent for two of them is closed.
+/// Seconds between a client's signs of life. A client that is silent for twice as long is closed.
 pub(crate) const HEARTBEAT: u32 = 30;
 
-/// A client must have proved its key within this.
+/// Time limit for a client to prove its key.
 const AUTH_WITHIN: Duration = Duration::from_secs(5);
 
-/// A client that does not take its answers for this long does not read.
+/// Time limit for a client to take its answers.
 const WRITE_WITHIN: Duration = Duration::from_secs(5);
 
 /// Why the gateway ends a connection.
@@ -57,7 +62,7 @@ impl End {
         Self::Refused { code, message: format!("{message}") }
     }
 
-    /// Why it is refused, as the wire names it; `None` where it is not.
+    /// Why the client is refused, as the wire names it; `None` if the connection ends for another reason.
     fn code(&self) -> Option<&'static str> {
         match self {
             Self::Refused { code, .. } => Some(*code),
@@ -66,7 +71,7 @@ impl End {
         }
     }
 
-    /// What the client is told, if anybody listens.
+    /// What a client that is refused is told.
     fn frame(&self) -> Option<ServerMessage> {
         let code = self.code()?.to_owned();
         Some(ServerMessage::Error { code, message: self.to_string() })
@@ -78,14 +83,14 @@ type Frames<S> = Framed<S, Codec<ClientMessage>>;
 /// A client that has been let in.
 struct Admitted {
     proved: Proved,
-    /// The clients as they are read again.
+    /// The clients, each time that they are read again.
     clients: watch::Receiver<Arc<Clients>>,
     /// One of the port's places, and one of the client's own.
     _places: [OwnedSemaphorePermit; 2],
 }
 
-/// Serves a client until it leaves or errs. The drain ends the connection once nothing is in flight. Until it has
-/// proved its key, it has its `place` among the strangers.
+/// Serves a client until one side ends the connection. A drain ends it once nothing is in flight. Until the client has
+/// proved its key, it holds its `place` among the strangers.
 pub(crate) async fn serve<S>(gateway: &Gateway, stream: S, peer: SocketAddr, place: Option<Place>)
 where
     S: AsyncRead + AsyncWrite + Unpin,
@@ -108,12 +113,12 @@ where
     let end = match introduced {
         Ok(admitted) => {
             let Proved { known, key } = &admitted.proved;
-            gateway.metrics.count_proof(&admitted.proved);
+            gateway.metrics.count_proof(&admitted.proved.labels());
             tracing::info!(%peer, client = known.client.name, key = key + 1, "a client has connected");
             conversation::converse(gateway, &mut frames, admitted).await
         }
         Err(end) => {
-            // Whoever leaves by itself, such as a load balancer's health check, has not been refused.
+            // A peer that disconnects first, such as a health check, is not counted as refused.
             match end.code() {
                 Some("busy") => _ = gateway.metrics.clients_refused.inc(),
                 Some(_) => _ = gateway.metrics.unauthorized.inc(),
@@ -128,14 +133,14 @@ where
         tell_last(frames, error).await;
     } else {
         tracing::debug!(%peer, "a connection to the internal port ends: {end}");
-        // Nobody waits for the goodbye of those who gave way: in a flood they would be many.
+        // There is no goodbye for a stranger that gave way: a flood has many of them.
         if !matches!(end, End::NotReading | End::GaveWay) {
             listen::let_go(frames.into_inner()).await;
         }
     }
 }
 
-/// Waits until a stranger has to give way.
+/// Waits until a stranger has to give up its place to another one.
 async fn given_away(place: Option<&Place>) {
     match place {
         Some(place) => place.given_away().await,
@@ -143,7 +148,7 @@ async fn given_away(place: Option<&Place>) {
     }
 }
 
-/// Tells somebody that there are too many strangers.
+/// Tells a stranger that there are too many of them.
 pub(crate) async fn refuse<S: AsyncRead + AsyncWrite + Unpin>(
     gateway: &Gateway,
     stream: S,
@@ -164,7 +169,7 @@ async fn tell_last<S: AsyncRead + AsyncWrite + Unpin>(mut frames: Frames<S>, err
     }
 }
 
-/// Says hello and waits for the proof. A stranger learns the challenge and nothing else.
+/// Says hello and waits for the proof. A stranger learns only the challenge.
 async fn introduce<S>(gateway: &Gateway, frames: &mut Frames<S>) -> Result<Admitted, End>
 where
     S: AsyncRead + AsyncWrite + Unpin,
@@ -190,7 +195,7 @@ where
     let mut clients = gateway.credentials.clients();
     let known = Arc::clone(&*clients.borrow_and_update());
     let proved = known.prove(&name, &challenge, &proof).map_err(|why| {
-        // Strangers that only knock must not hide a client whose key is wrong.
+        // One reason for each known client, so that strangers do not use up the line about a client with a wrong key.
         let of = if known.knows(&name) { name.as_str() } else { "" };
         let client = name.chars().take(64).collect::<String>();
         tell!(warn, gateway.told, format!("proof {of}: {why}"), [client = ?client], "a proof is refused: {why}");

@@ -1,4 +1,4 @@
-//! What frames travel in: TCP, or TLS from the first byte where the port has a certificate.
+//! The transport of frames: TCP, or TLS from the first byte if the port has a certificate.
 
 use std::io;
 use std::net::SocketAddr;
@@ -13,10 +13,10 @@ use tokio_util::either::Either;
 
 use crate::Gateway;
 
-/// The TLS handshake must be over within this.
+/// Time limit for the TLS handshake.
 const HANDSHAKE_WITHIN: Duration = Duration::from_secs(5);
 
-/// Makes the connection secure, where the port does that; `None` when the peer is not able to.
+/// Does the TLS handshake, if the port has a certificate; `None` if it fails.
 pub(super) async fn secure<S>(
     gateway: &Gateway,
     stream: S,
@@ -32,7 +32,7 @@ where
     };
     let (reason, error) = match shaken {
         Ok(Ok(stream)) => return Some(Either::Right(stream)),
-        // Whoever leaves by itself, such as a load balancer's health check, has not been refused.
+        // A peer that disconnects first, such as a health check, is not counted as refused.
         Ok(Err((error, _))) if is_gone(&error) => {
             tracing::debug!(%peer, "a connection to the internal port ends before its TLS handshake");
             return None;
@@ -48,7 +48,8 @@ where
     None
 }
 
-/// A client that does not like our certificate, or has none that we like, is told apart from whoever sends rubbish.
+/// The reason as the log tells it apart: a client that rejects our certificate, one whose certificate we reject, and
+/// anything else, such as bytes that are no TLS.
 fn reason(error: &io::Error) -> &'static str {
     match error.get_ref().and_then(|error| error.downcast_ref::<rustls::Error>()) {
         Some(rustls::Error::AlertReceived(_)) => "TLS alert",

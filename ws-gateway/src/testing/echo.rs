@@ -1,8 +1,8 @@
 //! The gateway's connections with an echo in place of the login, for WebSocket conformance suites.
 //!
-//! Most of their cases need every message back, which a gateway does not do. Here are its accept loop, its HTTP door,
-//! its handshake, its socket with paces, limits and closes, and nothing of its own but the echo. No route of the
-//! gateway leads here; `examples/echo.rs` is the only program.
+//! Most of their cases need every message back, and a gateway sends none back. This has the gateway's accept loop, its
+//! HTTP, its handshake, and its socket with all limits; only the echo is new. The gateway itself does not use it:
+//! `examples/echo.rs` is the only program that does.
 
 use std::time::Duration;
 
@@ -17,7 +17,7 @@ use tokio_util::task::TaskTracker;
 use crate::browsers::handshake::{self, Handshake};
 use crate::browsers::socket::{Limits, PageSocket};
 
-/// Suites send messages of up to 64 KiB, in frames and at a speed that no page has.
+/// Suites send messages of up to 64 KiB, faster than any page.
 const LIMITS: Limits = Limits {
     message: 64 * 1024,
     unsent: 128 * 1024,
@@ -62,7 +62,7 @@ async fn serve_connection(accepted: Accepted, stop: CancellationToken, tasks: Ta
 
 async fn echo<S: AsyncRead + AsyncWrite + Unpin>(mut socket: PageSocket<S>) {
     let ended = loop {
-        match socket.hear().await {
+        match socket.receive().await {
             Ok(message @ (Message::Text(_) | Message::Binary(_))) => {
                 if let Err(ended) = socket.write(message).await {
                     break ended;

@@ -8,6 +8,7 @@ use std::time::Duration;
 use futures_util::future::{BoxFuture, FutureExt, ready};
 use http::Request;
 use protocol::{Context, Scene, State};
+use server::clock;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::Instant;
 
@@ -15,11 +16,11 @@ use crate::Gateway;
 use crate::browsers::message::FromPage;
 use crate::browsers::opening::Opening;
 use crate::codes::admission::Addresses;
-use crate::codes::{NoQrCode, Pictures, QrCodes};
+use crate::codes::{Budget, NoQrCode, Pictures, Purse, Ready, Source, Unscanned};
 use crate::config::Config;
 use crate::gateway::Parts;
 use crate::logins::seats::Pages;
-use crate::logins::{MemoryLogins, NewLogin, QrCode, ResumeKey};
+use crate::logins::{Logins, NewLogin, QrCode, ResumeKey};
 use crate::metrics::Metrics;
 use crate::notices;
 use crate::notices::credentials::Credentials;
@@ -39,8 +40,8 @@ pub struct Page {
 /// Opens a WebSocket with this query and no headers; `None` if it is refused.
 pub fn page(query: &str, config: &Config) -> Option<Page> {
     let request = Request::builder().uri(format!("/ws?{query}")).body(()).ok()?;
-    let Opening { context, fault, .. } = Opening::read(&request, PAGE, config).ok()?;
-    Some(Page { context, fault })
+    let Opening { context, fault, .. } = Opening::read(&request, PAGE, &config.browsers).ok()?;
+    Some(Page { context, fault: fault.map(|fault| fault.en) })
 }
 
 /// Whether a page's text message asks for a new code.
@@ -69,17 +70,27 @@ where
     S: AsyncRead + AsyncWrite + Unpin,
 {
     const TTL: Duration = Duration::from_secs(1200);
+    let Config { browsers, notices, files, codes, ports, .. } = config;
     let (pages, metrics) = (Arc::new(Pages::default()), Metrics::default());
-    let parts = Parts {
-        credentials: Credentials::new(&config, config.gateway_max_clients)?,
-        logins: Arc::new(MemoryLogins::new(Arc::clone(&pages), 1)),
+    let pictures = Pictures::new(&metrics);
+    let budget = Budget::new(codes.qr_per_day, None, clock::unix_now);
+    let unscanned = Unscanned::new(codes.qr_per_day, codes.address_rate, None);
+    let (source, ahead) = (Box::new(NoCodes), 0);
+    let qr = Ready::new(source, budget, unscanned, pictures.clone(), ahead, codes.login_ttl, &metrics);
+    let gateway = Gateway::new(Parts {
+        browsers,
+        qr_url: codes.qr_url().to_owned(),
+        login_ttl: codes.login_ttl,
+        drain_time: ports.drain_time,
+        most_clients: notices.max_clients,
+        credentials: Credentials::new(files, notices.max_clients),
+        logins: Arc::new(Logins::in_memory(Arc::clone(&pages), 1)),
         pages,
-        qr: Arc::new(NoCodes),
-        pictures: Pictures::new(&metrics),
-        addresses: Addresses::new(config.gateway_address_rate, None),
+        qr: Arc::new(qr),
+        pictures,
+        addresses: Addresses::new(codes.address_rate, None),
         metrics,
-    };
-    let gateway = Gateway::new(config, parts);
+    });
     let new = NewLogin {
         context: Context::default(),
         qr: QrCode { url: String::new(), content: String::new() },
@@ -97,12 +108,8 @@ where
 /// No page opens here.
 struct NoCodes;
 
-impl QrCodes for NoCodes {
-    fn take(&self, _: IpAddr) -> BoxFuture<'_, Result<(Scene, QrCode), NoQrCode>> {
+impl Source for NoCodes {
+    fn ask<'a>(&'a self, _: Scene, _: &'a Purse<'a>) -> BoxFuture<'a, Result<QrCode, NoQrCode>> {
         ready(Err(NoQrCode::Slow)).boxed()
-    }
-
-    fn scanned(&self, _: IpAddr) -> BoxFuture<'_, ()> {
-        ready(()).boxed()
     }
 }

@@ -3,11 +3,11 @@
 #![allow(clippy::unwrap_used)]
 
 use std::cell::Cell;
-use std::net::IpAddr;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::{BoxFuture, FutureExt, ready};
+use parking_lot::Mutex;
 use protocol::Scene;
 use secrecy::SecretString;
 use tokio::time::{Instant, sleep};
@@ -15,11 +15,11 @@ use wechat::Meter;
 
 use crate::Gateway;
 use crate::codes::admission::Addresses;
-use crate::codes::{NoQrCode, Pictures, QrCodes, Source};
+use crate::codes::{Budget, NoQrCode, Pictures, Purse, Ready, Source, Unscanned};
 use crate::config::{Config, Secrets};
 use crate::gateway::Parts;
 use crate::logins::seats::Pages;
-use crate::logins::{MemoryLogins, QrCode};
+use crate::logins::{Logins, QrCode};
 use crate::metrics::Metrics;
 use crate::notices::credentials::Credentials;
 
@@ -31,29 +31,24 @@ struct Codes {
     failures: Mutex<u32>,
 }
 
-impl QrCodes for Codes {
-    fn take(&self, _: IpAddr) -> BoxFuture<'_, Result<(Scene, QrCode), NoQrCode>> {
-        let mut failures = self.failures.lock().unwrap();
+impl Source for Codes {
+    fn ask<'a>(&'a self, scene: Scene, _: &'a Purse<'a>) -> BoxFuture<'a, Result<QrCode, NoQrCode>> {
+        let mut failures = self.failures.lock();
         if let Some(left) = failures.checked_sub(1) {
             *failures = left;
             return ready(Err(NoQrCode::Slow)).boxed();
         }
-        let scene = Scene::random();
-        ready(Ok((scene, code_of(scene)))).boxed()
-    }
-
-    fn scanned(&self, _: IpAddr) -> BoxFuture<'_, ()> {
-        ready(()).boxed()
+        ready(Ok(code_of(scene))).boxed()
     }
 }
 
-/// A code that says its scene, as WeChat's do not.
+/// A code that shows its scene. WeChat's codes do not.
 pub(crate) fn code_of(scene: Scene) -> QrCode {
     let url = format!("http://pictures/{scene}");
     QrCode { url, content: format!("http://weixin.qq.com/q/{scene}") }
 }
 
-/// A WeChat that takes its time over each code, and fails as often as it is told.
+/// A WeChat that takes some time for each code, and fails as often as it is told.
 pub(crate) struct PlayedWeChat {
     pub takes: Duration,
     pub failures: Mutex<usize>,
@@ -82,20 +77,23 @@ impl PlayedWeChat {
     }
 
     pub(crate) fn calls(&self) -> usize {
-        self.asked.lock().unwrap().len()
+        self.asked.lock().len()
     }
 
     pub(crate) fn feels(&self, mood: Mood) {
-        *self.mood.lock().unwrap() = mood;
+        *self.mood.lock() = mood;
     }
 }
 
 impl Source for Arc<PlayedWeChat> {
-    async fn ask<M>(&self, scene: Scene, meter: &M) -> Result<QrCode, NoQrCode>
-    where
-        M: Meter<Refusal = NoQrCode>,
-    {
-        let mood = *self.mood.lock().unwrap();
+    fn ask<'a>(&'a self, scene: Scene, purse: &'a Purse<'a>) -> BoxFuture<'a, Result<QrCode, NoQrCode>> {
+        self.answer(scene, purse).boxed()
+    }
+}
+
+impl PlayedWeChat {
+    async fn answer(&self, scene: Scene, purse: &Purse<'_>) -> Result<QrCode, NoQrCode> {
+        let mood = *self.mood.lock();
         let call = "qrcode/create";
         let tries = match mood {
             Mood::Refuses => {
@@ -103,9 +101,9 @@ impl Source for Arc<PlayedWeChat> {
                 return Err(NoQrCode::Refused(wechat::Error::Api { code: 48001, message, call }));
             }
             Mood::Unreachable => {
-                let receipt = meter.pay().await?;
+                let receipt = purse.pay().await?;
                 sleep(self.takes).await;
-                meter.refund(receipt).await;
+                purse.refund(receipt).await;
                 let reason = "connection refused".to_owned();
                 return Err(NoQrCode::Refused(wechat::Error::Unreachable { call, reason }));
             }
@@ -113,11 +111,11 @@ impl Source for Arc<PlayedWeChat> {
             Mood::Well => 1,
         };
         for _ in 0..tries {
-            let _receipt = meter.pay().await?;
-            self.asked.lock().unwrap().push(scene);
+            let _receipt = purse.pay().await?;
+            self.asked.lock().push(scene);
             sleep(self.takes).await;
         }
-        let mut failures = self.failures.lock().unwrap();
+        let mut failures = self.failures.lock();
         match failures.checked_sub(1) {
             Some(left) => *failures = left,
             None => return Ok(code_of(scene)),
@@ -141,23 +139,40 @@ pub(crate) fn stand_still(seconds: u64) {
     STOOD_STILL.set(STOOD_STILL.get() + seconds);
 }
 
-/// A gateway with default settings, whose first `failures` QR codes cannot be had.
-pub(crate) fn gateway_with(failures: u32) -> Gateway {
+/// Default settings, but for these flags.
+pub(crate) fn config(flags: &[&str]) -> Config {
     let secrets = Secrets {
         notify_key: Some(SecretString::from(KEY)),
         wechat_app_secret: Some("secret".into()),
         ..Secrets::default()
     };
-    let config = Config::of(&["--wechat-app-id", "wx0123456789abcdef"], secrets).unwrap();
+    Config::of(&[&["--wechat-app-id", "wx0123456789abcdef"], flags].concat(), secrets).unwrap()
+}
+
+/// How long the drain of [`gateway_with`] takes.
+pub(crate) const DRAIN_TIME: Duration = Duration::from_secs(8);
+
+/// A gateway with default settings, whose first `failures` QR codes cannot be had.
+pub(crate) fn gateway_with(failures: u32) -> Gateway {
+    let Config { browsers, notices, files, codes, .. } = config(&[]);
     let (pages, metrics) = (Arc::new(Pages::default()), Metrics::default());
-    let parts = Parts {
-        credentials: Credentials::new(&config, config.gateway_max_clients).unwrap(),
-        logins: Arc::new(MemoryLogins::new(Arc::clone(&pages), config.gateway_max_logins)),
+    let pictures = Pictures::new(&metrics);
+    let budget = Budget::new(codes.qr_per_day, None, noon);
+    let unscanned = Unscanned::new(codes.qr_per_day, codes.address_rate, None);
+    let (source, ahead) = (Box::new(Codes { failures: Mutex::new(failures) }), 0);
+    let qr = Ready::new(source, budget, unscanned, pictures.clone(), ahead, codes.login_ttl, &metrics);
+    Gateway::new(Parts {
+        qr_url: codes.qr_url().to_owned(),
+        login_ttl: codes.login_ttl,
+        drain_time: DRAIN_TIME,
+        most_clients: notices.max_clients,
+        credentials: Credentials::new(files, notices.max_clients),
+        logins: Arc::new(Logins::in_memory(Arc::clone(&pages), 200_000)),
         pages,
-        qr: Arc::new(Codes { failures: Mutex::new(failures) }),
-        pictures: Pictures::new(&metrics),
-        addresses: Addresses::new(config.gateway_address_rate, None),
+        qr: Arc::new(qr),
+        pictures,
+        addresses: Addresses::new(codes.address_rate, None),
         metrics,
-    };
-    Gateway::new(config, parts)
+        browsers,
+    })
 }

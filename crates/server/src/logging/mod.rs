@@ -1,8 +1,9 @@
 //! Logging: one line an event on standard error, as text for people or JSON for machines.
 //!
-//! Nobody waits for whoever reads the log: lines go through a bounded queue to a thread that writes them, and are
-//! dropped and counted when it is full.
+//! No task waits for the reader of the log. Lines go through a bounded queue to a thread that writes them. When the
+//! queue is full, lines are dropped and counted.
 
+mod filter;
 mod queue;
 
 use std::backtrace::{Backtrace, BacktraceStatus};
@@ -14,7 +15,9 @@ use std::time::Duration;
 
 use clap::ValueEnum;
 use prometheus_client::metrics::counter::Counter;
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::layer::{Layer, SubscriberExt as _};
+use tracing_subscriber::registry;
+use tracing_subscriber::util::SubscriberInitExt as _;
 
 use self::queue::Queue;
 use crate::settings::SettingError;
@@ -22,7 +25,7 @@ use crate::settings::SettingError;
 /// How long the end of a program waits for its last lines to be written.
 const LAST_LINES: Duration = Duration::from_secs(1);
 
-/// Standard error is one, and so is its queue.
+/// There is one standard error, so there is one queue.
 static QUEUE: LazyLock<Queue> = LazyLock::new(Queue::default);
 
 /// How log lines are written (`LOG_FORMAT`).
@@ -45,24 +48,23 @@ impl Drop for Log {
     }
 }
 
-/// Starts logging for the whole process, filtered by `RUST_LOG`, or by `default` where that is not set.
+/// Starts logging for the whole process, filtered by `RUST_LOG`, or by `default` where that is not set: a level, or
+/// levels of modules, such as `info,ws_gateway::browsers=debug`.
 ///
 /// Values written with `?` are escaped, so that text from outside cannot forge a line.
 ///
 /// # Errors
 /// When `RUST_LOG` cannot be understood, or no thread can be had. A second call in one process changes nothing.
 pub fn start(format: LogFormat, default: &str) -> Result<Log, SettingError> {
-    let filter = match std::env::var("RUST_LOG") {
-        Ok(text) if !text.is_empty() => {
-            EnvFilter::try_new(&text).map_err(|error| SettingError::new("RUST_LOG", error))?
-        }
-        _ => EnvFilter::new(default),
+    let set = std::env::var("RUST_LOG").ok().filter(|text| !text.is_empty());
+    let filter = filter::read(set.as_deref().unwrap_or(default))
+        .map_err(|problem| SettingError::new("RUST_LOG", problem))?;
+    let lines = tracing_subscriber::fmt::layer().with_writer(|| Line);
+    let lines = match format {
+        LogFormat::Text => lines.with_ansi(io::stderr().is_terminal()).boxed(),
+        LogFormat::Json => lines.json().flatten_event(true).boxed(),
     };
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(|| Line);
-    let started = match format {
-        LogFormat::Text => builder.with_ansi(io::stderr().is_terminal()).try_init(),
-        LogFormat::Json => builder.json().flatten_event(true).try_init(),
-    };
+    let started = registry().with(filter).with(lines).try_init();
     // An error here means that a test or an embedding program has set up logging of its own.
     if started.is_ok() {
         let writing = thread::Builder::new().name("log".to_owned());
@@ -80,12 +82,12 @@ pub fn lines_dropped() -> Counter {
     QUEUE.dropped().clone()
 }
 
-/// Told as soon as somebody reads again.
+/// Called when lines can be written again.
 fn tell_lost(lines: u64) {
     tracing::warn!(lines, "log lines were dropped: whoever reads the log did not keep up");
 }
 
-/// What Rust itself would say, in the queue: to write it right away could wait for ever.
+/// Logs a panic as Rust itself would, but through the queue: writing directly could block for ever.
 fn log_panic(info: &panic::PanicHookInfo<'_>) {
     let trace = Backtrace::capture();
     let trace = if trace.status() == BacktraceStatus::Captured { format!("{trace}") } else { String::new() };

@@ -1,24 +1,25 @@
-//! The lines between whoever logs and the thread that writes them: bounded, and lossy once the bound is met.
+//! The queue of log lines, from the tasks that log to the thread that writes. When it is full, lines are dropped.
 //!
-//! A pipe or a terminal that nobody reads blocks whoever writes to it. Here that is a thread which does nothing
-//! else, so a reader that hangs costs lines and never an answer.
+//! A pipe or a terminal that nobody reads blocks its writer. Here the writer is a thread of its own, so a reader that
+//! hangs costs lines and delays nothing else.
 
 use std::io::Write;
 use std::mem;
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use parking_lot::{Condvar, Mutex};
 use prometheus_client::metrics::counter::Counter;
 
-/// Bytes of lines that wait to be written, about 5,000 lines. As many again may be on their way to the reader.
+/// Bytes of lines in the queue, about 5,000 lines. As many again may be in the batch that is being written.
 pub(super) const MOST: usize = 1024 * 1024;
 
-/// Bytes of memory that are kept between two batches; a burst gives its own back.
+/// Bytes of the buffer that are kept between two batches. What a burst needed beyond them is freed.
 const KEPT: usize = 64 * 1024;
 
-/// Lines that wait for the one who writes them.
+/// The lines that wait for the writer.
 #[derive(Debug, Default)]
 pub(super) struct Queue {
+    /// The lock is never held across anything that may fail or wait.
     waiting: Mutex<Waiting>,
     filled: Condvar,
     written: Condvar,
@@ -36,7 +37,7 @@ struct Waiting {
 impl Queue {
     /// Takes a line, or drops and counts it when the queue is full. It never waits for the writer.
     pub(super) fn push(&self, line: &[u8]) {
-        let mut waiting = self.lock();
+        let mut waiting = self.waiting.lock();
         if waiting.text.len() + line.len() > MOST {
             self.dropped.inc();
             return;
@@ -51,8 +52,8 @@ impl Queue {
         &self.dropped
     }
 
-    /// Writes to `out` whatever comes. As soon as something could be written again, `lost` gets the number of lines
-    /// that were dropped before. It never ends.
+    /// Writes every line to `out`, and never ends. When a write succeeds after lines were dropped, `lost` gets their
+    /// number.
     pub(super) fn write_to(&self, mut out: impl Write, lost: impl Fn(u64)) -> ! {
         let (mut batch, mut told) = (Vec::new(), 0);
         loop {
@@ -67,20 +68,20 @@ impl Queue {
                     told = dropped;
                 }
                 Ok(()) => {}
-                // To say so would be the next line that cannot be written.
+                // A line about this could not be written either.
                 Err(_) => {
                     self.dropped.inc_by(lines);
                 }
             }
-            self.lock().is_writing = false;
+            self.waiting.lock().is_writing = false;
             self.written.notify_all();
         }
     }
 
     /// Waits for lines, takes all of them, and gives their number.
     fn take(&self, batch: &mut Vec<u8>) -> u64 {
-        let waiting = self.filled.wait_while(self.lock(), |waiting| waiting.text.is_empty());
-        let mut waiting = waiting.unwrap_or_else(PoisonError::into_inner);
+        let mut waiting = self.waiting.lock();
+        self.filled.wait_while(&mut waiting, |waiting| waiting.text.is_empty());
         mem::swap(&mut waiting.text, batch);
         waiting.is_writing = true;
         mem::take(&mut waiting.lines)
@@ -89,13 +90,9 @@ impl Queue {
     /// Waits until everything has been written, at most `limit`; says whether it has.
     pub(super) fn finish(&self, limit: Duration) -> bool {
         let is_busy = |waiting: &mut Waiting| waiting.is_writing || !waiting.text.is_empty();
-        let waited = self.written.wait_timeout_while(self.lock(), limit, is_busy);
-        !waited.unwrap_or_else(PoisonError::into_inner).1.timed_out()
-    }
-
-    /// The lock is never held across anything that may fail or wait.
-    fn lock(&self) -> MutexGuard<'_, Waiting> {
-        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+        let mut waiting = self.waiting.lock();
+        self.written.wait_while_for(&mut waiting, is_busy, limit);
+        !is_busy(&mut waiting)
     }
 }
 

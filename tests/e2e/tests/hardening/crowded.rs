@@ -5,6 +5,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use e2e::raw::{Raw, Reply, metric};
 use tokio::net::TcpSocket;
 
+use crate::process::until;
 use crate::system::{Options, System};
 
 /// As many as there are places.
@@ -45,5 +46,6 @@ async fn three_hundred_connections_of_one_address_keep_nobody_else_out() {
         format!("one address has {SHARE} connections, and gets no more; name it in GATEWAY_TRUSTED_PROXIES");
     assert_eq!(log.matches(&told).count(), 1, "{log}");
     drop(held);
+    until("the gateway has noticed that the crowd left", || system.pages_held() <= 1).await;
     system.log_in().await;
 }

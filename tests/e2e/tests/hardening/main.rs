@@ -1,5 +1,5 @@
 //! Both doors under attack, as real programs over real sockets: peers that are slow, deaf or too many, and a
-//! system that gives no more open files. What is attacked holds within its limits, and the rest goes on.
+//! system that gives no more open files, or a file that another process holds. What is attacked holds within its limits, and the rest goes on.
 
 #![allow(clippy::unwrap_used, reason = "tests fail loudly")]
 
@@ -10,4 +10,5 @@ mod hang_up;
 mod pings;
 mod process;
 mod slow;
+mod starts;
 mod system;

@@ -3,9 +3,11 @@
 
 #![allow(clippy::unwrap_used, reason = "tests fail loudly")]
 
+mod door;
 mod notices;
 mod pages;
 mod pushes;
+mod target;
 
 use std::time::{Duration, Instant};
 

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use http::{Method, StatusCode};
 use serde_json::Value;
-use server::http::{self as web, Answer};
+use server::http::{self as web, Response};
 use tokio::time::{Instant, sleep};
 
 use crate::server::Asked;
@@ -24,7 +24,7 @@ use error::ApiError;
 const JSON: &str = "application/json; encoding=utf-8";
 
 /// Answers a call, with the faults that are switched on for it.
-pub(crate) async fn answer(simulator: &Simulator, asked: &Asked) -> Answer {
+pub(crate) async fn answer(simulator: &Simulator, asked: &Asked) -> Response {
     let (call, method) = match asked.path.as_str() {
         "/cgi-bin/stable_token" => (Call::StableToken, Method::POST),
         "/cgi-bin/token" => (Call::Token, Method::GET),
@@ -70,7 +70,7 @@ fn count(simulator: &Simulator, call: Call) {
     } += 1;
 }
 
-fn refusal(error: &ApiError) -> Answer {
+fn refusal(error: &ApiError) -> Response {
     web::answer(StatusCode::OK, JSON, error.json().to_string())
 }
 

@@ -3,7 +3,7 @@
 use http::StatusCode;
 use http::header::{CACHE_CONTROL, HeaderValue};
 use serde_json::{Value, json};
-use server::http::{self as web, Answer};
+use server::http::{self as web, Response};
 use tokio::time::Instant;
 
 use super::error::ApiError;
@@ -87,7 +87,7 @@ fn life(seconds: &Value) -> Result<u32, ApiError> {
 }
 
 /// Answers `GET /cgi-bin/showqrcode`, which needs no token.
-pub(super) fn picture(simulator: &Simulator, asked: &Asked) -> Answer {
+pub(super) fn picture(simulator: &Simulator, asked: &Asked) -> Response {
     let ticket = asked.query("ticket").unwrap_or_default();
     let url = lock(&simulator.state.codes).by_ticket(&ticket).map(|code| code.url.clone());
     let Some(url) = url else {

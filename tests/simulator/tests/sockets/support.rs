@@ -7,7 +7,7 @@ use http::Request;
 use http::StatusCode;
 use hyper::body::Incoming;
 use serde_json::{Value, json};
-use server::http::{self as web, Answer};
+use server::http::{self as web, Response};
 use server::listen;
 use simulator::{Mode, Settings, Simulator};
 use tokio_util::sync::{CancellationToken, DropGuard};
@@ -128,7 +128,7 @@ async fn answer(
     got: Arc<Mutex<Vec<Got>>>,
     does: Arc<impl Fn(usize, &Got) -> Does>,
     request: Request<Incoming>,
-) -> Answer {
+) -> Response {
     let query = request.uri().query().unwrap_or_default().to_owned();
     let body = web::read_body(request.into_body(), 65_536, Duration::from_secs(5)).await;
     let it = Got { query, body: String::from_utf8(body.unwrap()).unwrap() };

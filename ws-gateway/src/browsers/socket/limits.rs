@@ -1,15 +1,15 @@
-//! What a page may send, and how much may wait for it. Conformance suites send more than any page, so they
-//! raise the gateway's defaults.
+//! What a page may send, and how much may wait for it. A conformance suite sends more than any page, so its echo
+//! has higher limits.
 
 use std::time::Duration;
 
 use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 
-/// Bytes read at once. tungstenite's own default of 128 KiB is allocated for every connection.
+/// Bytes read at once. tungstenite allocates its default of 128 KiB for every connection.
 const READ_BUFFER: usize = 1024;
 
 /// A number that is allowed at once, and the time after which one more is allowed.
-pub(crate) type Rate = (u32, Duration);
+pub(crate) type Allowance = (u32, Duration);
 
 /// The limits of one page's WebSocket.
 #[derive(Debug, Clone, Copy)]
@@ -19,9 +19,9 @@ pub(crate) struct Limits {
     /// Bytes that may wait for a page that does not read.
     pub unsent: usize,
     /// Messages, pings and pongs from a page.
-    pub messages: Rate,
+    pub messages: Allowance,
     /// Portions of bytes from a page, see `throttle`.
-    pub portions: Rate,
+    pub portions: Allowance,
 }
 
 impl Default for Limits {
@@ -31,7 +31,7 @@ impl Default for Limits {
             message: 4 * 1024,
             // One QR code is about 2 KiB.
             unsent: 32 * 1024,
-            // A person clicks now and then and a browser answers a ping each 25 s.
+            // A person clicks now and then, and a browser answers a ping every 25 s.
             messages: (20, Duration::from_millis(100)),
             // 64 KiB at once, then 6.4 KB a second. A page sends a pong each 25 s and a refresh now and then.
             portions: (1024, Duration::from_millis(10)),

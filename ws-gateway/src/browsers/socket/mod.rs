@@ -32,7 +32,7 @@ pub(crate) enum Ended {
     Gone,
     /// The page is sent the reason.
     Told(Close),
-    /// The page is sent the reason. Its further bytes cannot be read as messages.
+    /// The page is sent the reason. What it sends after that cannot be read as messages.
     Garbled(Close),
 }
 
@@ -64,18 +64,18 @@ impl<S: AsyncRead + AsyncWrite + Unpin> PageSocket<S> {
         Self { socket, pace: Pace::new(limits.messages.0, limits.messages.1, Instant::now()) }
     }
 
-    /// Waits for the next message; `None` for one that has no meaning to us, such as a pong.
-    /// Cancelling loses nothing.
-    pub(super) async fn next(&mut self) -> Result<Option<FromPage>, Ended> {
-        match self.hear().await? {
+    /// Waits for the next message; `None` for one that has no meaning for us, such as a pong. Dropping the future
+    /// loses nothing.
+    pub(super) async fn next_message(&mut self) -> Result<Option<FromPage>, Ended> {
+        match self.receive().await? {
             Message::Text(text) => Ok(FromPage::read(text.as_str())),
             _ => Ok(None),
         }
     }
 
-    /// Waits for any message but a close, which is answered here. Pings are already answered.
-    /// Cancelling loses nothing.
-    pub(crate) async fn hear(&mut self) -> Result<Message, Ended> {
+    /// Waits for any message but a close, which is answered here. Pings are already answered. Dropping the future
+    /// loses nothing.
+    pub(crate) async fn receive(&mut self) -> Result<Message, Ended> {
         let message = match self.socket.next().await {
             None => return Err(Ended::Gone),
             Some(message) => message?,

@@ -1,5 +1,5 @@
-//! A stream with a limited reading rate. Messages have a rate of their own, but the WebSocket library also
-//! reads bytes that never become a message, such as endless empty fragments.
+//! A stream that limits how fast it is read. Messages have a limit of their own, but the WebSocket library also
+//! reads bytes that never become a message, such as empty fragments without end.
 
 use std::io;
 use std::pin::Pin;
@@ -8,7 +8,7 @@ use std::task::{Context, Poll, ready};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::Instant;
 
-use super::limits::Rate;
+use super::limits::Allowance;
 use crate::pace::Pace;
 
 /// Bytes in a portion. A read costs whole portions, so reading one byte at a time costs more.
@@ -23,7 +23,7 @@ pub(super) struct Throttled<S> {
 
 impl<S> Throttled<S> {
     /// Wraps a stream. `portions` is the rate of reading.
-    pub(super) fn new(stream: S, portions: Rate) -> Self {
+    pub(super) fn new(stream: S, portions: Allowance) -> Self {
         Self { stream, pace: Pace::new(portions.0, portions.1, Instant::now()) }
     }
 

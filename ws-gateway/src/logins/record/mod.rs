@@ -9,12 +9,12 @@ use std::time::Duration;
 
 use protocol::Notice;
 use protocol::message::{Answer, Code, Context, State, Status};
-use records::{Kept, Moment};
+use records::{AsText, Kept, Moment};
 use serde::{Deserialize, Serialize};
 
-use super::{AFTER_CLAIM, KEPT_AFTER_END, NewLogin, QrCode, SecretHash, Snapshot, right_for};
-use crate::logins::seats::SeatName;
-use crate::notices::clients::{Right, Rights};
+use super::rights::{Right, Rights};
+use super::seats::SeatName;
+use super::{AFTER_CLAIM, KEPT_AFTER_END, NewLogin, QrCode, SecretHash, Snapshot};
 
 /// Who sent a notice.
 #[derive(Debug, Clone)]
@@ -27,10 +27,20 @@ pub(crate) struct Sender {
     pub id: Option<String>,
 }
 
+impl Sender {
+    /// Whether it has the right that a notice needs. A login may ask for more.
+    #[must_use]
+    pub(crate) fn may_send(&self, notice: &Notice) -> bool {
+        self.may.has(Right::for_notice(notice))
+    }
+}
+
 /// A login's record. In Redis it is JSON, and what a newer version has added to it is kept, at every level.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub(crate) struct Record(Kept<Login>);
+
+impl AsText for Record {}
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Login {
@@ -234,7 +244,7 @@ impl Record {
             Notice::Scan { code, .. } => Some(code.is_some()),
             _ => None,
         };
-        if !from.may.has(right_for(notice)) {
+        if !from.may_send(notice) {
             return Some(Answer::new(Status::Forbidden));
         }
         if !from.may.has(Right::Grant) && (is_for_a_site || code == Some(true)) {

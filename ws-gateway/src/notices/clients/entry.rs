@@ -1,19 +1,18 @@
 //! `ws-gateway client-key NAME`: an entry for the file of clients, with a new key.
 
-use std::ffi::OsString;
+use aws_lc_rs::error::Unspecified;
+use clap::Args;
+use data_encoding::HEXLOWER;
 
-use clap::Parser;
-use server::settings::{self, NoSettings};
+use super::file;
+use crate::logins::rights::Right;
 
-use super::{Right, file};
-
-/// Random bytes in a key: as many as the hash of its proof has.
+/// Random bytes in a key: as many as SHA-256, which makes the proof, has.
 const KEY_BYTES: usize = 32;
 
-/// Prints an entry for the file that GATEWAY_NOTIFY_CLIENTS names, with a new random key.
-#[derive(Debug, Parser)]
-#[command(name = "ws-gateway client-key", version)]
-struct Entry {
+/// What the entry is for.
+#[derive(Debug, Args)]
+pub(crate) struct Entry {
     /// The client's name: letters, digits, '.', '_' and '-'.
     #[arg(value_parser = file::name_of)]
     name: String,
@@ -30,32 +29,50 @@ fn right(name: &str) -> Result<String, String> {
     }
 }
 
-/// Makes the text of an entry from these arguments. The first argument, the program's name, is ignored.
-///
-/// # Errors
-/// When help or the version was asked for, an argument is wrong, or the system has no randomness.
-pub(crate) fn make(arguments: impl IntoIterator<Item = OsString>) -> Result<String, NoSettings> {
-    let Entry { name, may } = settings::parse(arguments)?;
-    let mut key = [0_u8; KEY_BYTES];
-    aws_lc_rs::rand::fill(&mut key)
-        .map_err(|_| NoSettings { text: "the system has no randomness to give".to_owned(), code: 1 })?;
-    let key: String = key.iter().map(|byte| format!("{byte:02x}")).collect();
-    let may = may.iter().map(|name| format!("{name:?}")).collect::<Vec<_>>().join(", ");
-    Ok(format!(
-        "# For the file that GATEWAY_NOTIFY_CLIENTS names; then send the gateway SIGHUP. A client that is there\n\
-         # already keeps its entry: give it this key as its second, and take the first away once it is not used.\n\
-         [[client]]\nname = {name:?}\nkeys = [\"{key}\"]\nmay = [{may}]\n"
-    ))
+/// There is no key without randomness.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the system has no randomness to give")]
+pub(crate) struct NoRandomness;
+
+impl Entry {
+    /// The text of the entry, with a new key.
+    ///
+    /// # Errors
+    /// When the system has no randomness.
+    pub(crate) fn text(&self) -> Result<String, NoRandomness> {
+        let mut key = [0_u8; KEY_BYTES];
+        aws_lc_rs::rand::fill(&mut key).map_err(|Unspecified| NoRandomness)?;
+        let key = HEXLOWER.encode(&key);
+        let (name, may) = (&self.name, &self.may);
+        let may = may.iter().map(|name| format!("{name:?}")).collect::<Vec<_>>().join(", ");
+        Ok(format!(
+            "# For the file that GATEWAY_NOTIFY_CLIENTS names; then send the gateway SIGHUP. A client that is there\n\
+             # already keeps its entry: give it this key as its second, and take the first away once it is not used.\n\
+             [[client]]\nname = {name:?}\nkeys = [\"{key}\"]\nmay = [{may}]\n"
+        ))
+    }
 }
 
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
 
+    use std::ffi::OsString;
+
+    use clap::Parser;
+    use server::settings::{self, NoSettings};
+
     use super::*;
 
+    #[derive(Debug, Parser)]
+    struct Arguments {
+        #[command(flatten)]
+        entry: Entry,
+    }
+
     fn made(arguments: &str) -> Result<String, NoSettings> {
-        make(arguments.split(' ').map(OsString::from))
+        let Arguments { entry } = settings::parse(arguments.split(' ').map(OsString::from))?;
+        Ok(entry.text().unwrap())
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! The file of clients: TOML, one `[[client]]` for each back end.
 //!
-//! The file holds keys, so an error quotes nothing from it but the names of clients.
+//! The file holds keys. So an error never quotes the file, except for the names of clients and of fields. That is why
+//! the tables are read by hand: serde's errors quote the value that is wrong.
 
 use std::fs;
 use std::num::NonZeroU32;
@@ -14,9 +15,10 @@ use server::visible::visible;
 use toml::value::{Datetime, Offset};
 use toml::{Table, Value};
 
-use super::{Client, Right, Rights};
+use super::Client;
+use crate::logins::rights::{Right, Rights};
 
-/// The longest name of a client; names go into log lines and metrics.
+/// The longest name of a client. Names go into log lines and metrics.
 const MAX_NAME: usize = 64;
 
 /// The largest `rate`, in notices a second. A higher one would limit nothing.
@@ -57,7 +59,7 @@ fn parse(text: &str) -> Result<Vec<Client>, String> {
     Ok(clients)
 }
 
-/// The parser's own text may quote the line, and with it a key.
+/// The parser's own text may quote the line, which may have a key.
 fn no_toml(text: &str, error: &toml::de::Error) -> String {
     let line = error.span().map(|span| text.get(..span.start).unwrap_or(text).matches('\n').count() + 1);
     let line = line.map_or_else(String::new, |line| format!("line {line}: "));
@@ -134,7 +136,7 @@ fn rate(value: &Value) -> Result<NonZeroU32, String> {
         .ok_or_else(|| format!("rate: notices a second, from 1 to {MAX_RATE}; leave it out for no limit"))
 }
 
-/// A time in RFC 3339, as TOML's own kind of value or as a text.
+/// A time in RFC 3339, as TOML's own date or as text.
 fn expires(value: Value) -> Result<SystemTime, String> {
     let moment = match value {
         Value::Datetime(moment) => Some(moment),

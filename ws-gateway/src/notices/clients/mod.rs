@@ -5,72 +5,20 @@ pub(crate) mod file;
 mod rate;
 
 use std::num::NonZeroU32;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use parking_lot::Mutex;
 use protocol::Key;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
 
 use self::rate::Rate;
+use crate::logins::rights::Rights;
+use crate::metrics::{self, ClientKey};
 
 /// The name of the client whose key is `NOTIFY_KEY`.
 pub(crate) const CALLBACK: &str = "callback";
-
-/// One thing that a client may do.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Right {
-    /// End a login as granted.
-    Scan = 1,
-    /// Say that a person has scanned.
-    Claim = 2,
-    /// End a login as denied.
-    Deny = 4,
-    /// Ask for a login's state.
-    Query = 8,
-    /// Send notices on logins that name a site or a request, and send a code.
-    Grant = 16,
-}
-
-impl Right {
-    /// Every right there is, by the name that the file of clients gives it.
-    pub(crate) const NAMES: [(&str, Self); 5] = [
-        ("scan", Self::Scan),
-        ("claim", Self::Claim),
-        ("deny", Self::Deny),
-        ("query", Self::Query),
-        ("grant", Self::Grant),
-    ];
-
-    /// The right with this name.
-    pub(crate) fn named(name: &str) -> Option<Self> {
-        Self::NAMES.iter().find(|(known, _)| *known == name).map(|(_, right)| *right)
-    }
-}
-
-/// What a client may do.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Rights(u8);
-
-impl Rights {
-    /// Exactly these rights.
-    #[must_use]
-    pub(crate) fn of(rights: &[Right]) -> Self {
-        Self(rights.iter().fold(0, |all, right| all | *right as u8))
-    }
-
-    /// Every right there is.
-    #[must_use]
-    pub(crate) fn all() -> Self {
-        Self::of(&Right::NAMES.map(|(_, right)| right))
-    }
-
-    /// Whether it includes `right`.
-    #[must_use]
-    pub(crate) fn has(self, right: Right) -> bool {
-        self.0 & right as u8 != 0
-    }
-}
 
 /// A back end that may send notices.
 #[derive(Debug, Clone)]
@@ -81,9 +29,9 @@ pub(crate) struct Client {
     pub(crate) keys: Vec<Key>,
     /// What it may send.
     pub(crate) may: Rights,
-    /// Notices a second, and as many at once. Unlimited if `None`.
+    /// Notices a second, and as many at once; unlimited if `None`.
     pub(crate) rate: Option<NonZeroU32>,
-    /// From this time on the client is rejected.
+    /// The client is rejected from this time on.
     pub(crate) expires: Option<SystemTime>,
 }
 
@@ -94,11 +42,11 @@ impl Client {
     }
 }
 
-/// All clients, as they were last read, with what each one uses now.
+/// All clients, as they were read last, with what each uses of its limits.
 #[derive(Debug)]
 pub(crate) struct Clients(Vec<Arc<Known>>);
 
-/// A client, with its use of its limits over all of its connections.
+/// A client, with what all its connections together use of its limits.
 #[derive(Debug)]
 pub(crate) struct Known {
     pub(crate) client: Client,
@@ -136,8 +84,8 @@ impl Clients {
         Self(clients.into_iter().map(known).collect())
     }
 
-    /// The clients that replace these. A client that is in both sets keeps its connections, and its use of the
-    /// rate unless the rate has changed.
+    /// The clients that replace these. A client that is in both sets keeps its connections, and what it has used of its
+    /// rate, unless the rate has changed.
     #[must_use]
     pub(crate) fn replaced_by(&self, clients: Vec<Client>, places: usize) -> Self {
         let Self(mut new) = Self::new(clients, places);
@@ -145,7 +93,7 @@ impl Clients {
             let Some(before) = self.named(&known.client.name) else { continue };
             known.places = Arc::clone(&before.places);
             if known.client.rate == before.client.rate {
-                let rate = before.rate.lock().unwrap_or_else(PoisonError::into_inner).clone();
+                let rate = before.rate.lock().clone();
                 known.rate = Mutex::new(rate);
             }
         }
@@ -173,7 +121,7 @@ impl Clients {
         if proved.is_over() { Err(Unproved::Expired) } else { Ok(proved) }
     }
 
-    /// Finds the present entry of a client that proved a key before the clients were replaced.
+    /// Finds the new entry of a client that proved a key before the clients were replaced.
     ///
     /// # Errors
     /// When the client no longer has that key, or has expired.
@@ -197,15 +145,21 @@ impl Known {
     /// # Errors
     /// The time until there is room for this notice.
     pub(crate) fn take(&self) -> Result<(), Duration> {
-        let mut rate = self.rate.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut rate = self.rate.lock();
         rate.as_mut().map_or(Ok(()), |rate| rate.take(Instant::now()))
     }
 }
 
 impl Proved {
+    /// The client and its key, as the metrics name them.
+    #[must_use]
+    pub(crate) fn labels(&self) -> ClientKey {
+        metrics::client_key(&self.known.client.name, self.key)
+    }
+
     /// Waits until the client expires; forever if it never does.
     pub(crate) async fn expired(&self) {
-        // Sleeps in pieces, because the system's clock may be changed meanwhile.
+        // It sleeps in pieces, because the system's clock may be set meanwhile.
         const PIECE: Duration = Duration::from_secs(600);
         loop {
             match self.known.client.lives() {

@@ -1,5 +1,7 @@
-//! A client's notices a second. After a quiet second a client may send as many at once. Each notice that is too
-//! many gets its own time to come back at.
+//! The limit on a client's notices: so many a second, and after a quiet second as many at once.
+//!
+//! A notice too many is told when there is room for it. Each is told a later time than the one before, so that they do
+//! not come back together and find room for one.
 
 use std::num::NonZeroU32;
 use std::time::Duration;
@@ -8,14 +10,14 @@ use tokio::time::Instant;
 
 use crate::pace::Pace;
 
-/// The longest wait that is given because of other callers.
+/// The longest wait because of notices that were refused before.
 const LONGEST: Duration = Duration::from_secs(10);
 
 #[derive(Debug, Clone)]
 pub(super) struct Rate {
     pace: Pace,
     step: Duration,
-    /// The latest time that any caller was given.
+    /// The latest time that a notice was told.
     told: Instant,
 }
 
@@ -28,8 +30,8 @@ impl Rate {
     /// Takes room for one notice.
     ///
     /// # Errors
-    /// Time to wait. Each caller gets a later time, up to [`LONGEST`], so that they do not all return together.
-    /// The room is not reserved: the first notice to come takes it.
+    /// The time until there is room, and later than what others were told, up to [`LONGEST`]. The room is not reserved:
+    /// the next notice takes it.
     pub(super) fn take(&mut self, now: Instant) -> Result<(), Duration> {
         self.pace.take(now).map_err(|wait| {
             let behind_the_others = (self.told + self.step).min(now + LONGEST);
@@ -59,7 +61,7 @@ mod tests {
     }
 
     #[test]
-    fn who_is_told_and_does_not_come_back_keeps_nobody_away() {
+    fn notices_that_do_not_come_back_keep_no_others_away() {
         let start = Instant::now();
         let mut rate = Rate::new(NonZeroU32::MIN, start);
         rate.take(start).unwrap();

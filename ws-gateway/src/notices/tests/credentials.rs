@@ -1,11 +1,16 @@
 //! What is believed may change while clients are connected.
 
 use std::num::NonZeroU32;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use prometheus_client::encoding::text::encode;
+use serde_json::json;
+use tokio::time::sleep;
 
-use super::*;
+use super::{Port, SHOP_KEY, callback, key, shop, slow_claim};
+use crate::logins::rights::{Right, Rights};
+use crate::notices::clients::Client;
+use crate::testing::in_memory::KEY;
 
 const NEW_KEY: &str = "the key that takes the other's place";
 
@@ -47,7 +52,7 @@ async fn a_rate_is_the_clients_over_all_its_connections_and_nobody_elses() {
 async fn no_client_takes_the_port_from_the_others() {
     let port = Port::open();
     let mut connected = Vec::new();
-    for _ in 0..port.gateway.config.gateway_max_clients / 2 {
+    for _ in 0..port.gateway.clients.available_permits() / 2 {
         let mut wire = port.connect();
         wire.prove("shop", SHOP_KEY).await;
         wire.is_served().await;

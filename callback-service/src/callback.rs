@@ -1,0 +1,49 @@
+//! What every request of this service shares.
+
+use std::sync::Arc;
+
+use ipnet::IpNet;
+use protocol::Client;
+use server::stop::Drain;
+use wechat::Account;
+
+use crate::logins::words::Texts;
+use crate::logins::{self, Scans};
+use crate::metrics::Metrics;
+use crate::pushes::{self, Pushes, ReplayGuard};
+use crate::store::Store;
+
+/// The state of a callback-service.
+pub(crate) struct Callback {
+    pub pushes: Pushes,
+    pub gateway: Client,
+    pub metrics: Metrics,
+    /// Whose X-Forwarded-For is believed.
+    pub trusted_proxies: Vec<IpNet>,
+    pub drain: Drain,
+}
+
+/// What a [`Callback`] is put together from.
+pub(crate) struct Parts {
+    pub account: Account,
+    pub replay: Option<ReplayGuard>,
+    pub gateway: Client,
+    pub store: Arc<Store>,
+    pub logins: logins::Settings,
+    pub pushes: pushes::Settings,
+    pub texts: Texts,
+    pub trusted_proxies: Vec<IpNet>,
+    pub drain: Drain,
+}
+
+impl Callback {
+    /// Puts a callback-service together.
+    #[must_use]
+    pub(crate) fn new(parts: Parts) -> Self {
+        let Parts { account, replay, gateway, store, logins, pushes, texts, trusted_proxies, drain } = parts;
+        let metrics = Metrics::default();
+        let scans = Scans::new(gateway.clone(), account.api, store, &logins, drain.tasks().clone());
+        let pushes = Pushes::new(account.push, replay, scans, &pushes, texts, metrics.clone());
+        Self { pushes, gateway, metrics, trusted_proxies, drain }
+    }
+}

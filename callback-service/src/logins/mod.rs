@@ -1,0 +1,164 @@
+//! A scan's way to its words. [`Scans`] runs one task for each scene and person; a repeated push waits for that task.
+//!
+//! The task goes on when WeChat hangs up. `attempt` is what it does: recall, claim, end, count. `verdict` decides what
+//! follows from each answer, `gateway` asks until an answer is clear, [`link`] is the way there, `times` shares out the seconds that WeChat waits,
+//! and [`words`] turns the reply into a text.
+
+mod attempt;
+mod gateway;
+pub(crate) mod link;
+mod nickname;
+mod times;
+mod verdict;
+pub(crate) mod words;
+
+#[cfg(test)]
+mod tests;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use clap::Args;
+use parking_lot::Mutex;
+use protocol::{Client, Scene};
+use server::settings;
+use server::tell;
+use server::told::Told;
+use tokio::sync::watch;
+use tokio::time::{Instant, timeout, timeout_at};
+use tokio_util::task::TaskTracker;
+use tracing::Instrument as _;
+use wechat::Person;
+
+use self::attempt::Attempt;
+use self::nickname::Nicknames;
+use self::times::{TIMES, Times};
+use self::words::PhoneReply;
+use crate::store::{Scan, Store, StoreError};
+
+/// Scans that are worked on at once. The next person is told to look at the page.
+const MAX_RUNNING: usize = 10_000;
+
+/// What an operator sets about logins.
+#[derive(Debug, Clone, Args)]
+#[group(skip)]
+pub(crate) struct Settings {
+    /// How long WeChat is asked for a nickname, which it rarely gives since 2021; 0s does not ask.
+    #[arg(long, env, default_value = "1500ms", value_parser = settings::duration)]
+    pub callback_user_info_within: Duration,
+}
+
+/// The scans that are being worked on, and what they need.
+pub(crate) struct Scans {
+    gateway: Client,
+    nicknames: Nicknames,
+    store: Arc<Store>,
+    running: Mutex<HashMap<Key, watch::Receiver<Option<PhoneReply>>>>,
+    tasks: TaskTracker,
+    times: Times,
+    told: Arc<Told>,
+}
+
+type Key = (Scene, Person);
+
+impl Scans {
+    /// The tasks run on `tasks`.
+    #[must_use]
+    pub(crate) fn new(
+        gateway: Client,
+        wechat: wechat::Client,
+        store: Arc<Store>,
+        settings: &Settings,
+        tasks: TaskTracker,
+    ) -> Arc<Self> {
+        let told = Arc::<Told>::default();
+        // Nobody waits for a nickname longer than a claim may take.
+        let within = settings.callback_user_info_within.min(TIMES.claim);
+        let nicknames = Nicknames::new(wechat, within, tasks.clone(), Arc::clone(&told));
+        Arc::new(Self { gateway, nicknames, store, running: Mutex::default(), tasks, times: TIMES, told })
+    }
+
+    /// Logs a person in, or waits for the task that already does so, and gives what the phone hears, in time for a push
+    /// that has `arrived`.
+    ///
+    /// Dropping the future does not stop the task.
+    pub(crate) async fn log_in(self: &Arc<Self>, scan: Scan, arrived: Instant) -> PhoneReply {
+        let Some(mut reply) = self.join(scan, arrived) else {
+            // An earlier push of the same scan may have recorded an end.
+            return PhoneReply::Look;
+        };
+        match timeout_at(arrived + self.times.words, reply.wait_for(Option::is_some)).await {
+            Ok(Ok(known)) => known.clone().unwrap_or(PhoneReply::Look),
+            // It is not clear yet. Or the task is gone, which takes a panic.
+            _ => PhoneReply::Look,
+        }
+    }
+
+    /// Forgets a person who has unfollowed the account.
+    pub(crate) async fn forget(&self, person: &Person, at: i64) {
+        let (store, person) = (Arc::clone(&self.store), person.clone());
+        if let Err(error) = self.done_in_time(async move { store.forget(&person, at).await }).await {
+            tracing::error!("a person who has unfollowed is perhaps not forgotten: {error}");
+        }
+    }
+
+    /// The task of a scan, started unless it runs already; `None` when there are too many.
+    fn join(self: &Arc<Self>, scan: Scan, arrived: Instant) -> Option<watch::Receiver<Option<PhoneReply>>> {
+        let key = (scan.scene, scan.openid.clone());
+        let mut running = self.running.lock();
+        if let Some(reply) = running.get(&key) {
+            return Some(reply.clone());
+        }
+        if running.len() >= MAX_RUNNING {
+            tell!(warn, self.told, "scans", "too many scans at once; a person was told to look at the page");
+            return None;
+        }
+        let (tell, reply) = watch::channel(None);
+        running.insert(key.clone(), reply.clone());
+        drop(running);
+        let scans = Arc::clone(self);
+        let span = tracing::info_span!("scan", scene = shortened(&scan.scene));
+        let attempt = async move {
+            let _left = Left { scans: &scans, key };
+            let reply = Attempt { scans: &scans, scan: &scan, arrived }.run().await;
+            tracing::info!(outcome = reply.name(), "a scan was answered");
+            tell.send_replace(Some(reply));
+        };
+        self.tasks.spawn(attempt.instrument(span));
+        Some(reply)
+    }
+
+    /// Waits for a change of the store, but no longer than a login can. The change is made, although nobody waits any more.
+    async fn done_in_time<T: Send + 'static>(
+        &self,
+        change: impl Future<Output = Result<T, StoreError>> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        let change = self.tasks.spawn(change);
+        self.in_time(async { change.await.unwrap_or_else(|error| Err(StoreError(error.to_string()))) }).await
+    }
+
+    /// Waits for the store, but no longer than a login can. A change may be left undone.
+    async fn in_time<T>(&self, call: impl Future<Output = Result<T, StoreError>>) -> Result<T, StoreError> {
+        timeout(self.times.store, call)
+            .await
+            .unwrap_or_else(|_| Err(StoreError(format!("not within {:?}", self.times.store))))
+    }
+}
+
+/// Enough of a scene to find a login's lines in the log.
+fn shortened(scene: &Scene) -> &str {
+    scene.as_str().get(..8).unwrap_or_default()
+}
+
+/// Takes a scan off the list when its task ends, however it ends.
+struct Left<'s> {
+    scans: &'s Scans,
+    key: Key,
+}
+
+impl Drop for Left<'_> {
+    fn drop(&mut self) {
+        self.scans.running.lock().remove(&self.key);
+    }
+}

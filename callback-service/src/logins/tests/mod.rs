@@ -1,0 +1,100 @@
+//! Scans against a gateway, a store and a WeChat that each test plays itself. Each file has the tests of one idea.
+//!
+//! The gateway speaks the real wire over a socket, so time is real. Where only a limit ends a test, the limits are
+//! shortened. Everything else goes as fast as it can under the usual limits.
+
+#![allow(clippy::unwrap_used)]
+
+mod answers;
+mod faults;
+mod nickname;
+mod played_gateway;
+mod repeats;
+mod unclear;
+
+use std::path::Path;
+use std::sync::LazyLock;
+
+use futures_util::future::join_all;
+use protocol::message::{Context, State, Status};
+use protocol::{Answer, Notice};
+
+use self::played_gateway::{Gateway, answer, busy, claimed, claimed_for, granted, no_gateway, repeated};
+use super::*;
+use crate::store::{Memory, Recorded, Store};
+
+/// Promise 5.
+const PROMISED: Duration = Duration::from_secs(4);
+
+/// What a test waits at most for something that must come.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+fn scan() -> Scan {
+    Scan { scene: Scene::random(), openid: Person::new("oPerson"), first: true, created_at: 1_700_000_000 }
+}
+
+fn claim_of(scan: &Scan) -> Notice {
+    Notice::Claim { scene: scan.scene, by: scan.openid.to_string(), number: None }
+}
+
+fn end_of(scan: &Scan, nickname: Option<&str>) -> Notice {
+    Notice::Scan {
+        scene: scan.scene,
+        nickname: nickname.map(str::to_owned),
+        code: None,
+        by: Some(scan.openid.to_string()),
+    }
+}
+
+fn denial_of(scan: &Scan) -> Notice {
+    Notice::Deny { scene: scan.scene, by: Some(scan.openid.to_string()) }
+}
+
+fn told(count: Option<u32>) -> PhoneReply {
+    PhoneReply::LoggedIn { first: true, nickname: None, count }
+}
+
+fn sqlite() -> Arc<Store> {
+    Arc::new(Store::in_sqlite(Path::new(":memory:")).unwrap())
+}
+
+/// Scans without nicknames, under the usual limits.
+fn scans(gateway: Client, store: Arc<Store>) -> Arc<Scans> {
+    // It is never asked. To make one loads all CAs, and the rows of a test would use up each other's time.
+    static UNASKED: LazyLock<wechat::Client> = LazyLock::new(|| wechat_at("http://wechat.invalid"));
+    with_wechat(gateway, store, UNASKED.clone(), Duration::ZERO)
+}
+
+fn wechat_at(url: &str) -> wechat::Client {
+    let settings = wechat::Settings {
+        app_id: "wx0123456789abcdef".to_owned(),
+        app_secret: "secret".into(),
+        api_url: url.to_owned(),
+    };
+    wechat::Client::new(settings).unwrap()
+}
+
+fn with_wechat(gateway: Client, store: Arc<Store>, wechat: wechat::Client, within: Duration) -> Arc<Scans> {
+    let settings = Settings { callback_user_info_within: within };
+    Scans::new(gateway, wechat, store, &settings, TaskTracker::new())
+}
+
+fn hurried(mut scans: Arc<Scans>, times: Times) -> Arc<Scans> {
+    Arc::get_mut(&mut scans).unwrap().times = times;
+    scans
+}
+
+/// Limits that a test can wait for, and a slow machine keep.
+const SHORT: Times = Times {
+    words: Duration::from_millis(2000),
+    claim: Duration::from_millis(1000),
+    scan: Duration::from_millis(1000),
+    clear: Duration::from_millis(1500),
+    store: Duration::from_millis(100),
+};
+
+/// Waits until all that was begun has ended.
+async fn settled(scans: &Scans) {
+    scans.tasks.close();
+    timeout(PATIENCE, scans.tasks.wait()).await.unwrap();
+}

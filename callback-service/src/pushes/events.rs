@@ -1,0 +1,121 @@
+//! What a believed push does, and its answer: a scan logs in, a follow without a code is welcomed, an unfollow is
+//! forgotten, a message is answered as the operator wants it.
+
+use std::str::FromStr;
+
+use http::StatusCode;
+use protocol::Scene;
+use server::http::{self as web, Response};
+use server::{clock, tell};
+use tokio::time::Instant;
+use wechat::push::{self, Kind, Push};
+
+use super::Pushes;
+use crate::store::Scan;
+
+/// What becomes of a message that a person writes to the account.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Messages {
+    /// It is answered with the greeting.
+    Greet,
+    /// It is handed to the account's customer service.
+    CustomerService,
+    /// It is ignored.
+    Ignore,
+}
+
+impl FromStr for Messages {
+    type Err = &'static str;
+
+    fn from_str(name: &str) -> Result<Self, Self::Err> {
+        match name {
+            "greet" => Ok(Self::Greet),
+            "customer_service" => Ok(Self::CustomerService),
+            "ignore" => Ok(Self::Ignore),
+            _ => Err("write greet, customer_service or ignore"),
+        }
+    }
+}
+
+/// What goes back to WeChat.
+enum Reply {
+    Words(String),
+    ToCustomerService,
+}
+
+impl Pushes {
+    /// Does what a push asks for, and answers it.
+    pub(super) async fn answer(&self, push: Push, arrived: Instant) -> Response {
+        let Some(reply) = self.dispatch(&push, arrived).await else {
+            return web::text(StatusCode::OK, "");
+        };
+        let now = clock::unix_now();
+        let created_at = i64::try_from(now).unwrap_or(i64::MAX);
+        let xml = match reply {
+            Reply::Words(words) => push::text(&push.from, &push.to, created_at, &words),
+            Reply::ToCustomerService => push::to_customer_service(&push.from, &push.to, created_at),
+        };
+        web::answer(StatusCode::OK, "text/xml; charset=utf-8", self.endpoint.answer(&push, &xml, now))
+    }
+
+    /// Does what a push asks for; gives the reply, where there is one.
+    async fn dispatch(&self, push: &Push, arrived: Instant) -> Option<Reply> {
+        match &push.kind {
+            Kind::Subscribe { key } => match key.as_deref().and_then(|key| self.scene(key)) {
+                Some(scene) => self.scanned(push, scene, true, arrived).await,
+                None => self.texts.welcome().map(Reply::Words),
+            },
+            Kind::Scan { key } => self.scanned(push, self.scene(key)?, false, arrived).await,
+            Kind::Unsubscribe => {
+                self.scans.forget(&push.from, push.created_at).await;
+                None
+            }
+            Kind::Message { .. } => match self.messages {
+                Messages::Greet => self.texts.greeting().map(Reply::Words),
+                Messages::CustomerService => Some(Reply::ToCustomerService),
+                Messages::Ignore => None,
+            },
+            Kind::OtherEvent { name, key } => {
+                self.notice(name, key.as_deref());
+                None
+            }
+        }
+    }
+
+    async fn scanned(&self, push: &Push, scene: Scene, first: bool, arrived: Instant) -> Option<Reply> {
+        let scan = Scan { scene, openid: push.from.clone(), first, created_at: push.created_at };
+        let reply = self.scans.log_in(scan, arrived).await;
+        self.metrics.scans.get_or_create(&[("told", reply.name())]).inc();
+        self.texts.words(&reply).map(Reply::Words)
+    }
+
+    /// The scene in a scan's key. A key of another form belongs to a QR code that is not ours.
+    fn scene(&self, key: &str) -> Option<Scene> {
+        if key == "0" {
+            tell!(
+                warn,
+                self.told,
+                "scene 0",
+                "a scan of scene 0: some program makes QR codes without the inner scene object"
+            );
+        }
+        key.parse().ok()
+    }
+
+    /// Tells of an event that is not used, if it is nearly a scan: its person waits in vain.
+    fn notice(&self, name: &str, key: Option<&str>) {
+        let is_scene = |key: &str| key.trim_start_matches("qrscene_").parse::<Scene>().is_ok();
+        if key.is_some_and(is_scene) {
+            tell!(
+                warn,
+                self.told,
+                "near miss",
+                [event = ?name],
+                "an event with a scene of ours logs nobody in, because WeChat calls it SCAN or subscribe: does \
+                 something between WeChat and here change it?"
+            );
+        } else {
+            tracing::debug!(event = ?name, "an event that is not used");
+        }
+    }
+}

@@ -1,0 +1,234 @@
+//! A callback-service whose ports are bound, and its life from there to the end of its drain.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use clap::Args;
+use futures_util::future::BoxFuture;
+use ipnet::IpNet;
+use records::Replicas;
+use server::listen::{self, Accepted, Places};
+use server::service::{Port, Service};
+use server::settings::{self, SettingError};
+use server::shares::{self, Shares};
+use server::stop::{self, Drain};
+use server::{address, admin, clock, descriptors, http as web};
+use wechat::push::Mode;
+
+use crate::callback::{Callback, Parts};
+use crate::config::Config;
+use crate::logins::link::Link;
+use crate::pushes::ReplayGuard;
+use crate::routes;
+use crate::storage::Opened;
+
+/// Where operators ask, unless it is set.
+pub(crate) const ADMIN_LISTEN: &str = "127.0.0.1:8081";
+
+/// What an operator sets about the ports.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct Ports {
+    /// Where WeChat's pushes come, at the path /wechat.
+    #[arg(long, env, default_value = "0.0.0.0:8080")]
+    callback_listen: SocketAddr,
+
+    /// Where operators find /livez, /readyz and /metrics.
+    #[arg(long, env, default_value = ADMIN_LISTEN)]
+    callback_admin_listen: SocketAddr,
+}
+
+/// What an operator sets about connections and their end.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct Connections {
+    /// Networks of proxies whose X-Forwarded-For is believed.
+    #[arg(long, env, value_delimiter = ',', value_parser = address::network)]
+    callback_trusted_proxies: Vec<IpNet>,
+
+    /// From SIGTERM to exit; pushes in hand are finished.
+    #[arg(long, env, default_value = "8s", value_parser = settings::duration)]
+    callback_drain_time: Duration,
+
+    /// Connections at once, as far as the limit on open files allows: each may need two. WeChat opens one a
+    /// push and is answered within 4 s, so the default is hundreds of scans a second.
+    #[arg(long, env, default_value_t = 2048)]
+    callback_max_connections: usize,
+
+    /// How long a connection may be idle between requests. It must be longer than the proxy or balancer in front
+    /// keeps its own connections, which is 60 s with most: else requests are lost.
+    #[arg(long, env, default_value = "75s", value_parser = settings::keep_alive)]
+    callback_keep_alive: Duration,
+}
+
+impl Connections {
+    /// Checks the settings.
+    ///
+    /// # Errors
+    /// When the number of connections is none or far too many.
+    pub(crate) fn checked(self) -> Result<Self, SettingError> {
+        match listen::PLACES.contains(&self.callback_max_connections) {
+            true => Ok(self),
+            false => Err(SettingError::new("CALLBACK_MAX_CONNECTIONS", "must be between 1 and 1000000")),
+        }
+    }
+
+    /// How many connections there is room for. Each may need an open file of its own and one for a call to WeChat, and a
+    /// flood of them must not stop the rest of the service.
+    fn places(&self) -> usize {
+        let (setting, wanted) = ("CALLBACK_MAX_CONNECTIONS", self.callback_max_connections);
+        descriptors::Port { setting, wanted, each: 2, beside: FILES_BESIDE }.places(descriptors::raise())
+    }
+}
+
+/// Open files that connections leave to the gateway's connection, the store, the admin port (40), refusals under way
+/// (64), and the program's own.
+const FILES_BESIDE: usize = 128;
+
+/// A service whose ports are bound.
+pub struct Server {
+    callback: Arc<Callback>,
+    link: Link,
+    /// Keeps the store's connections.
+    work: BoxFuture<'static, ()>,
+    /// Redis's replicas, where that is the store.
+    replicas: Option<Replicas>,
+    pushes: Port,
+    admin: Port,
+    most: usize,
+    keep_alive: Duration,
+}
+
+/// Where a service listens, with the ports that were really bound.
+#[derive(Debug, Clone, Copy)]
+pub struct BoundAddresses {
+    /// `CALLBACK_LISTEN`.
+    pub pushes: SocketAddr,
+    /// `CALLBACK_ADMIN_LISTEN`.
+    pub admin: SocketAddr,
+}
+
+impl Server {
+    /// Opens the store and binds all ports.
+    ///
+    /// # Errors
+    /// When the store cannot be used, or a port cannot be bound.
+    pub fn bind(config: Config) -> anyhow::Result<Self> {
+        let Config { ports, connections, link, storage, account, logins, pushes, texts, .. } = config;
+        let forgets = storage.ends_with_the_process();
+        let Opened { store, work, replicas } = storage.open()?;
+        let replay = match (account.push.mode(), account.push.max_age()) {
+            (Mode::Plaintext, Some(max_age)) => {
+                // Before the port is there, so that no push that comes to it can be older.
+                let blind_before = forgets.then(clock::unix_now);
+                Some(ReplayGuard::new(Arc::clone(&store), max_age, blind_before))
+            }
+            _ => None,
+        };
+        let port = Port::bind("CALLBACK_LISTEN", ports.callback_listen)?;
+        let admin = Port::bind("CALLBACK_ADMIN_LISTEN", ports.callback_admin_listen)?;
+        let (most, keep_alive) = (connections.places(), connections.callback_keep_alive);
+        let callback = Callback::new(Parts {
+            account,
+            replay,
+            gateway: link.connect(),
+            store,
+            logins,
+            pushes,
+            texts,
+            trusted_proxies: connections.callback_trusted_proxies,
+            drain: Drain::new(connections.callback_drain_time),
+        });
+        Ok(Self { callback: Arc::new(callback), link, work, replicas, pushes: port, admin, most, keep_alive })
+    }
+
+    /// Where the service listens.
+    ///
+    /// # Errors
+    /// When the operating system does not say.
+    pub fn addresses(&self) -> anyhow::Result<BoundAddresses> {
+        Ok(BoundAddresses { pushes: self.pushes.address()?, admin: self.admin.address()? })
+    }
+
+    /// Serves until `stopped`, then finishes the pushes in hand. Says whether they ended within the drain time.
+    ///
+    /// # Errors
+    /// When a listening socket itself fails.
+    pub async fn run(self, stopped: impl Future<Output = ()>) -> anyhow::Result<bool> {
+        let Self { callback, link, work, replicas, pushes, admin, most, keep_alive } = self;
+        if callback.pushes.mode() == Mode::Plaintext {
+            tracing::warn!(
+                "plaintext mode: WeChat's signature does not cover what a push says; use safe mode outside of tests"
+            );
+        }
+        let stop = callback.drain.closed();
+        let mut service = Service::new(&callback.drain);
+        service.port(pushes, places(&callback, most), |accepted| {
+            let (callback, stop) = (Arc::clone(&callback), stop.clone());
+            async move {
+                let Accepted { stream, peer, permit } = accepted;
+                match permit {
+                    Some(place) => {
+                        web::serve(stream, &stop, keep_alive, Some(&place), |request| {
+                            routes::route(&callback, request, peer)
+                        })
+                        .await;
+                    }
+                    // WeChat makes another try.
+                    None => web::refuse(stream, &stop).await,
+                }
+            }
+        });
+        service.work(work);
+        service.work(reading_again(link));
+        let mut registry = callback.metrics.registry();
+        if let Some(replicas) = &replicas {
+            replicas.register(&mut registry);
+        }
+        service.run(admin, registry, readiness(&callback, replicas), stopped).await
+    }
+}
+
+/// Ready once a gateway has been reached. After that the service stays ready when gateways go away: then it tells
+/// people to try again, which a load balancer without any callback-service could not do.
+fn readiness(callback: &Callback, replicas: Option<Replicas>) -> admin::Readiness {
+    let (gateway, leaving) = (callback.gateway.clone(), callback.drain.leaving().clone());
+    let was_connected = AtomicBool::new(false);
+    Arc::new(move || {
+        let is_connected = gateway.is_connected();
+        if leaving.is_cancelled() {
+            Err("draining".to_owned())
+        } else if was_connected.fetch_or(is_connected, Ordering::Relaxed) || is_connected {
+            Ok(replicas.as_ref().and_then(Replicas::shortage))
+        } else {
+            Err(format!("no gateway has been reached yet: {}", gateway.link()))
+        }
+    })
+}
+
+/// At each SIGHUP tells whether the files of TLS are good. They are read for each connection and all else at the start,
+/// so there is nothing to take over. But whoever has just replaced a file wants to know.
+async fn reading_again(link: Link) {
+    let read = move || link.read_again();
+    let told = |files| match files {
+        Ok(true) => tracing::info!(
+            "SIGHUP: the TLS files are good, and are read for each new connection; settings and secrets are read at the \
+             start"
+        ),
+        Ok(false) => tracing::info!(
+            "SIGHUP: there is nothing to read again; settings and secrets are read at the start"
+        ),
+        Err(error) => {
+            tracing::error!("SIGHUP: {error}; the next connection to a gateway uses what was read before");
+        }
+    };
+    stop::hung_up(read, told).await;
+}
+
+/// The places of WeChat's connections.
+fn places(callback: &Callback, most: usize) -> Places {
+    Places::new(most, callback.metrics.connections_refused.clone(), web::FULL).shared(
+        Shares::new(shares::of(most), callback.trusted_proxies.clone()),
+        "name it in CALLBACK_TRUSTED_PROXIES if it is your proxy, or raise CALLBACK_MAX_CONNECTIONS",
+    )
+}

@@ -1,0 +1,176 @@
+//! Typed records of one kind, in any store: read one, or change one by a rule.
+
+use std::fmt;
+use std::future::pending;
+use std::sync::Arc;
+
+use crate::as_text::{AsText, TextStore};
+use crate::memory::Memory;
+use crate::{Failure, Moment, Redis, Sqlite};
+
+/// A record that was read, and when.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Found<R> {
+    /// The record; nothing where there is none.
+    pub record: Option<R>,
+    /// The store's clock, no later than the reading.
+    pub now: Moment,
+}
+
+/// What a rule makes of a record that was read, and what it tells the caller.
+#[derive(Debug)]
+pub enum Step<R, T> {
+    /// The record stays as it is.
+    Keep(T),
+    /// The record becomes another one.
+    Write(Write<R>, T),
+}
+
+/// A change of a record.
+#[derive(Debug, Clone)]
+pub struct Write<R> {
+    /// What the record becomes.
+    pub to: R,
+    /// When it is forgotten.
+    pub forget_at: Moment,
+    /// It must not be written at this moment or later.
+    pub only_before: Option<Moment>,
+    /// Who is told: a channel of the same Redis, and the message. A message that cannot be sent is no failure.
+    pub tell: Option<(String, String)>,
+    /// It counts only once enough replicas have it.
+    pub durably: bool,
+}
+
+impl<R> Write<R> {
+    /// A change that nobody is told of and that waits for no replica.
+    #[must_use]
+    pub fn new(to: R, forget_at: Moment) -> Self {
+        Self { to, forget_at, only_before: None, tell: None, durably: false }
+    }
+}
+
+/// Attempts of one update. Each fails only because another process's succeeded, or because its moment came.
+const ATTEMPTS: usize = 16;
+
+/// The records of one kind. Clones share them.
+pub struct Records<R> {
+    kind: &'static str,
+    store: Store<R>,
+}
+
+enum Store<R> {
+    Memory(Arc<Memory<R>>),
+    Texts(Arc<dyn TextStore>),
+}
+
+impl<R> Records<R> {
+    /// Records in this process's memory, `most` of them.
+    #[must_use]
+    pub fn in_memory(kind: &'static str, most: usize) -> Self {
+        Self { kind, store: Store::Memory(Arc::new(Memory::new(most))) }
+    }
+
+    /// Records in a SQLite file, under keys `<kind>:<name>`.
+    #[must_use]
+    pub fn in_sqlite(kind: &'static str, sqlite: &Sqlite) -> Self {
+        Self { kind, store: Store::Texts(Arc::new(sqlite.clone())) }
+    }
+
+    /// Records in Redis, under keys `<prefix><kind>:<name>`.
+    #[must_use]
+    pub fn in_redis(kind: &'static str, redis: &Redis) -> Self {
+        Self { kind, store: Store::Texts(Arc::new(redis.clone())) }
+    }
+
+    /// Takes forgotten records out of memory, for as long as it is polled. SQLite and Redis do so by themselves.
+    pub async fn sweep(&self) {
+        match &self.store {
+            Store::Memory(memory) => memory.sweep().await,
+            Store::Texts(_) => pending().await,
+        }
+    }
+}
+
+impl<R: AsText + Clone> Records<R> {
+    /// Reads a record.
+    ///
+    /// # Errors
+    /// [`Failure`]; nothing was changed.
+    pub async fn read(&self, name: &str) -> Result<Found<R>, Failure> {
+        match &self.store {
+            Store::Memory(memory) => Ok(memory.read(name)),
+            Store::Texts(texts) => {
+                let Found { record, now } = texts.read(&self.key(name)).await?;
+                let record = record.map(|text| self.typed(&**texts, &text)).transpose()?;
+                Ok(Found { record, now })
+            }
+        }
+    }
+
+    /// Reads a record, lets `rule` decide, and writes what it decided if the record is still the same; if not,
+    /// `rule` decides anew. It gets the record and the store's clock.
+    ///
+    /// # Errors
+    /// [`Failure`]. A change that too few replicas have in time is [`Failure::Unknown`]: this Redis has it, and may
+    /// fail over to one that has not. Dropping the future leaves what was begun.
+    pub async fn update<T>(
+        &self,
+        name: &str,
+        mut rule: impl FnMut(Option<&R>, Moment) -> Step<R, T>,
+    ) -> Result<T, Failure> {
+        let texts = match &self.store {
+            Store::Memory(memory) => return memory.update(name, rule),
+            Store::Texts(texts) => &**texts,
+        };
+        let key = self.key(name);
+        for _ in 0..ATTEMPTS {
+            // Reading changes nothing, whatever becomes of it.
+            let Found { record: from, now } = texts.read(&key).await.map_err(Failure::certain)?;
+            let record = from.as_deref().map(|text| self.typed(texts, text)).transpose()?;
+            let (write, value) = match rule(record.as_ref(), now) {
+                Step::Keep(value) => return Ok(value),
+                Step::Write(write, value) => (text_of(write)?, value),
+            };
+            // A repeat is written as well, because replicas can only be asked about what was written.
+            let is_old = from.as_ref() == Some(&write.to) && !(write.durably && texts.writes_repeats());
+            if is_old || texts.compare_and_set(&key, from.as_deref(), &write).await? {
+                return Ok(value);
+            }
+        }
+        Err(Failure::NotDone("too many others change the same record".to_owned()))
+    }
+
+    fn key(&self, name: &str) -> String {
+        format!("{}:{name}", self.kind)
+    }
+
+    fn typed(&self, texts: &dyn TextStore, text: &str) -> Result<R, Failure> {
+        R::from_text(text).map_err(|error| {
+            let (kind, store) = (self.kind, texts.name());
+            tracing::error!("a record of the kind {kind} in {store} is not one of this version's: {error}");
+            Failure::NotDone("the record cannot be read".to_owned())
+        })
+    }
+}
+
+fn text_of<R: AsText>(write: Write<R>) -> Result<Write<String>, Failure> {
+    let Write { to, forget_at, only_before, tell, durably } = write;
+    let to = to.to_text().map_err(|error| Failure::NotDone(error.to_string()))?;
+    Ok(Write { to, forget_at, only_before, tell, durably })
+}
+
+impl<R> Clone for Records<R> {
+    fn clone(&self) -> Self {
+        let store = match &self.store {
+            Store::Memory(memory) => Store::Memory(Arc::clone(memory)),
+            Store::Texts(texts) => Store::Texts(Arc::clone(texts)),
+        };
+        Self { kind: self.kind, store }
+    }
+}
+
+impl<R> fmt::Debug for Records<R> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Records").field("kind", &self.kind).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,88 @@
+//! What all processes together may do: buckets that set a pace, and a count beside them.
+//!
+//! One script takes from all buckets or from none (`take.lua`), another gives back what was not used after all
+//! (`give_back.lua`).
+
+use std::time::Duration;
+
+use redis::Script;
+
+use super::Redis;
+use crate::Failure;
+use crate::moment::{microseconds, milliseconds};
+
+/// A bucket that holds `most` and gets one more each `refill`.
+#[derive(Debug, Clone, Copy)]
+pub struct Bucket<'a> {
+    /// Its name.
+    pub name: &'a str,
+    /// What it holds when it is full.
+    pub most: u32,
+    /// The time until one more.
+    pub refill: Duration,
+    /// How many must stay in it. Somebody who takes with a smaller number here may have those.
+    pub stay: u32,
+}
+
+/// A count beside the buckets.
+#[derive(Debug, Clone, Copy)]
+pub struct Count<'a> {
+    /// Its name.
+    pub name: &'a str,
+    /// The most that are counted.
+    pub most: u32,
+    /// How long it is kept after the last one.
+    pub kept: Duration,
+}
+
+/// What came of taking one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Taken {
+    /// It is taken, and counted.
+    Yes,
+    /// A bucket is empty; there is one in each after this time.
+    Wait(Duration),
+    /// The count is full.
+    Full,
+}
+
+impl Redis {
+    /// Takes one from each bucket and counts it; where one has none, or the count is full, nothing is changed.
+    ///
+    /// # Errors
+    /// [`Failure`]; perhaps one was taken.
+    pub async fn take(&self, from: &[Bucket<'_>], count: Option<Count<'_>>) -> Result<Taken, Failure> {
+        let script = Script::new(include_str!("take.lua"));
+        let mut call = script.arg(from.len());
+        for bucket in from {
+            call.key(self.key(bucket.name))
+                .arg(bucket.most)
+                .arg(microseconds(bucket.refill))
+                .arg(bucket.stay);
+        }
+        if let Some(count) = count {
+            call.key(self.key(count.name)).arg(count.most).arg(milliseconds(count.kept));
+        }
+        let wait: i64 = self.link.ask(|mut redis| async move { call.invoke_async(&mut redis).await }).await?;
+        Ok(match u64::try_from(wait) {
+            Ok(0) => Taken::Yes,
+            Ok(wait) => Taken::Wait(Duration::from_micros(wait)),
+            Err(_) => Taken::Full,
+        })
+    }
+    /// Gives one back to each bucket and takes it off the count. A full bucket and a count of 0 stay as they are.
+    ///
+    /// # Errors
+    /// [`Failure`]; perhaps it was given back.
+    pub async fn give_back(&self, to: &[Bucket<'_>], count: Option<Count<'_>>) -> Result<(), Failure> {
+        let script = Script::new(include_str!("give_back.lua"));
+        let mut call = script.arg(to.len());
+        for bucket in to {
+            call.key(self.key(bucket.name)).arg(microseconds(bucket.refill));
+        }
+        if let Some(count) = count {
+            call.key(self.key(count.name)).arg(milliseconds(count.kept));
+        }
+        self.link.ask(|mut redis| async move { call.invoke_async(&mut redis).await }).await
+    }
+}

@@ -1,0 +1,114 @@
+//! Records in one SQLite file, for one machine with nothing to install.
+//!
+//! [`mod@file`] opens the file, makes its table, and turns an older version's tables into records. [`thread`] is the one
+//! thread that works on it: SQLite blocks, and what comes together is written in one transaction.
+
+mod file;
+mod thread;
+
+use std::path::Path;
+use std::sync::mpsc::SyncSender;
+
+use futures_util::future::{BoxFuture, FutureExt};
+use rusqlite::{OptionalExtension, Transaction, params};
+use tokio::sync::oneshot;
+
+pub use self::file::OpenError;
+use self::thread::Work;
+use crate::as_text::TextStore;
+use crate::{Failure, Found, Moment, Write};
+
+/// A SQLite file. Clones share its thread, which ends with the last of them.
+#[derive(Debug, Clone)]
+pub struct Sqlite {
+    work: SyncSender<Work>,
+}
+
+impl Sqlite {
+    /// Opens or makes the file, and starts the thread. `from_schema_1` is the SQL that turns the tables of schema 1, which
+    /// the file's owner made by itself, into records, and takes them away; a copy of the file as it was stays beside it.
+    ///
+    /// # Errors
+    /// When the file cannot be opened, or was written by a newer version.
+    pub fn open(path: &Path, from_schema_1: &str) -> Result<Self, OpenError> {
+        let connection = file::open(path, from_schema_1)?;
+        Ok(Self { work: thread::start(connection)? })
+    }
+
+    fn ask<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Transaction<'_>) -> rusqlite::Result<T> + Send + 'static,
+    ) -> BoxFuture<'static, Result<T, Failure>> {
+        let (reply, answer) = oneshot::channel();
+        let work: Work = Box::new(move |transaction| {
+            let result = work(transaction);
+            Box::new(move |committed| {
+                let result = result.map_err(|error| Failure::NotDone(error.to_string()));
+                // The caller may have given up. Its own error says more than what became of the others.
+                let _ = reply.send(result.and_then(|value| committed.map(|()| value)));
+            })
+        });
+        let queued = self.work.try_send(work).map_err(|error| Failure::NotDone(error.to_string()));
+        async move {
+            queued?;
+            answer.await.unwrap_or_else(|_| Err(Failure::NotDone("nothing was written".to_owned())))
+        }
+        .boxed()
+    }
+}
+
+impl TextStore for Sqlite {
+    fn name(&self) -> &'static str {
+        "SQLite"
+    }
+
+    fn read<'a>(&'a self, key: &'a str) -> BoxFuture<'a, Result<Found<String>, Failure>> {
+        let key = key.to_owned();
+        self.ask(move |transaction| {
+            let now = Moment::by_this_machine();
+            Ok(Found { record: find(transaction, &key, now)?, now })
+        })
+    }
+
+    fn compare_and_set<'a>(
+        &'a self,
+        key: &'a str,
+        from: Option<&'a str>,
+        write: &'a Write<String>,
+    ) -> BoxFuture<'a, Result<bool, Failure>> {
+        let (key, from, write) = (key.to_owned(), from.map(str::to_owned), write.clone());
+        self.ask(move |transaction| compare_and_set(transaction, &key, from.as_deref(), &write))
+    }
+}
+
+fn find(transaction: &Transaction<'_>, key: &str, now: Moment) -> rusqlite::Result<Option<String>> {
+    transaction
+        .prepare_cached("SELECT record FROM records WHERE key = ?1 AND forget_at > ?2")?
+        .query_row(params![key, integer(now)], |row| row.get(0))
+        .optional()
+}
+
+fn compare_and_set(
+    transaction: &Transaction<'_>,
+    key: &str,
+    from: Option<&str>,
+    write: &Write<String>,
+) -> rusqlite::Result<bool> {
+    let now = Moment::by_this_machine();
+    let is_late = write.only_before.is_some_and(|moment| now >= moment);
+    if is_late || find(transaction, key, now)?.as_deref() != from {
+        return Ok(false);
+    }
+    transaction
+        .prepare_cached("INSERT OR REPLACE INTO records (key, record, forget_at) VALUES (?1, ?2, ?3)")?
+        .execute(params![key, write.to, integer(write.forget_at)])?;
+    Ok(true)
+}
+
+/// A moment as SQLite keeps it.
+fn integer(moment: Moment) -> i64 {
+    i64::try_from(moment.0).unwrap_or(i64::MAX)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,190 @@
+//! Client → gateway. All messages of this direction are read through one struct of all fields, so that a fault in a
+//! field is answered in words and does not end the connection.
+
+use serde::de::IgnoredAny;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::notice::{Code, MAX_BY, MAX_CODE, MAX_ID, MAX_NICKNAME, Notice};
+use super::one_object;
+use crate::codec::{FrameError, FromFrame};
+use crate::scene::Scene;
+
+/// Client → gateway.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ClientMessage {
+    /// The client's name and its proof for the challenge.
+    Auth {
+        /// The client's name.
+        client: String,
+        /// Lower-case hexadecimal of HMAC-SHA256(key, challenge).
+        proof: String,
+    },
+    /// A notice. Its answer has the same `id`.
+    Notice {
+        /// Chosen by the client, at most [`MAX_ID`] characters.
+        id: Option<String>,
+        /// What is asked.
+        notice: Notice,
+    },
+    /// Answered by a pong with the same `id`.
+    Ping {
+        /// Chosen by the client, at most [`MAX_ID`] characters.
+        id: Option<String>,
+    },
+    /// An object that is not a valid message. It is answered `bad`, and the connection stays.
+    Bad {
+        /// The object's `id`, if that is valid.
+        id: Option<String>,
+        /// What is wrong, for the person who writes the client.
+        message: String,
+    },
+}
+
+/// Every field that a client's message may have. Unknown fields are ignored.
+#[derive(Debug, Default, Serialize, Deserialize)]
+struct Fields {
+    #[serde(rename = "type", default, skip_serializing_if = "Option::is_none")]
+    kind: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    id: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    scene: Option<String>,
+    // The PHP original's name for `scene`.
+    #[serde(default, skip_serializing)]
+    fd: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    nickname: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    code: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    by: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    number: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    client: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    proof: Option<String>,
+}
+
+impl FromFrame for ClientMessage {
+    fn from_frame(json: &[u8]) -> Result<Self, FrameError> {
+        let json = one_object(json)?;
+        match serde_json::from_str::<Fields>(json) {
+            Ok(fields) => Ok(Self::from_fields(fields)),
+            // The frame is not a JSON object, or it is an object with a field of the wrong type.
+            Err(fault) => match serde_json::from_str::<Value>(json) {
+                Ok(Value::Object(_)) => Ok(Self::Bad { id: only_id(json), message: fault.to_string() }),
+                Ok(_) => Err(FrameError::NotAnObject("it is another JSON value".to_owned())),
+                // JSON's grammar allows the escape of half a surrogate pair (RFC 8259, section 8.2). Programs
+                // that cut a name inside an emoji write it. A client that repeats such a notice must not lose
+                // its connection each time.
+                Err(error) => match serde_json::from_str::<IgnoredAny>(json) {
+                    Ok(_) => Ok(Self::Bad { id: only_id(json), message: error.to_string() }),
+                    Err(error) => Err(FrameError::NotAnObject(error.to_string())),
+                },
+            },
+        }
+    }
+}
+
+/// The `id` of an object that has another fault.
+fn only_id(json: &str) -> Option<String> {
+    #[derive(Deserialize)]
+    struct Only {
+        id: Option<String>,
+    }
+    let Only { id } = serde_json::from_str(json).ok()?;
+    id.filter(|id| fits(id, MAX_ID))
+}
+
+impl ClientMessage {
+    fn from_fields(mut fields: Fields) -> Self {
+        let id = fields.id.take();
+        if id.as_deref().is_some_and(|id| !fits(id, MAX_ID)) {
+            return Self::Bad { id: None, message: format!("id has more than {MAX_ID} characters") };
+        }
+        match fields.kind.as_deref() {
+            Some("ping") => Self::Ping { id },
+            Some("auth") => match (fields.client, fields.proof) {
+                (Some(client), Some(proof)) => Self::Auth { client, proof },
+                _ => Self::Bad { id, message: "auth needs client and proof".to_owned() },
+            },
+            _ => match fields.notice() {
+                Ok(notice) => Self::Notice { id, notice },
+                Err(message) => Self::Bad { id, message },
+            },
+        }
+    }
+}
+
+impl Fields {
+    fn notice(self) -> Result<Notice, String> {
+        let kind = self.kind.ok_or("type is missing")?;
+        if !matches!(kind.as_str(), "scan" | "claim" | "deny" | "query") {
+            return Err("unknown type; there are scan, claim, deny, query and ping".to_owned());
+        }
+        let scene = match (self.scene, self.fd) {
+            (Some(scene), None) | (None, Some(scene)) => scene,
+            (None, None) => return Err("scene is missing".to_owned()),
+            (Some(_), Some(_)) => return Err("scene and fd are the same; give one of them".to_owned()),
+        };
+        let scene: Scene = scene.parse().map_err(|error| format!("scene: {error}"))?;
+        let by = at_most("by", self.by, MAX_BY)?;
+        if by.as_deref() == Some("") {
+            return Err("by is empty; leave it out or name the person".to_owned());
+        }
+        if self.code.as_deref() == Some("") {
+            return Err("code is empty; leave it out where nobody redeems one".to_owned());
+        }
+        let nickname = at_most("nickname", self.nickname, MAX_NICKNAME)?;
+        let code = at_most("code", self.code, MAX_CODE)?.map(Code);
+        let two_digits = |number: &String| number.len() == 2 && number.bytes().all(|b| b.is_ascii_digit());
+        if self.number.as_ref().is_some_and(|number| !two_digits(number)) {
+            return Err("number is a text of two digits".to_owned());
+        }
+        match kind.as_str() {
+            "scan" => Ok(Notice::Scan { scene, nickname, code, by }),
+            "claim" => Ok(Notice::Claim { scene, by: by.ok_or("claim needs by")?, number: self.number }),
+            "deny" => Ok(Notice::Deny { scene, by }),
+            _ => Ok(Notice::Query { scene }),
+        }
+    }
+}
+
+fn fits(text: &str, most: usize) -> bool {
+    text.chars().count() <= most
+}
+
+fn at_most(name: &str, text: Option<String>, most: usize) -> Result<Option<String>, String> {
+    match text {
+        Some(text) if !fits(&text, most) => Err(format!("{name} has more than {most} characters")),
+        text => Ok(text),
+    }
+}
+
+impl Serialize for ClientMessage {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let of = |kind: &str| Some(kind.to_owned());
+        let fields = match self.clone() {
+            Self::Auth { client, proof } => {
+                Fields { kind: of("auth"), client: Some(client), proof: Some(proof), ..Fields::default() }
+            }
+            Self::Ping { id } => Fields { kind: of("ping"), id, ..Fields::default() },
+            Self::Bad { id, .. } => Fields { id, ..Fields::default() },
+            Self::Notice { id, notice } => {
+                let (kind, scene) = (of(notice.kind()), Some(notice.scene().to_string()));
+                let fields = Fields { kind, id, scene, ..Fields::default() };
+                match notice {
+                    Notice::Scan { nickname, code, by, .. } => {
+                        Fields { nickname, code: code.map(|code| code.0), by, ..fields }
+                    }
+                    Notice::Claim { by, number, .. } => Fields { by: Some(by), number, ..fields },
+                    Notice::Deny { by, .. } => Fields { by, ..fields },
+                    Notice::Query { .. } => fields,
+                }
+            }
+        };
+        fields.serialize(serializer)
+    }
+}

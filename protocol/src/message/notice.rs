@@ -1,0 +1,88 @@
+//! A notice: what a client asks of the gateway about one login.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use crate::scene::Scene;
+
+/// The most characters in a notice's `id`.
+pub const MAX_ID: usize = 64;
+/// The most characters in `by`. WeChat's openids have 28, and should be taken as opaque up to 128.
+pub const MAX_BY: usize = 128;
+/// The most characters in a display name. WeChat's own limit is 32; other back ends may have longer names.
+pub const MAX_NICKNAME: usize = 256;
+/// The most characters in a code.
+pub const MAX_CODE: usize = 512;
+
+/// What a client asks of the gateway about one login.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Notice {
+    /// Ends the login as granted: the page gets `scan_success`.
+    Scan {
+        /// The login.
+        scene: Scene,
+        /// The display name for the page; decoration only.
+        nickname: Option<String>,
+        /// The code that the site's back end redeems. Only clients with the right `grant` may send it.
+        code: Option<Code>,
+        /// An opaque name of the person.
+        by: Option<String>,
+    },
+    /// Says that a person has scanned: the page gets `scanned`, and only this person can end the login.
+    Claim {
+        /// The login.
+        scene: Scene,
+        /// An opaque name of the person.
+        by: String,
+        /// Two digits for the page to show, when the site asks for confirmation.
+        number: Option<String>,
+    },
+    /// Ends the login as denied.
+    Deny {
+        /// The login.
+        scene: Scene,
+        /// An opaque name of the person.
+        by: Option<String>,
+    },
+    /// Asks for the state; nothing changes.
+    Query {
+        /// The login.
+        scene: Scene,
+    },
+}
+
+impl Notice {
+    /// The login that the notice is about.
+    #[must_use]
+    pub fn scene(&self) -> Scene {
+        match self {
+            Self::Scan { scene, .. }
+            | Self::Claim { scene, .. }
+            | Self::Deny { scene, .. }
+            | Self::Query { scene } => *scene,
+        }
+    }
+
+    /// The notice's `type` on the wire.
+    #[must_use]
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Scan { .. } => "scan",
+            Self::Claim { .. } => "claim",
+            Self::Deny { .. } => "deny",
+            Self::Query { .. } => "query",
+        }
+    }
+}
+
+/// The one-time code that a site's back end redeems for the identity. `Debug` prints stars.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Code(pub String);
+
+impl fmt::Debug for Code {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("***")
+    }
+}

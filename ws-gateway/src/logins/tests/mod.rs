@@ -1,0 +1,213 @@
+//! What the logins promise, tried in this process's memory and in a real Redis.
+
+#![allow(clippy::unwrap_used)]
+
+mod redis;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::future::join_all;
+use protocol::message::{Answer, Context, State, Status};
+use protocol::{Notice, Scene};
+use test_redis::{PATIENCE, Redis};
+use tokio::task::JoinHandle;
+use tokio::time::{sleep, timeout};
+
+use super::rights::Rights;
+use super::seats::{Pages, Seat};
+use super::{Logins, NewLogin, QrCode, ResumeKey, Sender, Snapshot};
+
+const TTL: Duration = Duration::from_secs(60);
+
+/// A gateway under test. Two of them share a store in Redis.
+struct Gateway {
+    logins: Arc<Logins>,
+    pages: Arc<Pages>,
+}
+
+impl Gateway {
+    async fn open(&self, ttl: Duration) -> (Scene, Seat) {
+        let scene = Scene::random();
+        let seat = self.pages.join(scene);
+        let qr = QrCode { url: String::new(), content: "http://weixin.qq.com/q/…".to_owned() };
+        let context = Context { ip: "192.0.2.1".to_owned(), created_at: 1, ..Context::default() };
+        let new = NewLogin { context, qr, secret: ResumeKey::new(scene).hash() };
+        self.logins.open(scene, new, ttl, seat.name().clone()).await.unwrap();
+        (scene, seat)
+    }
+
+    async fn tell(&self, notice: &Notice) -> Answer {
+        let from = Sender { client: "callback".to_owned(), may: Rights::all(), id: None };
+        self.logins.notify(notice, &from).await
+    }
+
+    async fn look(&self, scene: Scene) -> Snapshot {
+        self.logins.look(scene).await.unwrap().unwrap()
+    }
+}
+
+fn claim(scene: Scene, by: &str) -> Notice {
+    Notice::Claim { scene, by: by.to_owned(), number: None }
+}
+
+fn scan(scene: Scene, by: &str) -> Notice {
+    Notice::Scan { scene, nickname: Some("阿狸".to_owned()), code: None, by: Some(by.to_owned()) }
+}
+
+/// A gateway on Redis, whose connections are kept until it is dropped.
+struct OnRedis {
+    gateway: Gateway,
+    keeping: JoinHandle<()>,
+    healing: JoinHandle<()>,
+}
+
+impl OnRedis {
+    async fn start(url: &str, replicas: u32) -> Self {
+        let pages = Arc::new(Pages::default());
+        let (logins, keeper) = Logins::in_redis(url.parse().unwrap(), "test:", replicas, Arc::clone(&pages));
+        let (logins, keeping) = (Arc::new(logins), tokio::spawn(keeper.run()));
+        let healing = tokio::spawn({
+            let logins = Arc::clone(&logins);
+            async move { logins.run().await }
+        });
+        let until_ready = async {
+            while !logins.is_ready() {
+                sleep(Duration::from_millis(5)).await;
+            }
+        };
+        timeout(PATIENCE, until_ready).await.unwrap();
+        Self { gateway: Gateway { logins, pages }, keeping, healing }
+    }
+}
+
+impl Drop for OnRedis {
+    fn drop(&mut self) {
+        self.keeping.abort();
+        self.healing.abort();
+    }
+}
+
+/// Runs a test on each store, with two gateways. In memory both are the same one.
+async fn on_each_store(test: impl AsyncFn(&Gateway, &Gateway)) {
+    let pages = Arc::new(Pages::default());
+    let logins = Arc::new(Logins::in_memory(Arc::clone(&pages), 1_000));
+    let gateway = Gateway { logins, pages };
+    test(&gateway, &gateway).await;
+
+    let redis = Redis::start().await;
+    let (one, other) = (OnRedis::start(&redis.url(), 0).await, OnRedis::start(&redis.url(), 0).await);
+    test(&one.gateway, &other.gateway).await;
+}
+
+async fn woken(seat: &Seat) {
+    timeout(PATIENCE, seat.woken()).await.expect("the page is woken");
+}
+
+#[tokio::test]
+async fn a_scan_at_any_gateway_ends_the_login_and_wakes_its_page() {
+    on_each_store(async |here, there| {
+        let (scene, seat) = here.open(TTL).await;
+        let claimed = there.tell(&claim(scene, "p")).await;
+        assert_eq!((claimed.status, claimed.state), (Status::Delivered, Some(State::Scanned)));
+        assert_eq!(claimed.context.unwrap().ip, "192.0.2.1");
+        woken(&seat).await;
+        let shown = here.look(scene).await;
+        assert!(shown.state == State::Scanned && shown.expires_in > TTL, "{shown:?}");
+        assert_eq!(there.tell(&scan(scene, "p")).await.status, Status::Delivered);
+        woken(&seat).await;
+        let shown = here.look(scene).await;
+        assert_eq!((shown.state, shown.user.as_str()), (State::Granted, "阿狸"));
+        let again = here.tell(&scan(scene, "p")).await;
+        assert_eq!((again.status, again.repeat), (Status::Delivered, true));
+        assert_eq!(there.tell(&claim(scene, "q")).await.status, Status::Taken);
+        assert_eq!(there.tell(&claim(Scene::random(), "p")).await.status, Status::Unknown);
+        assert!(there.logins.look(Scene::random()).await.unwrap().is_none());
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn of_a_hundred_people_who_scan_at_once_one_gets_the_login() {
+    on_each_store(async |here, there| {
+        let (scene, _seat) = here.open(TTL).await;
+        let scans = (0..100).map(async |person: usize| {
+            let by = person.to_string();
+            let gateway = if person.is_multiple_of(2) { here } else { there };
+            loop {
+                let answer = gateway.tell(&scan(scene, &by)).await;
+                if !matches!(answer.status, Status::Busy | Status::Unsure) {
+                    break (answer.status, by);
+                }
+            }
+        });
+        let (granted, taken): (Vec<_>, Vec<_>) =
+            join_all(scans).await.into_iter().partition(|(status, _)| status.is_recorded());
+        assert_eq!(granted.len(), 1, "{granted:?}");
+        assert!(taken.iter().all(|(status, _)| *status == Status::Taken), "{taken:?}");
+        assert!(here.tell(&scan(scene, &granted[0].1)).await.repeat);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_newer_socket_takes_over_and_the_older_one_is_woken() {
+    on_each_store(async |here, there| {
+        let (scene, older) = here.open(TTL).await;
+        let newer = there.pages.join(scene);
+        let login = there.logins.sit(scene, newer.name()).await.unwrap().unwrap();
+        assert_eq!(login.seat.as_ref(), Some(newer.name()));
+        woken(&older).await;
+        assert_eq!(here.look(scene).await.seat.as_ref(), Some(newer.name()));
+        here.logins.leave(scene, older.name()).await;
+        assert_eq!(here.tell(&claim(scene, "p")).await.status, Status::Delivered, "the newer one stays");
+        woken(&newer).await;
+        there.logins.leave(scene, newer.name()).await;
+        assert_eq!(here.tell(&scan(scene, "p")).await.status, Status::Stored, "nobody is there");
+        let unknown = Scene::random();
+        assert!(there.logins.sit(unknown, newer.name()).await.unwrap().is_none());
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn time_ends_a_login_by_the_stores_clock_and_so_does_its_page() {
+    on_each_store(async |here, there| {
+        let (scene, _seat) = here.open(Duration::from_millis(300)).await;
+        let until_expired = async {
+            while there.look(scene).await.state != State::Expired {
+                sleep(Duration::from_millis(5)).await;
+            }
+        };
+        timeout(PATIENCE, until_expired).await.unwrap();
+        assert_eq!(here.tell(&claim(scene, "p")).await.status, Status::Expired);
+
+        let (refreshed, _seat) = here.open(TTL).await;
+        let login = here.logins.expire(refreshed).await.unwrap().unwrap();
+        assert_eq!((login.state, login.expires_in), (State::Expired, Duration::ZERO));
+        assert_eq!(there.tell(&scan(refreshed, "p")).await.status, Status::Expired);
+
+        let (granted, _seat) = here.open(TTL).await;
+        there.tell(&scan(granted, "p")).await;
+        assert_eq!(
+            here.logins.expire(granted).await.unwrap().unwrap().state,
+            State::Granted,
+            "the end stands"
+        );
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn who_lacks_the_right_changes_nothing() {
+    on_each_store(async |here, there| {
+        let (scene, _seat) = here.open(TTL).await;
+        let from = Sender { client: "shop".to_owned(), may: Rights::of(&[]), id: None };
+        for notice in [claim(scene, "p"), scan(scene, "p"), Notice::Query { scene }] {
+            let answer = there.logins.notify(&notice, &from).await;
+            assert_eq!((answer.status, answer.state), (Status::Forbidden, None));
+        }
+        assert_eq!(here.look(scene).await.state, State::Waiting);
+    })
+    .await;
+}
