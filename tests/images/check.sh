@@ -83,9 +83,9 @@ is() { # text, template, what
     found=$(docker inspect --format "$2" "$3") || return
     [ "$found" = "$1" ] || { echo "\"$found\" instead of \"$1\"" && return 1; }
 }
-# Repeats a command until it succeeds, for a minute at most.
+# Repeats a command until it succeeds, for two minutes at most.
 until_so() {
-    local deadline=$((SECONDS + 60))
+    local deadline=$((SECONDS + 120))
     until "$@"; do
         [ "$SECONDS" -lt "$deadline" ] || return 1
         sleep 0.3

@@ -19,7 +19,7 @@ use crate::picture;
 
 /// Limit for a page to show something. A login takes well under a second, but a busy machine is many times
 /// slower than an idle one.
-pub const PATIENCE: Duration = Duration::from_secs(20);
+pub const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Time between two looks at a page.
 const GLANCE: Duration = Duration::from_millis(50);
