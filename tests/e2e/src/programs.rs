@@ -61,6 +61,7 @@ pub struct Program {
     log: Receiver<String>,
     /// Whether its log is being read.
     is_read: Arc<(Mutex<bool>, Condvar)>,
+    has_ended: bool,
 }
 
 impl Program {
@@ -98,7 +99,8 @@ impl Program {
         let child = command.spawn().unwrap();
         let is_read = Arc::new((Mutex::new(true), Condvar::new()));
         let reading = Arc::clone(&is_read);
-        let mut program = Self { child, listening: Value::Null, before: Cell::default(), log, is_read };
+        let mut program =
+            Self { child, listening: Value::Null, before: Cell::default(), log, is_read, has_ended: false };
         let lines = BufReader::new(program.child.stderr.take().unwrap()).lines();
         std::thread::spawn(move || {
             for line in lines.map_while(Result::ok) {
@@ -136,6 +138,7 @@ impl Program {
     pub fn kill(&mut self) {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
+        self.has_ended = true;
     }
 
     /// Asks it to read its files again, as `kill -HUP` does.
@@ -151,7 +154,9 @@ impl Program {
     /// Asks it to end, as `kill` does, and waits.
     pub fn terminate(&mut self) -> ExitStatus {
         self.signal("-TERM");
-        self.child.wait().unwrap()
+        let status = self.child.wait().unwrap();
+        self.has_ended = true;
+        status
     }
 
     fn signal(&self, signal: &str) {
@@ -166,7 +171,10 @@ impl Program {
         loop {
             match self.child.try_wait().unwrap() {
                 None if began.elapsed() < limit => std::thread::sleep(Duration::from_millis(5)),
-                ended => return ended,
+                ended => {
+                    self.has_ended = ended.is_some();
+                    return ended;
+                }
             }
         }
     }
@@ -178,16 +186,17 @@ impl Program {
         changed.notify_all();
     }
 
-    /// Its log until its end, which must come soon.
-    #[must_use]
-    pub fn last_log(&self) -> String {
-        self.before.take().into_iter().chain(self.log.iter()).collect::<Vec<_>>().join("\n")
-    }
-
-    /// Its log since the last call, or since its start.
+    /// Its log since the last call, or since its start. Once it has been ended, nothing of it is missing, unless the log
+    /// is not being read.
     #[must_use]
     pub fn log(&self) -> String {
-        self.before.take().into_iter().chain(self.log.try_iter()).collect::<Vec<_>>().join("\n")
+        let mut lines = self.before.take();
+        if self.has_ended && *self.is_read.0.lock().unwrap() {
+            lines.extend(self.log.iter());
+        } else {
+            lines.extend(self.log.try_iter());
+        }
+        lines.join("\n")
     }
 }
 

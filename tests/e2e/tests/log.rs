@@ -179,7 +179,7 @@ async fn strangers_get_one_line_for_each_reason_however_often_they_come() {
     for node in [&mut fleet.callbacks[0], &mut fleet.gateways[0]] {
         let program = node.program_mut();
         assert!(block_in_place(|| program.terminate()).success());
-        log += &program.last_log();
+        log += &program.log();
     }
     for (line, times) in [
         ("a page was refused", 1),
@@ -211,7 +211,7 @@ async fn whoever_is_refused_behind_a_proxy_is_named_and_the_proxy_is_not() {
         assert_eq!(Raw::ask(node.public, &request, b"").await.status, 403);
         let program = node.program_mut();
         assert!(block_in_place(|| program.terminate()).success());
-        let log = program.last_log();
+        let log = program.log();
         let told = log.lines().find(|told| told.contains(line)).unwrap_or_else(|| panic!("{log}"));
         assert!(told.contains(r#""from":"203.0.113.9""#) && !told.contains("127.0.0.1"), "{told}");
     }
@@ -231,7 +231,7 @@ async fn a_health_check_at_wechats_door_is_no_wrong_token() {
     assert_eq!(node.metric("callback_refused_total{stage=\"signature\"}").await, 4);
     let program = node.program_mut();
     assert!(block_in_place(|| program.terminate()).success());
-    let log = program.last_log();
+    let log = program.log();
     assert_eq!(log.matches("a request without WeChat's parameters").count(), 1, "{log}");
     assert!(!log.contains("WECHAT_TOKEN") && !log.contains("a push was refused"), "{log}");
 }
@@ -252,7 +252,7 @@ async fn a_proxy_protocol_header_is_told_with_its_cure() {
         }
         let program = node.program_mut();
         assert!(block_in_place(|| program.terminate()).success());
-        let log = program.last_log();
+        let log = program.log();
         assert_eq!(log.matches("begins with a PROXY protocol header").count(), 1, "{log}");
     }
 }
