@@ -13,6 +13,7 @@ pub mod account;
 mod callback;
 mod logins;
 mod metrics;
+mod provider;
 mod pushes;
 mod routes;
 mod server;

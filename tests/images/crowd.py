@@ -4,7 +4,7 @@
     crowd.py GATEWAY_PORT PHONE_PORT --once OPENID       one login, of this person; prints what the phone is told
     crowd.py --self-test                                 shows the judge histories that must not pass
 
-Every page behaves as ws-gateway/page/login.js does and belongs to somebody new with a phone, the simulator's. Prints
+Every page behaves as crates/login_page/page/login.js does and belongs to somebody new with a phone, the simulator's. Prints
 "running" after the first login, and one line of JSON last. The exit code is 0 only if no login failed: each page heard
 of exactly one login, after its person's scan, and no phone was told otherwise. Standard library only.
 """

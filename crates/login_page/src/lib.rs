@@ -1,1 +1,20 @@
-//! The page on which people log in.
+//! The page on which people log in. Two services serve it: the gateway at `/`, and the callback service at `/authorize`,
+//! where the login is for a request of a site. This crate gives its markup ([`ForGateway`], [`ForRequest`]), script, style and
+//! the policy that says what it may load; how they are served is each service's own affair. [`Language`] is the choice
+//! of a person's language, which both services make in the same way as the script.
+
+mod language;
+mod markup;
+mod policy;
+
+pub use self::language::Language;
+pub use self::markup::{ForGateway, ForRequest};
+
+/// The page's script, at `login.js` beside the page.
+pub const SCRIPT: &str = include_str!("../page/login.js");
+
+/// The page's style, at `login.css` beside the page.
+pub const STYLE: &str = include_str!("../page/login.css");
+
+/// The script that carries the code of a [`ForRequest`] page on, at `/authorize.js`.
+pub const REQUEST_SCRIPT: &str = include_str!("../page/authorize.js");

@@ -46,11 +46,17 @@ const FLOORS: [(&str, &[&str]); 2] = [
 ];
 
 /// What the crates of the lowest floor may use of ours.
-const CRATES: [(&str, &[&str]); 4] =
-    [("protocol", &[]), ("crates/server", &[]), ("crates/records", &[]), ("crates/wechat", &[])];
+const CRATES: [(&str, &[&str]); 5] = [
+    ("protocol", &[]),
+    ("crates/server", &[]),
+    ("crates/records", &[]),
+    ("crates/wechat", &[]),
+    ("crates/login_page", &[]),
+];
 
 /// Our own crates, by the names that sources use.
-const OURS: [&str; 6] = ["protocol", "server", "records", "wechat", "ws_gateway", "callback_service"];
+const OURS: [&str; 7] =
+    ["protocol", "server", "records", "wechat", "login_page", "ws_gateway", "callback_service"];
 
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")

@@ -3,13 +3,12 @@
 //! (messages within limits) → [`page`] (the task that owns the socket).
 //!
 //! What the page is told is decided without I/O by the [`conversation`], in [`message`]s and [`words`], with
-//! the help of [`heartbeat`], [`language`] and [`origin`].
+//! the help of [`heartbeat`] and [`origin`].
 
 pub(crate) mod assets;
 pub(crate) mod conversation;
 pub(crate) mod handshake;
 pub(crate) mod heartbeat;
-pub(crate) mod language;
 pub(crate) mod message;
 pub(crate) mod opening;
 pub(crate) mod origin;

@@ -6,12 +6,12 @@ use std::net::{IpAddr, SocketAddr};
 
 use http::header::{ACCEPT_LANGUAGE, HeaderMap, HeaderName, ORIGIN, SEC_WEBSOCKET_PROTOCOL, USER_AGENT};
 use http::{Request, StatusCode};
+use login_page::Language;
 use protocol::message::Context;
 use server::address;
 
 use crate::browsers::Settings;
 use crate::browsers::handshake::Refusal;
-use crate::browsers::language::Language;
 use crate::browsers::origin;
 use crate::browsers::words::{self, Trouble};
 use crate::logins::ResumeKey;

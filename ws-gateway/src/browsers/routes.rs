@@ -3,7 +3,7 @@
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
-use http::header::{HOST, SEC_WEBSOCKET_KEY};
+use http::header::{ACCESS_CONTROL_ALLOW_ORIGIN, HOST, HeaderValue, SEC_WEBSOCKET_KEY};
 use http::{Method, Request, StatusCode};
 use hyper::body::Incoming;
 use server::address;
@@ -13,7 +13,6 @@ use server::places::Place;
 use server::tell;
 
 use crate::Gateway;
-use crate::browsers::assets;
 use crate::browsers::handshake::{self, Handshake, Refusal};
 use crate::browsers::opening::Opening;
 use crate::browsers::page;
@@ -37,7 +36,7 @@ fn route(gateway: &Arc<Gateway>, request: Request<Incoming>, peer: SocketAddr, p
     let from = address::of_request(request.headers(), peer, &gateway.browsers.trusted_proxies);
     match *request.method() {
         Method::GET | Method::HEAD => {}
-        Method::POST if path == "/ws" => return handshake::refused(&why_not(gateway, &request, peer)),
+        Method::POST if path == "/ws" => return why_not(gateway, &request, peer),
         _ if path == "/ws" => return web::method_not_allowed("GET, HEAD, POST"),
         _ => return web::method_not_allowed("GET, HEAD"),
     }
@@ -54,8 +53,8 @@ fn route(gateway: &Arc<Gateway>, request: Request<Incoming>, peer: SocketAddr, p
         // A proxy has dropped Upgrade and Connection, and let the rest of the handshake pass.
         "/ws" if request.headers().contains_key(SEC_WEBSOCKET_KEY) => refuse(gateway, from, &no_upgrade()),
         "/ws" => handshake::refused(&no_upgrade()),
-        "/login.js" => web::answer(StatusCode::OK, "text/javascript; charset=utf-8", assets::SCRIPT),
-        "/login.css" => web::answer(StatusCode::OK, "text/css; charset=utf-8", assets::STYLE),
+        "/login.js" => web::answer(StatusCode::OK, "text/javascript; charset=utf-8", login_page::SCRIPT),
+        "/login.css" => web::answer(StatusCode::OK, "text/css; charset=utf-8", login_page::STYLE),
         _ => web::text(StatusCode::NOT_FOUND, "the login page is at /\n"),
     }
 }
@@ -77,8 +76,12 @@ fn no_upgrade() -> Refusal {
 
 /// Why this page's WebSocket is refused. A page asks by POST, because scripts cannot read the answer to a
 /// handshake; browsers send the Origin with a POST, too.
-fn why_not(gateway: &Gateway, request: &Request<Incoming>, peer: SocketAddr) -> Refusal {
-    Opening::read(request, peer, &gateway.browsers).err().unwrap_or_else(no_upgrade)
+fn why_not(gateway: &Gateway, request: &Request<Incoming>, peer: SocketAddr) -> Response {
+    let refusal = Opening::read(request, peer, &gateway.browsers).err().unwrap_or_else(no_upgrade);
+    let mut response = handshake::refused(&refusal);
+    // A page of another origin may read it, too: it holds no secret, and no cookie has to do with it.
+    response.headers_mut().insert(ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
+    response
 }
 
 /// Answers the handshake, and spawns the page's task, which keeps the connection's place.

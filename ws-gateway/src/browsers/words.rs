@@ -5,9 +5,9 @@
 
 use std::time::Duration;
 
+use login_page::Language;
 use server::clock::milliseconds;
 
-use super::language::Language;
 use super::message::ToPage;
 use crate::codes::NoQrCode;
 

@@ -1,4 +1,4 @@
-//! A page that behaves as the gateway's own page, `ws-gateway/page/login.js`. When its socket is lost, it comes
+//! A page that behaves as the gateway's own page, `crates/login_page/page/login.js`. When its socket is lost, it comes
 //! back with its resume key after a random wait, to any gateway that takes it. It renews its code when it is
 //! told that the code has expired. It records everything that it sees.
 

@@ -54,6 +54,9 @@ async fn a_handshake_that_may_not_be_is_refused_by_its_status() {
         let shown = &headers[..headers.len().min(300)];
         assert!(head.starts_with(&format!("http/1.1 {status} ")), "{line} {shown}: {head}");
         assert!(!head.contains("evil"), "{head}");
+        // A script of any origin may read why its WebSocket has failed, and no other answer.
+        let is_told = head.contains("\r\naccess-control-allow-origin: *\r\n");
+        assert_eq!(is_told, line == "POST /ws", "{line}: {head}");
         if status == 426 {
             assert!(head.contains("\r\nsec-websocket-version: 13\r\n"), "{head}");
         }

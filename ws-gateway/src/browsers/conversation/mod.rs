@@ -12,12 +12,12 @@ mod tests;
 
 use std::time::Duration;
 
+use login_page::Language;
 use protocol::Scene;
 use protocol::message::State;
 use tokio::time::Instant;
 
 use super::heartbeat::{Beat, Heartbeat};
-use super::language::Language;
 use super::message::{Close, FromPage, ToPage, seconds};
 use super::words::{self, Trouble};
 use crate::codes::NoQrCode;

@@ -11,6 +11,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::{SinkExt, StreamExt};
+use login_page::Language;
 use protocol::message::{Context, Status};
 use protocol::{Notice, Scene};
 use serde_json::Value;
@@ -21,7 +22,6 @@ use tokio_tungstenite::tungstenite::protocol::Role;
 
 use super::serve;
 use crate::Gateway;
-use crate::browsers::language::Language;
 use crate::browsers::opening::{Arrival, Opening};
 use crate::browsers::socket::{Limits, PageSocket};
 use crate::codes::{Budget, Ready, Unscanned};

@@ -1,9 +1,10 @@
-// The gateway's login page. It holds one socket to the gateway, shows the QR code that comes over it, and tells the
+// The login page of the gateway, and of the issuer's /authorize. It holds one socket to the gateway, shows the QR code that comes over it, and tells the
 // person how the login goes on. The gateway decides everything: a login is over only when it says so, and the page's
 // own clock merely hides a code that may be dead. What the page does by itself is to stay connected: it comes back
 // after a lost connection with the resume key, spread by jitter, and finds its login as it stands.
 //
-// A page of another site that wants the outcome listens for `saoma:login` on its document.
+// A page of another site that wants the outcome listens for `saoma:login` on its document. The issuer's page does so too
+// (authorize.js): its body says where the gateway is, for which request the login is, and the name of the site.
 'use strict';
 
 (() => {
@@ -28,6 +29,7 @@
       scanned: '已扫码，请在微信里继续',
       number: '已扫码，请在微信对话中回复这两位数字',
       granted: '登录成功',
+      returning: (site) => `登录成功，正在返回 ${site}…`,
       denied: '这次登录已被取消',
       expired: '二维码已过期',
       busy: '暂时拿不到二维码，请稍候',
@@ -43,6 +45,8 @@
       qrcode: '用微信扫描的登录二维码',
       hint: '正在用手机？建议在电脑上打开本页；也可以保存二维码图片，再用微信“扫一扫”从相册选取。',
       press: '长按上面的二维码，再选“识别图中的二维码”。',
+      title: (site) => `登录 ${site}`,
+      back: (site) => `返回 ${site}`,
       other: 'English',
     },
     en: {
@@ -55,6 +59,7 @@
       scanned: 'Scanned. Please continue in WeChat',
       number: 'Scanned. Reply with this number in the WeChat chat',
       granted: 'You are logged in',
+      returning: (site) => `You are logged in, returning to ${site}…`,
       denied: 'This login was declined',
       expired: 'The QR code has expired',
       busy: 'No QR code just now, please wait',
@@ -70,6 +75,8 @@
       qrcode: 'QR code to scan with WeChat',
       hint: 'On your phone? Best open this page on a computer; or save the picture and choose it from the album in WeChat’s Scan.',
       press: 'Press and hold the QR code above, then choose to scan it.',
+      title: (site) => `Log in to ${site}`,
+      back: (site) => `Back to ${site}`,
       other: '中文',
     },
   };
@@ -78,6 +85,9 @@
   const visible = () => document.visibilityState === 'visible';
 
   const inWeChat = /MicroMessenger/i.test(navigator.userAgent);
+
+  // What the issuer's page says of its login; the gateway's own page says nothing, and its URL does.
+  const { gateway, request, site, lang } = document.body.dataset;
 
   // What the person sees. `words` and `button` name entries of WORDS, so that the language can change at any moment;
   // `until` is when the code on show dies, or else when the next try is made.
@@ -141,20 +151,23 @@
 
   // ---- The resume key: whoever holds it gets the outcome, so it stays in this tab and out of every URL. ----
 
-  /** Where logins come from: the gateway, with what the page's own URL says about the site. */
-  function gatewayUrl(...parameters) {
-    const url = new URL('ws', document.baseURI);
+  /** Where logins come from. */
+  function gatewayUrl() {
+    return new URL('ws', gateway ? `${gateway}/` : document.baseURI);
+  }
+
+  /**
+   * The gateway, with what the login is for. A resumed login keeps that, so a key serves only the same purpose again. In
+   * the query of the issuer's page everything is for the issuer, such as its nonce, and only the request is told.
+   */
+  function purpose() {
+    const url = gatewayUrl();
     url.protocol = url.protocol.replace('http', 'ws');
-    const query = new URLSearchParams(location.search);
-    for (const name of parameters) {
+    const query = new URLSearchParams(request ? { request } : location.search);
+    for (const name of ['site', 'nonce', 'code_challenge', 'request']) {
       if (query.get(name)) url.searchParams.set(name, query.get(name));
     }
     return url.href;
-  }
-
-  /** A resumed login keeps the site it was begun for, so a key serves only the same purpose again. */
-  function purpose() {
-    return gatewayUrl('site', 'nonce', 'code_challenge', 'request');
   }
 
   function recallKey() {
@@ -186,7 +199,7 @@
     heardAt = now();
     const protocols = offers ? ['saoma.v1'] : [];
     if (offers && resumeKey) protocols.push(`resume.${resumeKey}`);
-    const url = new URL(gatewayUrl('site', 'nonce', 'code_challenge', 'request'));
+    const url = new URL(purpose());
     url.searchParams.set('lang', language); // In which the gateway says its words, too.
     url.searchParams.set('subprotocol', offers ? 'offered' : 'none');
     if (offers && resumeKey && resumeKey === pictured) url.searchParams.set('picture', 'kept');
@@ -212,7 +225,7 @@
   async function askWhy() {
     let answer;
     try {
-      answer = await fetch('ws', { method: 'POST', cache: 'no-store' });
+      answer = await fetch(gatewayUrl(), { method: 'POST', cache: 'no-store' });
       if (![400, 403, 426].includes(answer.status)) throw answer.status;
     } catch {
       neverOpened = 0;
@@ -340,7 +353,7 @@
   function finish({ user, code }) {
     const name = typeof user === 'string' ? user.trim() : '';
     keepKey(null);
-    show('granted', 'granted', { user: name });
+    show('granted', code && site ? 'returning' : 'granted', { user: name });
     if (code) document.dispatchEvent(new CustomEvent('saoma:login', { detail: { code, user: name } }));
   }
 
@@ -402,7 +415,7 @@
     document.documentElement.lang = language;
     document.body.dataset.state = view.state;
     setText('user', view.user);
-    setText('status', words[view.words]);
+    setText('status', view.words === 'returning' ? words.returning(site) : words[view.words]);
     setText('number', view.number);
     setText('detail', view.detail);
     setText('hint', inWeChat ? words.press : words.hint);
@@ -410,8 +423,16 @@
     element('qrcode').hidden = view.state !== 'waiting'; // Whatever else goes on, it may be dead.
     element('renew').hidden = !view.button;
     setText('renew', words[view.button]);
+    if (site) renderSite();
     renderLanguageLink();
     renderTime();
+  }
+
+  /** Names the site that the person logs in to, and leads back there. */
+  function renderSite() {
+    document.title = WORDS[language].title(site);
+    setText('title', document.title);
+    setText('back', WORDS[language].back(site));
   }
 
   /** The countdown, at whose end a code leaves the screen; but only the gateway knows whether it has expired. */
@@ -433,7 +454,7 @@
   }
 
   function chooseLanguage() {
-    const wishes = [...new URLSearchParams(location.search).getAll('lang'), ...navigator.languages];
+    const wishes = [...new URLSearchParams(location.search).getAll('lang'), lang, ...navigator.languages];
     const known = wishes.map((wish) => /^(zh|en)(?![a-z0-9])/i.exec(wish)).find(Boolean);
     return known && known[1].toLowerCase() === 'zh' ? 'zh-CN' : 'en';
   }

@@ -1,8 +1,8 @@
-//! The language of the [`words`](super::words) that the gateway itself says to a page.
+//! The language in which a person is told things.
 
-/// A language that the gateway has words in.
+/// A language that there are words in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(crate) enum Language {
+pub enum Language {
     /// 中文, the language of nearly everybody who has WeChat.
     #[default]
     Chinese,
@@ -11,11 +11,27 @@ pub(crate) enum Language {
 }
 
 impl Language {
-    /// Chooses the first language that there are words in: of the page's `lang` parameters, else of its browser's
-    /// Accept-Language. `login.js` chooses in the same way.
-    pub(crate) fn choose<'a>(lang: impl Iterator<Item = &'a str>, accept_language: Option<&'a str>) -> Self {
+    /// The first language that there are words in: of the wishes that came with a page (`lang`, `ui_locales`), else of its
+    /// browser's Accept-Language. `login.js` chooses in the same way. Without any it is Chinese.
+    #[must_use]
+    pub fn choose<'a>(wishes: impl IntoIterator<Item = &'a str>, accept_language: Option<&'a str>) -> Self {
         let accepted = accept_language.unwrap_or_default().split(',');
-        lang.chain(accepted).find_map(Self::named).unwrap_or_default()
+        Self::wished(wishes.into_iter().chain(accepted)).unwrap_or_default()
+    }
+
+    /// The first of these wishes that there are words in, if there is one.
+    #[must_use]
+    pub fn wished<'a>(wishes: impl IntoIterator<Item = &'a str>) -> Option<Self> {
+        wishes.into_iter().find_map(Self::named)
+    }
+
+    /// Its name in HTML.
+    #[must_use]
+    pub fn tag(self) -> &'static str {
+        match self {
+            Self::Chinese => "zh-CN",
+            Self::English => "en",
+        }
     }
 
     /// `en`, `en-GB`, `zh-CN;q=0.8`, in small letters or capitals.
@@ -44,5 +60,13 @@ mod tests {
         }
         assert_eq!(choose(&["zh-Hant"], Some("en")), Language::Chinese);
         assert_eq!(choose(&["fr"], Some("en")), Language::English);
+    }
+
+    #[test]
+    fn without_a_wish_that_there_are_words_for_the_page_itself_may_choose() {
+        assert_eq!(Language::wished("fr-CA en".split(' ')), Some(Language::English));
+        assert_eq!(Language::wished("fr de".split(' ')), None);
+        assert_eq!(Language::wished([Language::Chinese.tag()]), Some(Language::Chinese));
+        assert_eq!(Language::wished([Language::English.tag()]), Some(Language::English));
     }
 }
