@@ -143,20 +143,20 @@ pub(super) fn error(status: StatusCode, trouble: &Trouble, language: Language) -
 /// Asks whether somebody wants to log out. The form posts `fields`, and `answer`, which is `yes` or `no`, to
 /// `/logout/confirm`.
 pub(super) fn ask_logout(fields: &[(&str, &str)], language: Language) -> Response {
-    let (title, yes, no) = match language {
-        Language::Chinese => ("要退出登录吗？", "退出登录", "保持登录"),
-        Language::English => ("Log out?", "Log out", "Stay logged in"),
+    let (title, words, yes, no) = match language {
+        Language::Chinese => ("要退出登录吗？", "退出后，下次登录需要重新扫码。", "退出登录", "保持登录"),
+        Language::English => {
+            ("Log out?", "The next login then takes a new scan.", "Log out", "Stay logged in")
+        }
     };
-    small(StatusCode::OK, &AskLogout { language, state: "stopped", title, fields, yes, no })
+    small(StatusCode::OK, &AskLogout { language, state: "stopped", title, words, fields, yes, no })
 }
 
 /// Says that somebody is logged out.
 pub(super) fn logged_out(language: Language) -> Response {
     let (title, words) = match language {
-        Language::Chinese => ("已退出登录", "下次登录需要重新扫码。现在可以关闭本页。"),
-        Language::English => {
-            ("You are logged out", "The next login takes a new scan. You can close this page now.")
-        }
+        Language::Chinese => ("已退出登录", "现在可以关闭本页。"),
+        Language::English => ("You are logged out", "You can close this page now."),
     };
     small(StatusCode::OK, &Said { language, state: "granted", title, words })
 }
@@ -186,6 +186,7 @@ struct AskLogout<'a> {
     language: Language,
     state: &'static str,
     title: &'static str,
+    words: &'static str,
     fields: &'a [(&'a str, &'a str)],
     yes: &'static str,
     no: &'static str,

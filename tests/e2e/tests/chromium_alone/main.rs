@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod connection;
+mod request;
 
 use demo::{Options, Stack};
 use e2e::browser::Browser;

@@ -33,6 +33,7 @@
     sent = [];
     constructor(url, protocols) {
       this.protocols = protocols;
+      this.asks = url.split('?')[0];
       this.query = new URL(url).searchParams;
       sockets.push(this);
     }
@@ -59,6 +60,7 @@
       attempts: sockets.length,
       began: newest().began, // The newest attempt, in ms since the world began; and what it offers.
       offers: newest().protocols,
+      asks: newest().asks,
       keeps: newest().query.get('picture'),
       query: newest().query.toString(),
       refreshes: sockets.flatMap((socket) => socket.sent).length,
