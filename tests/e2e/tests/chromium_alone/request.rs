@@ -72,10 +72,16 @@ async fn answer(
         "/authorize.js" => script(login_page::REQUEST_SCRIPT),
         "/login.css" => web::answer(StatusCode::OK, "text/css; charset=utf-8", login_page::STYLE),
         "/authorize/continue" => {
+            // The site is another origin, which the page's policy does not name.
+            let host = request.headers()["host"].to_str().unwrap().replace("127.0.0.1", "localhost");
             let body = web::read_body(request.into_body(), 4096, Duration::from_secs(5)).await.unwrap();
             forms.send(String::from_utf8(body).unwrap()).unwrap();
-            web::text(StatusCode::OK, "the site")
+            let mut response = web::text(StatusCode::SEE_OTHER, "");
+            response.headers_mut().insert("location", format!("http://{host}/site").parse().unwrap());
+            response
         }
+        "/site" => web::text(StatusCode::OK, "the site"),
+        "/favicon.ico" => web::text(StatusCode::OK, ""),
         _ => web::text(StatusCode::NOT_FOUND, "nothing is here"),
     }
 }
@@ -122,7 +128,7 @@ async fn a_login_for_a_request_is_carried_on_to_the_issuer() {
 
     browser.value("world.say({ message_type: 'scan_success', user: 'A', code: 'c&d' })").await;
     assert_eq!(issuer.posted.recv().await.unwrap(), "request=h4ndle&code=c%26d");
-    browser.until("document.body.textContent === 'the site'").await;
+    browser.until("location.hostname === 'localhost' && document.body.textContent === 'the site'").await;
     assert_eq!(browser.complaints().await, [""; 0]);
 }
 
