@@ -10,12 +10,15 @@ use wechat::Account;
 use crate::logins::words::Texts;
 use crate::logins::{self, Scans};
 use crate::metrics::Metrics;
+use crate::provider::Provider;
 use crate::pushes::{self, Pushes, ReplayGuard};
 use crate::store::Store;
 
 /// The state of a callback-service.
 pub(crate) struct Callback {
     pub pushes: Pushes,
+    /// Where there are sites.
+    pub provider: Option<Arc<Provider>>,
     pub gateway: Client,
     pub metrics: Metrics,
     /// Whose X-Forwarded-For is believed.
@@ -29,6 +32,8 @@ pub(crate) struct Parts {
     pub replay: Option<ReplayGuard>,
     pub gateway: Client,
     pub store: Arc<Store>,
+    pub provider: Option<Arc<Provider>>,
+    pub metrics: Metrics,
     pub logins: logins::Settings,
     pub pushes: pushes::Settings,
     pub texts: Texts,
@@ -40,10 +45,11 @@ impl Callback {
     /// Puts a callback-service together.
     #[must_use]
     pub(crate) fn new(parts: Parts) -> Self {
-        let Parts { account, replay, gateway, store, logins, pushes, texts, trusted_proxies, drain } = parts;
-        let metrics = Metrics::default();
-        let scans = Scans::new(gateway.clone(), account.api, store, &logins, drain.tasks().clone());
+        let Parts { account, replay, gateway, store, provider, metrics, logins, pushes, texts, .. } = parts;
+        let (trusted_proxies, drain) = (parts.trusted_proxies, parts.drain);
+        let tasks = drain.tasks().clone();
+        let scans = Scans::new(gateway.clone(), account.api, store, provider.clone(), &logins, tasks);
         let pushes = Pushes::new(account.push, replay, scans, &pushes, texts, metrics.clone());
-        Self { pushes, gateway, metrics, trusted_proxies, drain }
+        Self { pushes, provider, gateway, metrics, trusted_proxies, drain }
     }
 }

@@ -1,22 +1,74 @@
 //! What the program does beside serving.
 
 use std::ffi::OsString;
+use std::fmt::Write as _;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::pin::pin;
 use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::Context as _;
 use clap::Subcommand;
+use records::Moment;
 use server::command_line::CommandLine;
-use server::{health, process, stop};
+use server::settings::{NoSettings, SettingError};
+use server::{clock, health, process, stop};
 use tokio::task::spawn_blocking;
+use tokio::time::timeout;
 
 use crate::config::{self, Config};
+use crate::metrics::Metrics;
+use crate::outbox::{self, Outbox};
+use crate::provider::Provider;
+use crate::provider::keys::Source;
+use crate::provider::keys::rotation::{When, rotate};
+use crate::provider::settings::key_source;
+use crate::provider::sites::new_site;
 use crate::server::{ADMIN_LISTEN, Server};
+use crate::storage::{self, Opened, Storage};
+use crate::store::Store;
 
 /// The commands.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Commands {
+    /// Checks the settings, the sites and the signing keys, as the start would; changes nothing.
+    Check {
+        #[command(flatten)]
+        settings: Box<config::Settings>,
+    },
+    /// Prints an entry for the file of sites, with a new secret, and what to give to the site's client.
+    NewSite {
+        /// What people call the site.
+        name: String,
+        /// The issuer, if it is to be in the text.
+        #[arg(long, env)]
+        callback_public_url: Option<String>,
+    },
+    /// Moves the signing keys on: the next one signs, and a new next one is shown. Makes the file if there is none.
+    RotateKey {
+        /// Also if sites may not have read the next key yet: because the present one has leaked.
+        #[arg(long)]
+        at_once: bool,
+        /// The file. Unset: beside the SQLite file.
+        #[arg(long, env)]
+        callback_signing_keys: Option<PathBuf>,
+        #[command(flatten)]
+        storage: storage::Settings,
+    },
+    /// Ends all logins of a person, tells the sites, and erases what is kept.
+    Forget {
+        /// The person's openid.
+        openid: String,
+        #[command(flatten)]
+        settings: Box<config::Settings>,
+    },
+    /// Shows what sites have still to be told, and what was given up.
+    Outbox {
+        #[command(flatten)]
+        settings: Box<config::Settings>,
+    },
     /// Exits with 0 if the callback-service on this host is ready, else with 1.
     Health {
         /// Where its admin port listens.
@@ -33,9 +85,163 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Ok(CommandLine::Do(Commands::Health { callback_admin_listen })) => {
             health::ask(PROGRAM, callback_admin_listen)
         }
+        Ok(CommandLine::Do(command)) => match act(command) {
+            Ok(said) => {
+                say(&said);
+                ExitCode::SUCCESS
+            }
+            Err(Failed::Settings(nothing)) => nothing.report(PROGRAM),
+            Err(Failed::Other(error)) => {
+                eprintln!("{PROGRAM}: {error:#}");
+                ExitCode::FAILURE
+            }
+        },
         Ok(CommandLine::Serve(config)) => process::run(PROGRAM, config.log_format, serve(config)),
         Err(nothing) => nothing.report(PROGRAM),
     }
+}
+
+/// Why a command failed.
+enum Failed {
+    /// A setting is wrong: exit code 64.
+    Settings(NoSettings),
+    Other(anyhow::Error),
+}
+
+impl From<SettingError> for Failed {
+    fn from(error: SettingError) -> Self {
+        Self::Settings(error.into())
+    }
+}
+
+impl From<anyhow::Error> for Failed {
+    fn from(error: anyhow::Error) -> Self {
+        Self::Other(error)
+    }
+}
+
+/// Does a command that ends; gives what it says.
+fn act(command: Commands) -> Result<String, Failed> {
+    match command {
+        Commands::Health { .. } => Ok(String::new()),
+        Commands::Check { settings } => Ok(config::of_environment(*settings)?.summary()?),
+        Commands::NewSite { name, callback_public_url } => {
+            let printed = new_site(&name, callback_public_url.as_deref());
+            printed.map_err(|problem| SettingError::new("new-site", problem).into())
+        }
+        Commands::RotateKey { at_once, callback_signing_keys, storage } => {
+            let storage = Storage::new(storage, &storage::Secrets::read()?)?;
+            let path = match key_source(callback_signing_keys, &storage)? {
+                Source::Own(path) | Source::Shared(path) => path,
+                Source::Memory => {
+                    let problem = "the keys of sqlite::memory: are inside the running service";
+                    return Err(SettingError::new("CALLBACK_STORE", problem).into());
+                }
+            };
+            let when = if at_once { When::AtOnce } else { When::Shown };
+            let done = rotate(&path, when).map_err(anyhow::Error::msg)?;
+            Ok(format!("{}: {done}\n", path.display()))
+        }
+        Commands::Forget { openid, settings } => {
+            Ok(block_on(forget(config::of_environment(*settings)?, openid))?)
+        }
+        Commands::Outbox { settings } => Ok(block_on(outbox(config::of_environment(*settings)?))?),
+    }
+}
+
+#[expect(clippy::print_stdout, reason = "this is what the commands are for")]
+fn say(text: &str) {
+    print!("{text}");
+}
+
+/// Runs a command that needs the store.
+fn block_on<T>(work: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    runtime.context("no runtime")?.block_on(work)
+}
+
+/// A command gives up after this.
+const WITHIN: Duration = Duration::from_secs(20);
+
+/// Works with what a running service has kept.
+async fn with_kept<T>(
+    config: Config,
+    work: impl AsyncFnOnce(Arc<Store>, Option<Arc<Provider>>, Outbox) -> anyhow::Result<T>,
+) -> anyhow::Result<T> {
+    let Config { storage, sites, account, .. } = config;
+    anyhow::ensure!(
+        !storage.ends_with_the_process(),
+        "CALLBACK_STORE: what sqlite::memory: holds is inside the running service, and ends with it"
+    );
+    let Opened { store, work: keeping, .. } = storage.open()?;
+    let outbox = Outbox::new(store.records(outbox::KIND), Metrics::default());
+    let app_id = account.push.app_id().to_owned();
+    let provider = match sites {
+        Some(sites) => Some(Provider::open(sites, &store, outbox.clone(), app_id, Vec::new())?),
+        None => None,
+    };
+    let working = async {
+        // Redis is not reached yet.
+        until_reached(&store).await;
+        work(store, provider, outbox).await
+    };
+    tokio::select! {
+        () = keeping => anyhow::bail!("the store's connections have ended"),
+        done = timeout(WITHIN, working) => done.context("CALLBACK_STORE does not answer")?,
+    }
+}
+
+async fn until_reached(store: &Store) {
+    while store.is_reachable().await.is_err() {
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
+
+async fn forget(config: Config, openid: String) -> anyhow::Result<String> {
+    with_kept(config, async |store, provider, _| {
+        let now = clock::unix_now();
+        if let Some(provider) = provider {
+            provider.forget(&openid, Moment(now.saturating_mul(1000))).await?;
+        }
+        let person = wechat::Person::new(openid.clone());
+        store.forget(&person, i64::try_from(now).unwrap_or(i64::MAX)).await?;
+        Ok(format!("{openid} is forgotten; sites that want to know are being told by the running service\n"))
+    })
+    .await
+}
+
+async fn outbox(config: Config) -> anyhow::Result<String> {
+    with_kept(config, async |_, provider, outbox| {
+        let provider = provider.context("CALLBACK_SITES is not set; nobody is told anything")?;
+        let mut said = String::new();
+        for site in provider.site_ids() {
+            let view = outbox.look(&site).await?;
+            let _ = writeln!(said, "{site}: {} waiting, {} given up", view.waiting.len(), view.dead.len());
+            for waiting in view.waiting {
+                let _ = writeln!(
+                    said,
+                    "  {} {}: tried {} times in {} s, next in {} s; {}",
+                    waiting.kind,
+                    waiting.id,
+                    waiting.tries,
+                    waiting.age.as_secs(),
+                    waiting.next.as_secs(),
+                    waiting.error.as_deref().unwrap_or("no failure yet")
+                );
+            }
+            for dead in view.dead {
+                let _ = writeln!(
+                    said,
+                    "  given up: {} {}: {}",
+                    dead.kind,
+                    dead.id,
+                    dead.error.as_deref().unwrap_or("")
+                );
+            }
+        }
+        Ok(said)
+    })
+    .await
 }
 
 async fn serve(config: Config) -> anyhow::Result<bool> {

@@ -17,12 +17,12 @@ use crate::logins::link::{self, Link};
 use crate::logins::words::{self, Texts};
 use crate::server::{Connections, Ports};
 use crate::storage::{self, Storage};
-use crate::{account, logins, pushes};
+use crate::{account, logins, provider, pushes};
 
 /// The settings as they are written.
 #[derive(Debug, Clone, Args)]
 #[group(skip)]
-struct Settings {
+pub(crate) struct Settings {
     #[command(flatten)]
     ports: Ports,
 
@@ -44,6 +44,9 @@ struct Settings {
     /// How log lines are written.
     #[arg(long, env, default_value = "text")]
     log_format: LogFormat,
+
+    #[command(flatten)]
+    sites: provider::settings::Settings,
 
     #[command(flatten)]
     pushes: pushes::Settings,
@@ -100,6 +103,7 @@ pub struct Config {
     pub(crate) link: Link,
     pub(crate) storage: Storage,
     pub(crate) account: Account,
+    pub(crate) sites: Option<provider::settings::Checked>,
     pub(crate) logins: logins::Settings,
     pub(crate) pushes: pushes::Settings,
     pub(crate) texts: Texts,
@@ -115,26 +119,39 @@ impl Config {
         Ok(Self::checked(settings, secrets)?)
     }
 
+    /// What is set, in a few words, once the files were found good that the start would read.
+    ///
+    /// # Errors
+    /// When the signing keys cannot be used.
+    pub(crate) fn summary(&self) -> Result<String, SettingError> {
+        match &self.sites {
+            None => Ok("the settings are good; there are no sites\n".to_owned()),
+            Some(sites) => Ok(format!("the settings are good; {}\n", sites.summary()?)),
+        }
+    }
+
     fn checked(settings: Settings, secrets: Secrets) -> Result<Self, SettingError> {
-        let Settings { ports, link, storage, connections, logins, account, log_format, pushes, texts } =
+        let Settings { ports, link, storage, connections, logins, account, log_format, sites, pushes, texts } =
             settings;
         let connections = connections.checked()?;
         if !account.is_simulated() {
             settings::refuse_printed(&[("NOTIFY_KEY", secrets.notify_key.as_ref())])?;
             secrets.account.refuse_printed()?;
         }
-        Ok(Self {
-            log_format,
-            ports,
-            connections,
-            link: Link::new(link, secrets.notify_key)?,
-            storage: Storage::new(storage, &secrets.storage)?,
-            account: account.checked(secrets.account)?,
-            logins,
-            pushes,
-            texts,
-        })
+        let link = Link::new(link, secrets.notify_key)?;
+        let storage = Storage::new(storage, &secrets.storage)?;
+        let account = account.checked(secrets.account)?;
+        let sites = sites.checked(account.push.mode(), &storage)?;
+        Ok(Self { log_format, ports, connections, link, storage, account, sites, logins, pushes, texts })
     }
+}
+
+/// What the process's own environment says, where the settings were read for a command.
+///
+/// # Errors
+/// When a setting is wrong or missing.
+pub(crate) fn of_environment(settings: Settings) -> Result<Config, SettingError> {
+    Config::checked(settings, Secrets::read()?)
 }
 
 /// Reads the process's own command line and environment.

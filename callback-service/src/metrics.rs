@@ -16,6 +16,14 @@ pub(crate) struct Metrics {
     pub refused: Family<Label, Counter>,
     /// Connections that were refused because the port was full.
     pub connections_refused: Counter,
+    /// Deliveries to sites that have arrived, by kind.
+    pub outbox_delivered: Family<Label, Counter>,
+    /// Tries of deliveries to sites that have failed, by kind.
+    pub outbox_failed: Family<Label, Counter>,
+    /// Deliveries to sites that were given up, by kind.
+    pub outbox_dead: Family<Label, Counter>,
+    /// Deliveries to sites that were dropped because too many waited, by kind.
+    pub outbox_refused: Family<Label, Counter>,
 }
 
 impl Metrics {
@@ -33,6 +41,26 @@ impl Metrics {
             "connections_refused",
             "Connections refused because the port was full",
             self.connections_refused.clone(),
+        );
+        registry.register(
+            "outbox_delivered",
+            "Deliveries to sites that have arrived, by kind",
+            self.outbox_delivered.clone(),
+        );
+        registry.register(
+            "outbox_failed",
+            "Tries of deliveries to sites that have failed, by kind",
+            self.outbox_failed.clone(),
+        );
+        registry.register(
+            "outbox_dead",
+            "Deliveries to sites that were given up after a day, by kind",
+            self.outbox_dead.clone(),
+        );
+        registry.register(
+            "outbox_refused",
+            "Deliveries to sites that were dropped because too many waited, by kind",
+            self.outbox_refused.clone(),
         );
         registry.register(
             "log_lines_dropped",

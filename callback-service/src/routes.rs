@@ -10,6 +10,7 @@ use server::http::{self as web, Response};
 use tokio::time::Instant;
 
 use crate::callback::Callback;
+use crate::provider::{Endpoint, Incoming as ToProvider, Part};
 use crate::pushes::Asked;
 
 /// What answers.
@@ -25,29 +26,42 @@ enum Door {
     Push,
     /// A balancer's check at WeChat's path. WeChat itself sends no HEAD.
     Check,
+    /// The provider's, where there are sites; else there is nothing there.
+    Provider(Endpoint),
 }
 
 /// Every route: methods (none for all of them), path, door. ARCHITECTURE.md has the same table.
-const ROUTES: [(&[Method], &str, Door); 5] = [
+const ROUTES: [(&[Method], &str, Door); 16] = [
     (&[], "/livez", Door::Alive),
     (&[Method::GET, Method::HEAD], "/", Door::Root),
     (&[Method::GET], WECHAT, Door::Verification),
     (&[Method::POST], WECHAT, Door::Push),
     (&[Method::HEAD], WECHAT, Door::Check),
+    (&READ, "/.well-known/openid-configuration", Door::Provider(Endpoint::Discovery)),
+    (&READ, "/jwks.json", Door::Provider(Endpoint::Keys)),
+    (&[Method::GET, Method::POST], "/authorize", Door::Provider(Endpoint::Authorize)),
+    (&[Method::POST], "/authorize/continue", Door::Provider(Endpoint::Continue)),
+    (&[Method::POST, Method::OPTIONS], "/token", Door::Provider(Endpoint::Token)),
+    (&[Method::GET, Method::POST, Method::OPTIONS], "/userinfo", Door::Provider(Endpoint::UserInfo)),
+    (&[Method::GET, Method::POST], "/logout", Door::Provider(Endpoint::Logout)),
+    (&[Method::POST], "/logout/confirm", Door::Provider(Endpoint::LogoutConfirm)),
+    (&[Method::GET, Method::HEAD], "/login.js", Door::Provider(Endpoint::Part(Part::Script))),
+    (&[Method::GET, Method::HEAD], "/authorize.js", Door::Provider(Endpoint::Part(Part::RequestScript))),
+    (&[Method::GET, Method::HEAD], "/login.css", Door::Provider(Endpoint::Part(Part::Style))),
 ];
+
+/// The methods of what every page may read.
+const READ: [Method; 3] = [Method::GET, Method::HEAD, Method::OPTIONS];
 
 /// WeChat's path. See [`is_wechat`] for its other spellings.
 const WECHAT: &str = "/wechat";
-
-/// The methods of that path.
-const WECHATS_METHODS: &str = "GET, HEAD, POST";
 
 /// Where a request leads.
 #[derive(Debug, PartialEq, Eq)]
 enum Way {
     To(Door),
-    /// WeChat's path with another method.
-    NotAllowed,
+    /// A path with another method than those it has.
+    NotAllowed(String),
     Nowhere,
 }
 
@@ -59,25 +73,34 @@ pub(crate) async fn route(callback: &Callback, request: Request<Incoming>, peer:
     let (head, body) = request.into_parts();
     let (path, query) = (head.uri.path(), head.uri.query().unwrap_or_default());
     let asked = Asked { path, query, from };
-    match way(&head.method, path, pushes.app_id()) {
+    match way(&head.method, path, pushes.app_id(), callback.provider.is_some()) {
         Way::To(Door::Alive) => web::text(StatusCode::OK, "alive\n"),
         Way::To(Door::Root) => pushes.greet(&asked).await,
         Way::To(Door::Verification) => pushes.verify(&asked).await,
         Way::To(Door::Push) => pushes.take(&asked, body, arrived).await,
         Way::To(Door::Check) => web::text(StatusCode::OK, ""),
-        Way::NotAllowed => web::method_not_allowed(WECHATS_METHODS),
+        Way::To(Door::Provider(endpoint)) => match &callback.provider {
+            Some(provider) => provider.answer(endpoint, ToProvider { head: &head, from }, body).await,
+            None => pushes.astray(&asked).await,
+        },
+        Way::NotAllowed(methods) => web::method_not_allowed(&methods),
         Way::Nowhere => pushes.astray(&asked).await,
     }
 }
 
-fn way(method: &Method, path: &str, app_id: &str) -> Way {
+fn way(method: &Method, path: &str, app_id: &str, has_sites: bool) -> Way {
     let path = if is_wechat(path, app_id) { WECHAT } else { path };
-    let row = ROUTES
-        .iter()
-        .find(|(methods, of, _)| *of == path && (methods.is_empty() || methods.contains(method)));
-    match row {
+    let rows = || {
+        let is_there = |door: &Door| has_sites || !matches!(door, Door::Provider(_));
+        ROUTES.iter().filter(move |(_, of, door)| *of == path && is_there(door))
+    };
+    match rows().find(|(methods, ..)| methods.is_empty() || methods.contains(method)) {
         Some((.., door)) => Way::To(*door),
-        None if path == WECHAT => Way::NotAllowed,
+        None if rows().next().is_some() && path != "/" => {
+            let mut methods: Vec<_> = rows().flat_map(|(methods, ..)| *methods).map(Method::as_str).collect();
+            methods.sort_unstable();
+            Way::NotAllowed(methods.join(", "))
+        }
         None => Way::Nowhere,
     }
 }
@@ -106,6 +129,7 @@ mod tests {
 
     #[test]
     fn each_request_has_one_way() {
+        let not_allowed = |methods: &str| Way::NotAllowed(methods.to_owned());
         for (method, path, expected) in [
             (Method::GET, "/livez", Way::To(Door::Alive)),
             (Method::POST, "/livez", Way::To(Door::Alive)),
@@ -115,21 +139,26 @@ mod tests {
             (Method::GET, "/wechat", Way::To(Door::Verification)),
             (Method::POST, "/wechat/", Way::To(Door::Push)),
             (Method::HEAD, "/wechat/wx1", Way::To(Door::Check)),
-            (Method::PUT, "/wechat", Way::NotAllowed),
-            (Method::OPTIONS, "//wechat", Way::NotAllowed),
+            (Method::PUT, "/wechat", not_allowed("GET, HEAD, POST")),
+            (Method::OPTIONS, "//wechat", not_allowed("GET, HEAD, POST")),
             (Method::POST, "/elsewhere", Way::Nowhere),
+            (Method::POST, "/token", Way::To(Door::Provider(Endpoint::Token))),
+            (Method::GET, "/token", not_allowed("OPTIONS, POST")),
+            (Method::OPTIONS, "/authorize", not_allowed("GET, POST")),
+            (Method::GET, "/authorize/", Way::Nowhere),
         ] {
-            assert_eq!(way(&method, path, "wx1"), expected, "{method} {path}");
+            assert_eq!(way(&method, path, "wx1", true), expected, "{method} {path}");
         }
     }
 
     #[test]
-    fn whoever_asks_with_another_method_is_told_those_of_the_table() {
-        let mut methods: Vec<_> =
-            ROUTES.iter().filter(|(_, path, _)| *path == WECHAT).flat_map(|(methods, ..)| *methods).collect();
-        methods.sort_unstable_by_key(|method| method.as_str());
-        let methods: Vec<_> = methods.into_iter().map(Method::as_str).collect();
-        assert_eq!(methods.join(", "), WECHATS_METHODS);
+    fn without_sites_there_is_no_provider() {
+        for path in ["/token", "/authorize", "/jwks.json", "/.well-known/openid-configuration", "/login.js"] {
+            for method in [Method::GET, Method::POST, Method::OPTIONS] {
+                assert_eq!(way(&method, path, "wx1", false), Way::Nowhere, "{method} {path}");
+            }
+        }
+        assert_eq!(way(&Method::GET, "/wechat", "wx1", false), Way::To(Door::Verification));
     }
 
     /// The table that people read is this one.
@@ -141,7 +170,12 @@ mod tests {
         let expected = ROUTES.map(|(methods, path, door)| {
             let methods: Vec<_> = methods.iter().map(Method::as_str).collect();
             let methods = if methods.is_empty() { "any".to_owned() } else { methods.join(", ") };
-            format!("| {methods} | `{path}` | {door:?}: ")
+            let door = match door {
+                Door::Provider(Endpoint::Part(part)) => format!("Part, {part:?}"),
+                Door::Provider(endpoint) => format!("{endpoint:?}"),
+                door => format!("{door:?}"),
+            };
+            format!("| {methods} | `{path}` | {door}: ")
         });
         assert_eq!(rows.len(), expected.len(), "{rows:?}");
         for (row, expected) in rows.into_iter().zip(expected) {

@@ -20,6 +20,10 @@ use wechat::push::Mode;
 use crate::callback::{Callback, Parts};
 use crate::config::Config;
 use crate::logins::link::Link;
+use crate::metrics::Metrics;
+use crate::outbox::post::Poster;
+use crate::outbox::{self, Outbox};
+use crate::provider::Provider;
 use crate::pushes::ReplayGuard;
 use crate::routes;
 use crate::storage::Opened;
@@ -30,7 +34,7 @@ pub(crate) const ADMIN_LISTEN: &str = "127.0.0.1:8081";
 /// What an operator sets about the ports.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct Ports {
-    /// Where WeChat's pushes come, at the path /wechat.
+    /// Where WeChat's pushes come, at the path /wechat, and sites and their people.
     #[arg(long, env, default_value = "0.0.0.0:8080")]
     callback_listen: SocketAddr,
 
@@ -89,6 +93,8 @@ const FILES_BESIDE: usize = 128;
 pub struct Server {
     callback: Arc<Callback>,
     link: Link,
+    /// What calls sites, where there are any.
+    poster: Option<Poster>,
     /// Keeps the store's connections.
     work: BoxFuture<'static, ()>,
     /// Redis's replicas, where that is the store.
@@ -114,7 +120,7 @@ impl Server {
     /// # Errors
     /// When the store cannot be used, or a port cannot be bound.
     pub fn bind(config: Config) -> anyhow::Result<Self> {
-        let Config { ports, connections, link, storage, account, logins, pushes, texts, .. } = config;
+        let Config { ports, connections, link, storage, account, sites, logins, pushes, texts, .. } = config;
         let forgets = storage.ends_with_the_process();
         let Opened { store, work, replicas } = storage.open()?;
         let replay = match (account.push.mode(), account.push.max_age()) {
@@ -125,6 +131,16 @@ impl Server {
             }
             _ => None,
         };
+        let metrics = Metrics::default();
+        let provider = match sites {
+            None => None,
+            Some(sites) => {
+                let outbox = Outbox::new(store.records(outbox::KIND), metrics.clone());
+                let (app_id, pictures) = (account.push.app_id().to_owned(), Vec::new());
+                Some(Provider::open(sites, &store, outbox, app_id, pictures)?)
+            }
+        };
+        let poster = provider.is_some().then(Poster::new).transpose()?;
         let port = Port::bind("CALLBACK_LISTEN", ports.callback_listen)?;
         let admin = Port::bind("CALLBACK_ADMIN_LISTEN", ports.callback_admin_listen)?;
         let (most, keep_alive) = (connections.places(), connections.callback_keep_alive);
@@ -133,13 +149,25 @@ impl Server {
             replay,
             gateway: link.connect(),
             store,
+            provider,
+            metrics,
             logins,
             pushes,
             texts,
             trusted_proxies: connections.callback_trusted_proxies,
             drain: Drain::new(connections.callback_drain_time),
         });
-        Ok(Self { callback: Arc::new(callback), link, work, replicas, pushes: port, admin, most, keep_alive })
+        Ok(Self {
+            callback: Arc::new(callback),
+            link,
+            poster,
+            work,
+            replicas,
+            pushes: port,
+            admin,
+            most,
+            keep_alive,
+        })
     }
 
     /// Where the service listens.
@@ -155,7 +183,7 @@ impl Server {
     /// # Errors
     /// When a listening socket itself fails.
     pub async fn run(self, stopped: impl Future<Output = ()>) -> anyhow::Result<bool> {
-        let Self { callback, link, work, replicas, pushes, admin, most, keep_alive } = self;
+        let Self { callback, link, poster, work, replicas, pushes, admin, most, keep_alive } = self;
         if callback.pushes.mode() == Mode::Plaintext {
             tracing::warn!(
                 "plaintext mode: WeChat's signature does not cover what a push says; use safe mode outside of tests"
@@ -180,7 +208,11 @@ impl Server {
             }
         });
         service.work(work);
-        service.work(reading_again(link));
+        service.work(reading_again(link, callback.provider.clone()));
+        if let (Some(provider), Some(poster)) = (&callback.provider, &poster) {
+            service.work(provider.keep_keys());
+            service.work(provider.tell_sites(poster));
+        }
         let mut registry = callback.metrics.registry();
         if let Some(replicas) = &replicas {
             replicas.register(&mut registry);
@@ -206,20 +238,29 @@ fn readiness(callback: &Callback, replicas: Option<Replicas>) -> admin::Readines
     })
 }
 
-/// At each SIGHUP tells whether the files of TLS are good. They are read for each connection and all else at the start,
-/// so there is nothing to take over. But whoever has just replaced a file wants to know.
-async fn reading_again(link: Link) {
-    let read = move || link.read_again();
-    let told = |files| match files {
-        Ok(true) => tracing::info!(
-            "SIGHUP: the TLS files are good, and are read for each new connection; settings and secrets are read at the \
-             start"
-        ),
-        Ok(false) => tracing::info!(
-            "SIGHUP: there is nothing to read again; settings and secrets are read at the start"
-        ),
-        Err(error) => {
-            tracing::error!("SIGHUP: {error}; the next connection to a gateway uses what was read before");
+/// At each SIGHUP takes over the sites and signing keys, and tells whether the files of TLS are good. Those are read for
+/// each connection anyway; but whoever has just replaced a file wants to know. All else is read at the start.
+async fn reading_again(link: Link, provider: Option<Arc<Provider>>) {
+    let files_of = provider.clone();
+    let read = move || (link.read_again(), files_of.as_ref().map(|provider| provider.read_again()));
+    let told = move |(tls, sites)| {
+        match tls {
+            Ok(true) => tracing::info!(
+                "SIGHUP: the TLS files are good, and are read for each new connection; settings and secrets are read at \
+                 the start"
+            ),
+            Ok(false) if provider.is_none() => tracing::info!(
+                "SIGHUP: there is nothing to read again; settings and secrets are read at the start"
+            ),
+            Ok(false) => {}
+            Err(error) => {
+                tracing::error!(
+                    "SIGHUP: {error}; the next connection to a gateway uses what was read before"
+                );
+            }
+        }
+        if let (Some(provider), Some(files)) = (&provider, sites) {
+            provider.renew(files);
         }
     };
     stop::hung_up(read, told).await;

@@ -96,6 +96,14 @@ impl Storage {
         matches!(&self.url, StoreUrl::Sqlite(path) if path == Path::new(MEMORY))
     }
 
+    /// The SQLite file, where that is the store.
+    pub(crate) fn sqlite_file(&self) -> Option<&Path> {
+        match &self.url {
+            StoreUrl::Sqlite(path) if path != Path::new(MEMORY) => Some(path),
+            _ => None,
+        }
+    }
+
     /// Opens the store.
     ///
     /// # Errors

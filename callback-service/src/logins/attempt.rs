@@ -1,16 +1,19 @@
-//! One attempt to log a person in: recall, claim, end, count. It asks and remembers; `verdict` decides.
+//! One attempt to log a person in: recall, claim, grant, end, count. It asks and remembers; `verdict` decides.
 
 use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::time::Duration;
 
+use protocol::message::{Code, Context};
 use protocol::{Answer, NoAnswer, Notice};
 use tokio::time::Instant;
+use wechat::User;
 
-use super::verdict::{self, Before, Heard, Next};
+use super::verdict::{self, Before, Heard, Next, Refused};
 use super::words::PhoneReply;
 use super::{Scans, gateway};
-use crate::store::{Memory, Recorded, Scan};
+use crate::provider::{NotGranted, Scanned};
+use crate::store::{Memory, Recorded, Scan, StoreError};
 
 /// An attempt, for a push that has `arrived`.
 pub(super) struct Attempt<'a> {
@@ -26,15 +29,27 @@ impl Attempt<'_> {
             ControlFlow::Continue(before) => before,
             ControlFlow::Break(recorded) => return logged_in(recorded),
         };
-        let nickname = self.scans.nicknames.ask(&self.scan.openid);
-        match verdict::after_claim(before, self.claim(before).await) {
+        let user = self.scans.nicknames.ask(&self.scan.openid);
+        let (claim, context) = self.claim(before).await;
+        let is_for_site = match verdict::after_claim(before, claim) {
             Next::Tell(reply) => return reply,
-            Next::Deny => return verdict::after_denial(self.deny(before).await),
-            Next::End => {}
-        }
-        let nickname = nickname.await;
+            Next::End => false,
+            Next::Grant => true,
+        };
+        let user = user.await;
+        let nickname = user.as_ref().and_then(|user| user.nickname.clone());
+        let code = match is_for_site {
+            false => None,
+            true => match verdict::after_grant(before, self.grant(context, user).await) {
+                ControlFlow::Continue(code) => Some(code),
+                ControlFlow::Break(Refused::Tell(reply)) => return reply,
+                ControlFlow::Break(Refused::Deny(reply)) => {
+                    return verdict::after_denial(self.deny(before).await, reply);
+                }
+            },
+        };
         let is_noted = self.scans.in_time(self.scans.store.attempt(self.scan)).await.is_ok();
-        let end = self.end(nickname.clone(), before.keeps_asking() || !is_noted).await;
+        let end = self.end(nickname.clone(), code, before.keeps_asking() || !is_noted).await;
         match verdict::after_end(before, is_noted, end) {
             Some(reply) => reply,
             None => self.count(nickname).await,
@@ -56,11 +71,27 @@ impl Attempt<'_> {
         })
     }
 
-    async fn claim(&self, before: Before) -> Heard {
+    /// What the gateway said to the claim, and what the login's page named.
+    async fn claim(&self, before: Before) -> (Heard, Option<Box<Context>>) {
         let Scan { scene, openid, .. } = self.scan;
         let claim = Notice::Claim { scene: *scene, by: openid.to_string(), number: None };
         let until = self.until(before.keeps_asking(), self.scans.times.claim);
-        heard(Heard::of_claim, &gateway::ask(&self.scans.gateway, &claim, until, false).await)
+        let answer = gateway::ask(&self.scans.gateway, &claim, until, false).await;
+        let claimed = heard(Heard::of_claim, &answer);
+        (claimed, answer.ok().and_then(|answer| answer.context))
+    }
+
+    /// The code for a login that names a site or a request, if the person may have it.
+    async fn grant(&self, context: Option<Box<Context>>, user: Option<User>) -> Result<Code, NotGranted> {
+        let (Some(provider), Some(context)) = (&self.scans.provider, context) else {
+            return Err(NotGranted::UnknownSite);
+        };
+        let (unionid, nickname) = user.map_or((None, None), |user| (user.unionid, user.nickname));
+        let scanned = Scanned { person: self.scan.openid.clone(), unionid, nickname };
+        let granting = provider.grant(&context, scanned);
+        tokio::time::timeout(self.scans.times.grant, granting).await.unwrap_or_else(|_| {
+            Err(NotGranted::Store(StoreError(format!("not within {:?}", self.scans.times.grant))))
+        })
     }
 
     async fn deny(&self, before: Before) -> Heard {
@@ -72,9 +103,9 @@ impl Attempt<'_> {
 
     /// Ends the login as granted. Once the end may have been recorded, the notice is repeated until that is clear,
     /// although the phone has been told to look at the page: a recorded login is counted.
-    async fn end(&self, nickname: Option<String>, keeps_asking: bool) -> Heard {
+    async fn end(&self, nickname: Option<String>, code: Option<Code>, keeps_asking: bool) -> Heard {
         let Scan { scene, openid, .. } = self.scan;
-        let scan = Notice::Scan { scene: *scene, nickname, code: None, by: Some(openid.to_string()) };
+        let scan = Notice::Scan { scene: *scene, nickname, code, by: Some(openid.to_string()) };
         let until = self.until(keeps_asking, self.scans.times.scan);
         let answer = match gateway::ask(&self.scans.gateway, &scan, until, false).await {
             Err(NoAnswer::Unknown) => {

@@ -1,6 +1,6 @@
 //! A scan's way to its words. [`Scans`] runs one task for each scene and person; a repeated push waits for that task.
 //!
-//! The task goes on when WeChat hangs up. `attempt` is what it does: recall, claim, end, count. `verdict` decides what
+//! The task goes on when WeChat hangs up. `attempt` is what it does: recall, claim, grant where a site is named, end, count. `verdict` decides what
 //! follows from each answer, `gateway` asks until an answer is clear, [`link`] is the way there, `times` shares out the seconds that WeChat waits,
 //! and [`words`] turns the reply into a text.
 
@@ -22,6 +22,7 @@ use std::time::Duration;
 use clap::Args;
 use parking_lot::Mutex;
 use protocol::{Client, Scene};
+use records::Moment;
 use server::settings;
 use server::tell;
 use server::told::Told;
@@ -35,6 +36,7 @@ use self::attempt::Attempt;
 use self::nickname::Nicknames;
 use self::times::{TIMES, Times};
 use self::words::PhoneReply;
+use crate::provider::Provider;
 use crate::store::{Scan, Store, StoreError};
 
 /// Scans that are worked on at once. The next person is told to look at the page.
@@ -53,6 +55,8 @@ pub(crate) struct Settings {
 pub(crate) struct Scans {
     gateway: Client,
     nicknames: Nicknames,
+    /// Whom logins for sites go through, where there are sites.
+    provider: Option<Arc<Provider>>,
     store: Arc<Store>,
     running: Mutex<HashMap<Key, watch::Receiver<Option<PhoneReply>>>>,
     tasks: TaskTracker,
@@ -69,6 +73,7 @@ impl Scans {
         gateway: Client,
         wechat: wechat::Client,
         store: Arc<Store>,
+        provider: Option<Arc<Provider>>,
         settings: &Settings,
         tasks: TaskTracker,
     ) -> Arc<Self> {
@@ -76,7 +81,16 @@ impl Scans {
         // Nobody waits for a nickname longer than a claim may take.
         let within = settings.callback_user_info_within.min(TIMES.claim);
         let nicknames = Nicknames::new(wechat, within, tasks.clone(), Arc::clone(&told));
-        Arc::new(Self { gateway, nicknames, store, running: Mutex::default(), tasks, times: TIMES, told })
+        Arc::new(Self {
+            gateway,
+            nicknames,
+            provider,
+            store,
+            running: Mutex::default(),
+            tasks,
+            times: TIMES,
+            told,
+        })
     }
 
     /// Logs a person in, or waits for the task that already does so, and gives what the phone hears, in time for a push
@@ -95,10 +109,16 @@ impl Scans {
         }
     }
 
-    /// Forgets a person who has unfollowed the account.
+    /// Forgets a person who has unfollowed the account, here and at sites.
     pub(crate) async fn forget(&self, person: &Person, at: i64) {
-        let (store, person) = (Arc::clone(&self.store), person.clone());
-        if let Err(error) = self.done_in_time(async move { store.forget(&person, at).await }).await {
+        let (store, provider, person) = (Arc::clone(&self.store), self.provider.clone(), person.clone());
+        let forgotten = async move {
+            if let Some(provider) = provider {
+                provider.forget(&person, end_of_second(at)).await?;
+            }
+            store.forget(&person, at).await
+        };
+        if let Err(error) = self.done_in_time(forgotten).await {
             tracing::error!("a person who has unfollowed is perhaps not forgotten: {error}");
         }
     }
@@ -144,6 +164,11 @@ impl Scans {
             .await
             .unwrap_or_else(|_| Err(StoreError(format!("not within {:?}", self.times.store))))
     }
+}
+
+/// The last moment of a second since 1970, as CreateTime counts them.
+fn end_of_second(at: i64) -> Moment {
+    Moment(u64::try_from(at).unwrap_or_default().saturating_mul(1000).saturating_add(999))
 }
 
 /// Enough of a scene to find a login's lines in the log.

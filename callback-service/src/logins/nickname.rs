@@ -1,5 +1,5 @@
-//! A person's nickname, asked of WeChat beside everything else. It is decoration: nobody waits for it long, and a login
-//! happens without it.
+//! What WeChat knows of a person, asked beside everything else. The nickname is decoration: nobody waits for it long, and a
+//! login happens without it. The unionid is a name for sites that ask for it.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,7 +9,7 @@ use server::told::Told;
 use tokio::time::timeout;
 use tokio_util::task::TaskTracker;
 use tracing::Instrument as _;
-use wechat::Person;
+use wechat::{Person, User};
 
 /// Asks for nicknames.
 pub(super) struct Nicknames {
@@ -26,13 +26,13 @@ impl Nicknames {
     }
 
     /// Asks at once; the future waits for the answer.
-    pub(super) fn ask(&self, person: &Person) -> impl Future<Output = Option<String>> + use<> {
+    pub(super) fn ask(&self, person: &Person) -> impl Future<Output = Option<User>> + use<> {
         let asked = (!self.within.is_zero()).then(|| {
             let (wechat, person, told) = (self.wechat.clone(), person.clone(), Arc::clone(&self.told));
             let within = self.within;
             let call = async move {
                 match timeout(within, wechat.user(&person)).await {
-                    Ok(Ok(user)) => user.nickname,
+                    Ok(Ok(user)) => Some(user),
                     Ok(Err(error)) => {
                         tell!(warn, told, "nickname", "no nickname: {error}");
                         None

@@ -16,6 +16,8 @@ pub(super) struct Times {
     /// The end of all asking, for a scan that may have been recorded, so that it becomes known and is counted; and for
     /// every notice of a person who can only be told to look at the page.
     pub(super) clear: Duration,
+    /// The provider has not granted a login for a site after this: it makes three calls of the store.
+    pub(super) grant: Duration,
     /// A call of the store has failed after this. A login makes three, and its words may still be in time.
     pub(super) store: Duration,
 }
@@ -26,5 +28,6 @@ pub(super) const TIMES: Times = Times {
     claim: Duration::from_millis(2200),
     scan: Duration::from_millis(3300),
     clear: Duration::from_secs(60),
+    grant: Duration::from_secs(1),
     store: Duration::from_secs(1),
 };

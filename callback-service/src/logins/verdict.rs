@@ -1,13 +1,16 @@
 //! What a scan comes to: which notice follows, and what the phone hears. Pure functions; `attempt` does what they say.
 //!
 //! Three things become known one after another: what was remembered before this attempt ([`Before`]), what the gateway
-//! said to the claim, and what it said to the login's end ([`Heard`]). The phone hears "try again" only when no
+//! said to the claim, and what it said to the login's end ([`Heard`]). For a site the provider is asked in between. The phone hears "try again" only when no
 //! attempt of any process can have recorded an end.
 
-use protocol::message::{Context, State, Status};
+use std::ops::ControlFlow;
+
+use protocol::message::{Code, Context, State, Status};
 use protocol::{Answer, NoAnswer};
 
 use super::words::PhoneReply;
+use crate::provider::NotGranted;
 
 /// What earlier attempts at this login by this person may have done.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -123,19 +126,27 @@ impl Heard {
 pub(super) enum Next {
     /// Nothing more is asked; this is the reply.
     Tell(PhoneReply),
-    /// The login is denied.
-    Deny,
     /// The login is ended as granted.
     End,
+    /// The provider is asked whether the login may go to the site or request that its page named.
+    Grant,
+}
+
+/// What follows when the provider gives no code.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Refused {
+    /// Nothing more is asked; this is the reply.
+    Tell(PhoneReply),
+    /// The login is denied, and this is the reply once that is recorded.
+    Deny(PhoneReply),
 }
 
 /// What follows a claim.
 pub(super) fn after_claim(before: Before, claim: Heard) -> Next {
     match claim {
         Heard::Recorded => Next::End,
-        // This service knows no sites yet, so every site is an unknown one. A repeated push finds the login denied,
-        // denies it again and says the same.
-        Heard::RecordedForSite => Next::Deny,
+        // Also one that was denied: a repeated push is refused again, denies it again and says the same.
+        Heard::RecordedForSite => Next::Grant,
         Heard::Denied => Next::Tell(PhoneReply::Denied),
         Heard::Expired => Next::Tell(PhoneReply::Expired),
         Heard::Taken => Next::Tell(PhoneReply::Taken),
@@ -145,10 +156,24 @@ pub(super) fn after_claim(before: Before, claim: Heard) -> Next {
     }
 }
 
-/// The reply after a denial.
-pub(super) fn after_denial(denial: Heard) -> PhoneReply {
+/// What follows the provider's word. Without its word nothing can have been recorded by this attempt.
+pub(super) fn after_grant(before: Before, granted: Result<Code, NotGranted>) -> ControlFlow<Refused, Code> {
+    ControlFlow::Break(match granted {
+        Ok(code) => return ControlFlow::Continue(code),
+        Err(NotGranted::UnknownSite) => Refused::Deny(PhoneReply::UnknownSite),
+        Err(NotGranted::Gone) => Refused::Deny(before.without_a_login()),
+        Err(NotGranted::Nameless) => Refused::Deny(PhoneReply::Nameless),
+        Err(NotGranted::Store(error)) => {
+            tracing::error!("a login cannot be granted to a site: {error}");
+            Refused::Tell(before.without_an_end())
+        }
+    })
+}
+
+/// The reply after a denial, where `meant` is why the login is denied.
+pub(super) fn after_denial(denial: Heard, meant: PhoneReply) -> PhoneReply {
     match denial {
-        Heard::Recorded => PhoneReply::UnknownSite,
+        Heard::Recorded => meant,
         Heard::Expired | Heard::Unknown => PhoneReply::Expired,
         _ => PhoneReply::Look,
     }
@@ -177,12 +202,13 @@ mod tests {
     use PhoneReply::{Look, TryAgain, UnknownSite};
 
     use super::*;
+    use crate::store::StoreError;
 
     /// What the phone hears; `None` is a login that is counted.
     fn verdict(before: Before, claim: Heard, second: Heard, is_noted: bool) -> Option<PhoneReply> {
         match after_claim(before, claim) {
             Next::Tell(reply) => Some(reply),
-            Next::Deny => Some(after_denial(second)),
+            Next::Grant => Some(after_denial(second, UnknownSite)),
             Next::End => after_end(before, is_noted, second),
         }
     }
@@ -242,6 +268,24 @@ mod tests {
         an_end_that_was_not_sent_says_nothing_of_earlier_attempts: Perhaps, Recorded, NotRecorded, true => Some(Look);
         an_unclear_end_may_be_recorded: Nothing, Recorded, Unclear, true => Some(Look);
         an_unclear_end_may_be_recorded_whatever_was_before: LongAgo, Recorded, Unclear, false => Some(Look);
+    }
+
+    #[test]
+    fn without_the_providers_word_nobody_is_logged_in_at_a_site() {
+        let store = || NotGranted::Store(StoreError("played".to_owned()));
+        let deny = |reply| ControlFlow::Break(super::Refused::Deny(reply));
+        let tell = |reply| ControlFlow::Break(super::Refused::Tell(reply));
+        for (before, granted, expected) in [
+            (Nothing, Ok(Code("c".to_owned())), ControlFlow::Continue(Code("c".to_owned()))),
+            (Nothing, Err(NotGranted::UnknownSite), deny(UnknownSite)),
+            (Nothing, Err(NotGranted::Nameless), deny(PhoneReply::Nameless)),
+            (Nothing, Err(NotGranted::Gone), deny(PhoneReply::Expired)),
+            (Perhaps, Err(NotGranted::Gone), deny(Look)),
+            (Nothing, Err(store()), tell(TryAgain)),
+            (Perhaps, Err(store()), tell(Look)),
+        ] {
+            assert_eq!(after_grant(before, granted.clone()), expected, "{before:?} {granted:?}");
+        }
     }
 
     #[test]

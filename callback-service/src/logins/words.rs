@@ -53,6 +53,11 @@ pub(crate) struct Texts {
           default_value = "这个网站没有登记，登录已取消。")]
     unknown_site: String,
 
+    /// The site knows people by a name that WeChat has not given (unionid).
+    #[arg(long = "callback-text-nameless", env = "CALLBACK_TEXT_NAMELESS", value_parser = text,
+          default_value = "暂时无法向网站确认您的身份，登录已取消，请稍后刷新网页再扫一次。")]
+    nameless: String,
+
     /// Certainly nothing was recorded.
     #[arg(long = "callback-text-try-again", env = "CALLBACK_TEXT_TRY_AGAIN", value_parser = text,
           default_value = "系统繁忙，没有登录，请稍后再扫一次。")]
@@ -89,6 +94,8 @@ pub(crate) enum PhoneReply {
     Denied,
     /// The login names a site that is not registered.
     UnknownSite,
+    /// The site knows people by a name that WeChat has not given.
+    Nameless,
     /// Certainly nothing was recorded.
     TryAgain,
     /// Perhaps it was recorded.
@@ -105,6 +112,7 @@ impl PhoneReply {
             Self::Taken => "taken",
             Self::Denied => "denied",
             Self::UnknownSite => "unknown_site",
+            Self::Nameless => "nameless",
             Self::TryAgain => "try_again",
             Self::Look => "look",
         }
@@ -123,6 +131,7 @@ impl Texts {
             PhoneReply::Taken => self.taken.clone(),
             PhoneReply::Denied => self.denied.clone(),
             PhoneReply::UnknownSite => self.unknown_site.clone(),
+            PhoneReply::Nameless => self.nameless.clone(),
             PhoneReply::TryAgain => self.try_again.clone(),
             PhoneReply::Look => self.look.clone(),
         })

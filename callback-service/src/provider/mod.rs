@@ -1,4 +1,153 @@
-//! The OpenID Connect provider. So far it is only its pages.
+//! The OpenID Connect provider: tells sites who has logged in. Its one way to authenticate is a scan.
+//!
+//! A login for a site has two ways in. By redirect, `/authorize` keeps the request ([`requests`]) and shows the login page;
+//! by the widget, a page of the site asks the gateway itself. Both meet in [`grants`]: when WeChat says who has scanned,
+//! it decides whether the login may go to that site, and gives the code that the gateway hands to the page. [`endpoints`]
+//! are the requests of browsers and back ends. [`sites`], [`keys`], [`codes`], [`access`], [`sessions`] and [`accounts`]
+//! are what is kept, each under its own rule; [`claims`] and [`tokens`] are what is told.
+//!
+//! It knows nothing of pushes, and of the gateway only the context of a login.
 
-#[cfg_attr(not(test), expect(dead_code, reason = "nothing serves them yet"))]
+mod access;
+mod accounts;
+mod claims;
+mod codes;
+mod endpoints;
+mod grants;
+mod identity;
+pub(crate) mod keys;
+mod leaving;
 mod pages;
+mod requests;
+mod sessions;
+pub(crate) mod settings;
+pub(crate) mod sites;
+mod telling;
+mod token;
+mod tokens;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use server::settings::SettingError;
+use server::told::Told;
+
+use self::access::AccessTokens;
+use self::accounts::Accounts;
+use self::codes::Codes;
+pub(crate) use self::endpoints::{Endpoint, Incoming, Part};
+pub(crate) use self::grants::NotGranted;
+pub(crate) use self::identity::Scanned;
+use self::keys::Keys;
+use self::requests::Requests;
+use self::sessions::Sessions;
+use self::settings::{Addresses, Checked};
+use self::sites::Sites;
+use self::token::Token;
+use crate::outbox::Outbox;
+use crate::store::Store;
+
+/// How long a code may be redeemed. It covers the 180 s in which a page that was away still gets it from the gateway.
+const CODE_LIFE: Duration = Duration::from_secs(240);
+
+/// How long an access token opens `/userinfo`.
+const ACCESS_LIFE: Duration = Duration::from_secs(3600);
+
+/// How long an ID token is good. A site reads it at once.
+const ID_TOKEN_LIFE: Duration = Duration::from_secs(600);
+
+/// Characters of a `sid`, of 6 bits each.
+const SID: usize = 22;
+
+/// The provider.
+pub(crate) struct Provider {
+    addresses: Addresses,
+    sites: Sites,
+    keys: Keys,
+    key_age: Duration,
+    requests: Requests,
+    codes: Codes,
+    access: AccessTokens,
+    sessions: Sessions,
+    accounts: Accounts,
+    outbox: Outbox,
+    /// The official account's appid.
+    app_id: String,
+    /// Where browsers fetch WeChat's own pictures of QR codes.
+    pictures: Vec<String>,
+    /// What the log has said of strangers.
+    told: Told,
+}
+
+impl Provider {
+    /// A provider for the account `app_id`, which keeps everything in `store`.
+    ///
+    /// # Errors
+    /// When the signing keys cannot be read or made.
+    pub(crate) fn open(
+        checked: Checked,
+        store: &Store,
+        outbox: Outbox,
+        app_id: String,
+        pictures: Vec<String>,
+    ) -> Result<Arc<Self>, SettingError> {
+        let Checked { addresses, sites, keys, key_age, lives } = checked;
+        Ok(Arc::new(Self {
+            addresses,
+            sites,
+            keys: Keys::open(keys)?,
+            key_age,
+            requests: Requests::new(store),
+            codes: Codes::new(store),
+            access: AccessTokens::new(store),
+            sessions: Sessions::new(store, lives),
+            accounts: Accounts::new(store, lives.life),
+            outbox,
+            app_id,
+            pictures,
+            told: Told::default(),
+        }))
+    }
+
+    /// The sites, by their ids.
+    pub(crate) fn site_ids(&self) -> Vec<String> {
+        self.sites.all().iter().map(|site| site.id.clone()).collect()
+    }
+
+    /// Keeps the signing keys fresh, for as long as it is polled.
+    pub(crate) async fn keep_keys(&self) {
+        self.keys.keep(self.key_age).await;
+    }
+
+    /// Reads the sites and the signing keys again, at SIGHUP; says what became of it.
+    pub(crate) fn read_again(&self) -> ReadAgain {
+        ReadAgain { sites: self.sites.read_again(), keys: self.keys.read_again() }
+    }
+
+    /// Takes over what was read again. What is broken changes nothing.
+    pub(crate) fn renew(&self, ReadAgain { sites, keys }: ReadAgain) {
+        match sites {
+            Ok(sites) => {
+                tracing::info!(sites = sites.len(), "SIGHUP: the sites were read again");
+                self.sites.replace(sites);
+            }
+            Err(problem) => {
+                tracing::error!("SIGHUP: CALLBACK_SITES: {problem}; the sites stay as they were");
+            }
+        }
+        if let Err(problem) = keys {
+            tracing::error!("SIGHUP: {}: {problem}; the keys stay as they were", keys::SETTING);
+        }
+    }
+}
+
+/// What the files say now.
+pub(crate) struct ReadAgain {
+    sites: Result<Vec<sites::Site>, String>,
+    keys: Result<(), String>,
+}
+
+/// A new name of a session, which sites see. It opens nothing.
+fn sid() -> String {
+    Token::random().reveal().chars().take(SID).collect()
+}

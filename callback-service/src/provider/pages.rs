@@ -206,13 +206,14 @@ fn small(status: StatusCode, page: &impl Template) -> Response {
     html(status, page, HeaderValue::from_static(POLICY))
 }
 
-/// A page that nobody may put into a frame, and that tells no other site where somebody was.
+/// A page that nobody may put into a frame, and that tells no other site where somebody was. Its own forms say whose they
+/// are: with `no-referrer` their Origin would be `null`.
 fn html(status: StatusCode, page: String, policy: HeaderValue) -> Response {
     let mut response = web::answer(status, "text/html; charset=utf-8", page);
     let set: [(HeaderName, HeaderValue); 3] = [
         (CONTENT_SECURITY_POLICY, policy),
         (X_FRAME_OPTIONS, HeaderValue::from_static("DENY")),
-        (REFERRER_POLICY, HeaderValue::from_static("no-referrer")),
+        (REFERRER_POLICY, HeaderValue::from_static("same-origin")),
     ];
     response.headers_mut().extend(set);
     response
@@ -249,7 +250,7 @@ mod tests {
         assert_eq!(header(http::header::CONTENT_TYPE), "text/html; charset=utf-8");
         assert_eq!(header(http::header::CACHE_CONTROL), "no-store");
         assert_eq!(header(X_FRAME_OPTIONS), "DENY");
-        assert_eq!(header(REFERRER_POLICY), "no-referrer");
+        assert_eq!(header(REFERRER_POLICY), "same-origin");
         let policy = header(CONTENT_SECURITY_POLICY);
         assert!(
             policy.starts_with("default-src 'none'; ") && policy.contains("frame-ancestors 'none'"),

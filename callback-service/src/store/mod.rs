@@ -2,7 +2,8 @@
 //! which signatures have come with which bodies.
 //!
 //! There is a record a person ([`person`]) and one a signature ([`signature`]), in a SQLite file or in Redis. What may
-//! become of a person's record are pure functions, whichever store holds it.
+//! become of a person's record are pure functions, whichever store holds it. Rooms above keep records of their own
+//! kinds here ([`Store::records`]).
 
 mod person;
 mod signature;
@@ -74,6 +75,7 @@ impl From<Failure> for StoreError {
 /// what is kept.
 #[derive(Debug, Clone)]
 pub(crate) struct Store {
+    place: Place,
     people: Records<Kept<Person>>,
     signatures: Records<Body>,
     /// Of Redis, where that is the store.
@@ -81,6 +83,22 @@ pub(crate) struct Store {
     /// What tests let go wrong.
     #[cfg(test)]
     pub(crate) faults: faults::Faults,
+}
+
+/// Where records are kept.
+#[derive(Debug, Clone)]
+enum Place {
+    Sqlite(Sqlite),
+    Redis(Redis),
+}
+
+impl Place {
+    fn records<R>(&self, kind: &'static str) -> Records<R> {
+        match self {
+            Self::Sqlite(sqlite) => Records::in_sqlite(kind, sqlite),
+            Self::Redis(redis) => Records::in_redis(kind, redis),
+        }
+    }
 }
 
 impl Store {
@@ -107,9 +125,7 @@ impl Store {
     pub(crate) fn in_sqlite(path: &Path) -> anyhow::Result<Self> {
         let sqlite = Sqlite::open(path, FROM_SCHEMA_1)
             .with_context(|| format!("CALLBACK_STORE: cannot use the SQLite file {}", path.display()))?;
-        let (people, signatures) =
-            (Records::in_sqlite("person", &sqlite), Records::in_sqlite("push", &sqlite));
-        Ok(Self::of(people, signatures, None))
+        Ok(Self::of(Place::Sqlite(sqlite), None))
     }
 
     /// A store in Redis. What is noted counts once `replicas` of Redis have it, or as many as there are. Nothing is
@@ -118,14 +134,15 @@ impl Store {
     pub(crate) fn in_redis(url: RedisUrl, prefix: &str, replicas: u32) -> (Self, Keeper) {
         // The version of all that is kept there.
         let (redis, keeper) = Redis::new(url, format!("{prefix}1:"), replicas, None);
-        let (people, signatures) = (Records::in_redis("person", &redis), Records::in_redis("push", &redis));
-        (Self::of(people, signatures, Some(redis.replicas().clone())), keeper)
+        let replicas = redis.replicas().clone();
+        (Self::of(Place::Redis(redis), Some(replicas)), keeper)
     }
 
-    fn of(people: Records<Kept<Person>>, signatures: Records<Body>, replicas: Option<Replicas>) -> Self {
+    fn of(place: Place, replicas: Option<Replicas>) -> Self {
         Self {
-            people,
-            signatures,
+            people: place.records("person"),
+            signatures: place.records("push"),
+            place,
             replicas,
             #[cfg(test)]
             faults: faults::Faults::default(),
@@ -136,6 +153,18 @@ impl Store {
     #[must_use]
     pub(crate) fn replicas(&self) -> Option<&Replicas> {
         self.replicas.as_ref()
+    }
+
+    /// The records of a kind that a room above keeps here, by a rule of its own.
+    #[must_use]
+    pub(crate) fn records<R>(&self, kind: &'static str) -> Records<R> {
+        self.place.records(kind)
+    }
+
+    /// Whether the store answers.
+    pub(crate) async fn is_reachable(&self) -> Result<(), StoreError> {
+        self.people.read("").await?;
+        Ok(())
     }
 
     /// Remembers what became of a scan.
@@ -196,4 +225,4 @@ impl Store {
 #[cfg(test)]
 pub(crate) mod faults;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

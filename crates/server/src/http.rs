@@ -254,9 +254,11 @@ pub fn text(status: StatusCode, body: impl Into<Bytes>) -> Response {
 
 /// 405 with the methods that there are (RFC 9110, section 15.5.6).
 #[must_use]
-pub fn method_not_allowed(methods: &'static str) -> Response {
+pub fn method_not_allowed(methods: &str) -> Response {
     let mut answer = text(StatusCode::METHOD_NOT_ALLOWED, format!("{methods} only\n"));
-    answer.headers_mut().insert(ALLOW, HeaderValue::from_static(methods));
+    if let Ok(methods) = HeaderValue::from_str(methods) {
+        answer.headers_mut().insert(ALLOW, methods);
+    }
     answer
 }
 

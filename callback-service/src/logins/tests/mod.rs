@@ -76,7 +76,7 @@ fn wechat_at(url: &str) -> wechat::Client {
 
 fn with_wechat(gateway: Client, store: Arc<Store>, wechat: wechat::Client, within: Duration) -> Arc<Scans> {
     let settings = Settings { callback_user_info_within: within };
-    Scans::new(gateway, wechat, store, &settings, TaskTracker::new())
+    Scans::new(gateway, wechat, store, None, &settings, TaskTracker::new())
 }
 
 fn hurried(mut scans: Arc<Scans>, times: Times) -> Arc<Scans> {
@@ -90,6 +90,7 @@ const SHORT: Times = Times {
     claim: Duration::from_millis(1000),
     scan: Duration::from_millis(1000),
     clear: Duration::from_millis(1500),
+    grant: Duration::from_millis(300),
     store: Duration::from_millis(100),
 };
 

@@ -19,7 +19,7 @@ pub(crate) fn scan(openid: &str, created_at: i64) -> Scan {
 }
 
 /// Runs a test on each store, as two services see it.
-async fn on_each_store(test: impl AsyncFn(&Store, &Store)) {
+pub(crate) async fn on_each_store(test: impl AsyncFn(&Store, &Store)) {
     let sqlite = Store::in_sqlite(Path::new(":memory:")).unwrap();
     test(&sqlite, &sqlite).await;
 

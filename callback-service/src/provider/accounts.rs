@@ -1,0 +1,261 @@
+//! What is kept of a person who logs in to sites: which logins live, at which sites, and when all before was ended. So a
+//! person who leaves can be logged out everywhere and forgotten.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use records::{AsText, Kept, Moment, Records, Step, Write};
+use serde::{Deserialize, Serialize};
+
+use super::identity::Identity;
+use super::token::Hash;
+use crate::store::{Store, StoreError};
+
+/// How long it is remembered at which sites a person was, so that these hear of an unsubscribe.
+const SITES_KEPT: Duration = Duration::from_secs(400 * 24 * 3600);
+
+/// Logins of one person that live at once. The oldest gives way, and its browser has to scan again.
+const MOST_LOGINS: usize = 64;
+
+/// What is kept of a person.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+struct Account {
+    /// Whatever was begun before or at this moment is over.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    ended_at: Option<Moment>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    unionid: Option<String>,
+    /// By `sid`.
+    #[serde(default)]
+    logins: BTreeMap<String, Kept<Login>>,
+    /// By the site's id.
+    #[serde(default)]
+    sites: BTreeMap<String, Kept<Visit>>,
+}
+
+impl AsText for Account {}
+
+/// A login that lives: a session of a browser, or one that a page of a site has.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(super) struct Login {
+    at: Moment,
+    until: Moment,
+    /// The cookie of its session, if it has one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub session: Option<Hash>,
+    /// The sites that know of it, and what each calls the person.
+    #[serde(default)]
+    pub sites: BTreeMap<String, String>,
+}
+
+/// What is kept of a person at a site.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+struct Visit {
+    /// What the site calls the person.
+    sub: String,
+    at: Moment,
+}
+
+/// What has to be told and ended when a person leaves.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub(super) struct Leaving {
+    /// The logins, by `sid`.
+    pub logins: Vec<(String, Login)>,
+    /// Every site, and what it calls the person.
+    pub sites: Vec<(String, String)>,
+}
+
+impl Account {
+    fn is_over(&self, who: &Identity) -> bool {
+        self.ended_at.is_some_and(|ended_at| who.at <= ended_at)
+    }
+
+    /// The login of a session, made if it is not there; nothing if it is over.
+    fn login(&mut self, who: &Identity, until: Moment) -> Option<&mut Login> {
+        if self.is_over(who) {
+            return None;
+        }
+        if who.unionid.is_some() {
+            self.unionid.clone_from(&who.unionid);
+        }
+        if !self.logins.contains_key(&who.sid) {
+            while self.logins.len() >= MOST_LOGINS {
+                let oldest =
+                    self.logins.iter().min_by_key(|(_, login)| login.at).map(|(sid, _)| sid.clone())?;
+                self.logins.remove(&oldest);
+            }
+        }
+        let made = Login { at: who.at, until, session: None, sites: BTreeMap::new() };
+        let login = self.logins.entry(who.sid.clone()).or_insert_with(|| made.into());
+        login.at = login.at.max(who.at);
+        login.until = login.until.max(until);
+        Some(login)
+    }
+
+    fn visit(&mut self, who: &Identity, until: Moment, site: &str, sub: &str, now: Moment) -> bool {
+        let Some(login) = self.login(who, until) else { return false };
+        login.sites.insert(site.to_owned(), sub.to_owned());
+        match self.sites.get_mut(site) {
+            Some(visit) => **visit = Visit { sub: sub.to_owned(), at: now },
+            None => drop(self.sites.insert(site.to_owned(), Visit { sub: sub.to_owned(), at: now }.into())),
+        }
+        true
+    }
+
+    /// What ends when all up to `until` does.
+    fn leaving(&self, until: Moment) -> Leaving {
+        let logins = self.logins.iter().filter(|(_, login)| login.at <= until);
+        let logins: Vec<_> = logins.map(|(sid, login)| (sid.clone(), Login::clone(login))).collect();
+        let is_whole = logins.len() == self.logins.len();
+        let sites = self.sites.iter().filter(|_| is_whole);
+        let sites = sites.map(|(site, visit)| (site.clone(), visit.sub.clone())).collect();
+        Leaving { logins, sites }
+    }
+
+    /// Forgets all up to `until`; the sites stay if the person has logged in since.
+    fn erase(&mut self, until: Moment) {
+        self.ended_at = self.ended_at.max(Some(until));
+        self.logins.retain(|_, login| login.at > until);
+        if self.logins.is_empty() {
+            self.unionid = None;
+            self.sites.clear();
+        }
+    }
+
+    fn sweep(&mut self, now: Moment) {
+        self.logins.retain(|_, login| now < login.until);
+    }
+
+    fn forget_at(&self, life: Duration, now: Moment) -> Moment {
+        let sites = self.sites.values().map(|visit| visit.at + SITES_KEPT).max();
+        // As long as what it ends may be tried.
+        let longest = now + life + Duration::from_secs(24 * 3600);
+        sites.unwrap_or(longest).max(longest)
+    }
+}
+
+/// The accounts, by openid.
+#[derive(Debug, Clone)]
+pub(super) struct Accounts {
+    records: Records<Kept<Account>>,
+    /// How long a login lives at most.
+    life: Duration,
+}
+
+impl Accounts {
+    pub(super) fn new(store: &Store, life: Duration) -> Self {
+        Self { records: store.records("account"), life }
+    }
+
+    /// Notes a session; says whether it may begin. It may not if the person has been forgotten since the scan.
+    pub(super) async fn begin(&self, who: &Identity, session: &Hash) -> Result<bool, StoreError> {
+        self.change(&who.openid, |account, _| {
+            let Some(login) = account.login(who, who.at + self.life) else { return false };
+            login.session = Some(session.clone());
+            true
+        })
+        .await
+    }
+
+    /// Notes that a site learns of a login, under the name `sub`; says whether the login still lives.
+    pub(super) async fn visit(&self, who: &Identity, site: &str, sub: &str) -> Result<bool, StoreError> {
+        self.change(&who.openid, |account, now| account.visit(who, who.at + self.life, site, sub, now)).await
+    }
+
+    /// Whether a login has not been ended by forgetting the person.
+    pub(super) async fn lives(&self, who: &Identity) -> Result<bool, StoreError> {
+        let found = self.records.read(&who.openid).await?.record;
+        Ok(!found.is_some_and(|account| account.is_over(who)))
+    }
+
+    /// The unionid that WeChat gave for a person earlier.
+    pub(super) async fn unionid(&self, openid: &str) -> Result<Option<String>, StoreError> {
+        Ok(self.records.read(openid).await?.record.and_then(|account| account.unionid.clone()))
+    }
+
+    /// A login that lives.
+    pub(super) async fn login(&self, openid: &str, sid: &str) -> Result<Option<Login>, StoreError> {
+        let found = self.records.read(openid).await?.record;
+        Ok(found.and_then(|account| account.logins.get(sid).map(|login| Login::clone(login))))
+    }
+
+    /// Takes a login out.
+    pub(super) async fn end(&self, openid: &str, sid: &str) -> Result<(), StoreError> {
+        self.change(openid, |account, _| drop(account.logins.remove(sid))).await
+    }
+
+    /// What has to be told and ended before everything up to `until` is erased. Nothing is changed.
+    pub(super) async fn leaving(&self, openid: &str, until: Moment) -> Result<Leaving, StoreError> {
+        let found = self.records.read(openid).await?.record;
+        Ok(found.map(|account| account.leaving(until)).unwrap_or_default())
+    }
+
+    /// Ends and erases everything up to `until`.
+    pub(super) async fn erase(&self, openid: &str, until: Moment) -> Result<(), StoreError> {
+        self.change(openid, |account, _| account.erase(until)).await
+    }
+
+    async fn change<T>(
+        &self,
+        openid: &str,
+        work: impl Fn(&mut Account, Moment) -> T,
+    ) -> Result<T, StoreError> {
+        let changed = self.records.update(openid, |found, now| {
+            let mut account = found.cloned().unwrap_or_default();
+            account.sweep(now);
+            let value = work(&mut account, now);
+            let forget_at = account.forget_at(self.life, now);
+            Step::Write(Write { durably: true, ..Write::new(account, forget_at) }, value)
+        });
+        Ok(changed.await?)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LIFE: Duration = Duration::from_secs(100);
+
+    fn who(sid: &str, at: u64) -> Identity {
+        Identity {
+            openid: "o".into(),
+            unionid: Some("u".into()),
+            nickname: None,
+            at: Moment(at),
+            sid: sid.into(),
+        }
+    }
+
+    #[test]
+    fn whoever_leaves_leaves_everywhere_and_can_come_back() {
+        let mut account = Account::default();
+        let until = Moment(200_000);
+        assert!(account.visit(&who("one", 1_000), until, "shop", "o", Moment(1_000)));
+        assert!(account.visit(&who("one", 1_000), until, "forum", "u", Moment(1_500)));
+        assert!(account.visit(&who("two", 2_000), until, "shop", "o", Moment(2_000)));
+        let leaving = account.leaving(Moment(1_999));
+        assert_eq!(leaving.logins.len(), 1, "a login after the unsubscribe stays");
+        assert_eq!(leaving.logins[0].1.sites.len(), 2);
+        assert!(leaving.sites.is_empty(), "and so do the sites");
+        let leaving = account.leaving(Moment(2_000));
+        assert_eq!((leaving.logins.len(), leaving.sites.len()), (2, 2));
+        account.erase(Moment(2_000));
+        assert_eq!((account.unionid.as_deref(), account.logins.len(), account.sites.len()), (None, 0, 0));
+        assert!(!account.visit(&who("one", 1_000), until, "shop", "o", Moment(3_000)), "an old code");
+        assert!(account.visit(&who("new", 2_001), until, "shop", "o", Moment(3_000)));
+    }
+
+    #[test]
+    fn logins_have_a_number_and_a_time() {
+        let mut account = Account::default();
+        for login in 0..100 {
+            account.visit(&who(&login.to_string(), login), Moment(1_000 + login), "shop", "o", Moment(login));
+        }
+        assert_eq!(account.logins.len(), MOST_LOGINS);
+        assert!(account.logins.contains_key("99") && !account.logins.contains_key("0"));
+        account.sweep(Moment(1_099));
+        assert_eq!(account.logins.len(), 0);
+        assert!(account.forget_at(LIFE, Moment(2_000)) > Moment(0) + SITES_KEPT, "the sites are remembered");
+    }
+}

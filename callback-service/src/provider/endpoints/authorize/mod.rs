@@ -1,0 +1,323 @@
+//! `/authorize`: a site asks for a login (OpenID Connect Core, section 3.1.2). A browser with a session that fits is sent
+//! back at once; another one is shown the login page.
+//!
+//! Reading and deciding are pure functions. Until the site and its address are known to be registered, what is wrong is
+//! told on a page of ours, because the answer could go to a thief; after that it goes to the site.
+
+use std::net::IpAddr;
+use std::time::Duration;
+
+use http::StatusCode;
+use login_page::{ForRequest, Language};
+use records::Moment;
+use server::http::Response;
+
+use super::cookies::Cookie;
+use super::oauth_error::OAuthError;
+use super::parameters::{self, Parameters};
+use super::{Incoming, see_other};
+use crate::provider::Provider;
+use crate::provider::claims::known_scopes;
+use crate::provider::codes::Code;
+use crate::provider::identity::Identity;
+use crate::provider::pages::{self, Trouble};
+use crate::provider::requests::Asked;
+use crate::provider::sites::{Site, Sites};
+use crate::provider::token::Token;
+use crate::store::StoreError;
+
+/// Characters of a challenge by S256: a SHA-256 in base64url.
+const CHALLENGE: usize = 43;
+
+/// Bytes of `state` and of `nonce`. Both come back to the site as they were, and are kept meanwhile.
+const MAX_ECHOED: usize = 2048;
+
+/// The parameters that have a meaning here. None may be there twice (RFC 6749, section 3.1).
+const KNOWN: [&str; 19] = [
+    "client_id",
+    "redirect_uri",
+    "response_type",
+    "response_mode",
+    "scope",
+    "state",
+    "nonce",
+    "code_challenge",
+    "code_challenge_method",
+    "prompt",
+    "max_age",
+    "id_token_hint",
+    "login_hint",
+    "ui_locales",
+    "acr_values",
+    "claims",
+    "request",
+    "request_uri",
+    "registration",
+];
+
+/// Whether this can be a challenge by S256.
+pub(in crate::provider) fn is_challenge(text: &str) -> bool {
+    let is_good = |letter: u8| letter.is_ascii_alphanumeric() || letter == b'-' || letter == b'_';
+    text.len() == CHALLENGE && text.bytes().all(is_good)
+}
+
+/// What a site asks for, and how.
+#[derive(Debug)]
+struct Wanted {
+    site: Site,
+    asked: Asked,
+    /// No page may be shown.
+    is_silent: bool,
+    /// A session is not enough.
+    wants_scan: bool,
+    max_age: Option<Duration>,
+    hint: Option<String>,
+}
+
+/// Why nothing is asked.
+#[derive(Debug)]
+enum Refused {
+    /// The person is told.
+    Page(Trouble),
+    /// The site is told, at its own address.
+    Site { redirect_uri: String, state: Option<String>, error: OAuthError },
+}
+
+/// Reads what a site asks for.
+fn read(parameters: &Parameters, sites: &Sites) -> Result<Wanted, Refused> {
+    if parameters.repeats_any(&KNOWN) {
+        return Err(Refused::Page(Trouble::Repeated));
+    }
+    let site = parameters.get("client_id").and_then(|id| sites.get(id));
+    let site = site.ok_or(Refused::Page(Trouble::UnknownSite))?;
+    let redirect_uri = parameters.get("redirect_uri").filter(|uri| site.may_redirect_to(uri));
+    let redirect_uri = redirect_uri.ok_or(Refused::Page(Trouble::WrongRedirect))?.to_owned();
+    let state = parameters.get("state").filter(|state| state.len() <= MAX_ECHOED).map(str::to_owned);
+    match wishes(parameters, &site) {
+        Err(error) => Err(Refused::Site { redirect_uri, state, error }),
+        Ok(Wishes { is_silent, wants_scan, max_age, code_challenge }) => {
+            let asked = Asked {
+                site: site.id.clone(),
+                redirect_uri,
+                scope: known_scopes(parameters.get("scope").unwrap_or_default()),
+                state,
+                nonce: parameters.get("nonce").map(str::to_owned),
+                code_challenge,
+                only: None,
+            };
+            let hint = parameters.get("id_token_hint").map(str::to_owned);
+            Ok(Wanted { site, asked, is_silent, wants_scan, max_age, hint })
+        }
+    }
+}
+
+/// What is asked beside who, where to and what for.
+struct Wishes {
+    is_silent: bool,
+    wants_scan: bool,
+    max_age: Option<Duration>,
+    code_challenge: Option<String>,
+}
+
+fn wishes(parameters: &Parameters, site: &Site) -> Result<Wishes, OAuthError> {
+    let invalid = OAuthError::invalid_request;
+    for (name, code) in [
+        ("request", "request_not_supported"),
+        ("request_uri", "request_uri_not_supported"),
+        ("registration", "registration_not_supported"),
+    ] {
+        if parameters.get(name).is_some() {
+            return Err(OAuthError::new(code, "send the parameters themselves"));
+        }
+    }
+    match parameters.get("response_type") {
+        Some("code") => {}
+        None => return Err(invalid("response_type is missing")),
+        Some(_) => return Err(OAuthError::new("unsupported_response_type", "the response_type is code")),
+    }
+    if parameters.get("response_mode").is_some_and(|mode| mode != "query") {
+        return Err(invalid("the response_mode is query"));
+    }
+    for (name, description) in [("state", "state is too long"), ("nonce", "nonce is too long")] {
+        if parameters.get(name).is_some_and(|value| value.len() > MAX_ECHOED) {
+            return Err(invalid(description));
+        }
+    }
+    let challenge = parameters.get("code_challenge");
+    match (challenge, parameters.get("code_challenge_method")) {
+        (Some(challenge), Some("S256")) if is_challenge(challenge) => {}
+        (Some(_), Some("S256")) => return Err(invalid("code_challenge is no SHA-256 in base64url")),
+        // Without a method the standard means plain, which protects from nobody who sees the request.
+        (Some(_), _) => return Err(invalid("the code_challenge_method is S256")),
+        (None, Some(_)) => return Err(invalid("code_challenge is missing")),
+        (None, None) if site.is_public() => {
+            return Err(invalid("a client without a secret needs a code_challenge by S256"));
+        }
+        (None, None) => {}
+    }
+    let prompts: Vec<&str> = parameters.get("prompt").unwrap_or_default().split_ascii_whitespace().collect();
+    let known = ["none", "login", "consent", "select_account"];
+    if prompts.iter().any(|prompt| !known.contains(prompt)) {
+        return Err(invalid("prompt is none or login"));
+    }
+    let is_silent = prompts.contains(&"none");
+    if is_silent && prompts.len() > 1 {
+        return Err(invalid("prompt is none and something else"));
+    }
+    let seconds = |text: &str| text.parse::<u32>().map_err(|_| invalid("max_age is no number of seconds"));
+    let max_age = parameters.get("max_age").map(seconds).transpose()?;
+    Ok(Wishes {
+        is_silent,
+        // Whoever scans consents, and chooses the account.
+        wants_scan: !is_silent && !prompts.is_empty(),
+        max_age: max_age.map(|seconds| Duration::from_secs(seconds.into())),
+        code_challenge: challenge.map(str::to_owned),
+    })
+}
+
+/// What follows.
+#[derive(Debug, PartialEq)]
+enum Next {
+    /// The session is enough.
+    Answer(Identity),
+    /// Only a scan would do, and no page may be shown.
+    LoginRequired,
+    /// The login page.
+    Show,
+}
+
+/// Decides whether a session is enough.
+fn decide(wanted: &Wanted, session: Option<(Identity, Moment)>) -> Next {
+    let fits = |(who, now): &(Identity, Moment)| {
+        let is_fresh = wanted.max_age.is_none_or(|age| now.since(who.at) <= age && !age.is_zero());
+        let sub = wanted.site.sub(who);
+        let is_right = wanted.asked.only.as_deref().is_none_or(|only| Some(only) == sub);
+        is_fresh && is_right && !wanted.wants_scan && sub.is_some()
+    };
+    match session.filter(fits) {
+        Some((who, _)) => Next::Answer(who),
+        None if wanted.is_silent => Next::LoginRequired,
+        None => Next::Show,
+    }
+}
+
+impl Provider {
+    pub(super) async fn authorize(&self, asked: Incoming<'_>) -> Response {
+        let parameters = Parameters::of_query(asked.query());
+        let language = asked.language(&parameters);
+        let mut wanted = match read(&parameters, &self.sites) {
+            Ok(wanted) => wanted,
+            Err(Refused::Page(trouble)) => {
+                self.told_of(asked.from, trouble);
+                return pages::error(StatusCode::BAD_REQUEST, &trouble, language);
+            }
+            Err(Refused::Site { redirect_uri, state, error }) => {
+                return self.refuse(&redirect_uri, state.as_deref(), error);
+            }
+        };
+        if let Some(hint) = wanted.hint.take() {
+            match self.hinted(&hint, &wanted.site) {
+                Some(sub) => wanted.asked.only = Some(sub),
+                None => {
+                    let error = OAuthError::invalid_request("id_token_hint is no ID token of this issuer");
+                    return self.refuse(&wanted.asked.redirect_uri, wanted.asked.state.as_deref(), error);
+                }
+            }
+        }
+        let session = match self.session(&asked).await {
+            Ok(session) => session,
+            Err(error) => return self.busy(&error, language),
+        };
+        let done = match decide(&wanted, session) {
+            Next::Answer(who) => self.send_back(wanted.asked, who).await,
+            Next::LoginRequired => {
+                let error = OAuthError::new("login_required", "the person has to scan");
+                return self.refuse(&wanted.asked.redirect_uri, wanted.asked.state.as_deref(), error);
+            }
+            Next::Show => self.show(&wanted, &asked, &parameters).await,
+        };
+        done.unwrap_or_else(|error| self.busy(&error, language))
+    }
+
+    /// The person and the clock of a browser's session, if it has one that lives.
+    pub(super) async fn session(
+        &self,
+        asked: &Incoming<'_>,
+    ) -> Result<Option<(Identity, Moment)>, StoreError> {
+        let Some(cookie) = self.cookie(&asked.head.headers, Cookie::Session) else { return Ok(None) };
+        match self.sessions.find(&cookie).await? {
+            Some((who, now)) if self.accounts.lives(&who).await? => Ok(Some((who, now))),
+            _ => Ok(None),
+        }
+    }
+
+    /// Whom an ID token names that was made for this site.
+    fn hinted(&self, hint: &str, site: &Site) -> Option<String> {
+        let claims = self.keys.check(hint, &self.addresses.issuer)?;
+        let aud = claims.get("aud")?.as_str()?;
+        (aud == site.id).then(|| claims.get("sub")?.as_str().map(str::to_owned)).flatten()
+    }
+
+    /// Sends the browser back to the site with a code.
+    pub(super) async fn send_back(&self, asked: Asked, who: Identity) -> Result<Response, StoreError> {
+        let Asked { site, redirect_uri, scope, state, nonce, code_challenge, .. } = asked;
+        let code = Code {
+            site,
+            redirect_uri: Some(redirect_uri.clone()),
+            scope,
+            nonce,
+            code_challenge,
+            who: who.into(),
+            redeemed: None,
+        };
+        let code = self.codes.put(code).await?;
+        Ok(see_other(&self.location(&redirect_uri, &[("code", code.reveal())], state.as_deref())))
+    }
+
+    /// Sends the browser back to the site with an error.
+    pub(super) fn refuse(&self, redirect_uri: &str, state: Option<&str>, error: OAuthError) -> Response {
+        let told = [("error", error.code), ("error_description", error.description)];
+        see_other(&self.location(redirect_uri, &told, state))
+    }
+
+    /// Where an answer goes: with the state, and with the issuer, so that a site with several providers knows whose answer
+    /// it is (RFC 9207).
+    fn location(&self, redirect_uri: &str, answer: &[(&str, &str)], state: Option<&str>) -> String {
+        let mut parameters = answer.to_vec();
+        parameters.extend(state.map(|state| ("state", state)));
+        parameters.push(("iss", &self.addresses.issuer));
+        parameters::with(redirect_uri, &parameters)
+    }
+
+    async fn show(
+        &self,
+        wanted: &Wanted,
+        asked: &Incoming<'_>,
+        parameters: &Parameters,
+    ) -> Result<Response, StoreError> {
+        let known = self.cookie(&asked.head.headers, Cookie::Browser);
+        let browser = known.clone().unwrap_or_else(Token::random);
+        let handle = self.requests.put(wanted.asked.clone(), &browser.hash()).await?;
+        let denied = [("error", "access_denied"), ("error_description", "the person went back")];
+        let cancel = self.location(&wanted.asked.redirect_uri, &denied, wanted.asked.state.as_deref());
+        let mut page = pages::login(&ForRequest {
+            site: &wanted.site.name,
+            gateway: &self.addresses.gateway,
+            request: handle.reveal(),
+            language: Language::wished(super::wishes(parameters)),
+            cancel: &cancel,
+            pictures: &self.pictures,
+        });
+        if known.is_none() {
+            self.set_cookie(&mut page, Cookie::Browser, &browser);
+        }
+        Ok(page)
+    }
+
+    fn told_of(&self, from: IpAddr, trouble: Trouble) {
+        server::tell!(warn, self.told, "authorize", [%from], "a request to /authorize was refused: {trouble:?}");
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,61 @@
+//! The two cookies: one names the browser, so that what was begun in it ends in it; the other one is its session.
+//!
+//! Behind TLS their names begin with `__Host-`, so that no other host, and no page by plain http, can set them (RFC 6265bis,
+//! section 4.1.3.2). They are `SameSite=Lax`: a site sends its people here from elsewhere, and the cookies have to come
+//! along.
+
+use http::HeaderMap;
+use http::header::{COOKIE, HeaderValue, SET_COOKIE};
+use server::http::Response;
+
+use crate::provider::Provider;
+use crate::provider::token::Token;
+
+/// A cookie of this service.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Cookie {
+    Browser,
+    Session,
+}
+
+impl Cookie {
+    /// Its name, by whether browsers come by TLS.
+    fn name(self, is_secure: bool) -> &'static str {
+        match (self, is_secure) {
+            (Self::Browser, true) => "__Host-saoma-browser",
+            (Self::Browser, false) => "saoma-browser",
+            (Self::Session, true) => "__Host-saoma-session",
+            (Self::Session, false) => "saoma-session",
+        }
+    }
+}
+
+impl Provider {
+    /// The token in a cookie that came with a request.
+    pub(super) fn cookie(&self, headers: &HeaderMap, cookie: Cookie) -> Option<Token> {
+        let name = cookie.name(self.addresses.is_secure);
+        let lines = headers.get_all(COOKIE).into_iter().filter_map(|line| line.to_str().ok());
+        let mut pairs = lines.flat_map(|line| line.split(';')).filter_map(|pair| pair.trim().split_once('='));
+        pairs.find(|(other, _)| *other == name).and_then(|(_, value)| Token::parse(value))
+    }
+
+    /// Sets a cookie with an answer. It ends with the browser; the session has its own end, too.
+    pub(super) fn set_cookie(&self, answer: &mut Response, cookie: Cookie, token: &Token) {
+        self.add(answer, cookie, token.reveal(), "");
+    }
+
+    /// Takes a cookie away.
+    pub(super) fn take_cookie(&self, answer: &mut Response, cookie: Cookie) {
+        self.add(answer, cookie, "", "; Max-Age=0");
+    }
+
+    fn add(&self, answer: &mut Response, cookie: Cookie, value: &str, more: &str) {
+        let is_secure = self.addresses.is_secure;
+        let (name, secure) = (cookie.name(is_secure), if is_secure { "; Secure" } else { "" });
+        let line = format!("{name}={value}; Path=/; HttpOnly; SameSite=Lax{secure}{more}");
+        // All of it is ours, and ASCII.
+        if let Ok(line) = HeaderValue::from_str(&line) {
+            answer.headers_mut().append(SET_COOKIE, line);
+        }
+    }
+}

@@ -1,0 +1,93 @@
+//! `/authorize/continue`: the login page brings the code that the gateway gave it for a scan. The browser must be the one
+//! that asked. It gets a session, and goes back to the site.
+
+use http::StatusCode;
+use hyper::body::Incoming as Body;
+use login_page::Language;
+use server::http::Response;
+
+use super::Incoming;
+use super::cookies::Cookie;
+use super::oauth_error::OAuthError;
+use super::parameters::Parameters;
+use crate::provider::Provider;
+use crate::provider::identity::Identity;
+use crate::provider::pages::{self, Trouble};
+use crate::provider::requests::{Asked, Continued};
+use crate::provider::token::Token;
+use crate::store::StoreError;
+
+impl Provider {
+    pub(super) async fn proceed(&self, asked: Incoming<'_>, body: Body) -> Response {
+        let parameters = match Parameters::of_form(body).await {
+            Ok(parameters) => parameters,
+            Err(unread) => return pages::error(unread.status(), &unread.words(), Language::default()),
+        };
+        let language = asked.language(&parameters);
+        let refused = |status, trouble| pages::error(status, &trouble, language);
+        if !self.is_from_own_page(&asked) {
+            return refused(StatusCode::FORBIDDEN, Trouble::OtherBrowser);
+        }
+        if parameters.repeats_any(&["request", "code"]) {
+            return refused(StatusCode::BAD_REQUEST, Trouble::Repeated);
+        }
+        let token = |name| parameters.get(name).and_then(Token::parse);
+        let Some(handle) = token("request") else {
+            return refused(StatusCode::BAD_REQUEST, Trouble::RequestGone);
+        };
+        let Some(code) = token("code") else {
+            return refused(StatusCode::BAD_REQUEST, Trouble::LoginGone);
+        };
+        let Some(browser) = self.cookie(&asked.head.headers, Cookie::Browser) else {
+            return refused(StatusCode::FORBIDDEN, Trouble::OtherBrowser);
+        };
+        let resumed = self.requests.resume(&handle, &browser.hash(), &code).await;
+        match resumed {
+            Err(error) => self.busy(&error, language),
+            Ok(Continued::Gone) => refused(StatusCode::BAD_REQUEST, Trouble::RequestGone),
+            Ok(Continued::OtherBrowser) => refused(StatusCode::FORBIDDEN, Trouble::OtherBrowser),
+            Ok(Continued::NoProof) => refused(StatusCode::BAD_REQUEST, Trouble::LoginGone),
+            Ok(Continued::LoggedIn(login)) => {
+                let (for_site, who) = *login;
+                let done = self.logged_in(&asked, for_site, who).await;
+                done.unwrap_or_else(|error| self.busy(&error, language))
+            }
+        }
+    }
+
+    /// Gives the browser a session in place of the one that it has, and sends it back to the site.
+    async fn logged_in(
+        &self,
+        asked: &Incoming<'_>,
+        for_site: Asked,
+        mut who: Identity,
+    ) -> Result<Response, StoreError> {
+        let before = self.session(asked).await?.map(|(who, _)| who);
+        match &before {
+            // The sites that know of the session go on hearing of its end.
+            Some(before) if before.openid == who.openid => who.sid.clone_from(&before.sid),
+            Some(before) => self.log_out(before).await?,
+            None => {}
+        }
+        let cookie = Token::random();
+        if !self.accounts.begin(&who, &cookie.hash()).await? {
+            return Ok(pages::error(StatusCode::BAD_REQUEST, &Trouble::LoginGone, Language::default()));
+        }
+        self.sessions.begin(&cookie, &who).await?;
+        if let Some(old) = self.cookie(&asked.head.headers, Cookie::Session) {
+            self.sessions.end(&old.hash()).await?;
+        }
+        let site = self.sites.get(&for_site.site);
+        let sub = site.as_ref().and_then(|site| site.sub(&who));
+        let mut answer = match for_site.only.as_deref() {
+            Some(only) if Some(only) != sub => {
+                let error =
+                    OAuthError::new("login_required", "another person has scanned than id_token_hint names");
+                self.refuse(&for_site.redirect_uri, for_site.state.as_deref(), error)
+            }
+            _ => self.send_back(for_site, who).await?,
+        };
+        self.set_cookie(&mut answer, Cookie::Session, &cookie);
+        Ok(answer)
+    }
+}

@@ -1,0 +1,47 @@
+//! Who logged in, and when: what a proof, a session, a code and an access token have in common.
+
+use records::Moment;
+use serde::{Deserialize, Serialize};
+
+/// A person who has scanned, as far as WeChat tells.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Identity {
+    /// The person's name within the official account.
+    pub openid: String,
+    /// The same person's name within all accounts that are bound to one Open Platform account.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unionid: Option<String>,
+    /// The nickname. WeChat has rarely given one since 2021.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub nickname: Option<String>,
+    /// When the person scanned, by the store's clock: `auth_time`.
+    pub at: Moment,
+    /// The name of the session, for logout (`sid`).
+    pub sid: String,
+}
+
+impl Identity {
+    /// `auth_time`, in seconds since 1970.
+    pub(super) fn auth_time(&self) -> u64 {
+        self.at.0 / 1000
+    }
+}
+
+/// A person who has just scanned.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Scanned {
+    /// Who it is.
+    pub person: wechat::Person,
+    /// What WeChat calls the person elsewhere, where it said so.
+    pub unionid: Option<String>,
+    /// The nickname, where WeChat gave one.
+    pub nickname: Option<String>,
+}
+
+impl Scanned {
+    /// The person, who scanned at `at`, for a session of the name `sid`.
+    pub(super) fn identity(&self, at: Moment, sid: &str) -> Identity {
+        let Self { person, unionid, nickname } = self.clone();
+        Identity { openid: person.to_string(), unionid, nickname, at, sid: sid.to_owned() }
+    }
+}

@@ -1,0 +1,180 @@
+//! The requests of `/authorize` that wait for a scan, and the proofs of scans that answer them.
+//!
+//! A request is kept under its handle. The page names the handle to the gateway, so that a scan finds the request; and a
+//! recorded scan leaves a proof in it: the hash of the code that only the page gets. Whoever then brings the code, with
+//! the cookie of the browser that asked, has the login. All that is decided in one record, so it happens once.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use records::{AsText, Kept, Moment, Records, Step, Write};
+use serde::{Deserialize, Serialize};
+
+use super::identity::{Identity, Scanned};
+use super::token::{Hash, Token};
+use super::{CODE_LIFE, sid};
+use crate::store::{Store, StoreError};
+
+/// How long a request waits for a scan. A page renews its QR code for minutes, and may be left open for longer.
+const LIFE: Duration = Duration::from_secs(3600);
+
+/// Proofs in one request. Each is a scan of a QR code that one page showed, and a page shows one at a time.
+const MOST_PROOFS: usize = 8;
+
+/// What a site asks for, checked.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(super) struct Asked {
+    /// The site's id.
+    pub site: String,
+    /// Where the answer goes: one of the site's own.
+    pub redirect_uri: String,
+    /// The scopes that are known here, in the standard's order.
+    pub scope: String,
+    /// Given back as it came.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub state: Option<String>,
+    /// Given back in the ID token.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub nonce: Option<String>,
+    /// PKCE's challenge, by S256.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub code_challenge: Option<String>,
+    /// Who must log in, as an `id_token_hint` says: what the site calls that person.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub only: Option<String>,
+}
+
+/// A request as it is kept.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(super) struct Request {
+    asked: Kept<Asked>,
+    /// The cookie of the browser that asked.
+    browser: Hash,
+    until: Moment,
+    /// By the code's hash.
+    #[serde(default)]
+    proofs: BTreeMap<String, Kept<Proof>>,
+    #[serde(default)]
+    is_used: bool,
+}
+
+impl AsText for Request {}
+
+/// A scan that the gateway was asked to record.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+struct Proof {
+    who: Kept<Identity>,
+    until: Moment,
+}
+
+/// What becomes of a code that a page brings.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum Continued {
+    /// This person has logged in for this request.
+    LoggedIn(Box<(Asked, Identity)>),
+    /// There is no such request, or it was used, or its time is over.
+    Gone,
+    /// Another browser asked.
+    OtherBrowser,
+    /// There is no such proof.
+    NoProof,
+}
+
+impl Request {
+    fn prove(&mut self, code: &Hash, who: Identity, now: Moment) {
+        self.proofs.retain(|_, proof| now < proof.until);
+        while self.proofs.len() >= MOST_PROOFS {
+            let oldest =
+                self.proofs.iter().min_by_key(|(_, proof)| proof.until).map(|(code, _)| code.clone());
+            let Some(oldest) = oldest else { break };
+            self.proofs.remove(&oldest);
+        }
+        let proof = Proof { who: who.into(), until: now + CODE_LIFE };
+        self.proofs.insert(code.as_str().to_owned(), proof.into());
+    }
+
+    fn resume(&mut self, browser: &Hash, code: &Hash, now: Moment) -> Continued {
+        if self.browser != *browser {
+            return Continued::OtherBrowser;
+        }
+        if self.is_used {
+            return Continued::Gone;
+        }
+        match self.proofs.get(code.as_str()) {
+            Some(proof) if now < proof.until => {
+                let who = Identity::clone(&proof.who);
+                self.is_used = true;
+                self.proofs.clear();
+                Continued::LoggedIn(Box::new((Asked::clone(&self.asked), who)))
+            }
+            _ => Continued::NoProof,
+        }
+    }
+}
+
+/// The requests.
+#[derive(Debug, Clone)]
+pub(super) struct Requests(Records<Kept<Request>>);
+
+impl Requests {
+    pub(super) fn new(store: &Store) -> Self {
+        Self(store.records("request"))
+    }
+
+    /// Keeps a request of the browser with this cookie; gives its handle.
+    pub(super) async fn put(&self, asked: Asked, browser: &Hash) -> Result<Token, StoreError> {
+        let handle = Token::random();
+        let name = handle.hash();
+        let kept = self.0.update(name.as_str(), |_, now| {
+            let (asked, browser, until) = (asked.clone().into(), browser.clone(), now + LIFE);
+            let request = Request { asked, browser, until, proofs: BTreeMap::new(), is_used: false };
+            Step::Write(Write::new(request.into(), until), ())
+        });
+        kept.await?;
+        Ok(handle)
+    }
+
+    /// The site of a request that still waits; `None` if there is no such request.
+    pub(super) async fn site(&self, handle: &Token) -> Result<Option<String>, StoreError> {
+        let found = self.0.read(handle.hash().as_str()).await?;
+        Ok(found.record.filter(|request| !request.is_used).map(|request| request.asked.site.clone()))
+    }
+
+    /// Notes that a person has scanned for a request, before the gateway is asked to record it; gives the code for the
+    /// page. `None` if there is no such request any more.
+    pub(super) async fn prove(&self, handle: &Token, scanned: &Scanned) -> Result<Option<Token>, StoreError> {
+        let (name, code, sid) = (handle.hash(), Token::random(), sid());
+        let proved = self.0.update(name.as_str(), |found, now| match found {
+            Some(request) if !request.is_used => {
+                let mut request = request.clone();
+                request.prove(&code.hash(), scanned.identity(now, &sid), now);
+                let until = request.until.max(now + CODE_LIFE);
+                Step::Write(Write { durably: true, ..Write::new(request, until) }, true)
+            }
+            _ => Step::Keep(false),
+        });
+        Ok(proved.await?.then_some(code))
+    }
+
+    /// Ends a request for the browser and the page that hold its cookie and its code.
+    pub(super) async fn resume(
+        &self,
+        handle: &Token,
+        browser: &Hash,
+        code: &Token,
+    ) -> Result<Continued, StoreError> {
+        let (name, code) = (handle.hash(), code.hash());
+        let resumed = self.0.update(name.as_str(), |found, now| {
+            let Some(request) = found else { return Step::Keep(Continued::Gone) };
+            let mut request = request.clone();
+            match request.resume(browser, &code, now) {
+                logged_in @ Continued::LoggedIn(..) => {
+                    let until = request.until.max(now + CODE_LIFE);
+                    Step::Write(Write { durably: true, ..Write::new(request, until) }, logged_in)
+                }
+                other => Step::Keep(other),
+            }
+        });
+        Ok(resumed.await?)
+    }
+}

@@ -1,0 +1,248 @@
+//! What an operator sets about the provider, and what is checked before anything is bound.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::Args;
+use server::settings::{self, SettingError};
+use url::{Host, Url};
+use wechat::push::Mode;
+
+use super::keys::{self, Source};
+use super::sessions::Lives;
+use super::sites::{Sites, file};
+use crate::storage::Storage;
+
+/// What an operator sets about sites.
+#[derive(Debug, Clone, Args)]
+#[group(skip)]
+pub(crate) struct Settings {
+    /// The file of sites that receive logins by OpenID Connect, in TOML; callback-service new-site prints an entry.
+    /// Unset: there is no provider. It is read again on SIGHUP.
+    #[arg(long, env)]
+    pub(crate) callback_sites: Option<PathBuf>,
+
+    /// This service as browsers see it, https://id.example.cn: the issuer. Sites keep it for ever.
+    #[arg(long, env)]
+    pub(crate) callback_public_url: Option<String>,
+
+    /// The gateway as browsers see it, https://login.example.cn.
+    #[arg(long, env)]
+    callback_browser_url: Option<String>,
+
+    /// This service as back ends in the same network reach it, if that is another address; it is named for tokens,
+    /// user info and keys.
+    #[arg(long, env)]
+    callback_internal_url: Option<String>,
+
+    /// The file of the keys that sign tokens. Unset: beside the SQLite file, made at the first start. With Redis it
+    /// must be named, and every host needs the same file; callback-service rotate-key makes it.
+    #[arg(long, env)]
+    pub(crate) callback_signing_keys: Option<PathBuf>,
+
+    /// When a signing key is replaced by the next one, where the file is this service's own.
+    #[arg(long, env, default_value = "90days", value_parser = settings::duration)]
+    callback_key_age: Duration,
+
+    /// A browser whose person has scanned need not scan for the next site, unless it was idle for this long.
+    #[arg(long, env, default_value = "12h", value_parser = settings::duration)]
+    callback_session_idle: Duration,
+
+    /// It has to scan again after this in any case.
+    #[arg(long, env, default_value = "7days", value_parser = settings::duration)]
+    callback_session_life: Duration,
+}
+
+/// The lifetimes that a session may have: long enough to be of use, and no longer than what is kept of a person.
+const SESSION: std::ops::RangeInclusive<Duration> =
+    Duration::from_secs(60)..=Duration::from_secs(90 * 24 * 3600);
+
+/// The age at which a key may be replaced.
+const KEY_AGE: std::ops::RangeInclusive<Duration> =
+    Duration::from_secs(24 * 3600)..=Duration::from_secs(3650 * 24 * 3600);
+
+/// Where the provider is.
+#[derive(Debug, Clone)]
+pub(super) struct Addresses {
+    /// The issuer, as sites compare it.
+    pub issuer: String,
+    /// The gateway, as pages reach it.
+    pub gateway: String,
+    /// Where back ends find tokens, user info and keys.
+    pub back_ends: String,
+    /// Whether browsers come by TLS.
+    pub is_secure: bool,
+}
+
+/// Settings that were found good.
+#[derive(Debug, Clone)]
+pub(crate) struct Checked {
+    pub(super) addresses: Addresses,
+    pub(super) sites: Sites,
+    pub(super) keys: Source,
+    pub(super) key_age: Duration,
+    pub(super) lives: Lives,
+}
+
+impl Settings {
+    /// Checks the settings; `None` where there is to be no provider.
+    ///
+    /// # Errors
+    /// Which setting is wrong or missing.
+    pub(crate) fn checked(self, mode: Mode, storage: &Storage) -> Result<Option<Checked>, SettingError> {
+        let Some(path) = self.callback_sites.clone() else {
+            let others = [
+                ("CALLBACK_PUBLIC_URL", self.callback_public_url.is_some()),
+                ("CALLBACK_BROWSER_URL", self.callback_browser_url.is_some()),
+                ("CALLBACK_INTERNAL_URL", self.callback_internal_url.is_some()),
+            ];
+            return match others.iter().find(|(_, is_set)| *is_set) {
+                None => Ok(None),
+                Some((name, _)) => Err(SettingError::new(
+                    *name,
+                    "means nothing without CALLBACK_SITES; set that, or take this away",
+                )),
+            };
+        };
+        if mode == Mode::Plaintext {
+            return Err(SettingError::new(
+                "CALLBACK_SITES",
+                "sites need WECHAT_MODE safe or compatible: in plaintext mode WeChat's signature does not cover who has \
+                 scanned",
+            ));
+        }
+        for (name, time, range) in [
+            ("CALLBACK_SESSION_IDLE", self.callback_session_idle, SESSION),
+            ("CALLBACK_SESSION_LIFE", self.callback_session_life, SESSION),
+            ("CALLBACK_KEY_AGE", self.callback_key_age, KEY_AGE),
+        ] {
+            if !range.contains(&time) {
+                let days = range.end().as_secs() / (24 * 3600);
+                let least = range.start().as_secs();
+                return Err(SettingError::new(name, format!("must be between {least}s and {days}days")));
+            }
+        }
+        let issuer = address("CALLBACK_PUBLIC_URL", self.callback_public_url.clone(), true)?;
+        let gateway = address("CALLBACK_BROWSER_URL", self.callback_browser_url.clone(), true)?;
+        let back_ends = match self.callback_internal_url.clone() {
+            None => issuer.clone(),
+            internal => address("CALLBACK_INTERNAL_URL", internal, false)?,
+        };
+        let sites = file::read(&path).map_err(|problem| SettingError::new("CALLBACK_SITES", problem))?;
+        let is_secure = issuer.starts_with("https:");
+        Ok(Some(Checked {
+            addresses: Addresses { issuer, gateway, back_ends, is_secure },
+            sites: Sites::new(path, sites),
+            keys: key_source(self.callback_signing_keys, storage)?,
+            key_age: self.callback_key_age,
+            lives: Lives { idle: self.callback_session_idle, life: self.callback_session_life },
+        }))
+    }
+}
+
+impl Checked {
+    /// What is set, in a few words. The signing keys are read, but not made.
+    ///
+    /// # Errors
+    /// When the signing keys cannot be used.
+    pub(crate) fn summary(&self) -> Result<String, SettingError> {
+        let keys = match &self.keys {
+            Source::Own(path) if !path.exists() => "signing keys will be made at the start".to_owned(),
+            Source::Memory => "signing keys last as long as the process".to_owned(),
+            Source::Own(path) | Source::Shared(path) => {
+                keys::file::check(path).map_err(|problem| SettingError::new(keys::SETTING, problem))?;
+                format!("signing keys are in {}", path.display())
+            }
+        };
+        let sites: Vec<_> = self.sites.all().iter().map(|site| site.id.clone()).collect();
+        Ok(format!("the issuer is {}; sites: {}; {keys}", self.addresses.issuer, sites.join(", ")))
+    }
+}
+
+/// Where the signing keys are.
+///
+/// # Errors
+/// When it has to be said and is not.
+pub(crate) fn key_source(named: Option<PathBuf>, storage: &Storage) -> Result<Source, SettingError> {
+    match (named, storage.sqlite_file()) {
+        // One machine: nobody else has a copy.
+        (Some(path), Some(_)) => Ok(Source::Own(path)),
+        (None, Some(sqlite)) => Ok(Source::Own(sqlite.with_extension("keys.json"))),
+        (Some(path), None) => Ok(Source::Shared(path)),
+        (None, None) if storage.ends_with_the_process() => Ok(Source::Memory),
+        (None, None) => Err(SettingError::new(
+            keys::SETTING,
+            "is not set; with Redis every callback-service needs the same keys: make the file with callback-service \
+             rotate-key, copy it to every host, and name it",
+        )),
+    }
+}
+
+/// Reads an address of this system: scheme and host, perhaps a port, and nothing behind. Browsers come by https, but for
+/// addresses of the machine itself.
+fn address(name: &str, text: Option<String>, is_for_browsers: bool) -> Result<String, SettingError> {
+    let wrong = |problem: &str| SettingError::new(name, problem);
+    let text = text.ok_or_else(|| wrong("is not set, and CALLBACK_SITES is"))?;
+    let url =
+        Url::parse(&text).map_err(|_| wrong("is no address; write for example https://id.example.cn"))?;
+    if !matches!(url.scheme(), "https" | "http") || !url.has_host() {
+        return Err(wrong("is no address; write for example https://id.example.cn"));
+    }
+    let is_loopback = match url.host() {
+        Some(Host::Ipv4(address)) => address.is_loopback(),
+        Some(Host::Ipv6(address)) => address.is_loopback(),
+        Some(Host::Domain(host)) => host == "localhost",
+        None => false,
+    };
+    if is_for_browsers && url.scheme() == "http" && !is_loopback {
+        return Err(wrong("must begin with https://; http is for addresses of this machine only"));
+    }
+    if text.ends_with('/') {
+        return Err(wrong(
+            "ends with a slash; take it away, because sites compare the address letter by letter",
+        ));
+    }
+    match url.origin().ascii_serialization() == text {
+        true => Ok(text),
+        false => Err(wrong(
+            "must be scheme and host, lower-case, perhaps with a port, and nothing behind: https://id.example.cn",
+        )),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+
+    #[test]
+    fn an_issuer_is_an_origin() {
+        let of = |text: &str| address("CALLBACK_PUBLIC_URL", Some(text.to_owned()), true);
+        for good in
+            ["https://id.example.cn", "https://id.example.cn:8443", "http://localhost:8080", "http://[::1]:1"]
+        {
+            assert_eq!(of(good).unwrap(), good);
+        }
+        for (wrong, say) in [
+            ("", "no address"),
+            ("id.example.cn", "no address"),
+            ("ftp://id.example.cn", "no address"),
+            ("http://id.example.cn", "https"),
+            ("https://id.example.cn/", "slash"),
+            ("https://id.example.cn/oidc", "nothing behind"),
+            ("https://id.example.cn?x", "nothing behind"),
+            ("https://ID.example.cn", "lower-case"),
+            ("https://id.example.cn:443", "nothing behind"),
+            ("https://u@id.example.cn", "nothing behind"),
+        ] {
+            let problem = of(wrong).unwrap_err().to_string();
+            assert!(
+                problem.starts_with("CALLBACK_PUBLIC_URL: ") && problem.contains(say),
+                "{wrong}: {problem}"
+            );
+        }
+        assert!(address("CALLBACK_INTERNAL_URL", Some("http://callback:8080".to_owned()), false).is_ok());
+        assert!(address("CALLBACK_PUBLIC_URL", None, true).is_err());
+    }
+}
