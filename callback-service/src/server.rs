@@ -210,7 +210,7 @@ impl Server {
         service.work(work);
         service.work(reading_again(link, callback.provider.clone()));
         if let (Some(provider), Some(poster)) = (&callback.provider, &poster) {
-            service.work(provider.keep_keys());
+            service.work(provider.keep());
             service.work(provider.tell_sites(poster));
         }
         let mut registry = callback.metrics.registry();

@@ -16,7 +16,6 @@ mod gateway;
 mod logins;
 mod metrics;
 mod notices;
-mod pace;
 mod server;
 mod stores;
 #[cfg(any(test, feature = "testing"))]

@@ -113,10 +113,11 @@ impl Scans {
     pub(crate) async fn forget(&self, person: &Person, at: i64) {
         let (store, provider, person) = (Arc::clone(&self.store), self.provider.clone(), person.clone());
         let forgotten = async move {
-            if let Some(provider) = provider {
-                provider.forget(&person, end_of_second(at)).await?;
-            }
-            store.forget(&person, at).await
+            let at_sites = match provider {
+                Some(provider) => provider.forget(&person, end_of_second(at)).await,
+                None => Ok(()),
+            };
+            store.forget(&person, at).await.and(at_sites)
         };
         if let Err(error) = self.done_in_time(forgotten).await {
             tracing::error!("a person who has unfollowed is perhaps not forgotten: {error}");

@@ -39,14 +39,30 @@ impl Provider {
     /// had by the code until the gateway has recorded the scan and told the page.
     pub(crate) async fn grant(&self, context: &Context, scanned: Scanned) -> Result<Code, NotGranted> {
         let code = match (&context.request, &context.site) {
-            (Some(handle), None) => self.grant_request(handle, scanned).await?,
+            (Some(handle), None) => self.grant_request(handle, context.origin.as_deref(), scanned).await?,
             (None, Some(site)) => self.grant_page(site, context, scanned).await?,
             _ => return Err(NotGranted::UnknownSite),
         };
         Ok(Code(code.reveal().to_owned()))
     }
 
-    async fn grant_request(&self, handle: &str, scanned: Scanned) -> Result<Token, NotGranted> {
+    async fn grant_request(
+        &self,
+        handle: &str,
+        origin: Option<&str>,
+        scanned: Scanned,
+    ) -> Result<Token, NotGranted> {
+        // The page of a request is this service's own; browsers say so by themselves.
+        if origin != Some(self.addresses.issuer.as_str()) {
+            server::tell!(
+                warn,
+                self.told,
+                "origin of a request",
+                [origin = ?origin.unwrap_or("none")],
+                "a page of another origin than CALLBACK_PUBLIC_URL asked for a login of a request; the login was denied"
+            );
+            return Err(NotGranted::UnknownSite);
+        }
         let handle = Token::parse(handle).ok_or(NotGranted::Gone)?;
         let site = self.requests.site(&handle).await?.ok_or(NotGranted::Gone)?;
         let site = self.sites.get(&site).ok_or(NotGranted::UnknownSite)?;

@@ -29,8 +29,10 @@ mod tokens;
 use std::sync::Arc;
 use std::time::Duration;
 
+use server::allowance::Allowance;
 use server::settings::SettingError;
 use server::told::Told;
+use tokio::time::sleep;
 
 use self::access::AccessTokens;
 use self::accounts::Accounts;
@@ -56,6 +58,8 @@ const ACCESS_LIFE: Duration = Duration::from_secs(3600);
 /// How long an ID token is good. A site reads it at once.
 const ID_TOKEN_LIFE: Duration = Duration::from_secs(600);
 
+const MINUTE: Duration = Duration::from_secs(60);
+
 /// Characters of a `sid`, of 6 bits each.
 const SID: usize = 22;
 
@@ -75,6 +79,8 @@ pub(crate) struct Provider {
     app_id: String,
     /// Where browsers fetch WeChat's own pictures of QR codes.
     pictures: Vec<String>,
+    /// How many login pages each address may still have.
+    pages: Allowance,
     /// What the log has said of strangers.
     told: Told,
 }
@@ -91,7 +97,7 @@ impl Provider {
         app_id: String,
         pictures: Vec<String>,
     ) -> Result<Arc<Self>, SettingError> {
-        let Checked { addresses, sites, keys, key_age, lives } = checked;
+        let Checked { addresses, sites, keys, key_age, lives, address_rate } = checked;
         Ok(Arc::new(Self {
             addresses,
             sites,
@@ -105,6 +111,7 @@ impl Provider {
             outbox,
             app_id,
             pictures,
+            pages: Allowance::new(address_rate, MINUTE),
             told: Told::default(),
         }))
     }
@@ -114,9 +121,15 @@ impl Provider {
         self.sites.all().iter().map(|site| site.id.clone()).collect()
     }
 
-    /// Keeps the signing keys fresh, for as long as it is polled.
-    pub(crate) async fn keep_keys(&self) {
-        self.keys.keep(self.key_age).await;
+    /// Keeps the signing keys fresh, and the table of addresses small, for as long as it is polled.
+    pub(crate) async fn keep(&self) {
+        let sweeping = async {
+            loop {
+                sleep(MINUTE).await;
+                self.pages.forget_rested();
+            }
+        };
+        let ((), ()) = tokio::join!(self.keys.keep(self.key_age), sweeping);
     }
 
     /// Reads the sites and the signing keys again, at SIGHUP; says what became of it.

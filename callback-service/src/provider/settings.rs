@@ -35,6 +35,11 @@ pub(crate) struct Settings {
     #[arg(long, env)]
     callback_internal_url: Option<String>,
 
+    /// Login pages a minute for one address (an IPv6 /64), as with the gateway's GATEWAY_ADDRESS_RATE: each keeps a
+    /// request for an hour.
+    #[arg(long, env, default_value_t = 120, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    callback_address_rate: u32,
+
     /// The file of the keys that sign tokens. Unset: beside the SQLite file, made at the first start. With Redis it
     /// must be named, and every host needs the same file; callback-service rotate-key makes it.
     #[arg(long, env)]
@@ -82,6 +87,8 @@ pub(crate) struct Checked {
     pub(super) keys: Source,
     pub(super) key_age: Duration,
     pub(super) lives: Lives,
+    /// Login pages a minute for one address.
+    pub(super) address_rate: u32,
 }
 
 impl Settings {
@@ -135,6 +142,7 @@ impl Settings {
             sites: Sites::new(path, sites),
             keys: key_source(self.callback_signing_keys, storage)?,
             key_age: self.callback_key_age,
+            address_rate: self.callback_address_rate,
             lives: Lives { idle: self.callback_session_idle, life: self.callback_session_life },
         }))
     }

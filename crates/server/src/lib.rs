@@ -4,13 +4,14 @@
 //! for what nobody sees ([`visible`]). [`process`] is what a program's `main` does next: [`logging`] starts, which
 //! never delays anybody, and [`told`] keeps strangers from filling it. A [`service`] runs from its bound ports to the
 //! end of its drain. [`listen`] accepts, as many connections as [`descriptors`] allow ([`places`], [`shares`]).
-//! [`http`] serves a connection within limits, two of which are [`read_deadline`] and [`write_deadline`];
+//! [`pace`] and [`allowance`] say how often something may happen. [`http`] serves a connection within limits, two of which are [`read_deadline`] and [`write_deadline`];
 //! [`mod@address`] says who is behind a proxy. [`admin`] answers the operator. [`stop`] hears the signal and bounds the
 //! drain. [`health`] asks such a process from outside, and [`clock`] has times for messages. Nothing here knows about
 //! logins, WeChat or the internal wire.
 
 pub mod address;
 pub mod admin;
+pub mod allowance;
 pub mod clock;
 pub mod command_line;
 pub mod descriptors;
@@ -18,6 +19,7 @@ pub mod health;
 pub mod http;
 pub mod listen;
 pub mod logging;
+pub mod pace;
 pub mod places;
 pub mod process;
 pub mod read_deadline;

@@ -150,6 +150,7 @@ impl Stack {
             format!("--wechat-original-id={}", account.original_id),
             format!("--wechat-app-id={}", account.app_id),
             format!("--wechat-api-url=http://{wechat_address}"),
+            "--callback-address-rate=1000000".to_owned(),
         ];
         flags.extend(callback_store);
         let flags = with(flags, options.callback);

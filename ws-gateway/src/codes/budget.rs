@@ -17,7 +17,7 @@ use records::{Bucket, Count, Redis, Taken};
 use tokio::time::Instant;
 
 use super::NoQrCode;
-use crate::pace::Pace;
+use server::pace::Pace;
 
 /// WeChat's day begins at midnight in China: UTC+8, without summer time.
 const CHINA: u64 = 8 * 3600;

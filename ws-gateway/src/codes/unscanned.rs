@@ -10,11 +10,12 @@ use std::time::Duration;
 
 use futures_util::future::join;
 use records::{Moment, Records, Redis, Step, Write};
+use server::allowance::network;
 use tokio::time::sleep;
 
 use super::NoQrCode;
 use super::admission::SWEEP_EVERY;
-use super::limit::{Limit, NotTaken, network};
+use super::limit::{Limit, NotTaken};
 
 /// An address's share is a fiftieth of the day's budget, if `GATEWAY_ADDRESS_RATE` is 120 or less. An operator who
 /// raises that rate says that more people share an address, and the share grows with it.

@@ -141,7 +141,12 @@ impl Keys {
             Source::Own(path) => {
                 let rotated = rotation::rotate(path, rotation::When::OlderThan(age));
                 if let Err(problem) = rotated {
-                    tracing::error!("{SETTING}: the keys are old and cannot be renewed: {problem}");
+                    server::tell!(
+                        error,
+                        TOLD,
+                        "renewal",
+                        "{SETTING}: the keys are old and cannot be renewed: {problem}"
+                    );
                 }
             }
             // Whoever has copies of the file renews it, or hosts would sign with keys that others do not show.

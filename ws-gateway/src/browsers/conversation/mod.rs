@@ -23,7 +23,7 @@ use super::words::{self, Trouble};
 use crate::codes::NoQrCode;
 use crate::logins::seats::SeatName;
 use crate::logins::{AFTER_CLAIM, QrCode, ResumeKey, Snapshot};
-use crate::pace::Pace;
+use server::pace::Pace;
 
 /// Retry delay after a store error, ±25 %.
 const STORE_RETRY: Duration = Duration::from_secs(2);

@@ -17,7 +17,7 @@ use tokio_tungstenite::tungstenite::{Bytes, Error, Message};
 pub(crate) use self::limits::Limits;
 use self::throttle::{Throttled, is_too_fast};
 use crate::browsers::message::{Close, FromPage, ToPage};
-use crate::pace::Pace;
+use server::pace::Pace;
 
 /// Limit for writing a message. A page that takes longer does not read at all.
 const WRITE_WITHIN: Duration = Duration::from_secs(10);

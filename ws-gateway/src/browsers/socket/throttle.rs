@@ -9,7 +9,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::Instant;
 
 use super::limits::Allowance;
-use crate::pace::Pace;
+use server::pace::Pace;
 
 /// Bytes in a portion. A read costs whole portions, so reading one byte at a time costs more.
 const PORTION: usize = 64;

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use crate::pace::Pace;
+use server::pace::Pace;
 
 /// The longest wait because of notices that were refused before.
 const LONGEST: Duration = Duration::from_secs(10);

@@ -8,6 +8,7 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use http::StatusCode;
+use http::header::{HeaderValue, RETRY_AFTER};
 use login_page::{ForRequest, Language};
 use records::Moment;
 use server::http::Response;
@@ -234,7 +235,10 @@ impl Provider {
                 let error = OAuthError::new("login_required", "the person has to scan");
                 return self.refuse(&wanted.asked.redirect_uri, wanted.asked.state.as_deref(), error);
             }
-            Next::Show => self.show(&wanted, &asked, &parameters).await,
+            Next::Show => match self.pages.take(asked.from) {
+                Ok(()) => self.show(&wanted, &asked, &parameters).await,
+                Err(wait) => return self.too_many(asked.from, wait, language),
+            },
         };
         done.unwrap_or_else(|error| self.busy(&error, language))
     }
@@ -312,6 +316,21 @@ impl Provider {
             self.set_cookie(&mut page, Cookie::Browser, &browser);
         }
         Ok(page)
+    }
+
+    /// Too many login pages for one address. The request is not kept.
+    fn too_many(&self, from: IpAddr, wait: Duration, language: Language) -> Response {
+        server::tell!(
+            warn,
+            self.told,
+            "address",
+            [%from],
+            "an address asks for more login pages than CALLBACK_ADDRESS_RATE; name it in CALLBACK_TRUSTED_PROXIES if it \
+             is your proxy"
+        );
+        let mut answer = pages::error(StatusCode::TOO_MANY_REQUESTS, &Trouble::Busy, language);
+        answer.headers_mut().insert(RETRY_AFTER, HeaderValue::from(wait.as_secs() + 1));
+        answer
     }
 
     fn told_of(&self, from: IpAddr, trouble: Trouble) {

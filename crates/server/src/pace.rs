@@ -6,7 +6,7 @@ use tokio::time::Instant;
 
 /// `most` at once, and then one more after each `refill`: the generic cell rate algorithm.
 #[derive(Debug, Clone)]
-pub(crate) struct Pace {
+pub struct Pace {
     most: u32,
     refill: Duration,
     /// When the bucket holds `most` again.
@@ -16,7 +16,7 @@ pub(crate) struct Pace {
 impl Pace {
     /// A full bucket of `most`.
     #[must_use]
-    pub(crate) fn new(most: u32, refill: Duration, now: Instant) -> Self {
+    pub fn new(most: u32, refill: Duration, now: Instant) -> Self {
         Self { most, refill, full_at: now }
     }
 
@@ -24,7 +24,7 @@ impl Pace {
     ///
     /// # Errors
     /// The time to wait.
-    pub(crate) fn take(&mut self, now: Instant) -> Result<(), Duration> {
+    pub fn take(&mut self, now: Instant) -> Result<(), Duration> {
         self.take_but_leave(0, now)
     }
 
@@ -32,7 +32,7 @@ impl Pace {
     ///
     /// # Errors
     /// The time to wait.
-    pub(crate) fn take_but_leave(&mut self, stay: u32, now: Instant) -> Result<(), Duration> {
+    pub fn take_but_leave(&mut self, stay: u32, now: Instant) -> Result<(), Duration> {
         let full_at = self.full_at.max(now) + self.refill;
         let wait = full_at.saturating_duration_since(now + self.refill * self.most.saturating_sub(stay));
         if !wait.is_zero() {
@@ -43,13 +43,13 @@ impl Pace {
     }
 
     /// Gives back one that was taken and not used. A full bucket stays full.
-    pub(crate) fn give_back(&mut self) {
+    pub fn give_back(&mut self) {
         self.full_at = self.full_at.checked_sub(self.refill).unwrap_or(self.full_at);
     }
 
     /// Whether the bucket is full.
     #[must_use]
-    pub(crate) fn is_rested(&self, now: Instant) -> bool {
+    pub fn is_rested(&self, now: Instant) -> bool {
         now >= self.full_at
     }
 }
