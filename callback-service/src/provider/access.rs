@@ -17,6 +17,9 @@ pub(super) struct Access {
     pub scope: String,
     /// Whom it is about.
     pub who: Kept<Identity>,
+    /// It was taken back.
+    #[serde(default)]
+    pub is_revoked: bool,
 }
 
 impl AsText for Access {}
@@ -41,13 +44,18 @@ impl AccessTokens {
 
     /// What a token stands for; nothing for one that is unknown, too old or revoked.
     pub(super) async fn look(&self, token: &Token) -> Result<Option<Access>, StoreError> {
-        Ok(self.0.read(token.hash().as_str()).await?.record.map(|access| Access::clone(&access)))
+        let found = self.0.read(token.hash().as_str()).await?.record;
+        Ok(found.filter(|access| !access.is_revoked).map(|access| Access::clone(&access)))
     }
 
     /// Makes a token worthless.
     pub(super) async fn revoke(&self, token: &Hash) -> Result<(), StoreError> {
         let revoked = self.0.update(token.as_str(), |found, now| match found {
-            Some(access) => Step::Write(Write { durably: true, ..Write::new(access.clone(), now) }, ()),
+            Some(access) => {
+                let mut access = access.clone();
+                access.is_revoked = true;
+                Step::Write(Write { durably: true, ..Write::new(access, now + ACCESS_LIFE) }, ())
+            }
             None => Step::Keep(()),
         });
         Ok(revoked.await?)

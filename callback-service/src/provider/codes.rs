@@ -100,7 +100,7 @@ impl Codes {
             code.redeemed = Some(access.clone());
             // It is kept as long as what it gave, which a second redemption takes back.
             let until = now + ACCESS_LIFE + Duration::from_secs(1);
-            Step::Write(Write { durably: true, only_before: None, ..Write::new(code, until) }, Ok(()))
+            Step::Write(Write { durably: true, ..Write::new(code, until) }, Ok(()))
         });
         Ok(redeemed.await?)
     }

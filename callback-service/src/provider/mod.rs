@@ -164,3 +164,6 @@ pub(crate) struct ReadAgain {
 fn sid() -> String {
     Token::random().reveal().chars().take(SID).collect()
 }
+
+#[cfg(test)]
+mod tests;

@@ -27,6 +27,8 @@ pub(super) struct Lives {
 struct Session {
     who: Kept<Identity>,
     used_at: Moment,
+    #[serde(default)]
+    is_ended: bool,
 }
 
 impl AsText for Session {}
@@ -54,7 +56,7 @@ impl Sessions {
     pub(super) async fn begin(&self, cookie: &Token, who: &Identity) -> Result<(), StoreError> {
         let name = cookie.hash();
         let begun = self.records.update(name.as_str(), |_, now| {
-            let session = Session { who: who.clone().into(), used_at: now };
+            let session = Session { who: who.clone().into(), used_at: now, is_ended: false };
             let until = session.until(self.lives);
             Step::Write(Write::new(session.into(), until), ())
         });
@@ -65,7 +67,8 @@ impl Sessions {
     pub(super) async fn find(&self, cookie: &Token) -> Result<Option<(Identity, Moment)>, StoreError> {
         let name = cookie.hash();
         let found = self.records.update(name.as_str(), |found, now| {
-            let Some(session) = found.filter(|session| now < session.until(self.lives)) else {
+            let Some(session) = found.filter(|session| !session.is_ended && now < session.until(self.lives))
+            else {
                 return Step::Keep(None);
             };
             let who = Some((Identity::clone(&session.who), now));
@@ -83,7 +86,12 @@ impl Sessions {
     /// Ends a session.
     pub(super) async fn end(&self, cookie: &Hash) -> Result<(), StoreError> {
         let ended = self.records.update(cookie.as_str(), |found, now| match found {
-            Some(session) => Step::Write(Write { durably: true, ..Write::new(session.clone(), now) }, ()),
+            Some(session) => {
+                let mut session = session.clone();
+                session.is_ended = true;
+                let until = session.until(self.lives).max(now);
+                Step::Write(Write { durably: true, ..Write::new(session, until) }, ())
+            }
             None => Step::Keep(()),
         });
         Ok(ended.await?)
@@ -104,7 +112,8 @@ mod tests {
             at: Moment(1_000),
             sid: "s".to_owned(),
         };
-        let session = |used_at| Session { who: who.clone().into(), used_at: Moment(used_at) };
+        let session =
+            |used_at| Session { who: who.clone().into(), used_at: Moment(used_at), is_ended: false };
         assert_eq!(session(1_000).until(lives), Moment(11_000));
         assert_eq!(session(20_000).until(lives), Moment(26_000), "however much it is used");
     }

@@ -144,8 +144,12 @@ impl Provider {
             return Err(invalid_grant("the person has been logged out since").into());
         }
         let access_token = Token::random();
-        let access =
-            Access { site: site.id.clone(), scope: code.scope.clone(), who: Kept::from(who.clone()) };
+        let access = Access {
+            site: site.id.clone(),
+            scope: code.scope.clone(),
+            who: Kept::from(who.clone()),
+            is_revoked: false,
+        };
         self.access.put(&access_token, access).await?;
 
         let mut given = Map::new();
