@@ -128,8 +128,14 @@ impl Agent {
 
     /// Sends a form from one of the issuer's pages.
     pub(crate) async fn post(&mut self, path: &str, form: &Parameters) -> Answer {
+        let origin = self.provider.issuer.clone();
+        self.post_from(&origin, path, form).await
+    }
+
+    /// Sends a form from a page of this origin.
+    pub(crate) async fn post_from(&mut self, origin: &str, path: &str, form: &Parameters) -> Answer {
         let request = self.http.post(self.url(path)).header(CONTENT_TYPE, FORM);
-        let request = request.header(ORIGIN, &self.provider.issuer).body(form.encoded());
+        let request = request.header(ORIGIN, origin).body(form.encoded());
         self.send(request).await
     }
 

@@ -7,7 +7,7 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Value, json};
 
-use crate::agent::{Agent, FORM};
+use crate::agent::Agent;
 use crate::parameters::Parameters;
 use crate::provider::Running;
 use crate::relying_party::{
@@ -272,19 +272,5 @@ async fn oidcc_ensure_request_with_valid_pkce_succeeds() {
         let code = came_back(&provider, &request, &answer);
         let grant = site.grant(&code).with("code_verifier", &verifier);
         site.take(&provider, &request, &site.redeem(&provider, &grant).await).await;
-    }
-}
-
-/// Core 3.1.2.1 wants the body of a form, and a browser may send nothing else without asking first.
-#[tokio::test]
-async fn a_request_that_is_posted_as_anything_but_a_form_is_refused() {
-    let (provider, _agent, shop) = begun().await;
-    let url = format!("http://{}/authorize", provider.address);
-    for (kind, status) in
-        [(FORM, 303), ("application/x-www-form-urlencoded; charset=utf-8", 303), ("text/plain", 400)]
-    {
-        let request = crate::agent::client().post(&url).header("content-type", kind);
-        let answer = crate::agent::Answer::of(request.body(shop.request().encoded())).await;
-        assert!(answer.status == status || (status == 400 && answer.status == 415), "{kind}: {answer:?}");
     }
 }

@@ -232,10 +232,8 @@ async fn pages_are_in_nobodys_frame_and_in_no_cache() {
         assert_eq!(answer.header("x-frame-options").to_lowercase(), "deny", "{path}");
         assert_eq!(answer.header("x-content-type-options"), "nosniff", "{path}");
         assert!(answer.header("cache-control").contains("no-store"), "{path}: {answer:?}");
-        assert!(
-            ["no-referrer", "same-origin"].contains(&answer.header("referrer-policy")),
-            "{path}: {answer:?}"
-        );
+        // With `no-referrer` browsers write `Origin: null` into the page's own forms, which are then nobody's.
+        assert_eq!(answer.header("referrer-policy"), "same-origin", "{path}");
         assert_eq!(
             answer.header("access-control-allow-origin"),
             "",

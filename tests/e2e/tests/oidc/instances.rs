@@ -57,7 +57,7 @@ impl Instances {
     pub(crate) fn rotate_key(&self) {
         let first = keys_of(self.folder.path(), 0);
         let settings = HashMap::from([("CALLBACK_SIGNING_KEYS", first.display().to_string())]);
-        let rotated = block_in_place(|| output("callback-service", &settings, &["rotate-key"]));
+        let rotated = block_in_place(|| output("callback-service", &settings, &["rotate-key", "--at-once"]));
         assert!(rotated.status.success(), "{}", text(&rotated.stderr));
         for at in 1..self.fleet.callbacks.len() {
             std::fs::copy(&first, keys_of(self.folder.path(), at)).unwrap();

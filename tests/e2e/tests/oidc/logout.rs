@@ -228,20 +228,30 @@ async fn a_hint_for_one_site_leads_to_no_other() {
 
 /// The page's yes is the page's own: another site's form says nothing for the person.
 #[tokio::test]
-async fn a_yes_that_the_page_did_not_ask_for_is_refused() {
+async fn a_yes_from_another_sites_page_is_refused() {
     let mut shop = LoggedIn::new().await;
     let (action, fields) = shop.log_out(&Parameters::default()).await.form().unwrap();
-    for forged in [
-        Parameters::default(),
-        fields.pairs().fold(Parameters::default(), |forged, (name, _)| forged.and(name, &random())),
-    ] {
-        let answer = shop.agent.post(&action, &forged).await;
+    for origin in ["https://shop.example.cn", "https://evil.example", "null"] {
+        let answer = shop.agent.post_from(origin, &action, &fields).await;
         assert!((400..500).contains(&answer.status), "{answer:?}");
         shop.is_in().await;
     }
+    for other in [Parameters::default(), fields.clone().with("answer", "no")] {
+        assert!(shop.agent.post(&action, &other).await.location().is_none());
+        shop.is_in().await;
+    }
+}
+
+/// A link of whoever knows an ID token of somebody else's logs nobody out unasked.
+#[tokio::test]
+async fn a_hint_of_another_person_is_asked_about() {
+    let mut shop = LoggedIn::new().await;
     let mut others = Agent::new(&shop.provider);
-    let answer = others.post(&action, &fields).await;
-    assert!(answer.location().is_none(), "{answer:?}");
+    let request = shop.shop.request();
+    let theirs = shop.shop.log_in(&mut others, &request, &shop.provider.person()).await.id_token;
+    let asked = shop.log_out(&shop.request().with("id_token_hint", &theirs)).await;
+    asked.page(200);
+    assert!(asked.form().is_some(), "{asked:?}");
     shop.is_in().await;
 }
 

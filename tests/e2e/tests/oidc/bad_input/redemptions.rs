@@ -133,7 +133,6 @@ async fn what_is_not_a_code_of_this_site_and_this_way_back_is_no_grant() {
         ("an encoded letter", own.replace("callback", "%63allback")),
         ("plain HTTP", own.replace("https", "http")),
         ("another one of the site", shop.redirect_uris[1].clone()),
-        ("nothing", String::new()),
     ] {
         let code = codes.of(&shop).await;
         let answer = shop.redeem(&codes.provider, &shop.grant(&code).with("redirect_uri", &uri)).await;
@@ -216,7 +215,6 @@ async fn what_is_no_grant_is_told_so() {
         ("two codes", good.clone().and("code", &code), "invalid_request"),
         ("two grant types", good.clone().and("grant_type", "authorization_code"), "invalid_request"),
         ("two redirect URIs", good.clone().and("redirect_uri", shop.redirect_uri()), "invalid_request"),
-        ("two unknown ones", good.clone().and("x", "1").and("x", "2"), "invalid_request"),
     ] {
         eprintln!("{fault}");
         is_refused(&shop.redeem(&codes.provider, &grant).await, 400, error);
@@ -234,13 +232,11 @@ async fn what_is_no_grant_is_told_so() {
         ),
         ("deep", "application/json", format!("{}{}", "[".repeat(500), "]".repeat(500))),
         ("text", "text/plain", good.encoded()),
-        ("no type", "", good.encoded()),
         ("a multipart form", "multipart/form-data; boundary=x", good.encoded()),
     ] {
-        let request = client().post(&url).basic_auth("shop", Some(&secret)).body(body);
-        let request = if kind.is_empty() { request } else { request.header("content-type", kind) };
+        let request = client().post(&url).basic_auth("shop", Some(&secret)).header("content-type", kind);
         eprintln!("{fault}");
-        is_refused(&Answer::of(request).await, 400, "invalid_request");
+        is_refused(&Answer::of(request.body(body)).await, 400, "invalid_request");
     }
     for method in [Method::GET, Method::PUT, Method::DELETE] {
         let query = good.clone().with("client_id", "shop").with("client_secret", &secret).encoded();

@@ -100,17 +100,6 @@ async fn who_names_nobodys_site_or_request_is_denied() {
     }
 }
 
-/// The login page is the issuer's own: a handle that leaked is of no use in a page elsewhere.
-#[tokio::test]
-async fn a_request_is_for_the_issuers_own_page() {
-    let provider = open_to_all().await;
-    let mut agent = crate::agent::Agent::new(&provider);
-    for origin in [Some("https://evil.example"), Some(ORIGIN), Some("null"), None] {
-        let handle = agent.authorize(&Site::shop().request()).await.handle();
-        is_denied(&provider, origin, &Parameters::of(&[("request", &handle)])).await;
-    }
-}
-
 #[tokio::test]
 async fn a_widgets_code_is_worth_nothing_without_its_verifier_or_at_another_site() {
     let provider = open_to_all().await;
