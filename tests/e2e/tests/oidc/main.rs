@@ -14,6 +14,7 @@ mod instances;
 mod logout;
 mod parameters;
 mod provider;
+mod real_browser;
 mod relying_party;
 mod scopes;
 mod sessions;

@@ -97,6 +97,8 @@ pub(crate) struct Setup {
     pub(crate) gateway: Vec<String>,
     /// More flags for the callback service.
     pub(crate) callback: Vec<String>,
+    /// The simulated account.
+    pub(crate) wechat: simulator::Settings,
 }
 
 impl Running {
@@ -107,7 +109,7 @@ impl Running {
 
     /// Starts a provider.
     pub(crate) async fn with(setup: Setup) -> Self {
-        let Setup { sites, issuer, mut gateway, mut callback } = setup;
+        let Setup { sites, issuer, mut gateway, mut callback, wechat } = setup;
         let sites = if sites.is_empty() { Site::all() } else { sites };
         let folder = tempfile::tempdir().unwrap();
         let file = sites_file(&folder, &sites);
@@ -124,7 +126,8 @@ impl Running {
         if !gateway.iter().any(|flag| name(flag) == "--gateway-allowed-origins") {
             gateway.push(format!("--gateway-allowed-origins={issuer},https://shop.example.cn"));
         }
-        let stack = Stack::start(Options { ports, gateway, callback, ..Options::default() }).await.unwrap();
+        let stack =
+            Stack::start(Options { ports, gateway, callback, wechat, ..Options::default() }).await.unwrap();
         let provider = Provider {
             issuer,
             address: stack.callback.pushes,

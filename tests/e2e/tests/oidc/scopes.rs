@@ -6,7 +6,7 @@ use serde_json::Value;
 use crate::agent::Agent;
 use crate::parameters::Parameters;
 use crate::provider::{Running, Setup};
-use crate::relying_party::{Site, Tokens, post, random};
+use crate::relying_party::{Site, Tokens, came_back, came_back_with, post, random};
 
 /// What a person's record says with the scope `profile`.
 const PROFILE: [&str; 3] = ["name", "nickname", "preferred_username"];
@@ -139,7 +139,7 @@ async fn a_request_without_openid_gets_no_id_token() {
     for request in [shop.request().with("scope", "profile"), shop.request().without("scope")] {
         let person = provider.person();
         let answer = agent.log_in(&request.clone().with("prompt", "login"), &person).await;
-        let code = crate::relying_party::came_back(&provider, &request, &answer);
+        let code = came_back(&provider, &request, &answer);
         let answer = shop.redeem(&provider, &shop.grant(&code)).await;
         assert_eq!(answer.status, 200, "{answer:?}");
         let said = answer.json();
@@ -175,4 +175,52 @@ async fn an_access_token_is_for_nothing_else() {
     assert_eq!(post(&provider, "/userinfo", &twice, Some(&header)).await.status, 400);
     let wrong = post(&provider, "/userinfo", &Parameters::of(&[("access_token", &random())]), None).await;
     assert_eq!(wrong.status, 401);
+}
+
+/// A provider whose account tells of the people's unionids or not, and a site that knows people by these.
+async fn known_by_unionid(unionids: bool) -> (Running, Site) {
+    let site = Site::shop().and("subject = \"unionid\"");
+    let wechat = simulator::Settings { unionids, ..simulator::Settings::default() };
+    let sites = vec![site.clone(), Site::cafe()];
+    (Running::with(Setup { sites, wechat, ..Setup::default() }).await, site)
+}
+
+#[tokio::test]
+async fn a_site_may_know_people_by_their_unionid() {
+    let (provider, shop) = known_by_unionid(true).await;
+    let (mut agent, person) = (Agent::new(&provider), provider.person());
+    let request = shop.request().with("scope", "openid profile");
+    let tokens = shop.log_in(&mut agent, &request, &person).await;
+    let unionid = tokens.person["sub"].as_str().unwrap();
+    assert!(unionid.starts_with("union") && unionid != person, "{tokens:?}");
+    assert_eq!(tokens.person["unionid"], unionid);
+
+    // Its hints name the person so, too.
+    let hinted = shop.request().with("id_token_hint", &tokens.id_token).with("prompt", "none");
+    let answer = agent.authorize(&hinted).await;
+    shop.finish(&provider, &hinted, &answer).await;
+    let hinted = shop.request().with("id_token_hint", &tokens.id_token).with("prompt", "login");
+    let again = shop.log_in(&mut agent, &hinted, &person).await;
+    assert_eq!(again.claims["sub"], unionid);
+    let other = provider.person();
+    let answer = agent.log_in(&hinted, &other).await;
+    came_back_with(&provider, &hinted, &answer, "login_required");
+
+    let cafe = Site::cafe();
+    let request = cafe.request().with("scope", "openid profile");
+    let tokens = cafe.log_in(&mut Agent::new(&provider), &request, &person).await;
+    assert_eq!((&tokens.person["sub"], &tokens.person["unionid"]), (&person.into(), &unionid.into()));
+}
+
+#[tokio::test]
+async fn who_has_no_unionid_is_refused_by_such_a_site() {
+    let (provider, shop) = known_by_unionid(false).await;
+    let handle = Agent::new(&provider).authorize(&shop.request()).await.handle();
+    let mut page = provider.page(&handle).await;
+    let shown = page.code().await;
+    let delivery = provider.wechat.scan(&provider.person(), &shown.content).await.unwrap();
+    let words = delivery.reply.unwrap_or_default();
+    assert!(!words.is_empty() && !words.contains("登录成功") && !words.contains("欢迎回来"), "{words}");
+    page.expect("scanned").await;
+    page.expect("denied").await;
 }
