@@ -56,9 +56,7 @@ impl Instances {
     /// Makes a new key on the first host and copies the file to the others, as the operator does.
     pub(crate) fn rotate_key(&self) {
         let first = keys_of(self.folder.path(), 0);
-        let settings = HashMap::from([("CALLBACK_SIGNING_KEYS", first.display().to_string())]);
-        let rotated = block_in_place(|| output("callback-service", &settings, &["rotate-key", "--at-once"]));
-        assert!(rotated.status.success(), "{}", text(&rotated.stderr));
+        block_in_place(|| rotate_key(&first));
         for at in 1..self.fleet.callbacks.len() {
             std::fs::copy(&first, keys_of(self.folder.path(), at)).unwrap();
         }
@@ -90,6 +88,13 @@ impl Instances {
         self.fleet.callbacks[instance].start();
         self.fleet.until_ready().await;
     }
+}
+
+/// Makes a file of keys, or has its next key sign at once.
+pub(crate) fn rotate_key(file: &Path) {
+    let settings = HashMap::from([("CALLBACK_SIGNING_KEYS", file.display().to_string())]);
+    let rotated = output("callback-service", &settings, &["rotate-key", "--at-once"]);
+    assert!(rotated.status.success(), "{}", text(&rotated.stderr));
 }
 
 /// Where an instance has its keys.

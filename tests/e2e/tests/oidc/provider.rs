@@ -10,6 +10,7 @@ use simulator::Simulator;
 use tempfile::TempDir;
 use test_redis::free_port;
 
+use crate::instances::rotate_key;
 use crate::relying_party::Site;
 
 /// Where the parts of a provider are.
@@ -120,6 +121,12 @@ impl Running {
             format!("--callback-public-url={issuer}"),
             format!("--callback-browser-url=http://127.0.0.1:{}", ports.gateway),
         ];
+        // With the tests' stores in Redis, as `demo` has them.
+        if std::env::var(demo::REDIS).is_ok_and(|url| !url.is_empty()) {
+            let keys = folder.path().join("keys.json");
+            rotate_key(&keys);
+            callback.push(format!("--callback-signing-keys={}", keys.display()));
+        }
         let is_given = |flag: &String| callback.iter().any(|given| name(given) == name(flag));
         let ours: Vec<_> = ours.into_iter().filter(|flag| !is_given(flag)).collect();
         callback.extend(ours);
