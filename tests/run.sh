@@ -76,7 +76,7 @@ nemesis() { cargo test --locked --workspace --test nemesis --no-fail-fast; }
 redis() {
     cargo build --locked --quiet --workspace --example with_redis &&
         RUST_TEST_THREADS=${RUST_TEST_THREADS:-4} "${CARGO_TARGET_DIR:-target}/debug/examples/with_redis" cargo test --locked --no-fail-fast \
-            --workspace --test journey --test many --test hostile --test limits --test vectors_http --test wechat_errors
+            --workspace --test journey --test many --test hostile --test limits --test vectors_http --test wechat_errors --test oidc
 }
 unit() { cargo test --locked --workspace --lib --no-fail-fast; }
 journey() { cargo test --locked --workspace --test journey; }

@@ -61,6 +61,15 @@ impl Page {
         Self::offer(gateway, "/ws", &["saoma.v1", &offered]).await.expect("the gateway takes the page")
     }
 
+    /// Opens `path` as our script does in a page of this origin; none sends no Origin header, as no browser does.
+    ///
+    /// # Errors
+    /// When the gateway refuses the handshake.
+    pub async fn of(origin: Option<&str>, gateway: SocketAddr, path: &str) -> Result<Self, Error> {
+        let stream = TcpStream::connect(gateway).await?;
+        Self::handshake(Box::new(stream), &format!("ws://{gateway}{path}"), &["saoma.v1"], origin).await
+    }
+
     /// Opens `path`, and offers `subprotocols`.
     ///
     /// # Errors
@@ -75,7 +84,19 @@ impl Page {
     /// # Errors
     /// When the handshake is refused.
     pub async fn over(stream: Box<dyn Stream>, url: &str, subprotocols: &[&str]) -> Result<Self, Error> {
+        Self::handshake(stream, url, subprotocols, None).await
+    }
+
+    async fn handshake(
+        stream: Box<dyn Stream>,
+        url: &str,
+        subprotocols: &[&str],
+        origin: Option<&str>,
+    ) -> Result<Self, Error> {
         let mut request = url.into_client_request()?;
+        if let Some(origin) = origin {
+            request.headers_mut().insert("origin", HeaderValue::from_str(origin)?);
+        }
         if !subprotocols.is_empty() {
             let offered = HeaderValue::from_str(&subprotocols.join(", "))?;
             request.headers_mut().insert("sec-websocket-protocol", offered);

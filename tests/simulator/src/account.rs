@@ -47,6 +47,8 @@ pub struct Settings {
     pub public_url: Option<String>,
     /// Whether user/info gives nicknames, as it did until 27 December 2021.
     pub nicknames: bool,
+    /// Whether user/info gives a unionid, as for an account that is bound to an Open Platform account.
+    pub unionids: bool,
     /// Limit for an answer to a push, and the least time between two tries: [`ANSWER_WITHIN`], or less to make
     /// tests short.
     pub answer_within: Duration,
@@ -68,6 +70,7 @@ impl Default for Settings {
             push_url: None,
             public_url: None,
             nicknames: false,
+            unionids: false,
             answer_within: ANSWER_WITHIN,
             max_codes: 100_000,
         }
@@ -84,6 +87,7 @@ impl fmt::Debug for Settings {
             .field("push_url", &self.push_url)
             .field("public_url", &self.public_url)
             .field("nicknames", &self.nicknames)
+            .field("unionids", &self.unionids)
             .field("answer_within", &self.answer_within)
             .finish_non_exhaustive()
     }

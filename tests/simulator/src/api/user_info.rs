@@ -8,6 +8,11 @@ use crate::codes::Scene;
 use crate::server::Asked;
 use crate::{Simulator, lock};
 
+/// What the Open Platform calls whom this account calls so. Each person has one, which is no openid.
+fn unionid(openid: &str) -> String {
+    format!("union{}", openid.trim_start_matches('o'))
+}
+
 /// Answers `GET /cgi-bin/user/info`.
 pub(super) fn answer(simulator: &Simulator, asked: &Asked) -> Result<Value, ApiError> {
     authorized(simulator, asked)?;
@@ -40,6 +45,9 @@ pub(super) fn answer(simulator: &Simulator, asked: &Asked) -> Result<Value, ApiE
     if simulator.settings().nicknames {
         info["nickname"] = person.nickname.into();
         info["headimgurl"] = "".into();
+    }
+    if simulator.settings().unionids {
+        info["unionid"] = unionid(&openid).into();
     }
     Ok(info)
 }

@@ -1,0 +1,224 @@
+//! Whoever reads a log, the store or an error page must not be able to log in with it. Real processes that log all they can,
+//! every secret that a login has, and then a search for each of them.
+
+use std::collections::HashMap;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use e2e::page::Page;
+use test_redis::Redis;
+use tokio::task::block_in_place;
+
+use crate::agent::{Agent, Answer};
+use crate::backchannel::BackEnd;
+use crate::instances::Instances;
+use crate::parameters::Parameters;
+use crate::provider::code_of;
+use crate::relying_party::{Authentication, Site, Tokens, came_back, pkce, random};
+
+/// What the shop proves its webhooks' sender with.
+const WEBHOOK_KEY: &str = "webhook-canary-0123456789abcdef0123456789";
+
+/// Secrets, each with what it is.
+#[derive(Default)]
+struct Canaries(HashMap<String, String>);
+
+impl Canaries {
+    fn add(&mut self, secret: &str, what: &str) {
+        assert!(secret.len() >= 20, "{what} is too short to be found, or to be one: {secret}");
+        self.0.insert(secret.to_owned(), what.to_owned());
+    }
+
+    fn tokens(&mut self, tokens: &Tokens) {
+        self.add(&tokens.access_token, "an access token");
+        self.add(&tokens.id_token, "an ID token");
+        self.add(tokens.id_token.rsplit('.').next().unwrap(), "an ID token's signature");
+    }
+
+    fn cookies(&mut self, agent: &Agent) {
+        for (name, value) in &agent.jar {
+            self.add(value, name);
+        }
+    }
+
+    /// None of them is in there.
+    fn search(&self, text: &[u8], place: &str) {
+        for (secret, what) in &self.0 {
+            let found = text.windows(secret.len()).position(|window| window == secret.as_bytes());
+            if let Some(at) = found {
+                let around = &text[at.saturating_sub(120)..(at + secret.len() + 40).min(text.len())];
+                panic!("{place} has {what}: …{}…", String::from_utf8_lossy(around));
+            }
+        }
+    }
+}
+
+/// Answers that are no redirect and no success, which a person may photograph and send to somebody.
+#[derive(Default)]
+struct Shown(Vec<String>);
+
+impl Shown {
+    fn see(&mut self, answer: &Answer) {
+        assert!(answer.status >= 400, "{answer:?}");
+        self.0.push(format!("{:?} {}", answer.headers, answer.body));
+    }
+}
+
+/// Every way in and out, with its faults. Gives the secrets of all of them.
+async fn use_everything(instances: &Instances, shop: &Site) -> Canaries {
+    let provider = instances.at(0);
+    let (mut canaries, mut shown) = (Canaries::default(), Shown::default());
+    let secret = shop.secret.clone().unwrap();
+    canaries.add(&secret, "the site's secret");
+    canaries.add(&STANDARD.encode(format!("shop:{secret}")), "the header of client_secret_basic");
+    canaries.add(WEBHOOK_KEY, "the webhook's key");
+
+    // A login with all that may go wrong in it.
+    let (mut agent, mut thief) = (Agent::new(&provider), Agent::new(&provider));
+    let (verifier, challenge) = pkce();
+    canaries.add(&verifier, "a verifier");
+    let request = shop.request().with("scope", "openid profile email");
+    let request = request.with("code_challenge", &challenge).with("code_challenge_method", "S256");
+    let handle = agent.authorize(&request).await.handle();
+    canaries.cookies(&agent);
+    let posted = provider.scan(&handle, &provider.person()).await;
+    canaries.add(&posted, "the code that the page posts");
+    shown.see(&thief.go_on(&handle, &posted).await);
+    shown.see(&agent.go_on(&handle, &random()).await);
+    let answer = agent.go_on(&handle, &posted).await;
+    canaries.cookies(&agent);
+    let code = came_back(&provider, &request, &answer);
+    canaries.add(&code, "a site's code");
+    shown.see(&agent.go_on(&handle, &posted).await);
+    let grant = shop.grant(&code).with("code_verifier", &verifier);
+    shown.see(&Site::cafe().redeem(&provider, &grant).await);
+    let wrong = Site { secret: Some(random()), ..shop.clone() };
+    shown.see(&wrong.redeem_by(&provider, Authentication::Post, &grant).await);
+    canaries.add(wrong.secret.as_ref().unwrap(), "a secret that was nearly right");
+    let both = grant.clone().with("client_secret", &secret);
+    shown.see(&shop.redeem(&provider, &both).await);
+
+    // Each of these is good once, so every other way has a code of its own.
+    for json in [false, true] {
+        let request = shop.request();
+        let code = came_back(&provider, &request, &agent.authorize(&request).await);
+        canaries.add(&code, "a silent login's code");
+        let grant = shop.grant(&code);
+        let answer = match json {
+            false => shop.redeem(&provider, &grant).await,
+            true => shop.redeem_as_json(&provider, Authentication::Post, &grant).await,
+        };
+        let tokens = shop.take(&provider, &request, &answer).await;
+        canaries.tokens(&tokens);
+        shown.see(&shop.redeem(&provider, &grant).await);
+        let query = Parameters::of(&[("access_token", &tokens.access_token)]).encoded();
+        shown.see(&agent.get(&format!("/userinfo?{query}")).await);
+        let hint = shop.request().with("id_token_hint", &format!("{}x", tokens.id_token));
+        agent.authorize(&hint).await;
+        let hint = Parameters::of(&[("id_token_hint", tokens.id_token.as_str()), ("client_id", "cafe")]);
+        agent.get(&format!("/logout?{}", hint.encoded())).await;
+        // What should be in a body may come in a query, from a client that is wrong.
+        let query = grant.with("client_id", "shop").with("client_secret", &secret).encoded();
+        shown.see(&agent.get(&format!("/token?{query}")).await);
+    }
+
+    // The widget, and a page that comes back.
+    let (verifier, challenge) = pkce();
+    canaries.add(&verifier, "a widget's verifier");
+    let query = Parameters::of(&[("site", "shop"), ("nonce", &random()), ("code_challenge", &challenge)]);
+    let path = format!("/ws?{}", query.encoded());
+    let mut page = Page::of(Some("https://shop.example.cn"), provider.gateway, &path).await.unwrap();
+    let code = code_of(&provider.scan_page(&mut page, &provider.person()).await);
+    canaries.add(&code, "a widget's code");
+    let grant = shop.grant(&code).without("redirect_uri").with("code_verifier", &verifier);
+    let answer = shop.redeem(&provider, &grant).await;
+    canaries.tokens(&shop.take(&provider, &query, &answer).await);
+
+    let tokens = shop.log_in(&mut agent, &shop.request().with("prompt", "login"), &provider.person()).await;
+    canaries.tokens(&tokens);
+    canaries.cookies(&agent);
+    let logout = Parameters::of(&[("id_token_hint", &tokens.id_token)]);
+    let asked = agent.get(&format!("/logout?{}", logout.encoded())).await;
+    agent.say_yes(asked).await;
+    for shown in shown.0 {
+        canaries.search(shown.as_bytes(), "an error page");
+    }
+    canaries
+}
+
+/// Ends the processes and gives all that they have logged.
+async fn logs(instances: &mut Instances) -> String {
+    let mut log = String::new();
+    for node in instances.fleet.callbacks.iter_mut().chain(&mut instances.fleet.gateways) {
+        let program = node.program_mut();
+        assert!(block_in_place(|| program.terminate()).success());
+        log += &program.log();
+    }
+    log
+}
+
+/// A shop whose back end takes nothing, so that everything waits in the store.
+async fn shop_before(back_end: &BackEnd) -> Site {
+    let url = &back_end.url;
+    Site::shop()
+        .and(&format!("backchannel_logout_uri = \"{url}/backchannel_logout\""))
+        .and(&format!("webhook_url = \"{url}/hook\""))
+        .and(&format!("webhook_key = \"{WEBHOOK_KEY}\""))
+}
+
+async fn talkative(store: &str, shop: &Site) -> Instances {
+    let mut instances = Instances::prepare(store, 1, &[shop.clone(), Site::cafe()]).await;
+    for node in instances.fleet.callbacks.iter_mut().chain(&mut instances.fleet.gateways) {
+        node.set("RUST_LOG", "trace".to_owned());
+    }
+    instances.start_all().await;
+    instances
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_secret_is_in_a_log_or_an_error_page_or_redis() {
+    let (redis, mut back_end) = (Redis::start().await, BackEnd::start(&[503]).await);
+    let shop = shop_before(&back_end).await;
+    let mut instances = talkative(&redis.url(), &shop).await;
+    let canaries = use_everything(&instances, &shop).await;
+    back_end.next().await;
+    let keys = redis.cli(&["KEYS", "*"]).await;
+    canaries.search(keys.as_bytes(), "the names of Redis's keys");
+    assert!(keys.lines().count() > 3, "{keys}");
+    for key in keys.lines() {
+        let read: &[&str] = match redis.cli(&["TYPE", key]).await.as_str() {
+            "string" => &["GET", key],
+            "hash" => &["HGETALL", key],
+            "list" => &["LRANGE", key, "0", "-1"],
+            "set" => &["SMEMBERS", key],
+            "zset" => &["ZRANGE", key, "0", "-1"],
+            "stream" => &["XRANGE", key, "-", "+"],
+            kind => panic!("{key} is a {kind}"),
+        };
+        canaries.search(redis.cli(read).await.as_bytes(), key);
+    }
+    let log = logs(&mut instances).await;
+    assert!(log.contains("\"level\":\"DEBUG\"") || log.contains("\"level\":\"TRACE\""), "it logs all it can");
+    canaries.search(log.as_bytes(), "the log");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_secret_is_in_sqlites_files() {
+    let (folder, mut back_end) = (tempfile::tempdir().unwrap(), BackEnd::start(&[503]).await);
+    let shop = shop_before(&back_end).await;
+    let file = folder.path().join("callback.db");
+    let mut instances = talkative(&format!("sqlite:{}", file.display()), &shop).await;
+    let canaries = use_everything(&instances, &shop).await;
+    back_end.next().await;
+    let search = || {
+        let files: Vec<_> =
+            std::fs::read_dir(folder.path()).unwrap().map(|file| file.unwrap().path()).collect();
+        assert!(!files.is_empty());
+        for file in files {
+            canaries.search(&std::fs::read(&file).unwrap(), &file.display().to_string());
+        }
+    };
+    search();
+    canaries.search(logs(&mut instances).await.as_bytes(), "the log");
+    search();
+}
