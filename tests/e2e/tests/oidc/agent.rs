@@ -112,17 +112,16 @@ pub(crate) struct Agent {
     pub(crate) provider: Provider,
     /// Its cookies, by name.
     pub(crate) jar: HashMap<String, String>,
-    http: Client,
 }
 
 impl Agent {
     pub(crate) fn new(provider: &Provider) -> Self {
-        Self { provider: provider.clone(), jar: HashMap::new(), http: client() }
+        Self { provider: provider.clone(), jar: HashMap::new() }
     }
 
     /// Opens a path of the issuer.
     pub(crate) async fn get(&mut self, path: &str) -> Answer {
-        let request = self.http.get(self.url(path));
+        let request = self.provider.http.get(self.url(path));
         self.send(request).await
     }
 
@@ -134,7 +133,7 @@ impl Agent {
 
     /// Sends a form from a page of this origin.
     pub(crate) async fn post_from(&mut self, origin: &str, path: &str, form: &Parameters) -> Answer {
-        let request = self.http.post(self.url(path)).header(CONTENT_TYPE, FORM);
+        let request = self.provider.http.post(self.url(path)).header(CONTENT_TYPE, FORM);
         let request = request.header(ORIGIN, origin).body(form.encoded());
         self.send(request).await
     }
@@ -190,9 +189,10 @@ impl Agent {
     }
 }
 
-/// A client that follows nothing.
+/// A client that follows nothing, and keeps no connection that a killed process has had.
 pub(crate) fn client() -> Client {
-    Client::builder().no_proxy().redirect(redirect::Policy::none()).build().unwrap()
+    let client = Client::builder().no_proxy().redirect(redirect::Policy::none());
+    client.pool_max_idle_per_host(0).build().unwrap()
 }
 
 /// A URL's host and port.

@@ -43,11 +43,14 @@ impl Canaries {
 
     /// None of them is in there.
     fn search(&self, text: &[u8], place: &str) {
+        // What is not UTF-8 becomes something else, and secrets are ASCII.
+        let text = String::from_utf8_lossy(text);
         for (secret, what) in &self.0 {
-            let found = text.windows(secret.len()).position(|window| window == secret.as_bytes());
-            if let Some(at) = found {
-                let around = &text[at.saturating_sub(120)..(at + secret.len() + 40).min(text.len())];
-                panic!("{place} has {what}: …{}…", String::from_utf8_lossy(around));
+            if let Some((before, after)) = text.split_once(secret.as_str()) {
+                let last: String = before.chars().rev().take(120).collect();
+                let before: String = last.chars().rev().collect();
+                let after: String = after.chars().take(40).collect();
+                panic!("{place} has {what}: …{before}{secret}{after}…");
             }
         }
     }

@@ -5,9 +5,11 @@ use std::path::{Path, PathBuf};
 
 use e2e::fleet::{Fleet, Options};
 use e2e::programs::{output, text};
+use reqwest::Client;
 use tempfile::TempDir;
 use tokio::task::block_in_place;
 
+use crate::agent::client;
 use crate::provider::{Provider, sites_file};
 use crate::relying_party::Site;
 
@@ -15,6 +17,7 @@ use crate::relying_party::Site;
 pub(crate) struct Instances {
     pub(crate) fleet: Fleet,
     folder: TempDir,
+    http: Client,
 }
 
 impl Instances {
@@ -34,7 +37,7 @@ impl Instances {
             node.set("CALLBACK_BROWSER_URL", gateway.clone());
             node.set("CALLBACK_SIGNING_KEYS", keys.display().to_string());
         }
-        let instances = Self { fleet, folder };
+        let instances = Self { fleet, folder, http: client() };
         instances.rotate_key();
         instances
     }
@@ -74,6 +77,7 @@ impl Instances {
             address: self.fleet.callbacks[instance].public,
             gateway: self.fleet.gateways[0].public,
             wechat: self.fleet.wechat.clone(),
+            http: self.http.clone(),
         }
     }
 

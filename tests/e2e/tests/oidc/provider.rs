@@ -2,14 +2,18 @@
 
 use std::net::SocketAddr;
 use std::ops::Deref;
+use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 
 use demo::{Options, Ports, Stack};
 use e2e::page::Page;
+use reqwest::Client;
 use serde_json::Value;
 use simulator::Simulator;
 use tempfile::TempDir;
 use test_redis::free_port;
 
+use crate::agent::client;
 use crate::instances::rotate_key;
 use crate::relying_party::Site;
 
@@ -24,6 +28,8 @@ pub(crate) struct Provider {
     pub(crate) gateway: SocketAddr,
     /// Where people scan.
     pub(crate) wechat: Simulator,
+    /// What asks it. One is costly to make, and a test may ask a hundred times at once.
+    pub(crate) http: Client,
 }
 
 impl Provider {
@@ -60,7 +66,7 @@ impl Provider {
 
     /// The JSON at this path.
     pub(crate) async fn json(&self, path: &str) -> Value {
-        let answer = reqwest::get(format!("http://{}{path}", self.address)).await.unwrap();
+        let answer = self.http.get(format!("http://{}{path}", self.address)).send().await.unwrap();
         assert_eq!(answer.status().as_u16(), 200, "{path}");
         answer.json().await.unwrap()
     }
@@ -74,8 +80,7 @@ pub(crate) fn code_of(said: &Value) -> String {
 /// A provider with all that it needs. Dropping it ends it.
 pub(crate) struct Running {
     provider: Provider,
-    /// The system in this process.
-    pub(crate) stack: Stack,
+    _stack: Stack,
     _folder: TempDir,
 }
 
@@ -100,6 +105,8 @@ pub(crate) struct Setup {
     pub(crate) callback: Vec<String>,
     /// The simulated account.
     pub(crate) wechat: simulator::Settings,
+    /// Signing keys of this provider's own, which end with it.
+    pub(crate) keys_in_memory: bool,
 }
 
 impl Running {
@@ -110,7 +117,7 @@ impl Running {
 
     /// Starts a provider.
     pub(crate) async fn with(setup: Setup) -> Self {
-        let Setup { sites, issuer, mut gateway, mut callback, wechat } = setup;
+        let Setup { sites, issuer, mut gateway, mut callback, wechat, keys_in_memory } = setup;
         let sites = if sites.is_empty() { Site::all() } else { sites };
         let folder = tempfile::tempdir().unwrap();
         let file = sites_file(&folder, &sites);
@@ -121,11 +128,8 @@ impl Running {
             format!("--callback-public-url={issuer}"),
             format!("--callback-browser-url=http://127.0.0.1:{}", ports.gateway),
         ];
-        // With the tests' stores in Redis, as `demo` has them.
-        if std::env::var(demo::REDIS).is_ok_and(|url| !url.is_empty()) {
-            let keys = folder.path().join("keys.json");
-            rotate_key(&keys);
-            callback.push(format!("--callback-signing-keys={}", keys.display()));
+        if !keys_in_memory {
+            callback.push(format!("--callback-signing-keys={}", keys().display()));
         }
         let is_given = |flag: &String| callback.iter().any(|given| name(given) == name(flag));
         let ours: Vec<_> = ours.into_iter().filter(|flag| !is_given(flag)).collect();
@@ -140,9 +144,23 @@ impl Running {
             address: stack.callback.pushes,
             gateway: stack.gateway.browsers,
             wechat: stack.wechat.clone(),
+            http: client(),
         };
-        Self { provider, stack, _folder: folder }
+        Self { provider, _stack: stack, _folder: folder }
     }
+}
+
+/// The file of signing keys of all providers here. Making a key takes as long as many logins, and there is nothing in a
+/// key that would tell two providers apart.
+fn keys() -> &'static Path {
+    static KEYS: OnceLock<PathBuf> = OnceLock::new();
+    KEYS.get_or_init(|| {
+        let file = Path::new(env!("CARGO_TARGET_TMPDIR")).join("oidc.keys.json");
+        if !file.exists() {
+            rotate_key(&file);
+        }
+        file
+    })
 }
 
 /// A flag without its value.

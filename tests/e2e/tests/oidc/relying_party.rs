@@ -11,7 +11,7 @@ use jsonwebtoken::{Algorithm, DecodingKey, Validation, decode, decode_header};
 use reqwest::header::{AUTHORIZATION, CONTENT_TYPE};
 use serde_json::{Map, Value};
 
-use crate::agent::{Agent, Answer, FORM, client};
+use crate::agent::{Agent, Answer, FORM};
 use crate::parameters::Parameters;
 use crate::provider::Provider;
 
@@ -143,7 +143,7 @@ email_verified = false"#;
         let (fields, header) = self.proved(how, grant);
         let fields: Map<String, Value> =
             fields.pairs().map(|(name, value)| (name.to_owned(), value.into())).collect();
-        let mut request = client().post(format!("http://{}/token", provider.address)).json(&fields);
+        let mut request = provider.http.post(format!("http://{}/token", provider.address)).json(&fields);
         if let Some(header) = header {
             request = request.header(AUTHORIZATION, header);
         }
@@ -330,7 +330,7 @@ pub(crate) async fn post(
     authorization: Option<&str>,
 ) -> Answer {
     let url = format!("http://{}{path}", provider.address);
-    let mut request = client().post(url).header(CONTENT_TYPE, FORM).body(fields.encoded());
+    let mut request = provider.http.post(url).header(CONTENT_TYPE, FORM).body(fields.encoded());
     if let Some(authorization) = authorization {
         request = request.header(AUTHORIZATION, authorization);
     }
@@ -339,7 +339,7 @@ pub(crate) async fn post(
 
 /// Asks who the access token is for, with GET and the header.
 pub(crate) async fn userinfo(provider: &Provider, access_token: &str) -> Answer {
-    let request = client().get(format!("http://{}/userinfo", provider.address));
+    let request = provider.http.get(format!("http://{}/userinfo", provider.address));
     Answer::of(request.bearer_auth(access_token)).await
 }
 

@@ -7,7 +7,7 @@ use reqwest::Method;
 use serde_json::json;
 
 use super::SCRIPT;
-use crate::agent::{Agent, Answer, client};
+use crate::agent::{Agent, Answer};
 use crate::parameters::Parameters;
 use crate::provider::Running;
 use crate::relying_party::{
@@ -234,13 +234,14 @@ async fn what_is_no_grant_is_told_so() {
         ("text", "text/plain", good.encoded()),
         ("a multipart form", "multipart/form-data; boundary=x", good.encoded()),
     ] {
-        let request = client().post(&url).basic_auth("shop", Some(&secret)).header("content-type", kind);
+        let request =
+            codes.provider.http.post(&url).basic_auth("shop", Some(&secret)).header("content-type", kind);
         eprintln!("{fault}");
         is_refused(&Answer::of(request.body(body)).await, 400, "invalid_request");
     }
     for method in [Method::GET, Method::PUT, Method::DELETE] {
         let query = good.clone().with("client_id", "shop").with("client_secret", &secret).encoded();
-        let answer = Answer::of(client().request(method.clone(), format!("{url}?{query}"))).await;
+        let answer = Answer::of(codes.provider.http.request(method.clone(), format!("{url}?{query}"))).await;
         assert_eq!(answer.status, 405, "{method}: {answer:?}");
     }
     assert_eq!(shop.redeem(&codes.provider, &good).await.status, 200, "and none of them used it up");
