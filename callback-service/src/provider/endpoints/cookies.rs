@@ -39,6 +39,11 @@ impl Provider {
         pairs.find(|(other, _)| *other == name).and_then(|(_, value)| Token::parse(value))
     }
 
+    /// Whether a browser has brought a cookie of ours.
+    pub(super) fn has_cookies(&self, headers: &HeaderMap) -> bool {
+        [Cookie::Browser, Cookie::Session].into_iter().any(|cookie| self.cookie(headers, cookie).is_some())
+    }
+
     /// Sets a cookie with an answer. It ends with the browser; the session has its own end, too.
     pub(super) fn set_cookie(&self, answer: &mut Response, cookie: Cookie, token: &Token) {
         self.add(answer, cookie, token.reveal(), "");

@@ -25,9 +25,8 @@ struct Hint {
 }
 
 impl Provider {
-    pub(super) async fn logout(&self, asked: Incoming<'_>) -> Response {
-        let parameters = Parameters::of_query(asked.query());
-        let language = asked.language(&parameters);
+    pub(super) async fn logout(&self, asked: Incoming<'_>, parameters: &Parameters) -> Response {
+        let language = asked.language(parameters);
         if parameters.repeats_any(&KNOWN) {
             return pages::error(StatusCode::BAD_REQUEST, &Trouble::Repeated, language);
         }
@@ -35,7 +34,7 @@ impl Provider {
             Ok(session) => session.map(|(who, _)| who),
             Err(error) => return self.busy(&error, language),
         };
-        let hint = self.hint(&parameters);
+        let hint = self.hint(parameters);
         let is_meant = |hint: &Hint| {
             session.as_ref().is_none_or(|who| hint.site.sub(who).is_some_and(|sub| sub == hint.sub))
         };
@@ -44,11 +43,11 @@ impl Provider {
         // An address that is not registered makes the whole request one of a stranger.
         let is_strange = wanted_uri.is_some() && target.is_none();
         if hint.as_ref().is_none_or(|hint| !is_meant(hint)) || is_strange {
-            return ask(&parameters, language);
+            return ask(parameters, language);
         }
         match self.end_session(&asked).await {
             Err(error) => self.busy(&error, language),
-            Ok(()) => self.logged_out(target, &parameters, language),
+            Ok(()) => self.logged_out(target, parameters, language),
         }
     }
 

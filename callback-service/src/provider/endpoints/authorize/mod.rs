@@ -203,10 +203,9 @@ fn decide(wanted: &Wanted, session: Option<(Identity, Moment)>) -> Next {
 }
 
 impl Provider {
-    pub(super) async fn authorize(&self, asked: Incoming<'_>) -> Response {
-        let parameters = Parameters::of_query(asked.query());
-        let language = asked.language(&parameters);
-        let mut wanted = match read(&parameters, &self.sites) {
+    pub(super) async fn authorize(&self, asked: Incoming<'_>, parameters: &Parameters) -> Response {
+        let language = asked.language(parameters);
+        let mut wanted = match read(parameters, &self.sites) {
             Ok(wanted) => wanted,
             Err(Refused::Page(trouble)) => {
                 self.told_of(asked.from, trouble);
@@ -236,7 +235,7 @@ impl Provider {
                 return self.refuse(&wanted.asked.redirect_uri, wanted.asked.state.as_deref(), error);
             }
             Next::Show => match self.pages.take(asked.from) {
-                Ok(()) => self.show(&wanted, &asked, &parameters).await,
+                Ok(()) => self.show(&wanted, &asked, parameters).await,
                 Err(wait) => return self.too_many(asked.from, wait, language),
             },
         };
