@@ -227,8 +227,8 @@ async fn cargo_demo_says_what_to_open_and_it_is_there() {
         let line = lines.find(|line| line.contains(word)).unwrap_or_else(|| panic!("no line has {word}"));
         line.split("http://").nth(1).unwrap().trim_end_matches('/').to_owned()
     };
-    let (login_page, phone) = (address("打开登录页"), address("打开模拟手机"));
-    for url in [&login_page, &phone] {
+    let (login_page, phone, site) = (address("打开登录页"), address("打开模拟手机"), address("登录示例网站"));
+    for url in [&login_page, &phone, &site] {
         let answer = reqwest::get(format!("http://{url}/")).await.unwrap();
         assert!(answer.status().is_success(), "{url}");
     }
@@ -238,6 +238,9 @@ async fn cargo_demo_says_what_to_open_and_it_is_there() {
     let codes = reqwest::get(format!("http://{phone}/phone/codes")).await.unwrap();
     let codes: serde_json::Value = codes.json().await.unwrap();
     assert!(codes[0].to_string().contains(&code.content), "{codes}");
+    // The site's own client id is known, and a login for it can begin.
+    let login = reqwest::get(format!("http://{site}/login")).await.unwrap();
+    assert!(login.status().is_success() && login.url().path() == "/authorize", "{login:?}");
 }
 
 #[test]
