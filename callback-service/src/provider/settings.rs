@@ -149,6 +149,12 @@ impl Settings {
 }
 
 impl Checked {
+    /// The same for a command that signs nothing: it neither reads nor makes the file of keys.
+    pub(crate) fn without_keys(mut self) -> Self {
+        self.keys = Source::Memory;
+        self
+    }
+
     /// What is set, in a few words. The signing keys are read, but not made.
     ///
     /// # Errors

@@ -104,14 +104,14 @@ impl Provider {
                 }
                 answer
             }
-            Endpoint::Authorize => match self.from_elsewhere("/authorize", &asked, body).await {
+            Endpoint::Authorize => match self.sent_here_with("/authorize", &asked, body).await {
                 Ok(parameters) => self.authorize(asked, &parameters).await,
                 Err(answer) => *answer,
             },
             Endpoint::Continue => self.proceed(asked, body).await,
             Endpoint::Token => open(self.token(asked, body).await),
             Endpoint::UserInfo => open(self.userinfo(asked, body).await),
-            Endpoint::Logout => match self.from_elsewhere("/logout", &asked, body).await {
+            Endpoint::Logout => match self.sent_here_with("/logout", &asked, body).await {
                 Ok(parameters) => self.logout(asked, &parameters).await,
                 Err(answer) => *answer,
             },
@@ -130,7 +130,7 @@ impl Provider {
     /// What a site has sent a browser here with, by GET or POST. A browser that has posted from another site brings no
     /// cookies, which are `SameSite=Lax`; so it is sent here once more, by GET. 303 makes a GET of a POST (RFC 9700,
     /// section 4.12).
-    async fn from_elsewhere(
+    async fn sent_here_with(
         &self,
         path: &str,
         asked: &Incoming<'_>,

@@ -75,7 +75,7 @@ pub(crate) fn code_of(said: &Value) -> String {
 pub(crate) struct Running {
     provider: Provider,
     /// The system in this process.
-    pub(crate) stack: Stack,
+    _stack: Stack,
     _folder: TempDir,
 }
 
@@ -141,7 +141,7 @@ impl Running {
             gateway: stack.gateway.browsers,
             wechat: stack.wechat.clone(),
         };
-        Self { provider, stack, _folder: folder }
+        Self { provider, _stack: stack, _folder: folder }
     }
 }
 
