@@ -2,7 +2,7 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{ErrorKind, Write as _};
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt, fchown};
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
@@ -116,8 +116,9 @@ pub(super) fn write(path: &Path, chain: &Chain) -> Result<(), String> {
     let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&part).map_err(told)?;
     file.write_all(text.as_bytes()).and_then(|()| file.sync_all()).map_err(told)?;
     if let Ok(before) = fs::metadata(path) {
-        // An operator may have given it to a group.
-        let _ = fs::set_permissions(&part, before.permissions());
+        // An operator may have given it to a group, and root may renew what is the service's.
+        let _ = fchown(&file, Some(before.uid()), Some(before.gid()));
+        let _ = file.set_permissions(before.permissions());
     }
     fs::rename(&part, path).map_err(told)?;
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
