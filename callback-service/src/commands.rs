@@ -123,7 +123,7 @@ impl From<anyhow::Error> for Failed {
 fn act(command: Commands) -> Result<String, Failed> {
     match command {
         Commands::Health { .. } => Ok(String::new()),
-        Commands::Check { settings } => Ok(config::of_environment(*settings)?.summary()?),
+        Commands::Check { settings } => Ok(config::of_environment(*settings)?.summary()),
         Commands::NewSite { name, callback_public_url } => {
             let printed = new_site(&name, callback_public_url.as_deref());
             printed.map_err(|problem| SettingError::new("new-site", problem).into())

@@ -121,11 +121,11 @@ pub(super) fn write(path: &Path, chain: &Chain) -> Result<(), String> {
     let _ = fs::remove_file(&part);
     let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&part).map_err(told)?;
     file.write_all(text.as_bytes()).and_then(|()| file.sync_all()).map_err(told)?;
+    give_to_owner(&part, path);
     if let Ok(before) = fs::metadata(path) {
         // An operator may have given it to a group.
-        let _ = fs::set_permissions(&part, before.permissions());
+        let _ = file.set_permissions(before.permissions());
     }
-    give_to_owner(&part, path);
     fs::rename(&part, path).map_err(told)?;
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
     File::open(folder.unwrap_or(Path::new("."))).and_then(|folder| folder.sync_all()).map_err(told)

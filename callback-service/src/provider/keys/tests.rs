@@ -69,6 +69,23 @@ async fn keys_are_made_kept_for_their_owner_and_move_on() {
     assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
 }
 
+/// Root renews the file of a service that runs as somebody else, who must still be able to read it.
+#[test]
+fn a_renewed_file_stays_its_owners() {
+    use std::os::unix::fs::{MetadataExt, chown};
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("keys.json");
+    rotate(&path, When::Shown).unwrap();
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o640)).unwrap();
+    // Who is not root gives it to nobody.
+    let given = chown(&path, Some(65_532), Some(65_532)).is_ok();
+    let owner = || fs::metadata(&path).map(|file| (file.uid(), file.gid(), file.mode() & 0o777)).unwrap();
+    let before = owner();
+    assert!(!given || before == (65_532, 65_532, 0o640));
+    rotate(&path, When::AtOnce).unwrap();
+    assert_eq!(owner(), before);
+}
+
 #[tokio::test]
 async fn keys_show_no_private_part_and_a_thumbprint_as_name() {
     let keys = Keys::open(Source::Memory).unwrap();
