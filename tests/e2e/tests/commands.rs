@@ -122,7 +122,7 @@ fn an_operator_adds_a_site_checks_it_and_looks_after_keys_people_and_deliveries(
     let (code, said) = run(&settings, &["rotate-key"]);
     assert!(code == 1 && said.contains("write --at-once") && kept() == first, "{said}");
     let (code, said) = run(&settings, &["rotate-key", "--at-once"]);
-    assert!(code == 0 && said.contains("signs from now on") && kept() != first, "{said}");
+    assert!(code == 0 && said.contains("all keys were replaced") && kept() != first, "{said}");
     let (code, said) = run(&settings, &["check"]);
     assert!(code == 0 && said.contains("signing keys are in "), "{said}");
 

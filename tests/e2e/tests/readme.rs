@@ -276,6 +276,24 @@ fn every_test_that_the_security_page_names_exists() {
     assert!(named > 40, "{named}");
 }
 
+/// A module that passes has a test of its name, with underscores.
+#[test]
+fn every_module_of_the_conformance_suite_is_a_test() {
+    let root = std::path::Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../.."));
+    let page = std::fs::read_to_string(root.join("docs/oidc.md")).unwrap();
+    let code = read_all(&root.join("tests/e2e/tests/oidc"));
+    let rows: Vec<_> = page.lines().filter_map(|line| line.strip_prefix("| `oidcc-")).collect();
+    // Basic OP, Config OP, RP-initiated logout, back-channel logout.
+    assert_eq!(rows.len(), 38 + 1 + 11 + 2);
+    for row in rows {
+        let (module, rest) = row.split_once("` | ").unwrap();
+        let test = format!("fn oidcc_{}()", module.replace('-', "_"));
+        assert!(code.contains(&test), "docs/oidc.md names oidcc-{module}, and there is no {test}");
+        let result = rest.trim_end_matches(['|', ' ']).rsplit(" | ").next().unwrap();
+        assert!(result.starts_with("pass") || result.starts_with("skipped by the suite"), "{row}");
+    }
+}
+
 fn read_all(folder: &std::path::Path) -> String {
     let mut all = String::new();
     for entry in std::fs::read_dir(folder).unwrap() {
