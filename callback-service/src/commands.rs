@@ -11,7 +11,6 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use clap::Subcommand;
-use records::Moment;
 use server::command_line::CommandLine;
 use server::settings::{NoSettings, SettingError};
 use server::{clock, health, process, stop};
@@ -124,7 +123,7 @@ impl From<anyhow::Error> for Failed {
 fn act(command: Commands) -> Result<String, Failed> {
     match command {
         Commands::Health { .. } => Ok(String::new()),
-        Commands::Check { settings } => Ok(config::of_environment(*settings)?.summary()?),
+        Commands::Check { settings } => Ok(config::of_environment(*settings)?.summary()),
         Commands::NewSite { name, callback_public_url } => {
             let printed = new_site(&name, callback_public_url.as_deref());
             printed.map_err(|problem| SettingError::new("new-site", problem).into())
@@ -177,7 +176,7 @@ async fn with_kept<T>(
     let outbox = Outbox::new(store.records(outbox::KIND), Metrics::default());
     let app_id = account.push.app_id().to_owned();
     let provider = match sites {
-        Some(sites) => Some(Provider::open(sites, &store, outbox.clone(), app_id, Vec::new())?),
+        Some(sites) => Some(Provider::open(sites.without_keys(), &store, outbox.clone(), app_id)?),
         None => None,
     };
     let working = async {
@@ -201,7 +200,7 @@ async fn forget(config: Config, openid: String) -> anyhow::Result<String> {
     with_kept(config, async |store, provider, _| {
         let now = clock::unix_now();
         if let Some(provider) = provider {
-            provider.forget(&openid, Moment(now.saturating_mul(1000))).await?;
+            provider.forget_all(&openid).await?;
         }
         let person = wechat::Person::new(openid.clone());
         store.forget(&person, i64::try_from(now).unwrap_or(i64::MAX)).await?;
@@ -214,7 +213,7 @@ async fn outbox(config: Config) -> anyhow::Result<String> {
     with_kept(config, async |_, provider, outbox| {
         let provider = provider.context("CALLBACK_SITES is not set; nobody is told anything")?;
         let mut said = String::new();
-        for site in provider.site_ids() {
+        for site in provider.told_sites() {
             let view = outbox.look(&site).await?;
             let _ = writeln!(said, "{site}: {} waiting, {} given up", view.waiting.len(), view.dead.len());
             for waiting in view.waiting {

@@ -136,8 +136,7 @@ impl Server {
             None => None,
             Some(sites) => {
                 let outbox = Outbox::new(store.records(outbox::KIND), metrics.clone());
-                let (app_id, pictures) = (account.push.app_id().to_owned(), Vec::new());
-                Some(Provider::open(sites, &store, outbox, app_id, pictures)?)
+                Some(Provider::open(sites, &store, outbox, account.push.app_id().to_owned())?)
             }
         };
         let poster = provider.is_some().then(Poster::new).transpose()?;

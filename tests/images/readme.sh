@@ -156,7 +156,23 @@ check 'the metrics' says '^gateway_logins_total [1-9]' run one does-it-work.2
 check 'the log lines that the page names' says_on 'a scan was answered.*outcome="logged_in"' one 'cd ~/saoma && docker-compose logs --no-color callback-service'
 check 'of both services' says_on 'a client has connected.*client="callback"' one 'cd ~/saoma && docker-compose logs --no-color ws-gateway'
 
+# Sites.
+echo 'export NAME=login.example.com ISSUER=id.example.com SITE=示例商店' >>"$work/hosts/one.shell"
+discovers() { curl -fsS "http://127.0.0.1:$SAOMA_WECHAT_PORT/.well-known/openid-configuration"; }
+check 'without sites there is no provider' fails discovers
+must 'a site is entered' run one let-sites-log-in.1
+# The pages of this test have neither name.
+sed -i '/^GATEWAY_ALLOWED_ORIGINS=/d' "$work/hosts/one/saoma/deploy/.env"
+check 'its file has no secret' fails grep -q 'client secret' "$work/hosts/one/saoma/deploy/sites/sites.toml"
+check 'the check finds it good' says 'the settings are good; the issuer is https://id.example.com; sites: ' run one let-sites-log-in.2
+check 'the issuer answers' says '"issuer":"https://id.example.com"' discovers
+reads_sites_again() { says_on 'the sites were read again' one 'cd ~/saoma && docker-compose logs callback-service'; }
+check 'SIGHUP' says_on sent one 'cd ~/saoma && docker-compose kill -s HUP callback-service && echo sent'
+check 'the sites are read again' until_so reads_sites_again
+
 must 'a backup' run one backup-and-restore.1
+check 'the keys that sign tokens are in it' [ -s "$work/hosts/one/saoma-backup/callback.keys.json" ]
+check 'and the sites' [ -s "$work/hosts/one/saoma-backup/sites/sites.toml" ]
 check 'it is whole' [ "$(sqlite3 "$work/hosts/one/saoma-backup/callback.db" 'PRAGMA integrity_check')" = ok ]
 check 'a person logs in once more' log_in 2
 must 'the backup is restored' run one backup-and-restore.2
@@ -277,6 +293,12 @@ check 'that is one' [ "$(passwords)" -eq 1 ]
 check 'ws-gateway: is healthy' up gateway.internal ws-gateway
 check 'callback-service: is healthy' up callback.internal callback-service
 check 'a person logs in' log_in 2
+# The keys that sign tokens, made on one host and given to another.
+echo 'export CALLBACKS=gateway.internal' >>"$work/hosts/callback.internal.shell"
+must 'signing keys' run callback.internal changing-keys.9
+check 'they are the same on both' cmp "$work/hosts/callback.internal/saoma/deploy/sites/keys.json" "$work/hosts/gateway.internal/saoma/deploy/sites/keys.json"
+check 'only root and the container read them' [ "$(stat -c %a:%g "$work/hosts/gateway.internal/saoma/deploy/sites/keys.json")" = 640:65532 ]
+check 'they are not renewed a moment later' fails run callback.internal changing-keys.9
 
 every_block() {
     local block status=0

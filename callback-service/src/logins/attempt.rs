@@ -86,8 +86,11 @@ impl Attempt<'_> {
         let (Some(provider), Some(context)) = (&self.scans.provider, context) else {
             return Err(NotGranted::UnknownSite);
         };
-        let (unionid, nickname) = user.map_or((None, None), |user| (user.unionid, user.nickname));
-        let scanned = Scanned { person: self.scan.openid.clone(), unionid, nickname };
+        let person = self.scan.openid.clone();
+        let scanned = match user {
+            Some(User { unionid, nickname, picture, .. }) => Scanned { person, unionid, nickname, picture },
+            None => Scanned { person, unionid: None, nickname: None, picture: None },
+        };
         let granting = provider.grant(&context, scanned);
         tokio::time::timeout(self.scans.times.grant, granting).await.unwrap_or_else(|_| {
             Err(NotGranted::Store(StoreError(format!("not within {:?}", self.scans.times.grant))))

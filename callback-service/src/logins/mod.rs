@@ -27,7 +27,7 @@ use server::settings;
 use server::tell;
 use server::told::Told;
 use tokio::sync::watch;
-use tokio::time::{Instant, timeout, timeout_at};
+use tokio::time::{Instant, sleep, timeout, timeout_at};
 use tokio_util::task::TaskTracker;
 use tracing::Instrument as _;
 use wechat::Person;
@@ -41,6 +41,10 @@ use crate::store::{Scan, Store, StoreError};
 
 /// Scans that are worked on at once. The next person is told to look at the page.
 const MAX_RUNNING: usize = 10_000;
+
+/// The pause before a person is forgotten once more, after the store has failed. It doubles, up to the last one.
+const FORGET_AGAIN: Duration = Duration::from_secs(1);
+const LAST_FORGET: Duration = Duration::from_secs(256);
 
 /// What an operator sets about logins.
 #[derive(Debug, Clone, Args)]
@@ -109,19 +113,39 @@ impl Scans {
         }
     }
 
-    /// Forgets a person who has unfollowed the account, here and at sites.
-    pub(crate) async fn forget(&self, person: &Person, at: i64) {
-        let (store, provider, person) = (Arc::clone(&self.store), self.provider.clone(), person.clone());
-        let forgotten = async move {
-            let at_sites = match provider {
-                Some(provider) => provider.forget(&person, end_of_second(at)).await,
-                None => Ok(()),
-            };
-            store.forget(&person, at).await.and(at_sites)
+    /// Forgets a person who has unfollowed the account, here and at sites. WeChat does not say it again, so it is tried
+    /// until the store answers, for minutes.
+    pub(crate) async fn forget(self: &Arc<Self>, person: &Person, at: i64) {
+        let (scans, owned) = (Arc::clone(self), person.clone());
+        let Err(error) = self.done_in_time(async move { scans.forget_once(&owned, at).await }).await else {
+            return;
         };
-        if let Err(error) = self.done_in_time(forgotten).await {
-            tracing::error!("a person who has unfollowed is perhaps not forgotten: {error}");
-        }
+        tracing::warn!("a person who has unfollowed is not forgotten yet: {error}; it is tried again");
+        let (scans, person) = (Arc::clone(self), person.clone());
+        // The end of the process does not wait for a store that is away.
+        tokio::spawn(async move {
+            let mut wait = FORGET_AGAIN;
+            while wait <= LAST_FORGET {
+                sleep(wait).await;
+                match scans.forget_once(&person, at).await {
+                    Ok(()) => return tracing::info!("a person who has unfollowed is forgotten now"),
+                    Err(error) => tracing::debug!("not yet: {error}"),
+                }
+                wait *= 2;
+            }
+            tracing::error!(
+                "a person who has unfollowed is perhaps not forgotten, because the store did not answer for minutes; \
+                 callback-service forget does it by hand"
+            );
+        });
+    }
+
+    async fn forget_once(&self, person: &Person, at: i64) -> Result<(), StoreError> {
+        let at_sites = match &self.provider {
+            Some(provider) => provider.forget(person, end_of_second(at)).await,
+            None => Ok(()),
+        };
+        self.store.forget(person, at).await.and(at_sites)
     }
 
     /// The task of a scan, started unless it runs already; `None` when there are too many.

@@ -3,6 +3,9 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+/// The kind of a logout.
+pub(super) const LOGOUT: &str = "logout";
+
 /// The kind of what only a newer version can read.
 const UNKNOWN: &str = "unknown";
 
@@ -39,7 +42,7 @@ pub(crate) enum EventName {
     Login,
     /// The person has said that it was not them.
     Denial,
-    /// The person has unfollowed the account.
+    /// The person has unfollowed the account, or the operator has forgotten them.
     Unsubscribe,
 }
 
@@ -48,7 +51,7 @@ impl Message {
     #[must_use]
     pub(crate) fn kind(&self) -> &'static str {
         match self {
-            Self::Logout { .. } => "logout",
+            Self::Logout { .. } => LOGOUT,
             Self::Event { name, .. } => name.as_str(),
         }
     }

@@ -28,7 +28,7 @@ pub(crate) use self::queue::{Delivery, Queue, View};
 
 use self::message::Written;
 use crate::metrics::Metrics;
-use crate::store::StoreError;
+use crate::store::{StoreError, repeated};
 
 /// The kind of its records.
 pub(crate) const KIND: &str = "outbox";
@@ -61,18 +61,21 @@ impl Outbox {
     /// counted: to keep the older ones is as good, and the site has missed hundreds.
     ///
     /// # Errors
-    /// When the store has perhaps not kept it.
+    /// When the store has perhaps not kept it, or there is no room for a logout.
     pub(crate) async fn put(&self, site: &str, message: Message) -> Result<(), StoreError> {
         let (id, kind) = (new_id(), message.kind());
         let message = Written::new(&message).map_err(|error| StoreError(error.to_string()))?;
-        let put = self.records.update(site, |found, now| {
-            let mut queue = found.cloned().unwrap_or_default();
-            match queue.put(&id, &message, now) {
-                true => Step::Write(Write { durably: true, ..written(queue, now) }, true),
-                false => Step::Keep(false),
-            }
-        });
-        if put.await? {
+        let put = || async {
+            let put = self.records.update(site, |found, now| {
+                let mut queue = found.cloned().unwrap_or_default();
+                match queue.put(&id, &message, now) {
+                    true => Step::Write(Write { durably: true, ..written(queue, now) }, true),
+                    false => Step::Keep(false),
+                }
+            });
+            Ok(put.await?)
+        };
+        if repeated(put).await? {
             self.bell.woken.lock().insert(site.to_owned());
             self.bell.rung.notify_one();
         } else {
@@ -85,6 +88,9 @@ impl Outbox {
                 "what a site should be told is dropped, because {} deliveries wait for it; does it answer?",
                 queue::MOST_WAITING
             );
+            if kind == message::LOGOUT {
+                return Err(StoreError(format!("too many logouts wait for the site {site}")));
+            }
         }
         Ok(())
     }

@@ -9,7 +9,7 @@ use std::time::Duration;
 use records::{Kept, Moment};
 use serde::{Deserialize, Serialize};
 
-use super::message::{Message, Written};
+use super::message::{LOGOUT, Message, Written};
 
 /// Deliveries that wait for a site. Far more than a site misses while it restarts, and the record is still read and
 /// written in milliseconds.
@@ -161,7 +161,14 @@ pub(crate) struct Dead {
 impl Queue {
     /// Puts a message at the end; says whether there was room.
     pub(super) fn put(&mut self, id: &str, message: &Written, now: Moment) -> bool {
-        let has_room = self.waiting.len() < MOST_WAITING;
+        // It is put again where the store did not say whether it was done.
+        if self.waiting.iter().any(|entry| entry.id == id) {
+            return true;
+        }
+        // Logouts end sessions, so events must not take their room.
+        let is_logout = message.kind() == LOGOUT;
+        let alike = self.waiting.iter().filter(|entry| (entry.message.kind() == LOGOUT) == is_logout).count();
+        let has_room = alike < MOST_WAITING;
         if has_room {
             let entry = Entry {
                 id: id.to_owned(),

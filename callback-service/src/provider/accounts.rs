@@ -14,7 +14,8 @@ use crate::store::{Store, StoreError};
 /// How long it is remembered at which sites a person was, so that these hear of an unsubscribe.
 const SITES_KEPT: Duration = Duration::from_secs(400 * 24 * 3600);
 
-/// Logins of one person that live at once. The oldest gives way, and its browser has to scan again.
+/// Logins of one person that live at once. The oldest gives way: its browser has to scan again, and sites do not hear of its
+/// end.
 const MOST_LOGINS: usize = 64;
 
 /// What is kept of a person.
@@ -40,6 +41,9 @@ impl AsText for Account {}
 pub(super) struct Login {
     at: Moment,
     until: Moment,
+    /// It was ended, and is kept so that an old code does not bring it back.
+    #[serde(default)]
+    is_ended: bool,
     /// The cookie of its session, if it has one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub session: Option<Hash>,
@@ -70,6 +74,26 @@ impl Account {
         self.ended_at.is_some_and(|ended_at| who.at <= ended_at)
     }
 
+    /// Whether a login that was begun still lives.
+    fn lives(&self, who: &Identity) -> bool {
+        !self.is_over(who) && self.logins.get(&who.sid).is_some_and(|login| !login.is_ended)
+    }
+
+    /// Ends a login, and gives it with the sites that have to hear of that.
+    fn end(&mut self, sid: &str) -> Option<Login> {
+        let login = self.logins.get_mut(sid)?;
+        login.is_ended = true;
+        Some(Login::clone(login))
+    }
+
+    /// The sites have heard of a login's end.
+    fn told(&mut self, sid: &str) {
+        if let Some(login) = self.logins.get_mut(sid) {
+            login.sites.clear();
+            login.session = None;
+        }
+    }
+
     /// The login of a session, made if it is not there; nothing if it is over.
     fn login(&mut self, who: &Identity, until: Moment) -> Option<&mut Login> {
         if self.is_over(who) {
@@ -85,8 +109,11 @@ impl Account {
                 self.logins.remove(&oldest);
             }
         }
-        let made = Login { at: who.at, until, session: None, sites: BTreeMap::new() };
+        let made = Login { at: who.at, until, is_ended: false, session: None, sites: BTreeMap::new() };
         let login = self.logins.entry(who.sid.clone()).or_insert_with(|| made.into());
+        if login.is_ended {
+            return None;
+        }
         login.at = login.at.max(who.at);
         login.until = login.until.max(until);
         Some(login)
@@ -102,8 +129,9 @@ impl Account {
         true
     }
 
-    /// What ends when all up to `until` does.
-    fn leaving(&self, until: Moment) -> Leaving {
+    /// Ends all up to `until`, and gives what has to be told and ended.
+    fn leave(&mut self, until: Moment) -> Leaving {
+        self.ended_at = self.ended_at.max(Some(until));
         let logins = self.logins.iter().filter(|(_, login)| login.at <= until);
         let logins: Vec<_> = logins.map(|(sid, login)| (sid.clone(), Login::clone(login))).collect();
         let is_whole = logins.len() == self.logins.len();
@@ -162,10 +190,15 @@ impl Accounts {
         self.change(&who.openid, |account, now| account.visit(who, who.at + self.life, site, sub, now)).await
     }
 
-    /// Whether a login has not been ended by forgetting the person.
+    /// Whether a login that was begun has not been ended.
     pub(super) async fn lives(&self, who: &Identity) -> Result<bool, StoreError> {
         let found = self.records.read(&who.openid).await?.record;
-        Ok(!found.is_some_and(|account| account.is_over(who)))
+        Ok(found.is_some_and(|account| account.lives(who)))
+    }
+
+    /// The store's clock.
+    pub(super) async fn now(&self) -> Result<Moment, StoreError> {
+        Ok(self.records.read("").await?.now)
     }
 
     /// The unionid that WeChat gave for a person earlier.
@@ -173,24 +206,23 @@ impl Accounts {
         Ok(self.records.read(openid).await?.record.and_then(|account| account.unionid.clone()))
     }
 
-    /// A login that lives.
-    pub(super) async fn login(&self, openid: &str, sid: &str) -> Result<Option<Login>, StoreError> {
-        let found = self.records.read(openid).await?.record;
-        Ok(found.and_then(|account| account.logins.get(sid).map(|login| Login::clone(login))))
+    /// Ends a login: from now on no site learns of it. Gives it, with the sites that have to hear of its end.
+    pub(super) async fn end(&self, openid: &str, sid: &str) -> Result<Option<Login>, StoreError> {
+        self.change(openid, |account, _| account.end(sid)).await
     }
 
-    /// Takes a login out.
-    pub(super) async fn end(&self, openid: &str, sid: &str) -> Result<(), StoreError> {
-        self.change(openid, |account, _| drop(account.logins.remove(sid))).await
+    /// Notes that the sites have heard of a login's end.
+    pub(super) async fn told(&self, openid: &str, sid: &str) -> Result<(), StoreError> {
+        self.change(openid, |account, _| account.told(sid)).await
     }
 
-    /// What has to be told and ended before everything up to `until` is erased. Nothing is changed.
-    pub(super) async fn leaving(&self, openid: &str, until: Moment) -> Result<Leaving, StoreError> {
-        let found = self.records.read(openid).await?.record;
-        Ok(found.map(|account| account.leaving(until)).unwrap_or_default())
+    /// Ends all logins up to `until`: from now on no site learns of them. Gives what has to be told before everything is
+    /// erased.
+    pub(super) async fn leave(&self, openid: &str, until: Moment) -> Result<Leaving, StoreError> {
+        self.change(openid, |account, _| account.leave(until)).await
     }
 
-    /// Ends and erases everything up to `until`.
+    /// Erases everything up to `until`.
     pub(super) async fn erase(&self, openid: &str, until: Moment) -> Result<(), StoreError> {
         self.change(openid, |account, _| account.erase(until)).await
     }
@@ -222,6 +254,7 @@ mod tests {
             openid: "o".into(),
             unionid: Some("u".into()),
             nickname: None,
+            picture: None,
             at: Moment(at),
             sid: sid.into(),
         }
@@ -234,16 +267,31 @@ mod tests {
         assert!(account.visit(&who("one", 1_000), until, "shop", "o", Moment(1_000)));
         assert!(account.visit(&who("one", 1_000), until, "forum", "u", Moment(1_500)));
         assert!(account.visit(&who("two", 2_000), until, "shop", "o", Moment(2_000)));
-        let leaving = account.leaving(Moment(1_999));
+        let leaving = account.clone().leave(Moment(1_999));
         assert_eq!(leaving.logins.len(), 1, "a login after the unsubscribe stays");
         assert_eq!(leaving.logins[0].1.sites.len(), 2);
         assert!(leaving.sites.is_empty(), "and so do the sites");
-        let leaving = account.leaving(Moment(2_000));
+        let leaving = account.leave(Moment(2_000));
+        assert!(!account.visit(&who("two", 2_000), until, "other", "o", Moment(2_500)), "nobody is left out");
         assert_eq!((leaving.logins.len(), leaving.sites.len()), (2, 2));
         account.erase(Moment(2_000));
         assert_eq!((account.unionid.as_deref(), account.logins.len(), account.sites.len()), (None, 0, 0));
         assert!(!account.visit(&who("one", 1_000), until, "shop", "o", Moment(3_000)), "an old code");
         assert!(account.visit(&who("new", 2_001), until, "shop", "o", Moment(3_000)));
+    }
+
+    #[test]
+    fn an_old_code_does_not_bring_back_a_login_that_was_ended() {
+        let mut account = Account::default();
+        let until = Moment(200_000);
+        let one = who("one", 1_000);
+        assert!(account.visit(&one, until, "shop", "o", Moment(1_000)) && account.lives(&one));
+        let ended = account.end("one").map(|login| login.sites);
+        assert_eq!(ended, Some(BTreeMap::from([("shop".to_owned(), "o".to_owned())])));
+        assert!(!account.lives(&one) && !account.visit(&one, until, "forum", "o", Moment(2_000)));
+        account.told("one");
+        assert_eq!(account.leave(Moment(3_000)).logins[0].1.sites.len(), 0, "they hear of it once");
+        assert_eq!(account.end("other"), None);
     }
 
     #[test]

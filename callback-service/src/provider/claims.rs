@@ -56,6 +56,9 @@ pub(super) fn about(who: &Identity, site: &Site, scope: &str, app_id: &str) -> M
         claim("name", json!(name));
         claim("nickname", json!(name));
         claim("preferred_username", json!(format!("wx_{hashed}")));
+        if let Some(picture) = &who.picture {
+            claim("picture", json!(picture));
+        }
         if let Some(unionid) = &who.unionid {
             claim("unionid", json!(unionid));
         }
@@ -77,7 +80,14 @@ mod tests {
 
     fn who(openid: &str, nickname: Option<&str>) -> Identity {
         let nickname = nickname.map(str::to_owned);
-        Identity { openid: openid.into(), unionid: None, nickname, at: Moment(0), sid: "s".into() }
+        Identity {
+            openid: openid.into(),
+            unionid: None,
+            nickname,
+            picture: None,
+            at: Moment(0),
+            sid: "s".into(),
+        }
     }
 
     #[test]

@@ -84,7 +84,8 @@ impl Codes {
         Ok(self.0.read(code.hash().as_str()).await?.record.map(|code| Code::clone(&code)))
     }
 
-    /// Redeems a code for `access`, unless it was redeemed before; then gives that access token's hash.
+    /// Redeems a code for `access`, unless it was redeemed before for another; then gives that access token's hash. It may
+    /// be repeated where the store did not say whether it was done.
     pub(super) async fn redeem(
         &self,
         code: &Token,
@@ -93,8 +94,11 @@ impl Codes {
         let name = code.hash();
         let redeemed = self.0.update(name.as_str(), |found, now| {
             let Some(code) = found else { return Step::Keep(Err(None)) };
-            if let Some(before) = &code.redeemed {
-                return Step::Keep(Err(Some(before.clone())));
+            match &code.redeemed {
+                // The same attempt, which does not know whether it was recorded.
+                Some(before) if before == access => {}
+                Some(before) => return Step::Keep(Err(Some(before.clone()))),
+                None => {}
             }
             let mut code = code.clone();
             code.redeemed = Some(access.clone());

@@ -94,6 +94,7 @@ impl Provider {
                 [site = %site.id],
                 "a page asked for a login without a code_challenge by S256; the login was denied"
             );
+            self.tell_of_denial(&site, &scanned).await;
             return Err(NotGranted::UnknownSite);
         };
         let scanned = self.named(&site, scanned).await?;

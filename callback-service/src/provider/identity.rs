@@ -14,6 +14,9 @@ pub(super) struct Identity {
     /// The nickname. WeChat has rarely given one since 2021.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub nickname: Option<String>,
+    /// Where the avatar is. As rare as the nickname.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub picture: Option<String>,
     /// When the person scanned, by the store's clock: `auth_time`.
     pub at: Moment,
     /// The name of the session, for logout (`sid`).
@@ -36,12 +39,14 @@ pub(crate) struct Scanned {
     pub unionid: Option<String>,
     /// The nickname, where WeChat gave one.
     pub nickname: Option<String>,
+    /// Where the avatar is, where WeChat said so.
+    pub picture: Option<String>,
 }
 
 impl Scanned {
     /// The person, who scanned at `at`, for a session of the name `sid`.
     pub(super) fn identity(&self, at: Moment, sid: &str) -> Identity {
-        let Self { person, unionid, nickname } = self.clone();
-        Identity { openid: person.to_string(), unionid, nickname, at, sid: sid.to_owned() }
+        let Self { person, unionid, nickname, picture } = self.clone();
+        Identity { openid: person.to_string(), unionid, nickname, picture, at, sid: sid.to_owned() }
     }
 }

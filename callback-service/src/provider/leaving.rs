@@ -4,28 +4,35 @@ use records::Moment;
 
 use super::Provider;
 use super::accounts::Login;
-use super::identity::Identity;
 use crate::outbox::{EventName, Message};
 use crate::store::StoreError;
 
 impl Provider {
     /// Ends one login: its session, and what sites made of it.
-    pub(super) async fn log_out(&self, who: &Identity) -> Result<(), StoreError> {
-        if let Some(login) = self.accounts.login(&who.openid, &who.sid).await? {
-            self.tell_of_logout(&who.sid, &login).await?;
-            if let Some(session) = &login.session {
-                self.sessions.end(session).await?;
-            }
+    pub(super) async fn log_out(&self, openid: &str, sid: &str) -> Result<(), StoreError> {
+        let Some(login) = self.accounts.end(openid, sid).await? else { return Ok(()) };
+        self.tell_of_logout(sid, &login).await?;
+        if let Some(session) = &login.session {
+            self.sessions.end(session).await?;
         }
-        self.accounts.end(&who.openid, &who.sid).await
+        self.accounts.told(openid, sid).await
+    }
+
+    /// As [`Provider::forget`], up to now.
+    pub(crate) async fn forget_all(&self, openid: &str) -> Result<(), StoreError> {
+        let now = self.accounts.now().await?;
+        self.forget(openid, now).await
     }
 
     /// Ends all logins of a person up to `until`, and erases what is kept. Sites are told before anything is erased, so
-    /// that a process that dies on the way tells them again.
+    /// that a process that dies on the way can be asked again, and tells them again.
     pub(crate) async fn forget(&self, openid: &str, until: Moment) -> Result<(), StoreError> {
-        let leaving = self.accounts.leaving(openid, until).await?;
+        let leaving = self.accounts.leave(openid, until).await?;
         for (sid, login) in &leaving.logins {
             self.tell_of_logout(sid, login).await?;
+            if let Some(session) = &login.session {
+                self.sessions.end(session).await?;
+            }
         }
         for (site, sub) in &leaving.sites {
             if self.sites.get(site).is_some_and(|site| site.webhook.is_some()) {
@@ -34,13 +41,7 @@ impl Provider {
                 self.outbox.put(site, event).await?;
             }
         }
-        self.accounts.erase(openid, until).await?;
-        for (_, login) in &leaving.logins {
-            if let Some(session) = &login.session {
-                self.sessions.end(session).await?;
-            }
-        }
-        Ok(())
+        self.accounts.erase(openid, until).await
     }
 
     async fn tell_of_logout(&self, sid: &str, login: &Login) -> Result<(), StoreError> {

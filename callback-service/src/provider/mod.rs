@@ -29,10 +29,12 @@ mod tokens;
 use std::sync::Arc;
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use server::allowance::Allowance;
+use server::pace::Pace;
 use server::settings::SettingError;
 use server::told::Told;
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep};
 
 use self::access::AccessTokens;
 use self::accounts::Accounts;
@@ -60,6 +62,12 @@ const ID_TOKEN_LIFE: Duration = Duration::from_secs(600);
 
 const MINUTE: Duration = Duration::from_secs(60);
 
+/// An address may have this many answers of a session for each login page that it may have: sites ask often.
+const ANSWERS: u32 = 10;
+
+/// Requests that one process keeps at once, of 1 to 6 KB: 83 login pages a second.
+const MOST_REQUESTS: u32 = 300_000;
+
 /// Characters of a `sid`, of 6 bits each.
 const SID: usize = 22;
 
@@ -77,10 +85,12 @@ pub(crate) struct Provider {
     outbox: Outbox,
     /// The official account's appid.
     app_id: String,
-    /// Where browsers fetch WeChat's own pictures of QR codes.
-    pictures: Vec<String>,
     /// How many login pages each address may still have.
     pages: Allowance,
+    /// How many answers without a page: a session's, which keep a code for minutes.
+    answers: Allowance,
+    /// How many login pages there may still be for all together.
+    all_pages: Mutex<Pace>,
     /// What the log has said of strangers.
     told: Told,
 }
@@ -95,7 +105,6 @@ impl Provider {
         store: &Store,
         outbox: Outbox,
         app_id: String,
-        pictures: Vec<String>,
     ) -> Result<Arc<Self>, SettingError> {
         let Checked { addresses, sites, keys, key_age, lives, address_rate } = checked;
         Ok(Arc::new(Self {
@@ -110,15 +119,17 @@ impl Provider {
             accounts: Accounts::new(store, lives.life),
             outbox,
             app_id,
-            pictures,
             pages: Allowance::new(address_rate, MINUTE),
+            answers: Allowance::new(address_rate.saturating_mul(ANSWERS), MINUTE),
+            all_pages: Mutex::new(Pace::new(MOST_REQUESTS, requests::LIFE / MOST_REQUESTS, Instant::now())),
             told: Told::default(),
         }))
     }
 
-    /// The sites, by their ids.
-    pub(crate) fn site_ids(&self) -> Vec<String> {
-        self.sites.all().iter().map(|site| site.id.clone()).collect()
+    /// The sites that want to be told, by their ids.
+    pub(crate) fn told_sites(&self) -> Vec<String> {
+        let sites = self.sites.all();
+        sites.iter().filter(|site| site.wants_to_be_told()).map(|site| site.id.clone()).collect()
     }
 
     /// Keeps the signing keys fresh, and the table of addresses small, for as long as it is polled.
@@ -127,6 +138,7 @@ impl Provider {
             loop {
                 sleep(MINUTE).await;
                 self.pages.forget_rested();
+                self.answers.forget_rested();
             }
         };
         let ((), ()) = tokio::join!(self.keys.keep(self.key_age), sweeping);

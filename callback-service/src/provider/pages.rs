@@ -32,6 +32,8 @@ pub(super) enum Trouble {
     LoginGone,
     /// The store does not answer.
     Busy,
+    /// Too many login pages for one address, or for all together.
+    TooMany,
     /// A form or a parameter is wrong; this says to developers how. It is never what came in.
     WrongForm(&'static str),
 }
@@ -68,7 +70,7 @@ impl Trouble {
                 "这次扫码已过期，或者已经用过。请返回要登录的网站，重新开始登录。",
                 "This scan has expired, or was used before. Please go back to the site and begin again.",
             ),
-            Self::Busy => (
+            Self::Busy | Self::TooMany => (
                 "服务器繁忙。请稍等片刻，再返回要登录的网站，重新开始登录。",
                 "The server is busy. Please wait a moment, go back to the site and begin again.",
             ),
@@ -105,14 +107,17 @@ impl Trouble {
                 "the login’s code is unknown, expired or used; each login begins at /authorize"
             }
             Self::Busy => "the store of callback-service does not answer; its log says why",
+            Self::TooMany => {
+                "more login pages were asked for than CALLBACK_ADDRESS_RATE allows for one address, or a limit for all"
+            }
             Self::WrongForm(what) => what,
         }
     }
 
     fn title(self, language: Language) -> &'static str {
         match (self, language) {
-            (Self::Busy, Language::Chinese) => "请稍后再试",
-            (Self::Busy, Language::English) => "Please try again later",
+            (Self::Busy | Self::TooMany, Language::Chinese) => "请稍后再试",
+            (Self::Busy | Self::TooMany, Language::English) => "Please try again later",
             (Self::WrongForm(_), Language::Chinese) => "无法继续",
             (Self::WrongForm(_), Language::English) => "This cannot go on",
             (_, Language::Chinese) => "无法登录",

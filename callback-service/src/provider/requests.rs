@@ -16,7 +16,7 @@ use super::{CODE_LIFE, sid};
 use crate::store::{Store, StoreError};
 
 /// How long a request waits for a scan. A page renews its QR code for minutes, and may be left open for longer.
-const LIFE: Duration = Duration::from_secs(3600);
+pub(super) const LIFE: Duration = Duration::from_secs(3600);
 
 /// Proofs in one request. Each is a scan of a QR code that one page showed, and a page shows one at a time.
 const MOST_PROOFS: usize = 8;
@@ -54,8 +54,9 @@ pub(super) struct Request {
     /// By the code's hash.
     #[serde(default)]
     proofs: BTreeMap<String, Kept<Proof>>,
-    #[serde(default)]
-    is_used: bool,
+    /// The code that it was answered with.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    answer: Option<Hash>,
 }
 
 impl AsText for Request {}
@@ -93,18 +94,16 @@ impl Request {
         self.proofs.insert(code.as_str().to_owned(), proof.into());
     }
 
-    fn resume(&mut self, browser: &Hash, code: &Hash, now: Moment) -> Continued {
+    fn resume(&self, browser: &Hash, code: &Hash, now: Moment) -> Continued {
         if self.browser != *browser {
             return Continued::OtherBrowser;
         }
-        if self.is_used {
+        if self.answer.is_some() {
             return Continued::Gone;
         }
         match self.proofs.get(code.as_str()) {
             Some(proof) if now < proof.until => {
                 let who = Identity::clone(&proof.who);
-                self.is_used = true;
-                self.proofs.clear();
                 Continued::LoggedIn(Box::new((Asked::clone(&self.asked), who)))
             }
             _ => Continued::NoProof,
@@ -127,7 +126,7 @@ impl Requests {
         let name = handle.hash();
         let kept = self.0.update(name.as_str(), |_, now| {
             let (asked, browser, until) = (asked.clone().into(), browser.clone(), now + LIFE);
-            let request = Request { asked, browser, until, proofs: BTreeMap::new(), is_used: false };
+            let request = Request { asked, browser, until, proofs: BTreeMap::new(), answer: None };
             Step::Write(Write::new(request.into(), until), ())
         });
         kept.await?;
@@ -137,7 +136,7 @@ impl Requests {
     /// The site of a request that still waits; `None` if there is no such request.
     pub(super) async fn site(&self, handle: &Token) -> Result<Option<String>, StoreError> {
         let found = self.0.read(handle.hash().as_str()).await?;
-        Ok(found.record.filter(|request| !request.is_used).map(|request| request.asked.site.clone()))
+        Ok(found.record.filter(|request| request.answer.is_none()).map(|request| request.asked.site.clone()))
     }
 
     /// Notes that a person has scanned for a request, before the gateway is asked to record it; gives the code for the
@@ -145,7 +144,7 @@ impl Requests {
     pub(super) async fn prove(&self, handle: &Token, scanned: &Scanned) -> Result<Option<Token>, StoreError> {
         let (name, code, sid) = (handle.hash(), Token::random(), sid());
         let proved = self.0.update(name.as_str(), |found, now| match found {
-            Some(request) if !request.is_used => {
+            Some(request) if request.answer.is_none() => {
                 let mut request = request.clone();
                 request.prove(&code.hash(), scanned.identity(now, &sid), now);
                 let until = request.until.max(now + CODE_LIFE);
@@ -156,25 +155,33 @@ impl Requests {
         Ok(proved.await?.then_some(code))
     }
 
-    /// Ends a request for the browser and the page that hold its cookie and its code.
+    /// Whether browser, page and request belong together. Nothing is changed yet.
     pub(super) async fn resume(
         &self,
         handle: &Token,
         browser: &Hash,
         code: &Token,
     ) -> Result<Continued, StoreError> {
-        let (name, code) = (handle.hash(), code.hash());
-        let resumed = self.0.update(name.as_str(), |found, now| {
-            let Some(request) = found else { return Step::Keep(Continued::Gone) };
-            let mut request = request.clone();
-            match request.resume(browser, &code, now) {
-                logged_in @ Continued::LoggedIn(..) => {
-                    let until = request.until.max(now + CODE_LIFE);
-                    Step::Write(Write { durably: true, ..Write::new(request, until) }, logged_in)
-                }
-                other => Step::Keep(other),
+        let found = self.0.read(handle.hash().as_str()).await?;
+        let resumed = found.record.map(|request| request.resume(browser, &code.hash(), found.now));
+        Ok(resumed.unwrap_or(Continued::Gone))
+    }
+
+    /// Ends a request with the code that answers it, or with nothing but the end; says whether this was the first time. It
+    /// may be repeated where the store did not say whether it was done.
+    pub(super) async fn answer(&self, handle: &Token, answer: &Hash) -> Result<bool, StoreError> {
+        let name = handle.hash();
+        let answered = self.0.update(name.as_str(), |found, now| {
+            let Some(request) = found else { return Step::Keep(false) };
+            if request.answer.as_ref().is_some_and(|before| before != answer) {
+                return Step::Keep(false);
             }
+            let mut request = request.clone();
+            request.answer = Some(answer.clone());
+            request.proofs.clear();
+            let until = request.until.max(now + CODE_LIFE);
+            Step::Write(Write { durably: true, ..Write::new(request, until) }, true)
         });
-        Ok(resumed.await?)
+        Ok(answered.await?)
     }
 }

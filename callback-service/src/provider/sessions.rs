@@ -25,10 +25,10 @@ pub(super) struct Lives {
 /// A session as it is kept.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 struct Session {
-    who: Kept<Identity>,
+    /// Nobody, once it has ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    who: Option<Kept<Identity>>,
     used_at: Moment,
-    #[serde(default)]
-    is_ended: bool,
 }
 
 impl AsText for Session {}
@@ -36,7 +36,8 @@ impl AsText for Session {}
 impl Session {
     /// When it is over, if it is not used again.
     fn until(&self, lives: Lives) -> Moment {
-        (self.used_at + lives.idle).min(self.who.at + lives.life)
+        let from = self.who.as_ref().map_or(self.used_at, |who| who.at);
+        (self.used_at + lives.idle).min(from + lives.life)
     }
 }
 
@@ -56,7 +57,7 @@ impl Sessions {
     pub(super) async fn begin(&self, cookie: &Token, who: &Identity) -> Result<(), StoreError> {
         let name = cookie.hash();
         let begun = self.records.update(name.as_str(), |_, now| {
-            let session = Session { who: who.clone().into(), used_at: now, is_ended: false };
+            let session = Session { who: Some(who.clone().into()), used_at: now };
             let until = session.until(self.lives);
             Step::Write(Write::new(session.into(), until), ())
         });
@@ -67,11 +68,11 @@ impl Sessions {
     pub(super) async fn find(&self, cookie: &Token) -> Result<Option<(Identity, Moment)>, StoreError> {
         let name = cookie.hash();
         let found = self.records.update(name.as_str(), |found, now| {
-            let Some(session) = found.filter(|session| !session.is_ended && now < session.until(self.lives))
-            else {
+            let Some(session) = found.filter(|session| now < session.until(self.lives)) else {
                 return Step::Keep(None);
             };
-            let who = Some((Identity::clone(&session.who), now));
+            let Some(who) = &session.who else { return Step::Keep(None) };
+            let who = Some((Identity::clone(who), now));
             if now.since(session.used_at) < NOTED_AFTER {
                 return Step::Keep(who);
             }
@@ -88,7 +89,7 @@ impl Sessions {
         let ended = self.records.update(cookie.as_str(), |found, now| match found {
             Some(session) => {
                 let mut session = session.clone();
-                session.is_ended = true;
+                session.who = None;
                 let until = session.until(self.lives).max(now);
                 Step::Write(Write { durably: true, ..Write::new(session, until) }, ())
             }
@@ -109,11 +110,11 @@ mod tests {
             openid: "o".to_owned(),
             unionid: None,
             nickname: None,
+            picture: None,
             at: Moment(1_000),
             sid: "s".to_owned(),
         };
-        let session =
-            |used_at| Session { who: who.clone().into(), used_at: Moment(used_at), is_ended: false };
+        let session = |used_at| Session { who: Some(who.clone().into()), used_at: Moment(used_at) };
         assert_eq!(session(1_000).until(lives), Moment(11_000));
         assert_eq!(session(20_000).until(lives), Moment(26_000), "however much it is used");
     }

@@ -137,10 +137,16 @@ impl Settings {
         };
         let sites = file::read(&path).map_err(|problem| SettingError::new("CALLBACK_SITES", problem))?;
         let is_secure = issuer.starts_with("https:");
+        let keys = key_source(self.callback_signing_keys, storage)?;
+        if let Source::Own(path) | Source::Shared(path) = &keys
+            && (path.exists() || matches!(keys, Source::Shared(_)))
+        {
+            keys::file::check(path).map_err(|problem| SettingError::new(keys::SETTING, problem))?;
+        }
         Ok(Some(Checked {
             addresses: Addresses { issuer, gateway, back_ends, is_secure },
             sites: Sites::new(path, sites),
-            keys: key_source(self.callback_signing_keys, storage)?,
+            keys,
             key_age: self.callback_key_age,
             address_rate: self.callback_address_rate,
             lives: Lives { idle: self.callback_session_idle, life: self.callback_session_life },
@@ -149,21 +155,21 @@ impl Settings {
 }
 
 impl Checked {
-    /// What is set, in a few words. The signing keys are read, but not made.
-    ///
-    /// # Errors
-    /// When the signing keys cannot be used.
-    pub(crate) fn summary(&self) -> Result<String, SettingError> {
+    /// The same for a command that signs nothing: it neither reads nor makes the file of keys.
+    pub(crate) fn without_keys(mut self) -> Self {
+        self.keys = Source::Memory;
+        self
+    }
+
+    /// What is set, in a few words.
+    pub(crate) fn summary(&self) -> String {
         let keys = match &self.keys {
             Source::Own(path) if !path.exists() => "signing keys will be made at the start".to_owned(),
             Source::Memory => "signing keys last as long as the process".to_owned(),
-            Source::Own(path) | Source::Shared(path) => {
-                keys::file::check(path).map_err(|problem| SettingError::new(keys::SETTING, problem))?;
-                format!("signing keys are in {}", path.display())
-            }
+            Source::Own(path) | Source::Shared(path) => format!("signing keys are in {}", path.display()),
         };
         let sites: Vec<_> = self.sites.all().iter().map(|site| site.id.clone()).collect();
-        Ok(format!("the issuer is {}; sites: {}; {keys}", self.addresses.issuer, sites.join(", ")))
+        format!("the issuer is {}; sites: {}; {keys}", self.addresses.issuer, sites.join(", "))
     }
 }
 

@@ -11,7 +11,7 @@ impl Provider {
     pub(crate) async fn tell_sites(&self, poster: &Poster) {
         let post =
             |site: String, delivery: Delivery| async move { self.tell(poster, &site, &delivery).await };
-        self.outbox.run(|| self.site_ids(), post).await;
+        self.outbox.run(|| self.told_sites(), post).await;
     }
 
     /// Tells a site one thing. Where it does not want to know any more, there is nothing to do.

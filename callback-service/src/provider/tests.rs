@@ -19,7 +19,7 @@ use crate::store::tests::on_each_store;
 const LIVES: Lives = Lives { idle: Duration::from_secs(3600), life: Duration::from_secs(7200) };
 
 fn scanned() -> Scanned {
-    Scanned { person: wechat::Person::new("oPerson"), unionid: None, nickname: None }
+    Scanned { person: wechat::Person::new("oPerson"), unionid: None, nickname: None, picture: None }
 }
 
 fn asked() -> Asked {
@@ -87,6 +87,17 @@ async fn a_request_is_answered_once_to_the_browser_and_the_page_that_asked() {
         assert_eq!(resume(&browser, &handle).await, Continued::NoProof);
         let Continued::LoggedIn(login) = resume(&browser, &first).await else { panic!("not logged in") };
         assert_eq!((login.0, login.1.openid.as_str()), (asked(), "oPerson"));
+        assert!(
+            matches!(resume(&browser, &first).await, Continued::LoggedIn(_)),
+            "nothing has come of it yet"
+        );
+        let (answer, other) = (Token::random().hash(), Token::random().hash());
+        assert!(requests.answer(&handle, &answer).await.unwrap());
+        assert!(
+            elsewhere.answer(&handle, &answer).await.unwrap(),
+            "the same attempt, which did not hear of it"
+        );
+        assert!(!elsewhere.answer(&handle, &other).await.unwrap());
         assert_eq!(resume(&browser, &first).await, Continued::Gone, "a handle is used once");
         assert_eq!(resume(&browser, &second).await, Continued::Gone);
         assert_eq!(requests.site(&handle).await.unwrap(), None);
@@ -144,18 +155,19 @@ async fn a_forgotten_person_has_no_login_and_may_come_back() {
         let before = who().await;
         assert!(accounts.begin(&before, &Token::random().hash()).await.unwrap());
         assert!(elsewhere.visit(&before, "shop", "oPerson").await.unwrap());
-        let leaving = accounts.leaving("oPerson", before.at).await.unwrap();
+        let leaving = accounts.leave("oPerson", before.at).await.unwrap();
         assert_eq!((leaving.logins.len(), leaving.sites.len()), (1, 1));
         elsewhere.erase("oPerson", before.at).await.unwrap();
         assert!(!accounts.lives(&before).await.unwrap());
         assert!(!accounts.visit(&before, "shop", "oPerson").await.unwrap());
         assert!(!accounts.begin(&before, &Token::random().hash()).await.unwrap());
-        assert_eq!(accounts.leaving("oPerson", before.at).await.unwrap().logins.len(), 0);
+        assert_eq!(accounts.leave("oPerson", before.at).await.unwrap().logins.len(), 0);
         tokio::time::sleep(Duration::from_millis(2)).await;
         let after = who().await;
-        assert!(
-            accounts.lives(&after).await.unwrap() && accounts.visit(&after, "shop", "oPerson").await.unwrap()
-        );
+        assert!(accounts.visit(&after, "shop", "oPerson").await.unwrap());
+        assert!(accounts.lives(&after).await.unwrap());
+        assert!(accounts.end("oPerson", &after.sid).await.unwrap().is_some());
+        assert!(!elsewhere.lives(&after).await.unwrap());
     })
     .await;
 }

@@ -9,6 +9,7 @@ mod person;
 mod signature;
 
 use std::path::Path;
+use std::time::Duration;
 
 use anyhow::Context;
 use futures_util::future::{BoxFuture, FutureExt, pending};
@@ -68,6 +69,28 @@ pub(crate) struct StoreError(pub String);
 impl From<Failure> for StoreError {
     fn from(failure: Failure) -> Self {
         Self(failure.to_string())
+    }
+}
+
+/// Tries of a change that must not be left in doubt.
+const TRIES: u32 = 3;
+
+/// The pause before such a change is made again.
+const BETWEEN_TRIES: Duration = Duration::from_millis(100);
+
+/// Makes a change of the store again if it is not certain that it was made. The change must be one that may be repeated.
+pub(crate) async fn repeated<T, F: Future<Output = Result<T, StoreError>>>(
+    change: impl Fn() -> F,
+) -> Result<T, StoreError> {
+    let mut tries = 1;
+    loop {
+        match change().await {
+            Err(_) if tries < TRIES => {
+                tries += 1;
+                tokio::time::sleep(BETWEEN_TRIES).await;
+            }
+            done => return done,
+        }
     }
 }
 

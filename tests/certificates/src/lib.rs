@@ -5,8 +5,12 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use aws_lc_rs::digest::{SHA256, digest};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use rcgen::{
-    BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, KeyUsagePurpose, date_time_ymd,
+    BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, KeyUsagePurpose, PublicKeyData,
+    date_time_ymd,
 };
 
 /// An authority of one test.
@@ -24,6 +28,8 @@ pub struct Identity {
     pub certificate: PathBuf,
     /// Its key.
     pub key: PathBuf,
+    /// The SHA-256 of its public key in base64, by which a browser can be told to trust it.
+    pub pin: String,
 }
 
 impl Authority {
@@ -68,6 +74,7 @@ impl Authority {
         Identity {
             certificate: file("pem", params.signed_by(&key, &self.issuer).unwrap().pem()),
             key: file("key", key.serialize_pem()),
+            pin: STANDARD.encode(digest(&SHA256, &key.subject_public_key_info())),
         }
     }
 }

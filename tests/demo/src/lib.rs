@@ -1,7 +1,11 @@
 //! The whole system in one process: the real gateway, the real callback service, and an offline WeChat.
 //!
 //! `cargo demo` shows it to people, and the end-to-end tests use it too. The parts talk over real sockets: the
-//! gateway's internal port, WeChat's pushes over HTTP, and WeChat's API.
+//! gateway's internal port, WeChat's pushes over HTTP, and WeChat's API. A small web site whose people log in by all of
+//! this can be there, too.
+
+mod example_site;
+mod issuer;
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
 use std::time::Duration;
@@ -11,11 +15,14 @@ use secrecy::SecretString;
 use server::listen;
 use server::settings::NoSettings;
 use simulator::Simulator;
+use tempfile::TempDir;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+
+use crate::issuer::Issuer;
 
 /// The key of the internal port. It is used only inside this process, over loopback.
 pub const NOTIFY_KEY: &str = "the demo's own key, on loopback only";
@@ -46,10 +53,12 @@ pub struct Ports {
     pub callback_admin: u16,
     /// The simulated WeChat, with its phone.
     pub wechat: u16,
+    /// The example site, where there is one.
+    pub example_site: u16,
 }
 
 impl Ports {
-    /// The programs' own default ports, and 8090 for WeChat.
+    /// The programs' own default ports, 8090 for WeChat, and 8092 for the example site.
     #[must_use]
     pub fn fixed() -> Self {
         Self {
@@ -59,6 +68,7 @@ impl Ports {
             callback: 8080,
             callback_admin: 8081,
             wechat: 8090,
+            example_site: 8092,
         }
     }
 }
@@ -72,6 +82,9 @@ pub struct Options {
     pub lan: Option<IpAddr>,
     /// The simulated account.
     pub wechat: simulator::Settings,
+    /// Let the callback service be the issuer of an example site, and of these: the text of a file of sites, which may be
+    /// empty. Issuer and example site are for browsers on this machine.
+    pub sites: Option<String>,
     /// More flags for the gateway, as `--name=value`. They replace ours of the same name.
     pub gateway: Vec<String>,
     /// More flags for the callback service, in the same way.
@@ -88,6 +101,10 @@ pub struct Stack {
     pub gateway: ws_gateway::BoundAddresses,
     /// The addresses of the callback service.
     pub callback: callback_service::BoundAddresses,
+    /// The address of the example site.
+    pub example_site: Option<SocketAddr>,
+    /// The issuer's files.
+    _folder: Option<TempDir>,
     stop: CancellationToken,
     parts: JoinSet<anyhow::Result<()>>,
 }
@@ -98,8 +115,12 @@ impl Stack {
     /// # Errors
     /// When a port is taken or a flag is wrong; the text names it.
     pub async fn start(options: Options) -> anyhow::Result<Self> {
-        let loopback = |port| SocketAddr::from((Ipv4Addr::LOCALHOST, port));
-        let Ports { gateway, notices, gateway_admin, callback, callback_admin, wechat } = options.ports;
+        let issuer = match options.sites {
+            Some(sites) => Some(Issuer::prepare(options.ports, &sites)?),
+            None => None,
+        };
+        let ports = issuer.as_ref().map_or(options.ports, |issuer| issuer.ports);
+        let Ports { gateway, notices, gateway_admin, callback, callback_admin, wechat, .. } = ports;
         let stop = CancellationToken::new();
         let mut parts = JoinSet::new();
 
@@ -129,6 +150,7 @@ impl Stack {
             "--gateway-address-rate=1000000".to_owned(),
         ];
         flags.extend(gateway_store);
+        flags.extend(issuer.iter().map(Issuer::gateway_flag));
         let flags = with(flags, options.gateway);
         let secrets = ws_gateway::config::Secrets {
             notify_key: Some(SecretString::from(NOTIFY_KEY)),
@@ -152,6 +174,9 @@ impl Stack {
             format!("--wechat-api-url=http://{wechat_address}"),
             "--callback-address-rate=1000000".to_owned(),
         ];
+        if let Some(issuer) = &issuer {
+            flags.extend(issuer.callback_flags(&callback_store)?);
+        }
         flags.extend(callback_store);
         let flags = with(flags, options.callback);
         let secrets = callback_service::config::Secrets {
@@ -171,6 +196,13 @@ impl Stack {
         let stopped = stop.clone().cancelled_owned();
         parts.spawn(async { callback.run(stopped).await.map(|_| ()) });
 
+        let (mut example_site, mut folder) = (None, None);
+        if let Some(issuer) = issuer {
+            example_site = Some(issuer.listener.local_addr()?);
+            folder = Some(issuer.folder);
+            parts.spawn(issuer.site.serve(issuer.listener, stop.clone()));
+        }
+
         tokio::time::timeout(READY_WITHIN, async {
             until_ready(at_gateway.admin).await;
             until_ready(at_callback.admin).await;
@@ -182,6 +214,8 @@ impl Stack {
             wechat_address,
             gateway: at_gateway,
             callback: at_callback,
+            example_site,
+            _folder: folder,
             stop,
             parts,
         })
@@ -205,6 +239,10 @@ impl Stack {
         };
         tokio::time::timeout(DRAIN + Duration::from_secs(1), ended).await.unwrap_or(Ok(()))
     }
+}
+
+fn loopback(port: u16) -> SocketAddr {
+    (Ipv4Addr::LOCALHOST, port).into()
 }
 
 /// Asks an admin port until its service is ready.

@@ -1,24 +1,32 @@
 //! `cargo demo`: the whole system in one process, and a text that says what to open.
 
 use std::ffi::OsString;
+use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::process::ExitCode;
 
+use anyhow::Context;
 use clap::Parser;
 use demo::{Options, Ports, Stack, lan_address};
 use server::logging::{self, LogFormat};
 use server::{settings, stop};
 
-/// The gateway, the callback service and an offline WeChat, to try the whole login without an account.
+/// The gateway, the callback service, an offline WeChat and an example site, to try the whole login without an account.
 #[derive(Debug, Parser)]
 #[command(name = "demo", version)]
 struct Flags {
-    /// Put this machine's address in its network into the QR code, so that a real phone can scan it.
+    /// Put this machine's address in its network into the QR code, so that a real phone can scan it. The login
+    /// page and the sites stay on this machine.
     #[arg(long)]
     lan: bool,
 
-    /// Take free ports instead of 1099, 9999, 1098, 8080, 8081 and 8090.
+    /// Take free ports instead of 1099, 9999, 1098, 8080, 8081, 8090 and 8092.
     #[arg(long)]
     free_ports: bool,
+
+    /// Log in at these sites too: a file as CALLBACK_SITES names one. See docs/add-a-site.md.
+    #[arg(long)]
+    sites: Option<PathBuf>,
 }
 
 fn main() -> ExitCode {
@@ -51,14 +59,19 @@ async fn run(flags: &Flags) -> anyhow::Result<()> {
     let wechat = simulator::Settings { nicknames: true, ..simulator::Settings::default() };
     // Without codes made in advance, the newest code on the phone is the one that the page shows.
     let gateway = vec!["--gateway-qr-ready=0".to_owned()];
-    let stack = Stack::start(Options { ports, lan, wechat, gateway, ..Options::default() }).await?;
+    let sites = flags.sites.as_ref().map(|path| {
+        std::fs::read_to_string(path).with_context(|| format!("--sites: {} cannot be read", path.display()))
+    });
+    let sites = Some(sites.transpose()?.unwrap_or_default());
+    let stack = Stack::start(Options { ports, lan, wechat, sites, gateway, ..Options::default() }).await?;
     let stopped = stop::signalled();
-    show(&stack, flags.lan);
+    let example_site = stack.example_site.context("there is no example site")?;
+    show(&stack, example_site, flags.lan);
     stack.run(stopped).await
 }
 
 #[expect(clippy::print_stdout, reason = "this text is what the program is for")]
-fn show(stack: &Stack, lan: bool) {
+fn show(stack: &Stack, example_site: SocketAddr, lan: bool) {
     let phone = stack.wechat.public_url();
     let scan = if lan {
         "scan the code with a phone's camera in the same network, or open the phone page anywhere"
@@ -73,8 +86,10 @@ fn show(stack: &Stack, lan: bool) {
     1  open the login page   打开登录页     http://{browsers}/
     2  open the phone        打开模拟手机   {phone}/
        {scan}
+    3  log in to a site      登录示例网站   http://{example_site}/
+       after the scan it shows what it was told of the person, by OpenID Connect
 
-    also here: internal port {notices}, WeChat's pushes http://{pushes}/wechat,
+    also here: the issuer http://{pushes}, WeChat's pushes http://{pushes}/wechat, internal port {notices},
                metrics http://{gateway_admin}/metrics and http://{callback_admin}/metrics
     Ctrl+C ends it. RUST_LOG=info shows what happens.
 ",

@@ -44,19 +44,37 @@ impl Browser {
     /// # Panics
     /// When Chromium or chromedriver does not start; the text says what to install.
     pub async fn start(language: &str) -> Self {
+        Self::start_with(language, &[]).await
+    }
+
+    /// As [`Browser::start`], with trust in the certificates of these public keys, which are given by their SHA-256 in
+    /// base64.
+    ///
+    /// # Panics
+    /// As [`Browser::start`].
+    pub async fn start_trusting(language: &str, pins: &[&str]) -> Self {
+        Self::start_with(language, &[format!("--ignore-certificate-errors-spki-list={}", pins.join(","))])
+            .await
+    }
+
+    async fn start_with(language: &str, more: &[String]) -> Self {
         let mut driver = Driver::start();
         let profile = tempfile::tempdir().unwrap();
+        let mut flags = [
+            "--headless=new",
+            "--no-sandbox", // Tests run as root in containers, where Chromium has no sandbox.
+            "--disable-dev-shm-usage",
+            "--disable-gpu",
+            "--window-size=1000,900",
+        ]
+        .map(str::to_owned)
+        .to_vec();
+        flags.push(format!("--accept-lang={language}"));
+        flags.push(format!("--user-data-dir={}", profile.path().display()));
+        flags.extend_from_slice(more);
         let wanted = json!({
             "goog:loggingPrefs": { "browser": "ALL" },
-            "goog:chromeOptions": { "args": [
-                "--headless=new",
-                "--no-sandbox", // Tests run as root in containers, where Chromium has no sandbox.
-                "--disable-dev-shm-usage",
-                "--disable-gpu",
-                "--window-size=1000,900",
-                format!("--accept-lang={language}"),
-                format!("--user-data-dir={}", profile.path().display()),
-            ]},
+            "goog:chromeOptions": { "args": flags },
         });
         let url = format!("http://{}:{}", Ipv4Addr::LOCALHOST, driver.port);
         let client = ClientBuilder::new(HttpConnector::new())

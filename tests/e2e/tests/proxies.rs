@@ -1,6 +1,6 @@
 //! The proxies' configurations in deploy/, as an operator would use them: TLS, WeChat's pushes and pages go through
 //! them, the browser's address arrives, a page that only waits outlives their time-outs, and a second upstream that is
-//! dead costs nobody the answer.
+//! dead costs nobody the answer. Sites reach the provider, and no request of theirs is made twice.
 
 #![allow(clippy::unwrap_used, reason = "tests fail loudly")]
 
@@ -8,6 +8,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use demo::{NOTIFY_KEY, Options, Stack};
@@ -29,6 +30,9 @@ const IDLE: Duration = Duration::from_secs(63);
 const BROWSER: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 5);
 
 const NAME: &str = "login.example.com";
+
+/// The issuer's name, where it has one of its own.
+const ISSUER: &str = "id.example.com";
 
 const PROXIES: [&str; 3] = ["nginx.conf", "Caddyfile", "haproxy.cfg"];
 
@@ -115,7 +119,7 @@ async fn start(name: &str, stack: &Stack) -> Proxy {
 async fn start_beside(name: &str, stack: &Stack, dead: Option<SocketAddr>) -> Proxy {
     let folder = tempfile::tempdir().unwrap();
     let authority = Authority::new(folder.path(), "ours");
-    let own = authority.sign("own", &[NAME]);
+    let own = authority.sign("own", &[NAME, ISSUER]);
     let [http, https] = [free_port(), free_port()].map(|port| SocketAddr::from(([127, 0, 0, 1], port)));
     let path = |file: &str| folder.path().join(file).display().to_string();
     let change = |from: &str, to: String| (from.to_owned(), to);
@@ -182,8 +186,11 @@ async fn start_beside(name: &str, stack: &Stack, dead: Option<SocketAddr>) -> Pr
                 gateway,
                 callback,
                 change(
-                    "login.example.com {",
-                    format!("https://{NAME}:{} {{\n\tbind 127.0.0.1\n\t{tls}", https.port()),
+                    "\nlogin.example.com {",
+                    format!(
+                        "\nhttps://{NAME}:{0}, https://{ISSUER}:{0} {{\n\tbind 127.0.0.1\n\t{tls}",
+                        https.port()
+                    ),
                 ),
             ])
             .make(name);
@@ -244,10 +251,15 @@ impl Proxy {
 
     /// The answer to a request, over TLS.
     async fn answer(&self, request: &str, body: &str) -> String {
+        self.answer_at(NAME, request, body).await
+    }
+
+    /// The same under a name of the proxy's.
+    async fn answer_at(&self, name: &str, request: &str, body: &str) -> String {
         let mut stream = self.connect().await;
         let length = body.len();
         let whole = format!(
-            "{request} HTTP/1.1\r\nhost: {NAME}\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n{body}"
+            "{request} HTTP/1.1\r\nhost: {name}\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n{body}"
         );
         stream.write_all(whole.as_bytes()).await.unwrap();
         let mut answer = Vec::new();
@@ -378,5 +390,109 @@ async fn a_dead_upstream_costs_no_push_its_answer() {
         all.map(|(name, dead)| tokio::spawn(pushes_beside(name, Arc::clone(&stack), dead))).collect();
     for beside in beside {
         beside.await.unwrap();
+    }
+}
+
+/// A stack with the provider; the folder has its files.
+async fn stack_with_sites() -> (Arc<Stack>, TempDir) {
+    let folder = tempfile::tempdir().unwrap();
+    let sites = folder.path().join("sites.toml");
+    std::fs::write(
+        &sites,
+        "[[site]]\nid = \"app\"\nname = \"App\"\npublic = true\nredirect_uris = [\"com.example.app:/cb\"]\n",
+    )
+    .unwrap();
+    let callback = vec![
+        format!("--callback-sites={}", sites.display()),
+        format!("--callback-public-url=https://{ISSUER}"),
+        format!("--callback-browser-url=https://{NAME}"),
+    ];
+    (Arc::new(Stack::start(Options { callback, ..Options::default() }).await.unwrap()), folder)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn sites_reach_the_issuer_through_nginx_caddy_and_haproxy() {
+    let (stack, _folder) = stack_with_sites().await;
+    for file in PROXIES {
+        let proxy = start(file, &stack).await;
+        for name in [NAME, ISSUER] {
+            let ask = async |request: &str, body: &str| {
+                let answer = proxy.answer_at(name, request, body).await;
+                (status(&answer), answer.to_lowercase())
+            };
+            let (found, answer) = ask("GET /.well-known/openid-configuration", "").await;
+            assert!(
+                found == "200" && answer.contains(&format!("\"issuer\":\"https://{ISSUER}\"")),
+                "{file}: {answer}"
+            );
+            assert!(answer.contains("strict-transport-security: max-age=31536000"), "{file}: {answer}");
+            let (refused, answer) =
+                ask("POST /token", "grant_type=authorization_code&client_id=app&code=x").await;
+            assert!(refused == "400" && answer.contains("invalid_"), "{file} {name}: {answer}");
+            // Each has a status of the provider's own, which the gateway does not give.
+            for (request, expected) in [
+                ("GET /authorize", "400"),
+                ("POST /authorize/continue", "400"),
+                ("GET /authorize.js", "200"),
+                ("GET /userinfo", "401"),
+                ("GET /jwks.json", "200"),
+                ("GET /logout", "200"),
+                ("GET /logout/confirm", "405"),
+                ("GET /login.js", "200"),
+                ("GET /login.css", "200"),
+                ("GET /wechat", "403"),
+            ] {
+                let (given, answer) = ask(request, "").await;
+                assert_eq!(given, expected, "{file}: {request} at {name}: {answer}");
+            }
+            // What is neither's: the login page is the gateway's, on its own name.
+            let (root, answer) = ask("GET /", "").await;
+            assert_eq!((&*root, answer.contains("<html")), ("200", name == NAME), "{file}: {name}: {answer}");
+        }
+    }
+}
+
+/// An upstream that says that it is well, takes requests for tokens, and hangs up without an answer. It counts those.
+async fn swallows() -> (SocketAddr, Arc<AtomicUsize>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let (address, swallowed) = (listener.local_addr().unwrap(), Arc::new(AtomicUsize::new(0)));
+    let count = Arc::clone(&swallowed);
+    tokio::spawn(async move {
+        loop {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            let count = Arc::clone(&count);
+            tokio::spawn(async move {
+                let mut head = vec![0; 4096];
+                let length = stream.read(&mut head).await.unwrap_or(0);
+                if head[..length].starts_with(b"POST /token ") {
+                    count.fetch_add(1, Ordering::SeqCst);
+                } else {
+                    let _ = stream
+                        .write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\nconnection: close\r\n\r\n")
+                        .await;
+                }
+            });
+        }
+    });
+    (address, swallowed)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_code_that_an_upstream_has_taken_is_not_given_to_another() {
+    let (stack, _folder) = stack_with_sites().await;
+    for file in PROXIES {
+        let (address, swallowed) = swallows().await;
+        let proxy = start_beside(file, &stack, Some(address)).await;
+        let (mut lost, began) = (0, Instant::now());
+        while swallowed.load(Ordering::SeqCst) == 0 {
+            assert!(began.elapsed() < PATIENCE, "{file}: the upstream has its turn");
+            let answer = proxy.answer_at(ISSUER, "POST /token", "client_id=app&code=x").await;
+            match &*status(&answer) {
+                "400" => {}
+                "502" | "504" => lost += 1,
+                _ => panic!("{file}: {answer}"),
+            }
+        }
+        assert_eq!(swallowed.load(Ordering::SeqCst), lost, "{file}: one was made twice");
     }
 }

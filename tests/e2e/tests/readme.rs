@@ -227,8 +227,8 @@ async fn cargo_demo_says_what_to_open_and_it_is_there() {
         let line = lines.find(|line| line.contains(word)).unwrap_or_else(|| panic!("no line has {word}"));
         line.split("http://").nth(1).unwrap().trim_end_matches('/').to_owned()
     };
-    let (login_page, phone) = (address("打开登录页"), address("打开模拟手机"));
-    for url in [&login_page, &phone] {
+    let (login_page, phone, site) = (address("打开登录页"), address("打开模拟手机"), address("登录示例网站"));
+    for url in [&login_page, &phone, &site] {
         let answer = reqwest::get(format!("http://{url}/")).await.unwrap();
         assert!(answer.status().is_success(), "{url}");
     }
@@ -238,6 +238,9 @@ async fn cargo_demo_says_what_to_open_and_it_is_there() {
     let codes = reqwest::get(format!("http://{phone}/phone/codes")).await.unwrap();
     let codes: serde_json::Value = codes.json().await.unwrap();
     assert!(codes[0].to_string().contains(&code.content), "{codes}");
+    // The site's own client id is known, and a login for it can begin.
+    let login = reqwest::get(format!("http://{site}/login")).await.unwrap();
+    assert!(login.status().is_success() && login.url().path() == "/authorize", "{login:?}");
 }
 
 #[test]
@@ -271,6 +274,24 @@ fn every_test_that_the_security_page_names_exists() {
         }
     }
     assert!(named > 40, "{named}");
+}
+
+/// A module that passes has a test of its name, with underscores.
+#[test]
+fn every_module_of_the_conformance_suite_is_a_test() {
+    let root = std::path::Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../.."));
+    let page = std::fs::read_to_string(root.join("docs/oidc.md")).unwrap();
+    let code = read_all(&root.join("tests/e2e/tests/oidc"));
+    let rows: Vec<_> = page.lines().filter_map(|line| line.strip_prefix("| `oidcc-")).collect();
+    // Basic OP, Config OP, RP-initiated logout, back-channel logout.
+    assert_eq!(rows.len(), 38 + 1 + 11 + 2);
+    for row in rows {
+        let (module, rest) = row.split_once("` | ").unwrap();
+        let test = format!("fn oidcc_{}()", module.replace('-', "_"));
+        assert!(code.contains(&test), "docs/oidc.md names oidcc-{module}, and there is no {test}");
+        let result = rest.trim_end_matches(['|', ' ']).rsplit(" | ").next().unwrap();
+        assert!(result.starts_with("pass") || result.starts_with("skipped by the suite"), "{row}");
+    }
 }
 
 fn read_all(folder: &std::path::Path) -> String {

@@ -81,6 +81,8 @@ fn a_wrong_setting_ends_the_start_with_one_line_that_names_it() {
         ("callback-service", "WECHAT_TOKEN", "no good token!"),
         ("callback-service", "WECHAT_AES_KEY", "tooshort"),
         ("callback-service", "WECHAT_PUSH_MAX_AGE", "5"),
+        ("callback-service", "CALLBACK_KEY_AGE", "90"),
+        ("callback-service", "CALLBACK_PUBLIC_URL", "https://id.example.cn"),
         ("callback-service", "LOG_FORMAT", "xml"),
         ("callback-service", "RUST_LOG", "inof"),
         ("callback-service", "ALL_PROXY", "socks5://127.0.0.1:1080"),

@@ -297,7 +297,7 @@ impl Setup {
         );
         match &self.certificates {
             None => writeln!(lines, "port {port}"),
-            Some((Authority { certificate: authority, .. }, Identity { certificate, key })) => writeln!(
+            Some((Authority { certificate: authority, .. }, Identity { certificate, key, .. })) => writeln!(
                 lines,
                 "port 0\ntls-port {port}\ntls-auth-clients no\ntls-ca-cert-file {}\ntls-cert-file {}\ntls-key-file {}",
                 authority.display(),

@@ -204,9 +204,14 @@ async fn a_process_that_dies_between_the_post_and_its_note_posts_again_with_the_
 #[tokio::test(start_paused = true)]
 async fn a_full_queue_refuses_the_new_and_keeps_the_old() {
     let outbox = outbox();
-    for at in 0..=MOST_WAITING {
+    for at in 0..MOST_WAITING {
         outbox.put("shop", logout(&at.to_string())).await.unwrap();
     }
+    let refused = outbox.put("shop", logout(&MOST_WAITING.to_string())).await.unwrap_err();
+    assert!(
+        refused.to_string().contains("shop"),
+        "a logout ends a session, so whoever puts it hears of that"
+    );
     assert_eq!(outbox.look("shop").await.unwrap().waiting.len(), MOST_WAITING);
     assert_eq!(counted(&outbox.metrics.outbox_refused, "logout"), 1);
     outbox.put("wiki", logout("a")).await.unwrap();
@@ -215,6 +220,17 @@ async fn a_full_queue_refuses_the_new_and_keeps_the_old() {
     let tries = seen.tries();
     assert_eq!(tries.len(), MOST_WAITING + 1);
     assert!(tries.iter().all(|one| one.name != MOST_WAITING.to_string()), "the last was refused");
+}
+
+#[tokio::test(start_paused = true)]
+async fn events_take_no_room_from_logouts() {
+    let outbox = outbox();
+    for _ in 0..=MOST_WAITING {
+        outbox.put("shop", event("a")).await.unwrap();
+    }
+    assert_eq!(counted(&outbox.metrics.outbox_refused, "login"), 1);
+    outbox.put("shop", logout("a")).await.unwrap();
+    assert_eq!(outbox.look("shop").await.unwrap().waiting.len(), MOST_WAITING + 1);
 }
 
 #[tokio::test(start_paused = true)]

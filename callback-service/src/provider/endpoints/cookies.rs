@@ -34,9 +34,18 @@ impl Provider {
     /// The token in a cookie that came with a request.
     pub(super) fn cookie(&self, headers: &HeaderMap, cookie: Cookie) -> Option<Token> {
         let name = cookie.name(self.addresses.is_secure);
-        let lines = headers.get_all(COOKIE).into_iter().filter_map(|line| line.to_str().ok());
-        let mut pairs = lines.flat_map(|line| line.split(';')).filter_map(|pair| pair.trim().split_once('='));
-        pairs.find(|(other, _)| *other == name).and_then(|(_, value)| Token::parse(value))
+        // Other cookies of the host may have any bytes.
+        let lines = headers.get_all(COOKIE).into_iter().map(|line| String::from_utf8_lossy(line.as_bytes()));
+        let value = |line: &str| {
+            let mut pairs = line.split(';').filter_map(|pair| pair.trim().split_once('='));
+            pairs.find(|(other, _)| *other == name).and_then(|(_, value)| Token::parse(value))
+        };
+        lines.into_iter().find_map(|line| value(&line))
+    }
+
+    /// Whether a browser has brought a cookie of ours.
+    pub(super) fn has_cookies(&self, headers: &HeaderMap) -> bool {
+        [Cookie::Browser, Cookie::Session].into_iter().any(|cookie| self.cookie(headers, cookie).is_some())
     }
 
     /// Sets a cookie with an answer. It ends with the browser; the session has its own end, too.

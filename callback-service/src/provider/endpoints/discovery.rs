@@ -28,6 +28,7 @@ impl Provider {
             "name",
             "nickname",
             "preferred_username",
+            "picture",
             "unionid",
         ];
         if has_email {

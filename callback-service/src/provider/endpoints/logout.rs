@@ -12,7 +12,7 @@ use super::parameters::{self, Parameters};
 use super::{Incoming, see_other};
 use crate::provider::Provider;
 use crate::provider::pages::{self, Trouble};
-use crate::provider::sites::Site;
+use crate::provider::sites::{Site, Subject};
 use crate::store::StoreError;
 
 /// The parameters that have a meaning here.
@@ -22,12 +22,12 @@ const KNOWN: [&str; 5] = ["id_token_hint", "client_id", "post_logout_redirect_ur
 struct Hint {
     site: Site,
     sub: String,
+    sid: Option<String>,
 }
 
 impl Provider {
-    pub(super) async fn logout(&self, asked: Incoming<'_>) -> Response {
-        let parameters = Parameters::of_query(asked.query());
-        let language = asked.language(&parameters);
+    pub(super) async fn logout(&self, asked: Incoming<'_>, parameters: &Parameters) -> Response {
+        let language = asked.language(parameters);
         if parameters.repeats_any(&KNOWN) {
             return pages::error(StatusCode::BAD_REQUEST, &Trouble::Repeated, language);
         }
@@ -35,7 +35,7 @@ impl Provider {
             Ok(session) => session.map(|(who, _)| who),
             Err(error) => return self.busy(&error, language),
         };
-        let hint = self.hint(&parameters);
+        let hint = self.hint(parameters);
         let is_meant = |hint: &Hint| {
             session.as_ref().is_none_or(|who| hint.site.sub(who).is_some_and(|sub| sub == hint.sub))
         };
@@ -44,11 +44,11 @@ impl Provider {
         // An address that is not registered makes the whole request one of a stranger.
         let is_strange = wanted_uri.is_some() && target.is_none();
         if hint.as_ref().is_none_or(|hint| !is_meant(hint)) || is_strange {
-            return ask(&parameters, language);
+            return ask(parameters, language);
         }
-        match self.end_session(&asked).await {
+        match self.end_session(&asked, hint.as_ref()).await {
             Err(error) => self.busy(&error, language),
-            Ok(()) => self.logged_out(target, &parameters, language),
+            Ok(()) => self.logged_out(target, parameters, language),
         }
     }
 
@@ -63,21 +63,32 @@ impl Provider {
             let trouble = Trouble::WrongForm("another origin has posted the form");
             return pages::error(StatusCode::FORBIDDEN, &trouble, language);
         }
+        if parameters.repeats_any(&KNOWN) {
+            return pages::error(StatusCode::BAD_REQUEST, &Trouble::Repeated, language);
+        }
         if parameters.get("answer") != Some("yes") {
             return pages::still_logged_in(language);
         }
         let site = parameters.get("client_id").and_then(|id| self.sites.get(id));
         let target =
             site.as_ref().and_then(|site| registered(site, parameters.get("post_logout_redirect_uri")));
-        match self.end_session(&asked).await {
+        match self.end_session(&asked, None).await {
             Err(error) => self.busy(&error, language),
             Ok(()) => self.logged_out(target, &parameters, language),
         }
     }
 
-    async fn end_session(&self, asked: &Incoming<'_>) -> Result<(), StoreError> {
+    /// Ends the browser's session, and the login that a good hint names: its browser may have lost the cookie, and the
+    /// other sites have to hear of it all the same.
+    async fn end_session(&self, asked: &Incoming<'_>, hint: Option<&Hint>) -> Result<(), StoreError> {
         if let Some((who, _)) = self.session(asked).await? {
-            self.log_out(&who).await?;
+            self.log_out(&who.openid, &who.sid).await?;
+        }
+        // What a site calls a person by the unionid is no account's name here.
+        if let Some(Hint { site, sub, sid: Some(sid) }) = hint
+            && site.subject == Subject::Openid
+        {
+            self.log_out(sub, sid).await?;
         }
         if let Some(cookie) = self.cookie(&asked.head.headers, Cookie::Session) {
             self.sessions.end(&cookie.hash()).await?;
@@ -104,7 +115,8 @@ impl Provider {
         let site = self.sites.get(claims.get("aud")?.as_str()?)?;
         let is_named = parameters.get("client_id").is_none_or(|id| id == site.id);
         let sub = claims.get("sub")?.as_str()?.to_owned();
-        is_named.then_some(Hint { site, sub })
+        let sid = claims.get("sid").and_then(|sid| sid.as_str()).map(str::to_owned);
+        is_named.then_some(Hint { site, sub, sid })
     }
 }
 

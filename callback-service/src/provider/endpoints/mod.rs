@@ -104,15 +104,17 @@ impl Provider {
                 }
                 answer
             }
-            Endpoint::Authorize if asked.head.method == Method::POST => {
-                self.again_by_get("/authorize", body).await
-            }
-            Endpoint::Authorize => self.authorize(asked).await,
+            Endpoint::Authorize => match self.sent_here_with("/authorize", &asked, body).await {
+                Ok(parameters) => self.authorize(asked, &parameters).await,
+                Err(answer) => *answer,
+            },
             Endpoint::Continue => self.proceed(asked, body).await,
             Endpoint::Token => open(self.token(asked, body).await),
             Endpoint::UserInfo => open(self.userinfo(asked, body).await),
-            Endpoint::Logout if asked.head.method == Method::POST => self.again_by_get("/logout", body).await,
-            Endpoint::Logout => self.logout(asked).await,
+            Endpoint::Logout => match self.sent_here_with("/logout", &asked, body).await {
+                Ok(parameters) => self.logout(asked, &parameters).await,
+                Err(answer) => *answer,
+            },
             Endpoint::LogoutConfirm => self.logout_confirmed(asked, body).await,
             Endpoint::Part(part) => {
                 let (kind, text) = match part {
@@ -125,12 +127,24 @@ impl Provider {
         }
     }
 
-    /// Sends a browser that has posted from another site here once more, by GET: only then it brings its cookies, which
-    /// are `SameSite=Lax`. 303 makes a GET of a POST (RFC 9700, section 4.12).
-    async fn again_by_get(&self, path: &str, body: Body) -> Response {
-        match Parameters::of_form(body).await {
-            Ok(parameters) => see_other(&parameters.behind(path)),
-            Err(trouble) => pages::error(trouble.status(), &trouble.words(), Language::default()),
+    /// What a site has sent a browser here with, by GET or POST. A browser that has posted from another site brings no
+    /// cookies, which are `SameSite=Lax`; so it is sent here once more, by GET. 303 makes a GET of a POST (RFC 9700,
+    /// section 4.12).
+    async fn sent_here_with(
+        &self,
+        path: &str,
+        asked: &Incoming<'_>,
+        body: Body,
+    ) -> Result<Parameters, Box<Response>> {
+        if asked.head.method != Method::POST {
+            return Ok(Parameters::of_query(asked.query()));
+        }
+        let parameters = Parameters::of_form(body).await.map_err(|unread| {
+            Box::new(pages::error(unread.status(), &unread.words(), Language::default()))
+        })?;
+        match self.has_cookies(&asked.head.headers) {
+            true => Ok(parameters),
+            false => Err(Box::new(see_other(&parameters.behind(path)))),
         }
     }
 

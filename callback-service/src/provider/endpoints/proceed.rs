@@ -14,8 +14,9 @@ use crate::provider::Provider;
 use crate::provider::identity::Identity;
 use crate::provider::pages::{self, Trouble};
 use crate::provider::requests::{Asked, Continued};
+use crate::provider::sites::Site;
 use crate::provider::token::Token;
-use crate::store::StoreError;
+use crate::store::{StoreError, repeated};
 
 impl Provider {
     pub(super) async fn proceed(&self, asked: Incoming<'_>, body: Body) -> Response {
@@ -49,24 +50,34 @@ impl Provider {
             Ok(Continued::NoProof) => refused(StatusCode::BAD_REQUEST, Trouble::LoginGone),
             Ok(Continued::LoggedIn(login)) => {
                 let (for_site, who) = *login;
-                let done = self.logged_in(&asked, for_site, who).await;
+                // The file may have been read again since the request.
+                let Some(site) = self.sites.get(&for_site.site) else {
+                    return refused(StatusCode::BAD_REQUEST, Trouble::UnknownSite);
+                };
+                if !site.may_redirect_to(&for_site.redirect_uri) {
+                    return refused(StatusCode::BAD_REQUEST, Trouble::WrongRedirect);
+                }
+                let done = self.logged_in(&asked, &handle, for_site, &site, who).await;
                 done.unwrap_or_else(|error| self.busy(&error, language))
             }
         }
     }
 
-    /// Gives the browser a session in place of the one that it has, and sends it back to the site.
+    /// Gives the browser a session in place of the one that it has, and sends it back to the site. The request is marked as
+    /// answered last, so that the page may try again after whatever fails.
     async fn logged_in(
         &self,
         asked: &Incoming<'_>,
+        handle: &Token,
         for_site: Asked,
+        site: &Site,
         mut who: Identity,
     ) -> Result<Response, StoreError> {
         let before = self.session(asked).await?.map(|(who, _)| who);
         match &before {
             // The sites that know of the session go on hearing of its end.
             Some(before) if before.openid == who.openid => who.sid.clone_from(&before.sid),
-            Some(before) => self.log_out(before).await?,
+            Some(before) => self.log_out(&before.openid, &before.sid).await?,
             None => {}
         }
         let cookie = Token::random();
@@ -74,19 +85,22 @@ impl Provider {
             return Ok(pages::error(StatusCode::BAD_REQUEST, &Trouble::LoginGone, Language::default()));
         }
         self.sessions.begin(&cookie, &who).await?;
-        if let Some(old) = self.cookie(&asked.head.headers, Cookie::Session) {
-            self.sessions.end(&old.hash()).await?;
-        }
-        let site = self.sites.get(&for_site.site);
-        let sub = site.as_ref().and_then(|site| site.sub(&who));
-        let mut answer = match for_site.only.as_deref() {
-            Some(only) if Some(only) != sub => {
+        let (mut answer, code) = match for_site.only.as_deref() {
+            Some(only) if Some(only) != site.sub(&who) => {
                 let error =
                     OAuthError::new("login_required", "another person has scanned than id_token_hint names");
-                self.refuse(&for_site.redirect_uri, for_site.state.as_deref(), error)
+                let answer = self.refuse(&for_site.redirect_uri, for_site.state.as_deref(), error);
+                (answer, cookie.hash())
             }
             _ => self.send_back(for_site, who).await?,
         };
+        if !repeated(|| self.requests.answer(handle, &code)).await? {
+            self.sessions.end(&cookie.hash()).await?;
+            return Ok(pages::error(StatusCode::BAD_REQUEST, &Trouble::RequestGone, Language::default()));
+        }
+        if let Some(old) = self.cookie(&asked.head.headers, Cookie::Session) {
+            self.sessions.end(&old.hash()).await?;
+        }
         self.set_cookie(&mut answer, Cookie::Session, &cookie);
         Ok(answer)
     }

@@ -20,7 +20,7 @@ use crate::provider::sites::Site;
 use crate::provider::token::{Token, sha256};
 use crate::provider::tokens::ForIdToken;
 use crate::provider::{ACCESS_LIFE, Provider};
-use crate::store::StoreError;
+use crate::store::{StoreError, repeated};
 
 /// The parameters that have a meaning here.
 const KNOWN: [&str; 6] =
@@ -68,6 +68,10 @@ fn check(code: &Code, site: &Site, parameters: &Parameters) -> Result<(), OAuthE
         (Some(_), _) => return Err(invalid_grant("redirect_uri is not the one that the code was sent to")),
     }
     match (parameters.get("code_verifier"), &code.code_challenge) {
+        // It has become public since the request.
+        (None, None) if site.is_public() => {
+            Err(invalid_grant("a client without a secret needs a code_challenge"))
+        }
         (None, None) => Ok(()),
         (Some(verifier), Some(challenge)) => {
             let is_right = VERIFIER.contains(&verifier.len())
@@ -165,7 +169,8 @@ impl Provider {
             let signed = self.keys.sign("JWT", claims).await;
             give("id_token", json!(signed.map_err(|error| NotGiven::Signing(error.to_string()))?));
         }
-        match self.codes.redeem(&token, &access_token.hash()).await? {
+        let access = access_token.hash();
+        match repeated(|| self.codes.redeem(&token, &access)).await? {
             Ok(()) => {}
             Err(Some(first)) => return Err(self.used_again(site, &first).await.into()),
             Err(None) => return Err(UNKNOWN_CODE.into()),
@@ -195,8 +200,8 @@ impl Provider {
             return;
         }
         let login = Some(who.sid.clone());
-        let event =
-            Message::Event { name: EventName::Login, sub: sub.to_owned(), at: who.auth_time(), login };
+        let at = server::clock::unix_now();
+        let event = Message::Event { name: EventName::Login, sub: sub.to_owned(), at, login };
         if let Err(error) = self.outbox.put(&site.id, event).await {
             tracing::error!(site = %site.id, "a site is not told of a login: {error}");
         }
@@ -214,8 +219,14 @@ mod tests {
     const VERIFIER: &str = "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk";
 
     fn code(redirect_uri: Option<&str>, challenge: bool) -> Code {
-        let who =
-            Identity { openid: "o".into(), unionid: None, nickname: None, at: Moment(0), sid: "s".into() };
+        let who = Identity {
+            openid: "o".into(),
+            unionid: None,
+            nickname: None,
+            picture: None,
+            at: Moment(0),
+            sid: "s".into(),
+        };
         Code {
             site: "shop".to_owned(),
             redirect_uri: redirect_uri.map(str::to_owned),
@@ -239,7 +250,9 @@ mod tests {
             of(&code(Some("https://a/cb"), true), &shop, &format!("code_verifier={VERIFIER}")),
             Ok(())
         );
-        assert_eq!(of(&code(None, false), &shop, ""), Ok(()));
+        let mut confidential = shop.clone();
+        confidential.secrets.push([0; 32]);
+        assert_eq!(of(&code(None, false), &confidential, ""), Ok(()));
         let short = "code_verifier=short".to_owned();
         for (code, site, sent) in [
             (code(Some("https://a/cb"), true), &other, sent.clone()),
@@ -247,6 +260,7 @@ mod tests {
             (code(None, true), &shop, sent.clone()),
             (code(Some("https://a/cb"), false), &shop, sent.clone()),
             (code(Some("https://a/cb"), true), &shop, String::new()),
+            (code(Some("https://a/cb"), false), &shop, String::new()),
             (code(Some("https://a/cb"), true), &shop, short),
             (code(Some("https://a/cb"), true), &shop, sent.replace("dBjf", "dBjg")),
             (code(Some("https://a/cb"), true), &shop, sent.replace("/cb", "/CB")),

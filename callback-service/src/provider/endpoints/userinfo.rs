@@ -79,5 +79,8 @@ fn bearer(header: &str) -> Option<&str> {
 }
 
 fn invalid(description: &'static str) -> Response {
-    OAuthError::invalid_request(description).answer(StatusCode::BAD_REQUEST)
+    let mut refused = OAuthError::invalid_request(description).answer(StatusCode::BAD_REQUEST);
+    let challenge = HeaderValue::from_static("Bearer error=\"invalid_request\"");
+    refused.headers_mut().insert(WWW_AUTHENTICATE, challenge);
+    refused
 }

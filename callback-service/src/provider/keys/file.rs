@@ -2,7 +2,7 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{ErrorKind, Write as _};
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt, chown};
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
@@ -97,6 +97,10 @@ pub(crate) fn check(path: &Path) -> Result<(), String> {
 /// # Errors
 /// When it cannot be read or made.
 pub(crate) fn read_or_make(path: &Path) -> Result<Chain, String> {
+    // A folder that cannot be written to is no trouble for a file that is there.
+    if path.exists() {
+        return read(path);
+    }
     let _turn = lock(path)?;
     if path.exists() {
         return read(path);
@@ -111,13 +115,16 @@ pub(crate) fn read_or_make(path: &Path) -> Result<Chain, String> {
 pub(super) fn write(path: &Path, chain: &Chain) -> Result<(), String> {
     let told = |error: std::io::Error| format!("{}: {error}", path.to_string_lossy().escape_debug());
     let text = serde_json::to_string_pretty(chain).map_err(|error| error.to_string())?;
+    // What a link points to is replaced, not the link.
+    let path = &fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
     let part = beside(path, ".part");
     let _ = fs::remove_file(&part);
     let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&part).map_err(told)?;
     file.write_all(text.as_bytes()).and_then(|()| file.sync_all()).map_err(told)?;
+    give_to_owner(&part, path);
     if let Ok(before) = fs::metadata(path) {
         // An operator may have given it to a group.
-        let _ = fs::set_permissions(&part, before.permissions());
+        let _ = file.set_permissions(before.permissions());
     }
     fs::rename(&part, path).map_err(told)?;
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
@@ -130,8 +137,19 @@ pub(super) fn lock(path: &Path) -> Result<File, String> {
     let told = |error: std::io::Error| format!("{}: {error}", lock.to_string_lossy().escape_debug());
     let file =
         OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(&lock).map_err(told)?;
+    give_to_owner(&lock, path);
     file.lock().map_err(told)?;
     Ok(file)
+}
+
+/// Gives a new file to whoever owns the one that it is for, or else the folder: the superuser may run a command beside
+/// a service that is somebody else.
+fn give_to_owner(new: &Path, of: &Path) {
+    let folder = of.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    if let Ok(owner) = fs::metadata(of).or_else(|_| fs::metadata(folder)) {
+        // Nobody but the superuser may, and nobody else needs it.
+        let _ = chown(new, Some(owner.uid()), Some(owner.gid()));
+    }
 }
 
 fn beside(path: &Path, ending: &str) -> PathBuf {

@@ -118,14 +118,22 @@ impl Keys {
             let looked = spawn_blocking(move || {
                 keys.rotate_by_age(age);
                 let stamp = keys.stamp();
-                if stamp != seen
-                    && let Err(problem) = keys.read_again()
-                {
-                    tracing::error!(
-                        "{SETTING}: {problem}; tokens are signed with the keys that were read before"
-                    );
+                if stamp == seen {
+                    return seen;
                 }
-                stamp
+                match keys.read_again() {
+                    Ok(()) => stamp,
+                    // It is tried again, because its owner or rights may be mended.
+                    Err(problem) => {
+                        server::tell!(
+                            error,
+                            TOLD,
+                            "unread",
+                            "{SETTING}: {problem}; tokens are signed with the keys that were read before"
+                        );
+                        seen
+                    }
+                }
             });
             seen = looked.await.unwrap_or(seen);
         }

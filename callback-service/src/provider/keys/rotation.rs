@@ -16,7 +16,7 @@ pub(crate) enum When {
     OlderThan(u64),
     /// If the next key was shown long enough.
     Shown,
-    /// At once, because the present key has leaked.
+    /// At once, and none of the keys is left: the file has leaked.
     AtOnce,
 }
 
@@ -31,6 +31,10 @@ pub(crate) fn rotate(path: &Path, when: When) -> Result<&'static str, String> {
         file::write(path, &Chain::new(now)?)?;
         return Ok("the file was made, with new keys");
     }
+    if when == When::AtOnce {
+        file::write(path, &Chain::new(now)?)?;
+        return Ok("all keys were replaced; sites read the new ones when they see the first token");
+    }
     let chain = file::read(path)?;
     let shown = now.saturating_sub(chain.next.made_at);
     match when {
@@ -40,7 +44,7 @@ pub(crate) fn rotate(path: &Path, when: When) -> Result<&'static str, String> {
         When::Shown | When::OlderThan(_) if shown < SHOWN_FOR => {
             return Err(format!(
                 "the next key was made {} minutes ago, and sites may not have read it yet; wait until it is {} minutes \
-                 old, or write --at-once if the present key has leaked",
+                 old, or write --at-once if the file has leaked",
                 shown / 60,
                 SHOWN_FOR / 60
             ));

@@ -16,6 +16,13 @@ fn claims(issuer: &str) -> Map<String, Value> {
     claims.as_object().unwrap().clone()
 }
 
+/// Makes the next key as old as if it had been shown for hours.
+fn shown_long_ago(path: &Path) {
+    let mut file: Value = serde_json::from_str(&fs::read_to_string(path).unwrap()).unwrap();
+    file["next"]["made_at"] = json!(now() - 4 * 3600);
+    fs::write(path, file.to_string()).unwrap();
+}
+
 fn kids(keys: &Keys) -> Vec<String> {
     let jwks = keys.jwks();
     jwks["keys"].as_array().unwrap().iter().map(|key| key["kid"].as_str().unwrap().to_owned()).collect()
@@ -36,7 +43,8 @@ async fn keys_are_made_kept_for_their_owner_and_move_on() {
     let before = kids(&keys);
     let problem = rotate(&path, When::Shown).unwrap_err();
     assert!(problem.contains("--at-once"), "{problem}");
-    rotate(&path, When::AtOnce).unwrap();
+    shown_long_ago(&path);
+    rotate(&path, When::Shown).unwrap();
     keys.read_again().unwrap();
     let after = kids(&keys);
     assert_eq!((before.len(), after.len()), (2, 3));
@@ -50,10 +58,32 @@ async fn keys_are_made_kept_for_their_owner_and_move_on() {
         again.check(&keys.sign("JWT", claims(ISSUER)).await.unwrap(), ISSUER).is_some(),
         "it was shown before"
     );
-    rotate(&path, When::AtOnce).unwrap();
+    shown_long_ago(&path);
+    rotate(&path, When::Shown).unwrap();
     keys.read_again().unwrap();
     assert!(keys.check(&token, ISSUER).is_none(), "two rotations later");
+    let before = kids(&keys);
+    rotate(&path, When::AtOnce).unwrap();
+    keys.read_again().unwrap();
+    assert!(kids(&keys).iter().all(|kid| !before.contains(kid)), "nothing of a file that has leaked is left");
     assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+}
+
+/// Root renews the file of a service that runs as somebody else, who must still be able to read it.
+#[test]
+fn a_renewed_file_stays_its_owners() {
+    use std::os::unix::fs::{MetadataExt, chown};
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("keys.json");
+    rotate(&path, When::Shown).unwrap();
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o640)).unwrap();
+    // Who is not root gives it to nobody.
+    let given = chown(&path, Some(65_532), Some(65_532)).is_ok();
+    let owner = || fs::metadata(&path).map(|file| (file.uid(), file.gid(), file.mode() & 0o777)).unwrap();
+    let before = owner();
+    assert!(!given || before == (65_532, 65_532, 0o640));
+    rotate(&path, When::AtOnce).unwrap();
+    assert_eq!(owner(), before);
 }
 
 #[tokio::test]

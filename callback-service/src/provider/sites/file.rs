@@ -279,7 +279,11 @@ fn origin(text: &str) -> Result<(), String> {
 
 /// An address that this service calls: also by plain http, because a back end may be next door.
 fn back_end(text: &str) -> Result<(), String> {
-    let url = address(text)?;
+    // Such an address may hold a secret.
+    let url = address(text).map_err(|_| {
+        "is no address as it would be sent: no spaces, no fragment, host in small letters, / behind it"
+            .to_owned()
+    })?;
     match (url.scheme(), url.has_host()) {
         ("https" | "http", true) => Ok(()),
         _ => Err("write an https address".to_owned()),

@@ -89,6 +89,11 @@ impl Site {
         origin.is_some_and(|origin| self.origins.iter().any(|registered| registered == origin))
     }
 
+    /// Whether it is told of logouts or events.
+    pub(super) fn wants_to_be_told(&self) -> bool {
+        self.backchannel_logout_uri.is_some() || self.webhook.is_some()
+    }
+
     /// What it calls a person; nothing if that is not known.
     pub(super) fn sub<'w>(&self, who: &'w Identity) -> Option<&'w str> {
         match self.subject {
@@ -239,6 +244,7 @@ mod tests {
             openid: "o".to_owned(),
             unionid: None,
             nickname: None,
+            picture: None,
             at: Moment(0),
             sid: "s".to_owned(),
         };

@@ -13,11 +13,16 @@ use super::{Client, Error};
 /// changes.
 pub const MAX_NICKNAME: usize = 64;
 
+/// Bytes of an avatar's address. A longer one is none of WeChat's.
+const MAX_PICTURE: usize = 512;
+
 /// What WeChat tells about a person.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct User {
     /// The name to show, one clean line of at most [`MAX_NICKNAME`] characters. It is mostly missing.
     pub nickname: Option<String>,
+    /// Where the avatar is, by https. WeChat has given none with a scan since 2021.
+    pub picture: Option<String>,
     /// An id of the person that is the same in all accounts of one Open Platform owner, if this account is
     /// bound to one.
     pub unionid: Option<String>,
@@ -43,6 +48,9 @@ impl Client {
             .await?;
         Ok(User {
             nickname: response.nickname.as_deref().and_then(clean),
+            picture: response
+                .headimgurl
+                .filter(|url| url.starts_with("https://") && url.len() <= MAX_PICTURE),
             unionid: response.unionid.filter(|unionid| !unionid.is_empty()),
             subscribed: response.subscribe == 1,
         })
@@ -55,6 +63,7 @@ struct Response {
     subscribe: i64,
     nickname: Option<String>,
     unionid: Option<String>,
+    headimgurl: Option<String>,
 }
 
 /// Makes one line, without control characters and without characters that change the direction of the text

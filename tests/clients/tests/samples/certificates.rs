@@ -44,7 +44,7 @@ fn server(authority: &Authority, name: &str, subjects: &[&str]) -> ServerTls {
     of(authority.sign(name, subjects))
 }
 
-fn of(test_certificates::Identity { certificate, key }: test_certificates::Identity) -> ServerTls {
+fn of(test_certificates::Identity { certificate, key, .. }: test_certificates::Identity) -> ServerTls {
     ServerTls { identity: Identity { certificate, key }, client_ca: None }
 }
 

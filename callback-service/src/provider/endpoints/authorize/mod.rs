@@ -12,9 +12,10 @@ use http::header::{HeaderValue, RETRY_AFTER};
 use login_page::{ForRequest, Language};
 use records::Moment;
 use server::http::Response;
+use tokio::time::Instant;
 
 use super::cookies::Cookie;
-use super::oauth_error::OAuthError;
+use super::oauth_error::{BUSY, OAuthError};
 use super::parameters::{self, Parameters};
 use super::{Incoming, see_other};
 use crate::provider::Provider;
@@ -24,7 +25,7 @@ use crate::provider::identity::Identity;
 use crate::provider::pages::{self, Trouble};
 use crate::provider::requests::Asked;
 use crate::provider::sites::{Site, Sites};
-use crate::provider::token::Token;
+use crate::provider::token::{Hash, Token};
 use crate::store::StoreError;
 
 /// Characters of a challenge by S256: a SHA-256 in base64url.
@@ -86,7 +87,7 @@ enum Refused {
 
 /// Reads what a site asks for.
 fn read(parameters: &Parameters, sites: &Sites) -> Result<Wanted, Refused> {
-    if parameters.repeats_any(&KNOWN) {
+    if parameters.repeats_any(&["client_id", "redirect_uri", "state"]) {
         return Err(Refused::Page(Trouble::Repeated));
     }
     let site = parameters.get("client_id").and_then(|id| sites.get(id));
@@ -122,6 +123,9 @@ struct Wishes {
 
 fn wishes(parameters: &Parameters, site: &Site) -> Result<Wishes, OAuthError> {
     let invalid = OAuthError::invalid_request;
+    if parameters.repeats_any(&KNOWN) {
+        return Err(invalid("a parameter is there twice"));
+    }
     for (name, code) in [
         ("request", "request_not_supported"),
         ("request_uri", "request_uri_not_supported"),
@@ -203,10 +207,9 @@ fn decide(wanted: &Wanted, session: Option<(Identity, Moment)>) -> Next {
 }
 
 impl Provider {
-    pub(super) async fn authorize(&self, asked: Incoming<'_>) -> Response {
-        let parameters = Parameters::of_query(asked.query());
-        let language = asked.language(&parameters);
-        let mut wanted = match read(&parameters, &self.sites) {
+    pub(super) async fn authorize(&self, asked: Incoming<'_>, parameters: &Parameters) -> Response {
+        let language = asked.language(parameters);
+        let mut wanted = match read(parameters, &self.sites) {
             Ok(wanted) => wanted,
             Err(Refused::Page(trouble)) => {
                 self.told_of(asked.from, trouble);
@@ -225,22 +228,37 @@ impl Provider {
                 }
             }
         }
+        let (redirect_uri, state) = (wanted.asked.redirect_uri.clone(), wanted.asked.state.clone());
+        // The site can go on without the person, and where no page may be shown nobody else can be told.
+        let away = |error: &StoreError| {
+            server::tell!(error, self.told, "store", "a site's login cannot go on: {error}");
+            self.refuse(&redirect_uri, state.as_deref(), BUSY)
+        };
         let session = match self.session(&asked).await {
             Ok(session) => session,
-            Err(error) => return self.busy(&error, language),
+            Err(error) => return away(&error),
         };
         let done = match decide(&wanted, session) {
-            Next::Answer(who) => self.send_back(wanted.asked, who).await,
+            Next::Answer(who) => match self.answers.take(asked.from) {
+                Ok(()) => self.send_back(wanted.asked, who).await.map(|(answer, _)| answer),
+                Err(_) => Ok(self.refuse(&redirect_uri, state.as_deref(), BUSY)),
+            },
             Next::LoginRequired => {
                 let error = OAuthError::new("login_required", "the person has to scan");
-                return self.refuse(&wanted.asked.redirect_uri, wanted.asked.state.as_deref(), error);
+                return self.refuse(&redirect_uri, state.as_deref(), error);
             }
-            Next::Show => match self.pages.take(asked.from) {
-                Ok(()) => self.show(&wanted, &asked, &parameters).await,
+            Next::Show => match self.page_for(asked.from) {
+                Ok(()) => self.show(&wanted, &asked, parameters).await,
                 Err(wait) => return self.too_many(asked.from, wait, language),
             },
         };
-        done.unwrap_or_else(|error| self.busy(&error, language))
+        done.unwrap_or_else(|error| away(&error))
+    }
+
+    /// Takes a login page from what an address may have, and from what all together may have.
+    fn page_for(&self, from: IpAddr) -> Result<(), Duration> {
+        self.pages.take(from)?;
+        self.all_pages.lock().take(Instant::now()).inspect_err(|_| self.pages.give_back(from))
     }
 
     /// The person and the clock of a browser's session, if it has one that lives.
@@ -262,8 +280,12 @@ impl Provider {
         (aud == site.id).then(|| claims.get("sub")?.as_str().map(str::to_owned)).flatten()
     }
 
-    /// Sends the browser back to the site with a code.
-    pub(super) async fn send_back(&self, asked: Asked, who: Identity) -> Result<Response, StoreError> {
+    /// Sends the browser back to the site with a code, whose hash is given, too.
+    pub(super) async fn send_back(
+        &self,
+        asked: Asked,
+        who: Identity,
+    ) -> Result<(Response, Hash), StoreError> {
         let Asked { site, redirect_uri, scope, state, nonce, code_challenge, .. } = asked;
         let code = Code {
             site,
@@ -275,7 +297,8 @@ impl Provider {
             redeemed: None,
         };
         let code = self.codes.put(code).await?;
-        Ok(see_other(&self.location(&redirect_uri, &[("code", code.reveal())], state.as_deref())))
+        let location = self.location(&redirect_uri, &[("code", code.reveal())], state.as_deref());
+        Ok((see_other(&location), code.hash()))
     }
 
     /// Sends the browser back to the site with an error.
@@ -310,7 +333,7 @@ impl Provider {
             request: handle.reveal(),
             language: Language::wished(super::wishes(parameters)),
             cancel: &cancel,
-            pictures: &self.pictures,
+            pictures: &[],
         });
         if known.is_none() {
             self.set_cookie(&mut page, Cookie::Browser, &browser);
@@ -325,10 +348,10 @@ impl Provider {
             self.told,
             "address",
             [%from],
-            "an address asks for more login pages than CALLBACK_ADDRESS_RATE; name it in CALLBACK_TRUSTED_PROXIES if it \
-             is your proxy"
+            "an address asks for more login pages than CALLBACK_ADDRESS_RATE, or all together for too many; name it in \
+             CALLBACK_TRUSTED_PROXIES if it is your proxy"
         );
-        let mut answer = pages::error(StatusCode::TOO_MANY_REQUESTS, &Trouble::Busy, language);
+        let mut answer = pages::error(StatusCode::TOO_MANY_REQUESTS, &Trouble::TooMany, language);
         answer.headers_mut().insert(RETRY_AFTER, HeaderValue::from(wait.as_secs() + 1));
         answer
     }

@@ -73,6 +73,8 @@ fn before_site_and_address_are_known_the_person_is_told() {
 #[test]
 fn after_that_the_site_is_told() {
     for (more, code) in [
+        ("&scope=profile", "invalid_request"),
+        ("&prompt=none&prompt=none", "invalid_request"),
         ("&request=x", "request_not_supported"),
         ("&request_uri=https://x", "request_uri_not_supported"),
         ("&registration={}", "registration_not_supported"),
@@ -106,6 +108,7 @@ fn a_session_is_enough_if_it_fits() {
         openid: openid.into(),
         unionid: None,
         nickname: None,
+        picture: None,
         at: Moment(at),
         sid: "s".into(),
     };

@@ -1,0 +1,196 @@
+//! What an operator of sites types: wrong settings and files, each told in one line, the commands beside a running
+//! callback-service, and SIGHUP.
+
+#![allow(clippy::unwrap_used, reason = "tests fail loudly")]
+
+use std::collections::HashMap;
+use std::path::Path;
+use std::time::Duration;
+
+use e2e::page::PATIENCE;
+use e2e::programs::{Program, output, text};
+use tempfile::TempDir;
+use tokio::task::block_in_place;
+use tokio::time::{sleep, timeout};
+
+const PROGRAM: &str = "callback-service";
+
+const SITE: &str = "[[site]]\nid = \"shop\"\nname = \"Shop\"\npublic = true\nredirect_uris = [\"https://shop.example/cb\"]\n";
+
+type Settings = HashMap<&'static str, String>;
+
+/// Settings of a service with sites and a SQLite file, in a folder.
+fn with_sites(folder: &Path) -> Settings {
+    let sites = folder.join("sites.toml");
+    std::fs::write(&sites, SITE).unwrap();
+    HashMap::from([
+        ("WECHAT_APP_ID", "wx0123456789abcdef".to_owned()),
+        ("WECHAT_APP_SECRET", "a-secret-never-shown".to_owned()),
+        ("WECHAT_TOKEN", "atokennevershown".to_owned()),
+        ("WECHAT_AES_KEY", "abcdefghijklmnopqrstuvwxyz0123456789ABCDEFG".to_owned()),
+        ("NOTIFY_KEY", "0123456789abcdef0123456789abcdef".to_owned()),
+        ("CALLBACK_LISTEN", "127.0.0.1:0".to_owned()),
+        ("CALLBACK_ADMIN_LISTEN", "127.0.0.1:0".to_owned()),
+        ("CALLBACK_STORE", format!("sqlite:{}", folder.join("callback.db").display())),
+        ("CALLBACK_SITES", sites.display().to_string()),
+        ("CALLBACK_PUBLIC_URL", "https://id.example.cn".to_owned()),
+        ("CALLBACK_BROWSER_URL", "https://login.example.cn".to_owned()),
+    ])
+}
+
+fn folder() -> (TempDir, Settings) {
+    let folder = tempfile::tempdir().unwrap();
+    let settings = with_sites(folder.path());
+    (folder, settings)
+}
+
+/// The exit code and what was said, on either way.
+fn run(settings: &Settings, words: &[&str]) -> (i32, String) {
+    let ended = output(PROGRAM, settings, words);
+    (ended.status.code().unwrap(), text(&ended.stdout) + &text(&ended.stderr))
+}
+
+#[test]
+fn what_is_wrong_about_sites_ends_the_start_and_the_check_with_one_line_that_names_it() {
+    let (folder, good) = folder();
+    let unknown = folder.path().join("unknown.toml");
+    std::fs::write(&unknown, SITE.replace("redirect_uris", "redirect_uri")).unwrap();
+    let secret = folder.path().join("secret.toml");
+    std::fs::write(&secret, SITE.replace("public = true", "secret_sha256 = \"not-a-hash-and-never-shown\""))
+        .unwrap();
+    let is_set = |name, value: &str| vec![(name, value.to_owned())];
+    let redis = || ("CALLBACK_STORE", "redis://127.0.0.1:1".to_owned());
+    let cases = [
+        (
+            is_set("CALLBACK_SITES", "/nowhere/sites.toml"),
+            "CALLBACK_SITES: /nowhere/sites.toml: No such file",
+        ),
+        (is_set("CALLBACK_SITES", unknown.to_str().unwrap()), "unknown field `redirect_uri`"),
+        (is_set("CALLBACK_SITES", secret.to_str().unwrap()), "site 1 (\"shop\"): secret_sha256: "),
+        (is_set("CALLBACK_SITES", ""), "CALLBACK_PUBLIC_URL: means nothing without CALLBACK_SITES"),
+        (is_set("CALLBACK_PUBLIC_URL", ""), "CALLBACK_PUBLIC_URL: is not set"),
+        (is_set("CALLBACK_PUBLIC_URL", "https://id.example.cn/"), "CALLBACK_PUBLIC_URL: ends with a slash"),
+        (
+            is_set("CALLBACK_PUBLIC_URL", "https://id.example.cn/oidc"),
+            "CALLBACK_PUBLIC_URL: must be scheme and host",
+        ),
+        (
+            is_set("CALLBACK_PUBLIC_URL", "http://id.example.cn"),
+            "CALLBACK_PUBLIC_URL: must begin with https://",
+        ),
+        (is_set("CALLBACK_BROWSER_URL", ""), "CALLBACK_BROWSER_URL: is not set"),
+        (is_set("CALLBACK_INTERNAL_URL", "callback"), "CALLBACK_INTERNAL_URL: is no address"),
+        (is_set("WECHAT_MODE", "plaintext"), "CALLBACK_SITES: sites need WECHAT_MODE safe or compatible"),
+        (vec![redis()], "CALLBACK_SIGNING_KEYS: is not set"),
+        (
+            vec![redis(), ("CALLBACK_SIGNING_KEYS", "/nowhere/keys.json".to_owned())],
+            "CALLBACK_SIGNING_KEYS: /nowhere/keys.json: there is no such file",
+        ),
+        (is_set("CALLBACK_SIGNING_KEYS", unknown.to_str().unwrap()), "is no file of signing keys"),
+        (is_set("CALLBACK_SESSION_IDLE", "0s"), "CALLBACK_SESSION_IDLE: must be between"),
+        (is_set("CALLBACK_SESSION_LIFE", "91days"), "CALLBACK_SESSION_LIFE: must be between"),
+        (is_set("CALLBACK_KEY_AGE", "1s"), "CALLBACK_KEY_AGE: must be between"),
+    ];
+    for (wrong, problem) in cases {
+        let mut settings = good.clone();
+        settings.extend(wrong);
+        for words in [&[][..], &["check"]] {
+            let (code, said) = run(&settings, words);
+            assert!(code == 64 && said.contains(problem), "{problem:?}, {words:?}: {code}: {said}");
+            assert_eq!(said.trim_end().lines().count(), 1, "{words:?}: {said}");
+            assert!(!said.contains("never-shown"), "{said}");
+        }
+    }
+    assert!(!folder.path().join("callback.keys.json").exists(), "a check makes nothing");
+}
+
+#[test]
+fn an_operator_adds_a_site_checks_it_and_looks_after_keys_people_and_deliveries() {
+    let (folder, mut settings) = folder();
+    let (code, printed) = run(&settings, &["new-site", "示例商店"]);
+    assert!(code == 0 && printed.contains("# issuer:        https://id.example.cn\n"), "{printed}");
+    let id = printed.lines().find_map(|line| line.strip_prefix("id = ")).unwrap().trim_matches('"');
+    std::fs::write(folder.path().join("sites.toml"), &printed).unwrap();
+
+    let (code, said) = run(&settings, &["check"]);
+    assert!(code == 0 && said.contains(id) && said.contains("will be made at the start"), "{said}");
+    let keys = folder.path().join("callback.keys.json");
+    let (code, said) = run(&settings, &["rotate-key"]);
+    assert!(code == 0 && said.contains("callback.keys.json: the file was made"), "{said}");
+    let kept = || std::fs::read_to_string(&keys).unwrap();
+    let first = kept();
+    let (code, said) = run(&settings, &["rotate-key"]);
+    assert!(code == 1 && said.contains("write --at-once") && kept() == first, "{said}");
+    let (code, said) = run(&settings, &["rotate-key", "--at-once"]);
+    assert!(code == 0 && said.contains("all keys were replaced") && kept() != first, "{said}");
+    let (code, said) = run(&settings, &["check"]);
+    assert!(code == 0 && said.contains("signing keys are in "), "{said}");
+
+    let (code, said) = run(&settings, &["outbox"]);
+    assert!(code == 0 && said == format!("{id}: 0 waiting, 0 given up\n"), "{said}");
+    let (code, said) = run(&settings, &["forget", "oPersonWhoLeaves"]);
+    assert!(code == 0 && said.starts_with("oPersonWhoLeaves is forgotten"), "{said}");
+
+    // A command that cannot have seen what the service keeps says so.
+    settings.insert("CALLBACK_STORE", "sqlite::memory:".to_owned());
+    for words in [&["forget", "oPersonWhoLeaves"][..], &["outbox"]] {
+        let (code, said) = run(&settings, words);
+        assert!(code == 1 && said.contains("inside the running service"), "{said}");
+    }
+}
+
+/// Where a request for a site leads: back to the site with an error, or to a page that knows no such site.
+async fn status(program: &Program, site: &str) -> u16 {
+    let client = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).build().unwrap();
+    let at = program.address("pushes");
+    let url = format!(
+        "http://{at}/authorize?client_id={site}&redirect_uri=https%3A%2F%2F{site}.example%2Fcb&scope=openid"
+    );
+    client.get(url).send().await.unwrap().status().as_u16()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn sites_are_read_again_at_sighup_and_a_broken_file_changes_nothing() {
+    let (folder, settings) = folder();
+    let program = block_in_place(|| Program::start(PROGRAM, &settings));
+    assert_eq!((status(&program, "shop").await, status(&program, "forum").await), (303, 400));
+    let both = format!("{SITE}{}", SITE.replace("shop", "forum"));
+    for (text, told, forum) in [
+        (format!("{both}colour = \"red\"\n"), "unknown field `colour`", 400),
+        (both, "the sites were read again", 303),
+        (String::new(), "the sites stay as they were", 303),
+    ] {
+        std::fs::write(folder.path().join("sites.toml"), text).unwrap();
+        program.hang_up();
+        let mut log = String::new();
+        let heard = async {
+            while !log.contains(told) {
+                sleep(Duration::from_millis(20)).await;
+                log += &program.log();
+            }
+        };
+        assert!(timeout(PATIENCE, heard).await.is_ok(), "{told}: {log}");
+        assert_eq!((status(&program, "shop").await, status(&program, "forum").await), (303, forum), "{told}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn without_sites_there_is_no_provider() {
+    let (_folder, mut settings) = folder();
+    for name in ["CALLBACK_SITES", "CALLBACK_PUBLIC_URL", "CALLBACK_BROWSER_URL"] {
+        settings.remove(name);
+    }
+    let program = block_in_place(|| Program::start(PROGRAM, &settings));
+    for path in [
+        ".well-known/openid-configuration",
+        "authorize",
+        "token",
+        "userinfo",
+        "jwks.json",
+        "logout",
+        "login.js",
+    ] {
+        let answer = reqwest::get(format!("http://{}/{path}", program.address("pushes"))).await.unwrap();
+        assert_eq!(answer.status().as_u16(), 404, "{path}");
+    }
+}

@@ -1,0 +1,17 @@
+#!/usr/bin/env bash
+# Makes a Python environment with what requirements.txt names, once: venv.sh FOLDER. Needs python3 with venv, and a
+# package index. Several may ask for the same folder at once.
+set -euo pipefail
+cd "$(dirname "$0")"
+
+folder=$1
+mkdir -p "$folder"
+exec 9>"$folder.lock"
+flock 9
+# The copy comes last, so that a half-made environment is made anew.
+cmp -s requirements.txt "$folder/requirements.txt" && exit
+rm -rf "$folder"
+python3 -m venv "$folder"
+"$folder/bin/pip" install --quiet --disable-pip-version-check --no-deps --requirement requirements.txt
+"$folder/bin/pip" check
+cp requirements.txt "$folder/"
