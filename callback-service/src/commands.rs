@@ -212,8 +212,11 @@ async fn forget(config: Config, openid: String) -> anyhow::Result<String> {
 async fn outbox(config: Config) -> anyhow::Result<String> {
     with_kept(config, async |_, provider, outbox| {
         let provider = provider.context("CALLBACK_SITES is not set; nobody is told anything")?;
-        let mut said = String::new();
-        for site in provider.told_sites() {
+        let (mut said, sites) = (String::new(), provider.told_sites());
+        if sites.is_empty() {
+            said.push_str("no site has a backchannel_logout_uri or a webhook_url\n");
+        }
+        for site in sites {
             let view = outbox.look(&site).await?;
             let _ = writeln!(said, "{site}: {} waiting, {} given up", view.waiting.len(), view.dead.len());
             for waiting in view.waiting {

@@ -5,12 +5,12 @@ use std::time::Duration;
 
 use clap::Args;
 use server::settings::{self, SettingError};
-use url::{Host, Url};
+use url::Url;
 use wechat::push::Mode;
 
 use super::keys::{self, Source};
 use super::sessions::Lives;
-use super::sites::{Sites, file};
+use super::sites::{Sites, file, is_loopback};
 use crate::storage::Storage;
 
 /// What an operator sets about sites.
@@ -202,13 +202,7 @@ fn address(name: &str, text: Option<String>, is_for_browsers: bool) -> Result<St
     if !matches!(url.scheme(), "https" | "http") || !url.has_host() {
         return Err(wrong("is no address; write for example https://id.example.cn"));
     }
-    let is_loopback = match url.host() {
-        Some(Host::Ipv4(address)) => address.is_loopback(),
-        Some(Host::Ipv6(address)) => address.is_loopback(),
-        Some(Host::Domain(host)) => host == "localhost",
-        None => false,
-    };
-    if is_for_browsers && url.scheme() == "http" && !is_loopback {
+    if is_for_browsers && url.scheme() == "http" && !is_loopback(&url) {
         return Err(wrong("must begin with https://; http is for addresses of this machine only"));
     }
     if text.ends_with('/') {

@@ -127,6 +127,11 @@ fn an_operator_adds_a_site_checks_it_and_looks_after_keys_people_and_deliveries(
     assert!(code == 0 && said.contains("signing keys are in "), "{said}");
 
     let (code, said) = run(&settings, &["outbox"]);
+    assert!(code == 0 && said == "no site has a backchannel_logout_uri or a webhook_url\n", "{said}");
+    let told = "\nbackchannel_logout_uri = \"https://www.example.cn/out\"\nredirect_uris";
+    let told = printed.replace("\nredirect_uris", told);
+    std::fs::write(folder.path().join("sites.toml"), told).unwrap();
+    let (code, said) = run(&settings, &["outbox"]);
     assert!(code == 0 && said == format!("{id}: 0 waiting, 0 given up\n"), "{said}");
     let (code, said) = run(&settings, &["forget", "oPersonWhoLeaves"]);
     assert!(code == 0 && said.starts_with("oPersonWhoLeaves is forgotten"), "{said}");

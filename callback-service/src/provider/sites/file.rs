@@ -8,9 +8,9 @@ use data_encoding::HEXLOWER;
 use secrecy::SecretString;
 use serde::Deserialize;
 use toml::Value;
-use url::{Host, Url};
+use url::Url;
 
-use super::{Site, Subject, Webhook};
+use super::{Site, Subject, Webhook, is_loopback};
 
 /// Sites in one file.
 const MOST_SITES: usize = 1000;
@@ -205,15 +205,6 @@ fn all(
         check(address).map_err(|problem| format!("{key}: {shown:?} {problem}"))?;
     }
     Ok(addresses)
-}
-
-fn is_loopback(url: &Url) -> bool {
-    match url.host() {
-        Some(Host::Ipv4(address)) => address.is_loopback(),
-        Some(Host::Ipv6(address)) => address.is_loopback(),
-        Some(Host::Domain(name)) => name == "localhost",
-        None => false,
-    }
 }
 
 /// An address to which browsers are sent. It is compared as text, so it has to be written as browsers write it.

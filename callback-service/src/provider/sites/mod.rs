@@ -126,6 +126,16 @@ fn without_loopback_port(uri: &str) -> Option<String> {
     })
 }
 
+/// Whether an address is one of this machine's own, to which plain http is safe.
+pub(super) fn is_loopback(url: &Url) -> bool {
+    match url.host() {
+        Some(Host::Ipv4(address)) => address.is_loopback(),
+        Some(Host::Ipv6(address)) => address.is_loopback(),
+        Some(Host::Domain(name)) => name == "localhost",
+        None => false,
+    }
+}
+
 /// The sites as they were read last. Clones share them.
 #[derive(Debug, Clone)]
 pub(super) struct Sites {
