@@ -208,6 +208,11 @@ async fn oidcc_ensure_post_request_succeeds() {
     let code = provider.scan(&handle, &provider.person()).await;
     let answer = agent.go_on(&handle, &code).await;
     shop.finish(&provider, &request, &answer).await;
+
+    // A form of the same site brings its cookies, and needs no second request.
+    let silent = shop.request().with("prompt", "none");
+    let answer = agent.post("/authorize", &silent).await;
+    shop.finish(&provider, &silent, &answer).await;
 }
 
 /// A request object with these claims and without a signature.

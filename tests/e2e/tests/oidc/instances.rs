@@ -6,12 +6,13 @@ use std::path::{Path, PathBuf};
 use e2e::fleet::{Fleet, Options};
 use e2e::programs::{output, text};
 use reqwest::Client;
+use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::task::block_in_place;
 
 use crate::agent::client;
 use crate::provider::{Provider, sites_file};
-use crate::relying_party::Site;
+use crate::relying_party::{Site, now};
 
 /// The processes. Dropping it kills them.
 pub(crate) struct Instances {
@@ -38,7 +39,7 @@ impl Instances {
             node.set("CALLBACK_SIGNING_KEYS", keys.display().to_string());
         }
         let instances = Self { fleet, folder, http: client() };
-        instances.rotate_key();
+        instances.rotate_key(&[]);
         instances
     }
 
@@ -56,10 +57,10 @@ impl Instances {
         self.fleet.until_ready().await;
     }
 
-    /// Makes a new key on the first host and copies the file to the others, as the operator does.
-    pub(crate) fn rotate_key(&self) {
+    /// Moves the keys on on the first host and copies the file to the others, as the operator does.
+    pub(crate) fn rotate_key(&self, flags: &[&str]) {
         let first = keys_of(self.folder.path(), 0);
-        block_in_place(|| rotate_key(&first));
+        block_in_place(|| rotate_key(&first, flags));
         for at in 1..self.fleet.callbacks.len() {
             std::fs::copy(&first, keys_of(self.folder.path(), at)).unwrap();
         }
@@ -94,10 +95,16 @@ impl Instances {
     }
 }
 
-/// Makes a file of keys, or has its next key sign at once.
-pub(crate) fn rotate_key(file: &Path) {
+/// Makes a file of keys, or has its next key sign.
+pub(crate) fn rotate_key(file: &Path, flags: &[&str]) {
+    if let Ok(keys) = std::fs::read_to_string(file) {
+        // Sites have had the time to read it.
+        let mut keys: Value = serde_json::from_str(&keys).unwrap();
+        keys["next"]["made_at"] = json!(now() - 4 * 3600);
+        std::fs::write(file, keys.to_string()).unwrap();
+    }
     let settings = HashMap::from([("CALLBACK_SIGNING_KEYS", file.display().to_string())]);
-    let rotated = output("callback-service", &settings, &["rotate-key", "--at-once"]);
+    let rotated = output("callback-service", &settings, &[&["rotate-key"], flags].concat());
     assert!(rotated.status.success(), "{}", text(&rotated.stderr));
 }
 

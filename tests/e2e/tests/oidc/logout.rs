@@ -196,8 +196,19 @@ async fn oidcc_rp_initiated_logout_bad_id_token_hint() {
 async fn a_form_logs_out_as_a_link_does() {
     let mut shop = LoggedIn::new().await;
     let request = shop.request();
-    // Another site's form brings no cookies, which are Lax. A redirect of our own does.
-    let again = shop.agent.post("/logout", &request).await;
+    is_at(&shop.agent.post("/logout", &request).await, BYE, request.get("state"));
+    shop.is_out().await;
+}
+
+/// Another site's form brings no cookies, which are Lax; the redirect does.
+#[tokio::test]
+async fn another_sites_form_logs_out_by_way_of_a_link() {
+    let mut shop = LoggedIn::new().await;
+    let request = shop.request();
+    let cookies = std::mem::take(&mut shop.agent.jar);
+    let again = shop.agent.post_from("https://shop.example.cn", "/logout", &request).await;
+    assert_eq!(again.status, 303, "{again:?}");
+    shop.agent.jar = cookies;
     let answer = shop.agent.get(again.location().unwrap()).await;
     is_at(&answer, BYE, request.get("state"));
     shop.is_out().await;

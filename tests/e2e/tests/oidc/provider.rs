@@ -157,7 +157,7 @@ fn keys() -> &'static Path {
     KEYS.get_or_init(|| {
         let file = Path::new(env!("CARGO_TARGET_TMPDIR")).join("oidc.keys.json");
         if !file.exists() {
-            rotate_key(&file);
+            rotate_key(&file, &[]);
         }
         file
     })

@@ -87,18 +87,7 @@ async fn keys_that_change_meanwhile_cost_nobody_the_login() {
     let request = shop.request();
     let before = shop.log_in(&mut agent, &request, &first.person()).await;
     let code = came_back(&first, &request, &agent.authorize(&request).await);
-    let old = kids(&first).await;
-
-    instances.rotate_key();
-    for node in &instances.fleet.callbacks {
-        node.program().hang_up();
-    }
-    let taken_over = async {
-        while kids(&first).await == old || kids(&first).await != kids(&second).await {
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
-    };
-    tokio::time::timeout(PATIENCE, taken_over).await.expect("both have the new key");
+    rotate(&instances, &[]).await;
 
     let answer = shop.redeem(&second, &shop.grant(&code)).await;
     shop.take(&first, &request, &answer).await;
@@ -112,6 +101,45 @@ async fn keys_that_change_meanwhile_cost_nobody_the_login() {
     let silent = shop.request().with("prompt", "none").with("id_token_hint", &before.id_token);
     let answer = agent.authorize(&silent).await;
     shop.finish(&second, &silent, &answer).await;
+}
+
+/// Whoever has read the file could sign with all that was in it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nothing_that_a_leaked_key_signs_is_believed_and_logins_go_on() {
+    let redis = Redis::start().await;
+    let instances = two(&redis).await;
+    let (first, second) = (instances.at(0), instances.at(1));
+    let (mut agent, shop) = (Agent::new(&first), Site::shop());
+    let request = shop.request();
+    let before = shop.log_in(&mut agent, &request, &first.person()).await;
+    let old = kids(&first).await;
+    rotate(&instances, &["--at-once"]).await;
+    assert!(kids(&first).await.iter().all(|kid| !old.contains(kid)));
+    for provider in [&first, &second] {
+        shop.verify(provider, request.get("nonce"), &before.id_token).await.unwrap_err();
+        agent.provider = provider.clone();
+        let hinted = shop.request().with("id_token_hint", &before.id_token);
+        came_back_with(provider, &hinted, &agent.authorize(&hinted).await, "invalid_request");
+        let silent = shop.request().with("prompt", "none");
+        let answer = agent.authorize(&silent).await;
+        shop.finish(provider, &silent, &answer).await;
+    }
+}
+
+/// Moves the keys on, and waits until both instances show the new ones.
+async fn rotate(instances: &Instances, flags: &[&str]) {
+    let (first, second) = (instances.at(0), instances.at(1));
+    let old = kids(&first).await;
+    instances.rotate_key(flags);
+    for node in &instances.fleet.callbacks {
+        node.program().hang_up();
+    }
+    let taken_over = async {
+        while kids(&first).await == old || kids(&first).await != kids(&second).await {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, taken_over).await.expect("both have the new keys");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
