@@ -1,7 +1,5 @@
 //! `/authorize` and what follows it in the browser: requests that are nobody's, and logins that are somebody else's.
 
-use std::time::{Duration, Instant};
-
 use e2e::raw::Raw;
 
 use super::{SCRIPT, forged_hints};
@@ -191,7 +189,6 @@ async fn a_script_in_a_sites_name_is_only_a_name() {
 async fn sixty_four_kibibytes_are_too_much_for_every_door() {
     let (provider, mut agent, shop) = begun().await;
     let long = "x".repeat(64 * 1024);
-    let began = Instant::now();
     for path in ["/authorize", "/authorize/continue", "/token", "/userinfo", "/logout", "/logout/confirm"] {
         let body = format!("state={long}");
         let length = body.len();
@@ -212,7 +209,6 @@ async fn sixty_four_kibibytes_are_too_much_for_every_door() {
         let reply = Raw::ask(provider.address, &head, many.as_bytes()).await;
         assert!((400..500).contains(&reply.status), "{path}: {reply:?}");
     }
-    assert!(began.elapsed() < Duration::from_secs(10), "{:?}", began.elapsed());
     // What a site may well send is taken: a state of 2 KiB.
     let request = shop.request().with("state", &random().repeat(64));
     shop.log_in(&mut agent, &request, &provider.person()).await;
