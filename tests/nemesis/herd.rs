@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use e2e::fleet::Fleet;
 use e2e::history::{Browser, Event, Recorder};
-use e2e::roaming::{Habits, Roaming};
+use e2e::roaming::{Asks, Habits, Roaming};
 use test_redis::Redis;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
@@ -37,6 +37,7 @@ async fn five_thousand_pages_are_back_in_thirty_seconds_and_cost_no_call() {
         let roaming = Roaming {
             browser: Browser(number),
             gateways: fleet.browsers(),
+            asks: Asks::default(),
             habits: Habits::default(),
             seed,
             recorder: recorder.clone(),

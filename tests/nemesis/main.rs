@@ -12,6 +12,7 @@ mod kills;
 mod outages;
 mod replicas;
 mod restarts;
+mod sites;
 mod versions;
 mod wake_ups;
 
@@ -54,7 +55,7 @@ fn options(store: &str, gateways: usize, callbacks: usize) -> Options {
 
 fn plan(fleet: &Fleet, people: u32, pace: Duration, hesitation: Duration) -> Plan {
     let (gateways, habits, seed) = (fleet.browsers(), Habits::default(), crowd::seed());
-    Plan { people, pace, hesitation, gateways, habits, seed }
+    Plan { people, pace, hesitation, gateways, habits, seed, sites: None }
 }
 
 /// Waits for the crowd, asks how every login stands, and judges.

@@ -1,6 +1,6 @@
 //! Many people with their browsers. Pages open at a fixed pace, and people scan the codes. A person scans again
 //! when the phone says so, or when the phone said to look at the page and the page still shows its code. Every
-//! event is recorded for the check.
+//! event is recorded for the check. Where the pages are those of sites, the sites' back ends redeem the codes.
 
 use std::collections::HashSet;
 use std::net::SocketAddr;
@@ -17,7 +17,8 @@ use tokio::time::{Instant, sleep, timeout};
 
 use crate::fleet::NOTIFY_KEY;
 use crate::history::{Browser, End, Event, Recorder, Words};
-use crate::roaming::{Habits, Outcome, Roaming, Shown};
+use crate::roaming::{Asks, Habits, Outcome, Roaming, Shown};
+use crate::sites::BackEnds;
 
 /// The most scans of one code by a person whose phone keeps saying that it failed.
 const SCANS: usize = 30;
@@ -46,6 +47,8 @@ pub struct Plan {
     pub habits: Habits,
     /// The seed of all random choices.
     pub seed: u64,
+    /// The sites that the browsers are at. None: the pages are the gateway's own.
+    pub sites: Option<BackEnds>,
 }
 
 /// A running crowd.
@@ -99,18 +102,28 @@ async fn open_all(
     let mut pages = JoinSet::new();
     for number in 0..plan.people {
         let browser = Browser(number);
+        let visit = plan.sites.as_ref().map(|sites| (sites.clone(), sites.visit(browser, plan.seed)));
+        let mut asks = Asks::default();
+        if let Some((_, visit)) = &visit {
+            asks = visit.proofs.asks(&visit.site);
+            recorder.record(Event::AtSite { browser, site: visit.site.id.clone() });
+        }
+        let (recorder, done) = (recorder.clone(), Arc::clone(&done));
         let roaming = Roaming {
             browser,
             gateways: plan.gateways.clone(),
+            asks,
             habits: plan.habits,
             seed: plan.seed,
             recorder: recorder.clone(),
             codes: codes.clone(),
         };
-        let done = Arc::clone(&done);
         pages.spawn(async move {
             let outcome = roaming.run().await;
             done.lock().unwrap().insert(browser);
+            if let (Some((sites, visit)), Outcome::Granted { code: Some(code), .. }) = (visit, &outcome) {
+                sites.learn(visit, code, &recorder).await;
+            }
             (browser, outcome)
         });
         sleep(plan.pace).await;
@@ -149,7 +162,7 @@ impl People {
     async fn scan(&self, shown: &Shown) {
         let Self { wechat, recorder, done } = self;
         let person = person(shown.browser);
-        let openid = format!("o{:0>27}", shown.browser.0);
+        let openid = openid(shown.browser);
         wechat.add_person(Person { openid: openid.clone(), nickname: person.clone(), follower: true });
         for _ in 0..SCANS {
             let scene = shown.scene.clone();
@@ -173,6 +186,17 @@ impl People {
 #[must_use]
 pub fn person(browser: Browser) -> String {
     format!("person {}", browser.0)
+}
+
+fn openid(browser: Browser) -> String {
+    format!("o{:0>27}", browser.0)
+}
+
+/// The nickname of the person whom a site knows by this `sub`.
+#[must_use]
+pub fn person_of(sub: &str) -> String {
+    let number = sub.strip_prefix('o').and_then(|number| number.parse().ok()).map(Browser);
+    number.filter(|browser| openid(*browser) == sub).map_or_else(|| sub.to_owned(), person)
 }
 
 /// Asks a gateway for the state of every login, and records the answers.

@@ -1,6 +1,6 @@
 //! The shared code of the end-to-end tests: a page that speaks the browser's protocol, a page that reconnects
 //! as the gateway's own page does, a network with faults, a history and its check, a camera that reads QR codes
-//! from pictures, the real programs as processes, and a real browser. The crate `demo` has the system in one
+//! from pictures, sites with their back ends, the real programs as processes, and a real browser. The crate `demo` has the system in one
 //! process, and `test-redis` has Redis.
 
 #![allow(clippy::unwrap_used, reason = "a test's harness fails loudly")]
@@ -16,3 +16,4 @@ pub mod programs;
 pub mod proxy;
 pub mod raw;
 pub mod roaming;
+pub mod sites;

@@ -66,8 +66,7 @@ impl Page {
     /// # Errors
     /// When the gateway refuses the handshake.
     pub async fn of(origin: Option<&str>, gateway: SocketAddr, path: &str) -> Result<Self, Error> {
-        let stream = TcpStream::connect(gateway).await?;
-        Self::handshake(Box::new(stream), &format!("ws://{gateway}{path}"), &["saoma.v1"], origin).await
+        Self::offer_of(origin, gateway, path, &["saoma.v1"]).await
     }
 
     /// Opens `path`, and offers `subprotocols`.
@@ -75,8 +74,21 @@ impl Page {
     /// # Errors
     /// When the gateway refuses the handshake.
     pub async fn offer(gateway: SocketAddr, path: &str, subprotocols: &[&str]) -> Result<Self, Error> {
+        Self::offer_of(None, gateway, path, subprotocols).await
+    }
+
+    /// As [`Page::offer`], in a page of this origin, as with [`Page::of`].
+    ///
+    /// # Errors
+    /// When the gateway refuses the handshake.
+    pub async fn offer_of(
+        origin: Option<&str>,
+        gateway: SocketAddr,
+        path: &str,
+        subprotocols: &[&str],
+    ) -> Result<Self, Error> {
         let stream = TcpStream::connect(gateway).await?;
-        Self::over(Box::new(stream), &format!("ws://{gateway}{path}"), subprotocols).await
+        Self::handshake(Box::new(stream), &format!("ws://{gateway}{path}"), subprotocols, origin).await
     }
 
     /// Opens `url` over `stream`, as a page of the same origin does.

@@ -4,14 +4,16 @@
 //! A command starts a [`system`] (gateway, callback service, offline WeChat), sends [`visit`]ors with a
 //! [`page`] and a [`phone`] to it, takes a [`sample`] of each program from time to time, and prints its
 //! findings. `soak` asks whether memory stays flat; [`verdict`] is its rule. `pages` asks what an idle page
-//! costs. Each command has limits, ends by itself, and ends its programs.
+//! costs, and `oidc` what a login at a site does. Each command has limits, ends by itself, and ends its programs.
 
+mod oidc;
 mod orphans;
 mod page;
 mod pages;
 mod phone;
 mod report;
 mod sample;
+mod site_login;
 mod soak;
 mod system;
 mod tally;
@@ -40,6 +42,9 @@ enum Command {
     Soak(soak::Options),
     /// Opens pages that do nothing, and says what each costs the gateway in memory.
     Pages(pages::Options),
+    /// Logs in at a site, and says what each step of that takes, what it costs the services, and what it costs those who
+    /// log in without a site.
+    Oidc(oidc::Options),
 }
 
 const EXIT_CODES: &str = "Exit code 0: all is well. 1: memory grew, or a login went wrong. 2: nothing was found out. 64: a wrong flag.";
@@ -67,6 +72,7 @@ async fn run(command: Command) -> anyhow::Result<bool> {
         match command {
             Command::Soak(options) => soak::run(&options).await,
             Command::Pages(options) => pages::run(&options).await,
+            Command::Oidc(options) => oidc::run(&options).await,
         }
     };
     tokio::select! {

@@ -14,6 +14,7 @@ use tokio::net::{TcpSocket, TcpStream};
 use tokio::time::timeout;
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
+use tokio_tungstenite::tungstenite::handshake::client::Request;
 use tokio_tungstenite::tungstenite::http::HeaderValue;
 use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 use tokio_tungstenite::{WebSocketStream, client_async_with_config};
@@ -43,7 +44,7 @@ pub(crate) struct Code {
 enum Said {
     QrcodeUrl { content: String, resume: String },
     Scanned {},
-    ScanSuccess { user: String },
+    ScanSuccess { user: String, code: Option<String> },
     Expired {},
     Denied {},
     Heartbeat {},
@@ -71,7 +72,31 @@ impl Page {
     /// # Errors
     /// When the gateway cannot be reached or refuses the handshake.
     pub(crate) async fn open(gateway: SocketAddr, number: u64, resume: Option<&str>) -> anyhow::Result<Self> {
-        let mut request = format!("ws://{gateway}/ws").into_client_request()?;
+        let request = format!("ws://{gateway}/ws").into_client_request()?;
+        Self::connect(gateway, request, number, resume).await
+    }
+
+    /// Opens the issuer's page for the request of a site.
+    ///
+    /// # Errors
+    /// As [`Page::open`].
+    pub(crate) async fn open_for(
+        gateway: SocketAddr,
+        number: u64,
+        issuer: &str,
+        handle: &str,
+    ) -> anyhow::Result<Self> {
+        let mut request = format!("ws://{gateway}/ws?request={handle}").into_client_request()?;
+        request.headers_mut().insert("origin", HeaderValue::from_str(issuer)?);
+        Self::connect(gateway, request, number, None).await
+    }
+
+    async fn connect(
+        gateway: SocketAddr,
+        mut request: Request,
+        number: u64,
+        resume: Option<&str>,
+    ) -> anyhow::Result<Self> {
         let offered = resume.map_or("saoma.v1".to_owned(), |key| format!("saoma.v1, resume.{key}"));
         request.headers_mut().insert("sec-websocket-protocol", HeaderValue::from_str(&offered)?);
         let socket = TcpSocket::new_v4()?;
@@ -108,15 +133,32 @@ impl Page {
     /// # Errors
     /// When anything but `scanned`, `scan_success` and the close 4010 comes.
     pub(crate) async fn logged_in(&mut self) -> anyhow::Result<String> {
-        let user = loop {
+        let (user, _) = self.granted().await?;
+        self.over().await?;
+        Ok(user)
+    }
+
+    /// Waits until somebody is logged in, and returns their name and the code, which the page of a request gets.
+    ///
+    /// # Errors
+    /// When anything but `scanned` and `scan_success` comes.
+    pub(crate) async fn granted(&mut self) -> anyhow::Result<(String, Option<String>)> {
+        loop {
             match self.hear(PATIENCE).await? {
                 Ok(Said::Scanned {}) => {}
-                Ok(Said::ScanSuccess { user }) => break user,
+                Ok(Said::ScanSuccess { user, code }) => return Ok((user, code)),
                 other => return Err(unexpected("scan_success", &other)),
             }
-        };
+        }
+    }
+
+    /// Waits for the close after a login.
+    ///
+    /// # Errors
+    /// When anything but the close 4010 comes.
+    pub(crate) async fn over(&mut self) -> anyhow::Result<()> {
         match self.hear(PATIENCE).await? {
-            Err(4010) => Ok(user),
+            Err(4010) => Ok(()),
             other => Err(unexpected("the close 4010", &other)),
         }
     }
@@ -185,11 +227,12 @@ impl Page {
     }
 }
 
-/// An error that says what came instead. It never holds a resume key.
+/// An error that says what came instead. It never holds a resume key or a code.
 fn unexpected(wanted: &str, heard: &Result<Said, u16>) -> anyhow::Error {
     let heard = match heard {
         Err(code) => format!("the close {code}"),
         Ok(Said::QrcodeUrl { .. }) => "a QR code".to_owned(),
+        Ok(Said::ScanSuccess { .. }) => "scan_success".to_owned(),
         Ok(Said::Error { code, .. }) => format!("the error {code}"),
         Ok(said) => format!("{said:?}"),
     };

@@ -24,7 +24,8 @@ pub(crate) struct Phones {
 /// A person with a phone.
 #[derive(Debug, Clone, Serialize)]
 pub(crate) struct Person {
-    openid: String,
+    /// By which sites know the person.
+    pub(crate) openid: String,
     /// The name that the page should show.
     pub(crate) nickname: String,
 }

@@ -5,7 +5,9 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use crate::oidc::{self, Cost, Kind, median};
 use crate::pages::Found;
+use crate::site_login::{STEPS, Took};
 use crate::system::Samples;
 use crate::tally::{Counts, Part};
 use crate::verdict::Verdict;
@@ -129,6 +131,44 @@ pub(crate) fn pages(found: &Found) {
     }
     let each = during.resident.saturating_sub(before.resident) / pages;
     println!("a page with its login: {each} bytes");
+}
+
+/// Prints what `oidc` will do.
+pub(crate) fn oidc_begins(rounds: u8, logins: u32, workers: u16) {
+    println!(
+        "oidc: {rounds} rounds of {logins} logins of each kind: plain without sites, plain with them, at a site one after \
+         another, and {workers} at once\n"
+    );
+}
+
+/// Prints the findings of `oidc`.
+pub(crate) fn oidc(found: &oidc::Found, workers: u16) {
+    println!("ms, medians of all logins  one after another  {workers} at once");
+    let row = |name: &str, of: &dyn Fn(&[Took]) -> Duration| {
+        let [alone, together] = [&found.steps_alone, &found.steps_together].map(|steps| millis(of(steps)));
+        println!("{name:26} {alone:>17.2} {together:>10.2}");
+    };
+    for (step, name) in STEPS.iter().enumerate() {
+        row(name, &|steps| oidc::Found::step(steps, step));
+    }
+    row("the whole login", &oidc::Found::whole);
+    println!("\nprocessor time a login, us: median of the rounds (least, most)");
+    println!("                                           ws-gateway        callback-service");
+    for kind in Kind::ALL {
+        let name = match kind {
+            Kind::Plain => "plain, without CALLBACK_SITES",
+            Kind::PlainBeside => "plain, with CALLBACK_SITES",
+            Kind::Alone => "at a site, one after another",
+            Kind::Together => "at a site, several at once",
+        };
+        let range = |of: fn(&Cost) -> Duration| {
+            let costs = || found.costs.iter().map(|costs| of(&costs[kind as usize]));
+            let least = costs().min().unwrap_or_default().as_micros();
+            let most = costs().max().unwrap_or_default().as_micros();
+            format!("{} ({least}, {most})", median(costs()).as_micros())
+        };
+        println!("{name:30} {:>22} {:>23}", range(|cost| cost.gateway), range(|cost| cost.callback));
+    }
 }
 
 #[expect(clippy::cast_precision_loss, reason = "nobody reads that many digits")]

@@ -1,8 +1,12 @@
-//! The memory, files and threads of a process at one moment, from Linux's proc(5).
+//! The memory, files, threads and processor time of a process at one moment, from Linux's proc(5).
 
 use std::fs;
+use std::time::Duration;
 
 use anyhow::Context;
+
+/// The unit of times in `/proc/<pid>/stat`. Linux shows hundredths of a second to programs, whatever its own clock is.
+const TICK: Duration = Duration::from_millis(10);
 
 /// The resources of one process.
 #[derive(Debug, Clone, Copy, Default)]
@@ -14,6 +18,8 @@ pub(crate) struct Sample {
     pub(crate) files: usize,
     /// Threads.
     pub(crate) threads: u64,
+    /// Processor time of all its threads so far, those that have ended too, in steps of 10 ms.
+    pub(crate) busy: Duration,
 }
 
 impl Sample {
@@ -31,8 +37,18 @@ impl Sample {
             number.with_context(|| format!("/proc/{id}/status has no {name}"))
         };
         let files = fs::read_dir(format!("/proc/{id}/fd"))?.count();
-        Ok(Self { resident: number("VmRSS:")? * 1024, files, threads: number("Threads:")? })
+        let busy = busy(&fs::read_to_string(format!("/proc/{id}/stat"))?)
+            .with_context(|| format!("/proc/{id}/stat has no times"))?;
+        Ok(Self { resident: number("VmRSS:")? * 1024, files, threads: number("Threads:")?, busy })
     }
+}
+
+/// The processor time in `/proc/<pid>/stat`: in user mode and in the kernel.
+fn busy(stat: &str) -> Option<Duration> {
+    // The name of the program may have any characters; the last parenthesis is behind it.
+    let (_, rest) = stat.rsplit_once(')')?;
+    let mut ticks = rest.split_whitespace().skip(11).map(|word| word.parse::<u32>().ok());
+    Some(TICK * (ticks.next()?? + ticks.next()??))
 }
 
 #[cfg(test)]
@@ -70,6 +86,21 @@ mod tests {
         let (few, more) = (sample_of_shell(""), sample_of_shell("exec 7</dev/null 8</dev/null;"));
         assert_eq!((more.files - few.files, few.threads), (2, 1), "{few:?} {more:?}");
         assert!((1 << 16..1 << 25).contains(&few.resident), "{few:?}");
+    }
+
+    #[test]
+    fn work_is_seen_whatever_the_program_is_called() {
+        let fields = "S 1 1 1 0 -1 4194560 100 0 0 0 150 27 9 9 20 0 1 0 100";
+        assert_eq!(busy(&format!("7 (a) b 1 2) {fields}")), Some(Duration::from_millis(1770)));
+        assert_eq!(busy("7 (a) S 1"), None);
+        let before = Sample::of(std::process::id()).unwrap().busy;
+        let began = std::time::Instant::now();
+        while began.elapsed() < Duration::from_secs(30) {
+            if Sample::of(std::process::id()).unwrap().busy >= before + 2 * TICK {
+                return;
+            }
+        }
+        panic!("it was busy, and nothing was seen");
     }
 
     #[test]

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use anyhow::{Context, ensure};
 use e2e::programs::Program;
+use e2e::sites::Site;
 use serde_json::Value;
 use tempfile::TempDir;
 use tokio::time::{Instant, interval};
@@ -20,6 +21,9 @@ const FREE: &str = "127.0.0.1:0";
 
 /// The key of the internal port. It never leaves this machine.
 const NOTIFY_KEY: &str = "the load generator's own, on loopback only";
+
+/// The issuer, as the sites know it. Requests name it and go to the callback service's own port.
+pub(crate) const ISSUER: &str = "http://localhost:8080";
 
 /// Codes that the offline WeChat keeps. A run makes far fewer, and each is kept for half an hour.
 const MAX_CODES: u32 = 5_000_000;
@@ -59,6 +63,19 @@ impl System {
     /// # Errors
     /// When the programs are not ready in time. If a program does not start at all, this program ends.
     pub(crate) async fn start(login_ttl: Duration, pages: usize) -> anyhow::Result<Self> {
+        Self::start_for(login_ttl, pages, None).await
+    }
+
+    /// As [`System::start`], with the provider and one site if there is one. The issuer is [`ISSUER`], wherever the
+    /// callback service listens.
+    ///
+    /// # Errors
+    /// As [`System::start`].
+    pub(crate) async fn start_for(
+        login_ttl: Duration,
+        pages: usize,
+        site: Option<&Site>,
+    ) -> anyhow::Result<Self> {
         let folder = tempfile::tempdir()?;
         let account = simulator::Settings::default();
         let wechat = Program::start(
@@ -89,6 +106,9 @@ impl System {
             ("GATEWAY_TRUSTED_PROXIES", "127.0.0.1".to_owned()),
             ("GATEWAY_DRAIN_TIME", "2s".to_owned()),
         ]);
+        if site.is_some() {
+            settings.insert("GATEWAY_ALLOWED_ORIGINS", ISSUER.to_owned());
+        }
         let gateway = Program::start("ws-gateway", &settings);
         let mut settings = common;
         settings.extend([
@@ -101,6 +121,16 @@ impl System {
             ("WECHAT_AES_KEY", account.aes_key),
             ("WECHAT_ORIGINAL_ID", account.original_id),
         ]);
+        if let Some(site) = site {
+            let file = folder.path().join("sites.toml");
+            std::fs::write(&file, site.entry())?;
+            settings.extend([
+                ("CALLBACK_SITES", file.display().to_string()),
+                ("CALLBACK_PUBLIC_URL", ISSUER.to_owned()),
+                ("CALLBACK_BROWSER_URL", format!("http://{}", gateway.address("browsers"))),
+                ("CALLBACK_ADDRESS_RATE", "1000000".to_owned()),
+            ]);
+        }
         let callback = Program::start("callback-service", &settings);
         let phones = Phones::new(api).await?;
         phones.push_to(callback.address("pushes")).await?;
@@ -114,6 +144,11 @@ impl System {
         };
         system.is_ready().await?;
         Ok(system)
+    }
+
+    /// Where the callback service takes browsers and back ends.
+    pub(crate) fn provider(&self) -> SocketAddr {
+        self.callback.address("pushes")
     }
 
     /// Takes a sample of each program.

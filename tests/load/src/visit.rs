@@ -97,6 +97,16 @@ impl Visitors {
         Ok(Ended::LoggedIn(self.scan(number, page, &code).await?))
     }
 
+    /// Logs in and does nothing else: the plain journey.
+    ///
+    /// # Errors
+    /// [`Trouble`].
+    pub(crate) async fn log_in(&self, number: u64) -> Result<Duration, Trouble> {
+        let mut page = Page::open(self.gateway, number, None).await?;
+        let code = page.code().await?;
+        Ok(self.scan(number, page, &code).await?)
+    }
+
     /// Scans, and returns the time until the page was told the person's name.
     async fn scan(&self, number: u64, mut page: Page, code: &Code) -> anyhow::Result<Duration> {
         let (person, began) = (Person::of(number), Instant::now());

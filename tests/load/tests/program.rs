@@ -19,6 +19,7 @@ fn a_wrong_flag_is_named() {
         (&["soak", "--minutes", "0"][..], "--minutes"),
         (&["soak", "--workers", "0"], "--workers"),
         (&["pages", "--pages", "many"], "--pages"),
+        (&["oidc", "--logins", "9"], "--logins"),
         (&["flood"], "flood"),
         (&[], "subcommand"),
     ] {
@@ -63,4 +64,21 @@ fn idle_pages_are_held_and_counted() {
     let each = said.lines().find_map(|line| line.strip_prefix("a page with its login: ")).unwrap();
     let bytes: u64 = each.trim_end_matches(" bytes").parse().unwrap();
     assert!(bytes < 100_000, "{each}");
+}
+
+/// So few say nothing about costs, only that every step of a login works.
+#[test]
+fn logins_at_a_site_are_measured_beside_plain_ones() {
+    let (output, said) = load(&["oidc", "--logins", "20", "--workers", "4", "--rounds", "2"]);
+    assert!(output.status.success(), "{:?}", output.status);
+    for step in
+        ["/authorize", "scan to code", "/authorize/continue", "/token", "/userinfo", "the whole login"]
+    {
+        let row = said.lines().find(|line| line.starts_with(&format!("{step} "))).unwrap();
+        let times: Vec<f64> = row.split_whitespace().filter_map(|word| word.parse().ok()).collect();
+        assert!(times.len() == 2 && times.iter().all(|time| *time > 0.0), "{row}");
+    }
+    for kind in ["plain, without", "plain, with ", "at a site, one", "at a site, several"] {
+        assert!(said.lines().any(|line| line.starts_with(kind)), "{kind}: {said}");
+    }
 }

@@ -106,7 +106,13 @@ impl Run {
                 self.hear(browser, at, scene.as_ref(), news, limits, violations);
             }
             Event::GivesUp { .. } => self.finish(Fate::GaveUp),
-            Event::Scans { .. } | Event::Told { .. } | Event::Recorded { .. } | Event::Lost { .. } => {}
+            Event::Scans { .. }
+            | Event::Told { .. }
+            | Event::Recorded { .. }
+            | Event::AtSite { .. }
+            | Event::Redeems { .. }
+            | Event::Redeemed { .. }
+            | Event::Lost { .. } => {}
         }
     }
 
@@ -141,7 +147,7 @@ impl Run {
                 self.wait(at, *expires_in + limits.grace);
                 None
             }
-            News::Granted { user } => {
+            News::Granted { user, .. } => {
                 self.finish(Fate::Ended);
                 Some((End::Granted, user.clone()))
             }

@@ -1,10 +1,11 @@
 //! The rules that a run must keep: the right browser and the right person, one end, nothing lost, no page left
-//! without a message, and nothing untrue on a phone.
+//! without a message, nothing untrue on a phone, and of logins at sites the rules of their codes.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use super::browser::{AtLogin, Run};
+use super::codes::Codes;
 use super::{Browser, End, Event, History, KEPT_AFTER_END, Limits, Summary, Violation, Words};
 
 /// Judges a run.
@@ -17,8 +18,12 @@ use super::{Browser, End, Event, History, KEPT_AFTER_END, Limits, Summary, Viola
 /// - A page always gets a message within the time that it was told, until it is told an end.
 /// - A phone says "logged in" only if that is true. It says "try again" (or "expired", "taken", "denied") never
 ///   of the scan that logged its owner in.
+/// - A page at a site is logged in with a code, which no other login and no other browser gets. That site alone can
+///   redeem it, once, for the person who scanned.
+/// - A code that comes within [`CODE_LIFE`](super::CODE_LIFE) for the first time is redeemed.
 ///
-/// A login whose record Redis itself has lost may break the third and the last rule. Such logins are counted.
+/// A login whose record Redis itself has lost may break the third rule, that of phones, and the last one. Such logins
+/// are counted.
 ///
 /// # Errors
 /// Every violation.
@@ -39,6 +44,19 @@ pub fn check(history: &History) -> Result<Summary, Vec<Violation>> {
             summary.lost += 1;
         } else if !found.is_empty() {
             explicable.insert(scene, found);
+        }
+    }
+    let codes = Codes::of(history);
+    codes.count(&mut summary);
+    codes.judge(&mut violations);
+    for (code, scene) in codes.scenes() {
+        let login = scene.and_then(|scene| logins.get(scene));
+        codes.judge_person(code, login.map_or(&[], |login| &login.scans), &mut violations);
+        if let (Some(scene), Some(login)) = (scene, login)
+            && !login.is_lost
+            && let Some(refused) = codes.refused(code, &login.scans)
+        {
+            explicable.entry(scene).or_default().push(refused);
         }
     }
     if explicable.len() <= history.lost_up_to {
@@ -63,9 +81,13 @@ fn runs(history: &History, violations: &mut Vec<Violation>) -> BTreeMap<Browser,
             | Event::Heard { browser, .. }
             | Event::Renews { browser }
             | Event::GivesUp { browser } => *browser,
-            Event::Scans { .. } | Event::Told { .. } | Event::Recorded { .. } | Event::Lost { .. } => {
-                continue;
-            }
+            Event::Scans { .. }
+            | Event::Told { .. }
+            | Event::Recorded { .. }
+            | Event::AtSite { .. }
+            | Event::Redeems { .. }
+            | Event::Redeemed { .. }
+            | Event::Lost { .. } => continue,
         };
         events.entry(browser).or_default().push((*at, event));
     }
@@ -84,10 +106,10 @@ struct Login<'a> {
     is_lost: bool,
 }
 
-struct Scan<'a> {
-    person: &'a str,
-    at: Duration,
-    told: Option<(Duration, Words)>,
+pub(super) struct Scan<'a> {
+    pub(super) person: &'a str,
+    pub(super) at: Duration,
+    pub(super) told: Option<(Duration, Words)>,
 }
 
 /// A page's news that a person is logged in.

@@ -6,6 +6,7 @@
 
 mod browser;
 mod check;
+mod codes;
 mod report;
 #[cfg(test)]
 mod tests;
@@ -21,6 +22,9 @@ pub use self::report::{Summary, Violation};
 
 /// How long a page can still get an end by resuming.
 pub const KEPT_AFTER_END: Duration = Duration::from_secs(180);
+
+/// How long a site can redeem a code.
+pub const CODE_LIFE: Duration = Duration::from_secs(240);
 
 /// One browser's page. It stays the same one when its socket or its code changes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -101,6 +105,33 @@ pub enum Event {
         /// Its end; `None` for a live one.
         end: Option<End>,
     },
+    /// A browser is at a site. From then on its logins give codes for that site.
+    AtSite {
+        /// Which browser.
+        browser: Browser,
+        /// The site's id.
+        site: String,
+    },
+    /// A site's back end begins to redeem a code.
+    Redeems {
+        /// The code.
+        code: String,
+        /// The site that brings it.
+        site: String,
+        /// The number of the callback service.
+        instance: usize,
+    },
+    /// A site's back end knows what it gets for a code.
+    Redeemed {
+        /// The code.
+        code: String,
+        /// The site that brought it.
+        site: String,
+        /// The number of the callback service.
+        instance: usize,
+        /// What it gets.
+        gets: Gets,
+    },
     /// Redis itself has lost a login's record, because it was emptied or failed over.
     Lost {
         /// The login's scene.
@@ -120,6 +151,8 @@ pub enum News {
     Granted {
         /// The person's nickname; empty if WeChat gave none.
         user: String,
+        /// What the page's site redeems.
+        code: Option<String>,
     },
     /// The person said no.
     Denied,
@@ -141,6 +174,19 @@ pub enum End {
     Denied,
     /// The time of the login ran out.
     Expired,
+}
+
+/// What a site gets for a code.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Gets {
+    /// The person's nickname.
+    Person(String),
+    /// The code gives nothing.
+    Refusal,
+    /// Either no answer, or one that asks for another try.
+    Doubt,
+    /// No connection: the code was not even sent.
+    Nothing,
 }
 
 /// The meaning of the words on a phone.

@@ -89,6 +89,57 @@ pub enum Violation {
         /// The latest time at which its wait had to end.
         until: Duration,
     },
+    /// A page at a site was logged in without a code.
+    NoCode {
+        /// The browser.
+        browser: Browser,
+        /// The site.
+        site: String,
+    },
+    /// More than one login or browser got the same code.
+    SharedCode {
+        /// The code.
+        code: String,
+        /// The browsers, each with its scene.
+        pages: Vec<(Browser, String)>,
+    },
+    /// A login gave more than one code.
+    SecondCode {
+        /// The scene.
+        scene: String,
+        /// The codes.
+        codes: Vec<String>,
+    },
+    /// A code was redeemed more than once.
+    RedeemedTwice {
+        /// The code.
+        code: String,
+        /// Where, and by which site.
+        tries: Vec<(usize, String)>,
+    },
+    /// A code was redeemed by a site that the page was not at.
+    OtherSite {
+        /// The code.
+        code: String,
+        /// The site that redeemed it.
+        site: String,
+    },
+    /// A code gave a person who had not scanned for it.
+    OtherPerson {
+        /// The code.
+        code: String,
+        /// The person.
+        person: String,
+    },
+    /// A good code was refused although nothing can have used it.
+    NotRedeemed {
+        /// The code.
+        code: String,
+        /// Its scene.
+        scene: String,
+        /// The callback service that refused it.
+        instance: usize,
+    },
     /// More logins look lost by Redis than Redis can have lost.
     TooManyLost {
         /// The number that was found.
@@ -128,6 +179,23 @@ impl fmt::Display for Violation {
                 out,
                 "{browser}, showing {scene:?}, heard nothing from {since:.1?} until {until:.1?} and longer"
             ),
+            Self::NoCode { browser, site } => {
+                write!(out, "{browser} was logged in without a code, at the site {site}")
+            }
+            Self::SharedCode { code, pages } => write!(out, "the code {code} came to {pages:?}"),
+            Self::SecondCode { scene, codes } => write!(out, "{scene} gave more than one code: {codes:?}"),
+            Self::RedeemedTwice { code, tries } => {
+                write!(out, "the code {code} was redeemed more than once: {tries:?}")
+            }
+            Self::OtherSite { code, site } => {
+                write!(out, "the code {code} was redeemed by {site}, whose it is not")
+            }
+            Self::OtherPerson { code, person } => {
+                write!(out, "the code {code} gave {person:?}, who is not the one who was logged in")
+            }
+            Self::NotRedeemed { code, scene, instance } => {
+                write!(out, "the code {code} of {scene} was good, and instance {instance} refused it")
+            }
             Self::TooManyLost { found, declared } => {
                 write!(out, "{found} logins look lost, and Redis can have lost {declared}")
             }
@@ -162,6 +230,12 @@ pub struct Summary {
     pub scans: usize,
     /// The words on the phones.
     pub words: BTreeMap<Words, usize>,
+    /// Codes for which a site learnt who it is.
+    pub redeemed: usize,
+    /// Codes that a site brought in vain, after an answer that was lost. Their people log in again.
+    pub in_vain: usize,
+    /// Tries to redeem a code that had no clear answer.
+    pub doubts: usize,
     /// Recorded scans whose pages were not connected to hear of them.
     pub away: usize,
     /// Logins whose record Redis itself lost.
@@ -228,6 +302,13 @@ impl fmt::Display for Summary {
             "{} lost by Redis itself, {} recorded while their page was away",
             self.lost, self.away
         )?;
+        if self.redeemed + self.in_vain > 0 {
+            let Self { redeemed, in_vain, doubts, .. } = self;
+            writeln!(
+                out,
+                "sites redeemed {redeemed} codes, {in_vain} in vain, with {doubts} unclear answers"
+            )?;
+        }
         writeln!(out, "sockets ended with {:?}", self.closes)?;
         let [half, most, all] = [0.5, 0.99, 1.0].map(|part| self.scan_to_page_within(part));
         write!(out, "from scan to page: half {half:.2?}, 99 of 100 {most:.2?}, longest {all:.2?}")

@@ -49,6 +49,21 @@ impl Default for Habits {
     }
 }
 
+/// What a page asks the gateway for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Asks {
+    /// The path and the query. It stays the same when the page comes back.
+    pub path: String,
+    /// The page's origin; none for the gateway's own page.
+    pub origin: Option<String>,
+}
+
+impl Default for Asks {
+    fn default() -> Self {
+        Self { path: "/ws".to_owned(), origin: None }
+    }
+}
+
 /// A page that is about to be opened.
 #[derive(Clone)]
 pub struct Roaming {
@@ -57,6 +72,8 @@ pub struct Roaming {
     /// Addresses of several gateways, or of a balancer. Each connection tries all of them, from a random one
     /// on.
     pub gateways: Vec<SocketAddr>,
+    /// What it asks for.
+    pub asks: Asks,
     /// The times and numbers of the page.
     pub habits: Habits,
     /// The seed of all random choices, together with the browser's number.
@@ -85,6 +102,8 @@ pub enum Outcome {
     Granted {
         /// The display name; may be empty.
         user: String,
+        /// What the page's site redeems.
+        code: Option<String>,
     },
     /// The person said no.
     Denied,
@@ -146,11 +165,12 @@ impl Visit {
         self.course.connects();
         let key = self.course.key().map(|key| format!("resume.{key}"));
         let offered: Vec<&str> = ["saoma.v1"].into_iter().chain(key.as_deref()).collect();
-        let gateways = &self.roaming.gateways;
+        let Roaming { gateways, asks, .. } = &self.roaming;
+        let (path, origin) = (asks.path.as_str(), asks.origin.as_deref());
         let first = self.course.any_of(gateways.len());
         for at in 0..gateways.len() {
             let gateway = gateways[(first + at) % gateways.len()];
-            if let Ok(page) = Page::offer(gateway, "/ws", &offered).await {
+            if let Ok(page) = Page::offer_of(origin, gateway, path, &offered).await {
                 self.record(Event::Connected { browser: self.roaming.browser });
                 return Some(page);
             }
@@ -172,9 +192,10 @@ impl Visit {
                 "scanned" => self.hears(News::Scanned { expires_in: seconds(&said["expires_in"]) }),
                 "scan_success" => {
                     let user = text(&said["user"]);
-                    self.hears(News::Granted { user: user.clone() });
+                    let code = said["code"].as_str().map(str::to_owned);
+                    self.hears(News::Granted { user: user.clone(), code: code.clone() });
                     self.goodbye(page).await;
-                    return Ended::Page(Outcome::Granted { user });
+                    return Ended::Page(Outcome::Granted { user, code });
                 }
                 "denied" => {
                     self.hears(News::Denied);

@@ -26,6 +26,7 @@ async fn pages_cut_off_while_people_scan_are_all_logged_in_on_their_first_code()
         let page = Roaming {
             browser: Browser(number),
             gateways: vec![proxy.address()],
+            asks: Asks::default(),
             habits,
             seed,
             recorder: recorder.clone(),
@@ -53,7 +54,7 @@ async fn pages_cut_off_while_people_scan_are_all_logged_in_on_their_first_code()
     proxy.cut();
     for (number, page) in pages {
         let outcome = timeout(PATIENCE, page).await.expect("every page ends").unwrap();
-        assert_eq!(outcome, Outcome::Granted { user: format!("person {number}") });
+        assert_eq!(outcome, Outcome::Granted { user: format!("person {number}"), code: None });
     }
     let summary = check(&recorder.history()).unwrap_or_else(|violations| panic!("{violations:#?}"));
     eprintln!("{summary}");

@@ -124,6 +124,7 @@ fn open_with(gateways: &[SocketAddr], habits: Habits) -> Opened {
     let page = Roaming {
         browser: Browser(1),
         gateways: gateways.to_vec(),
+        asks: Asks::default(),
         habits,
         seed: 1,
         recorder: recorder.clone(),
@@ -155,7 +156,7 @@ async fn it_comes_back_with_its_key_and_shows_its_code_once() {
     socket.says(json!({"message_type": "heartbeat"})).await;
     socket.says(json!({"message_type": "scan_success", "user": "ann"})).await;
     socket.closes(4010).await;
-    assert_eq!(page.outcome().await, Outcome::Granted { user: "ann".to_owned() });
+    assert_eq!(page.outcome().await, Outcome::Granted { user: "ann".to_owned(), code: None });
     assert_eq!(page.code().await, None, "it was shown once");
     assert_eq!(
         page.story(),
@@ -170,7 +171,7 @@ async fn it_comes_back_with_its_key_and_shows_its_code_once() {
             "connected",
             "shows s for 120s",
             "s: Scanned { expires_in: 130s }",
-            r#"s: Granted { user: "ann" }"#,
+            r#"s: Granted { user: "ann", code: None }"#,
             "closed 4010",
         ]
     );

@@ -91,7 +91,7 @@ proptest! {
         prop_assert_eq!(summary.on_first_code, first);
 
         let (victim, other) = (Browser(0), Browser(1));
-        let grant = |user: u32| News::Granted { user: person(user) };
+        let grant = |user: u32| News::Granted { user: person(user), code: None };
         match lie {
             // The page gets the name of a person who scanned another browser's code.
             0 => instead_of_the_grant(&mut events, victim, |at, scene| vec![(at, heard(victim, scene, grant(1)))]),

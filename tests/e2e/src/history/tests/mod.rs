@@ -1,5 +1,6 @@
 //! Invented histories: for each rule there is one that breaks it, and the check must find it.
 
+mod codes;
 mod generated;
 
 use std::collections::BTreeMap;
@@ -27,7 +28,7 @@ fn heard(browser: Browser, scene: &str, news: News) -> Event {
 }
 
 fn granted(browser: Browser, scene: &str, user: &str) -> Event {
-    heard(browser, scene, News::Granted { user: user.to_owned() })
+    heard(browser, scene, News::Granted { user: user.to_owned(), code: None })
 }
 
 fn scanned(browser: Browser, scene: &str) -> Event {
@@ -185,7 +186,7 @@ fn a_person_who_did_not_scan_is_caught() {
 
 #[test]
 fn a_second_end_is_caught_and_a_repeated_one_is_none() {
-    for second in [News::Denied, News::Expired, News::Granted { user: "ben".to_owned() }] {
+    for second in [News::Denied, News::Expired, News::Granted { user: "ben".to_owned(), code: None }] {
         let events =
             with(ann_is_in(Words::LookAtPage), vec![(10, scans("ben", "s")), (20, heard(A, "s", second))]);
         assert!(matches!(wrong(events, 30)[..], [Violation::EndedTwice { .. }]));
