@@ -41,8 +41,26 @@ pub(super) fn has_scope(scope: &str, one: &str) -> bool {
 }
 
 /// The scopes that are known here, of those that were asked for. Unknown ones are ignored (Core, section 3.1.2.1).
-pub(super) fn known_scopes(asked: &str) -> String {
+fn known_scopes(asked: &str) -> String {
     SCOPES.into_iter().filter(|scope| has_scope(asked, scope)).collect::<Vec<_>>().join(" ")
+}
+
+/// The scopes that were asked for, or that give what the `claims` parameter asks for by name (Core, section 5.5). What cannot
+/// be understood there is ignored: some clients always send it.
+pub(super) fn scopes_asked(scope: &str, claims: Option<&str>) -> String {
+    let claims: Value = claims.and_then(|claims| serde_json::from_str(claims).ok()).unwrap_or_default();
+    let asks_for = |names: &[&str]| {
+        let members = ["userinfo", "id_token"].into_iter().filter_map(|member| claims.get(member));
+        members.into_iter().any(|member| names.iter().any(|name| member.get(name).is_some()))
+    };
+    let mut asked = scope.to_owned();
+    if asks_for(&["name", "nickname", "preferred_username", "picture", "unionid"]) {
+        asked.push_str(" profile");
+    }
+    if asks_for(&["email", "email_verified"]) {
+        asked.push_str(" email");
+    }
+    known_scopes(&asked)
 }
 
 /// The claims about a person beside `sub`, by what `scope` asks for and the site may have.
@@ -129,5 +147,15 @@ mod tests {
     fn unknown_scopes_are_ignored() {
         assert_eq!(known_scopes("groups email openid offline_access"), "openid email");
         assert_eq!(known_scopes("snsapi_login"), "");
+        for (claims, scopes) in [
+            (r#"{"userinfo":{"name":{"essential":true}}}"#, "openid profile"),
+            (r#"{"id_token":{"email":null,"auth_time":null}}"#, "openid email"),
+            (r#"{"userinfo":{"groups":null}}"#, "openid"),
+            (r#"{"userinfo":["name"]}"#, "openid"),
+            ("name", "openid"),
+        ] {
+            assert_eq!(scopes_asked("openid", Some(claims)), scopes, "{claims}");
+        }
+        assert_eq!(scopes_asked("openid email", None), "openid email");
     }
 }

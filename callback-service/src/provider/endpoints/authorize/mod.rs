@@ -19,7 +19,7 @@ use super::oauth_error::{BUSY, OAuthError};
 use super::parameters::{self, Parameters};
 use super::{Incoming, see_other};
 use crate::provider::Provider;
-use crate::provider::claims::known_scopes;
+use crate::provider::claims::scopes_asked;
 use crate::provider::codes::Code;
 use crate::provider::identity::Identity;
 use crate::provider::pages::{self, Trouble};
@@ -101,7 +101,7 @@ fn read(parameters: &Parameters, sites: &Sites) -> Result<Wanted, Refused> {
             let asked = Asked {
                 site: site.id.clone(),
                 redirect_uri,
-                scope: known_scopes(parameters.get("scope").unwrap_or_default()),
+                scope: scopes_asked(parameters.get("scope").unwrap_or_default(), parameters.get("claims")),
                 state,
                 nonce: parameters.get("nonce").map(str::to_owned),
                 code_challenge,
