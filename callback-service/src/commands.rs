@@ -41,6 +41,9 @@ pub(crate) enum Commands {
     NewSite {
         /// What people call the site.
         name: String,
+        /// Its id. Unset: one is made.
+        #[arg(long)]
+        id: Option<String>,
         /// The issuer, if it is to be in the text.
         #[arg(long, env)]
         callback_public_url: Option<String>,
@@ -59,6 +62,7 @@ pub(crate) enum Commands {
     /// Ends all logins of a person, tells the sites, and erases what is kept.
     Forget {
         /// The person's openid.
+        #[arg(value_parser = server::visible::identifier)]
         openid: String,
         #[command(flatten)]
         settings: Box<config::Settings>,
@@ -124,8 +128,8 @@ fn act(command: Commands) -> Result<String, Failed> {
     match command {
         Commands::Health { .. } => Ok(String::new()),
         Commands::Check { settings } => Ok(config::of_environment(*settings)?.summary()),
-        Commands::NewSite { name, callback_public_url } => {
-            let printed = new_site(&name, callback_public_url.as_deref());
+        Commands::NewSite { name, id, callback_public_url } => {
+            let printed = new_site(&name, id.as_deref(), callback_public_url.as_deref());
             printed.map_err(|problem| SettingError::new("new-site", problem).into())
         }
         Commands::RotateKey { at_once, callback_signing_keys, storage } => {
@@ -172,6 +176,13 @@ async fn with_kept<T>(
         !storage.ends_with_the_process(),
         "CALLBACK_STORE: what sqlite::memory: holds is inside the running service, and ends with it"
     );
+    if let Some(file) = storage.sqlite_file() {
+        anyhow::ensure!(
+            file.exists(),
+            "CALLBACK_STORE: there is no file {}; run the command in the service's folder, with the service's settings",
+            std::path::absolute(file).unwrap_or_else(|_| file.to_owned()).display()
+        );
+    }
     let Opened { store, work: keeping, .. } = storage.open()?;
     let outbox = Outbox::new(store.records(outbox::KIND), Metrics::default());
     let app_id = account.push.app_id().to_owned();
@@ -198,11 +209,17 @@ async fn until_reached(store: &Store) {
 
 async fn forget(config: Config, openid: String) -> anyhow::Result<String> {
     with_kept(config, async |store, provider, _| {
-        let now = clock::unix_now();
+        let (person, now) = (wechat::Person::new(openid.clone()), clock::unix_now());
+        let at_sites = match &provider {
+            Some(provider) => provider.knows(&openid).await?,
+            None => false,
+        };
+        if !at_sites && !store.knows(&person).await? {
+            return Ok(format!("nothing is kept of {openid}; is that the openid, letter by letter?\n"));
+        }
         if let Some(provider) = provider {
             provider.forget_all(&openid).await?;
         }
-        let person = wechat::Person::new(openid.clone());
         store.forget(&person, i64::try_from(now).unwrap_or(i64::MAX)).await?;
         Ok(format!("{openid} is forgotten; sites that want to know are being told by the running service\n"))
     })

@@ -81,10 +81,10 @@ pub(crate) async fn route(callback: &Callback, request: Request<Incoming>, peer:
         Way::To(Door::Check) => web::text(StatusCode::OK, ""),
         Way::To(Door::Provider(endpoint)) => match &callback.provider {
             Some(provider) => provider.answer(endpoint, ToProvider { head: &head, from }, body).await,
-            None => pushes.astray(&asked).await,
+            None => pushes.astray(&asked, None).await,
         },
         Way::NotAllowed(methods) => web::method_not_allowed(&methods),
-        Way::Nowhere => pushes.astray(&asked).await,
+        Way::Nowhere => pushes.astray(&asked, callback.provider.as_deref()).await,
     }
 }
 

@@ -88,6 +88,12 @@ impl Storage {
             replicas: settings.callback_redis_replicas,
         };
         let url = StoreUrl::read(text, Local::Sqlite, redis).map_err(wrong)?;
+        if let StoreUrl::Sqlite(path) = &url
+            && let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty())
+            && !folder.is_dir()
+        {
+            return Err(wrong(format!("there is no folder {}", folder.display())));
+        }
         Ok(Self { url, prefix: settings.callback_redis_prefix })
     }
 

@@ -55,7 +55,7 @@ pub(crate) struct Texts {
 
     /// The site knows people by a name that WeChat has not given (unionid).
     #[arg(long = "callback-text-nameless", env = "CALLBACK_TEXT_NAMELESS", value_parser = text,
-          default_value = "暂时无法向网站确认您的身份，登录已取消，请稍后刷新网页再扫一次。")]
+          default_value = "微信没有提供这个网站需要的身份信息，登录已取消。如果刷新网页后重新扫码也不行，请告诉网站。")]
     nameless: String,
 
     /// Certainly nothing was recorded.

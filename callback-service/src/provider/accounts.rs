@@ -201,6 +201,11 @@ impl Accounts {
         Ok(found.is_some_and(|account| account.lives(who)))
     }
 
+    /// Whether anything is kept of a person.
+    pub(super) async fn knows(&self, openid: &str) -> Result<bool, StoreError> {
+        Ok(self.records.read(openid).await?.record.is_some())
+    }
+
     /// The store's clock.
     pub(super) async fn now(&self) -> Result<Moment, StoreError> {
         Ok(self.records.read("").await?.now)

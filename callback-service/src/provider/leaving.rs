@@ -18,6 +18,11 @@ impl Provider {
         self.accounts.told(openid, sid).await
     }
 
+    /// Whether anything is kept of a person.
+    pub(crate) async fn knows(&self, openid: &str) -> Result<bool, StoreError> {
+        self.accounts.knows(openid).await
+    }
+
     /// As [`Provider::forget`], up to now.
     pub(crate) async fn forget_all(&self, openid: &str) -> Result<(), StoreError> {
         let now = self.accounts.now().await?;

@@ -86,7 +86,7 @@ impl Trouble {
     }
 
     /// What the developer of the site may check.
-    fn for_developers(self) -> &'static str {
+    pub(super) fn for_developers(self) -> &'static str {
         match self {
             Self::UnknownSite => "client_id is missing, or no site in CALLBACK_SITES has it as its id",
             Self::WrongRedirect => {

@@ -29,6 +29,7 @@ pub(crate) use self::replay::ReplayGuard;
 use crate::logins::Scans;
 use crate::logins::words::Texts;
 use crate::metrics::Metrics;
+use crate::provider::Provider;
 
 /// What an operator sets about pushes.
 #[derive(Debug, Clone, Args)]
@@ -112,11 +113,11 @@ impl Pushes {
         }
     }
 
-    /// Answers a request for a path that is no door.
-    pub(crate) async fn astray(&self, asked: &Asked<'_>) -> Response {
+    /// Answers a request for a path that is no door, beside a `provider` where there is one.
+    pub(crate) async fn astray(&self, asked: &Asked<'_>, provider: Option<&Provider>) -> Response {
         match is_wechats(asked.query) {
             Some(query) => self.lost(asked, &query).await,
-            None => nothing_here(),
+            None => provider.map_or_else(nothing_here, Provider::nothing_here),
         }
     }
 

@@ -190,6 +190,11 @@ impl Store {
         Ok(())
     }
 
+    /// Whether anything is kept of a person.
+    pub(crate) async fn knows(&self, openid: &wechat::Person) -> Result<bool, StoreError> {
+        Ok(self.people.read(openid.as_str()).await?.record.is_some())
+    }
+
     /// Remembers what became of a scan.
     pub(crate) async fn recall(&self, scan: &Scan) -> Result<Memory, StoreError> {
         #[cfg(test)]

@@ -5,6 +5,7 @@
 
 use std::collections::HashMap;
 use std::path::Path;
+use std::process::Command;
 use std::time::Duration;
 
 use e2e::page::PATIENCE;
@@ -126,6 +127,14 @@ fn an_operator_adds_a_site_checks_it_and_looks_after_keys_people_and_deliveries(
     let (code, said) = run(&settings, &["check"]);
     assert!(code == 0 && said.contains("signing keys are in "), "{said}");
 
+    // In a wrong folder there is nothing to look at, and nothing is made.
+    let kept = folder.path().join("callback.db");
+    for words in [&["forget", "oPersonWhoLeaves"][..], &["outbox"]] {
+        let (code, said) = run(&settings, words);
+        assert!(code == 1 && said.contains(&format!("there is no file {}", kept.display())), "{said}");
+    }
+    assert!(!kept.exists());
+    drop(Program::start(PROGRAM, &settings));
     let (code, said) = run(&settings, &["outbox"]);
     assert!(code == 0 && said == "no site has a backchannel_logout_uri or a webhook_url\n", "{said}");
     let told = "\nbackchannel_logout_uri = \"https://www.example.cn/out\"\nredirect_uris";
@@ -134,7 +143,12 @@ fn an_operator_adds_a_site_checks_it_and_looks_after_keys_people_and_deliveries(
     let (code, said) = run(&settings, &["outbox"]);
     assert!(code == 0 && said == format!("{id}: 0 waiting, 0 given up\n"), "{said}");
     let (code, said) = run(&settings, &["forget", "oPersonWhoLeaves"]);
+    assert!(code == 0 && said.starts_with("nothing is kept of oPersonWhoLeaves"), "{said}");
+    let logged_in = "INSERT INTO records VALUES ('person:oPersonWhoLeaves', '{\"logins\":1}', 9000000000000)";
+    assert!(Command::new("sqlite3").arg(&kept).arg(logged_in).status().unwrap().success());
+    let (code, said) = run(&settings, &["forget", "oPersonWhoLeaves"]);
     assert!(code == 0 && said.starts_with("oPersonWhoLeaves is forgotten"), "{said}");
+    assert_eq!(run(&settings, &["forget", "no openid"]).0, 64);
 
     // A command that cannot have seen what the service keeps says so.
     settings.insert("CALLBACK_STORE", "sqlite::memory:".to_owned());

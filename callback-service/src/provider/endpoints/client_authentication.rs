@@ -12,23 +12,25 @@ use super::parameters::Parameters;
 use crate::provider::sites::{Site, Sites};
 
 /// Why a site is not believed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct NotBelieved {
     pub error: OAuthError,
     pub status: StatusCode,
     /// Whether it tried by the header, and is told so there (RFC 6749, section 5.2).
     by_header: bool,
+    /// The site whose secret was wrong, for the log.
+    pub site: Option<String>,
 }
 
 impl NotBelieved {
     fn request(description: &'static str) -> Self {
         let error = OAuthError::invalid_request(description);
-        Self { error, status: StatusCode::BAD_REQUEST, by_header: false }
+        Self { error, status: StatusCode::BAD_REQUEST, by_header: false, site: None }
     }
 
     fn client(description: &'static str, by_header: bool) -> Self {
         let error = OAuthError::new("invalid_client", description);
-        Self { error, status: StatusCode::UNAUTHORIZED, by_header }
+        Self { error, status: StatusCode::UNAUTHORIZED, by_header, site: None }
     }
 
     pub(super) fn answer(self) -> Response {
@@ -56,7 +58,10 @@ pub(super) fn authenticate(
     if more.is_some() || (header.is_some() && in_body.is_some()) {
         return Err(NotBelieved::request("the client authenticates in two ways at once"));
     }
-    let wrong = |by_header| NotBelieved::client("the client is unknown or its secret is wrong", by_header);
+    let wrong = |id: &str, by_header| NotBelieved {
+        site: sites.get(id).map(|site| site.id),
+        ..NotBelieved::client("the client is unknown or its secret is wrong", by_header)
+    };
     if let Some(header) = header {
         let (id, secret) = header.to_str().ok().and_then(basic).ok_or_else(|| {
             NotBelieved::client("the Authorization header is not of the Basic scheme", true)
@@ -65,7 +70,7 @@ pub(super) fn authenticate(
             return Err(NotBelieved::request("client_id is not the client that authenticates"));
         }
         let site = sites.get(&id).filter(|site| !site.is_public() && site.has_secret(&secret));
-        return site.ok_or_else(|| wrong(true));
+        return site.ok_or_else(|| wrong(&id, true));
     }
     let id = parameters.get("client_id").ok_or_else(|| {
         NotBelieved::client(
@@ -73,11 +78,11 @@ pub(super) fn authenticate(
             false,
         )
     })?;
-    let site = sites.get(id).ok_or_else(|| wrong(false))?;
+    let site = sites.get(id).ok_or_else(|| wrong(id, false))?;
     match in_body {
         Some(secret) if !site.is_public() && site.has_secret(secret) => Ok(site),
         None if site.is_public() => Ok(site),
-        _ => Err(wrong(false)),
+        _ => Err(wrong(id, false)),
     }
 }
 

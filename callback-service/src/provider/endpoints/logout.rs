@@ -9,7 +9,7 @@ use server::http::Response;
 
 use super::cookies::Cookie;
 use super::parameters::{self, Parameters};
-use super::{Incoming, see_other};
+use super::{Incoming, see_other, shortened};
 use crate::provider::Provider;
 use crate::provider::pages::{self, Trouble};
 use crate::provider::sites::{Site, Subject};
@@ -43,6 +43,16 @@ impl Provider {
         let target = hint.as_ref().and_then(|hint| registered(&hint.site, wanted_uri));
         // An address that is not registered makes the whole request one of a stranger.
         let is_strange = wanted_uri.is_some() && target.is_none();
+        if let (true, Some(Hint { site, .. })) = (is_strange, &hint) {
+            server::tell!(
+                warn,
+                self.told,
+                format!("logout {}", site.id),
+                [site = %site.id, uri = ?shortened(wanted_uri)],
+                "a logout asks the person first, because its post_logout_redirect_uri is not one of the site's, letter by \
+                 letter"
+            );
+        }
         if hint.as_ref().is_none_or(|hint| !is_meant(hint)) || is_strange {
             return ask(parameters, language);
         }

@@ -148,6 +148,15 @@ impl Provider {
         }
     }
 
+    /// The answer where nothing is.
+    pub(crate) fn nothing_here(&self) -> Response {
+        let issuer = &self.addresses.issuer;
+        let text = format!(
+            "nothing is here; the issuer is {issuer}, without a slash behind it, and WeChat's pushes come to /wechat\n"
+        );
+        web::text(StatusCode::NOT_FOUND, text)
+    }
+
     /// Whether a form was posted by a page of this service's own. Browsers say so by themselves.
     fn is_from_own_page(&self, asked: &Incoming<'_>) -> bool {
         asked.header(&ORIGIN).is_none_or(|origin| origin == self.addresses.issuer)
@@ -158,6 +167,11 @@ impl Provider {
         server::tell!(error, self.told, "store", "a site's login cannot go on: {error}");
         pages::error(StatusCode::SERVICE_UNAVAILABLE, &Trouble::Busy, language)
     }
+}
+
+/// What came in, for the log: enough to see what is wrong with it.
+fn shortened(text: Option<&str>) -> String {
+    text.unwrap_or_default().chars().take(128).collect()
 }
 
 /// The languages that were wished for: by the page's own link, then by the site.

@@ -100,9 +100,15 @@ impl Provider {
         let site = match authenticate(&asked.head.headers, &parameters, &self.sites) {
             Ok(site) => site,
             Err(not_believed) => {
-                let from = asked.from;
-                let problem = not_believed.error.description;
-                server::tell!(warn, self.told, "client", [%from], "a client is not believed at /token: {problem}");
+                let (from, problem) = (asked.from, not_believed.error.description);
+                let site = not_believed.site.clone().unwrap_or_default();
+                server::tell!(
+                    warn,
+                    self.told,
+                    format!("client {site}"),
+                    [%from, site],
+                    "a client is not believed at /token: {problem}"
+                );
                 return not_believed.answer();
             }
         };

@@ -2,6 +2,7 @@
 //! the site and the key, and never shows a secret.
 
 use std::fs;
+use std::io::ErrorKind;
 use std::path::Path;
 
 use data_encoding::HEXLOWER;
@@ -74,7 +75,10 @@ pub(in crate::provider) fn read(path: &Path) -> Result<Vec<Site>, String> {
     if size > MAX_FILE {
         return Err(told(format!("it has {size} bytes; at most {MAX_FILE} are read")));
     }
-    let text = fs::read_to_string(path).map_err(|error| told(error.to_string()))?;
+    let text = fs::read_to_string(path).map_err(|error| match error.kind() {
+        ErrorKind::InvalidData => told("is not UTF-8; save it as UTF-8".to_owned()),
+        _ => told(error.to_string()),
+    })?;
     parse(&text).map_err(told)
 }
 
@@ -86,7 +90,13 @@ pub(in crate::provider) fn parse(text: &str) -> Result<Vec<Site>, String> {
     let File { site: entries } = toml::from_str(text).map_err(|error| {
         let line =
             error.span().map_or(1, |span| text[..span.start.min(text.len())].matches('\n').count() + 1);
-        format!("line {line}: {}", error.message().lines().next().unwrap_or_default())
+        let written = text.lines().nth(line - 1).unwrap_or_default().trim();
+        if written == "[site]" {
+            return format!("line {line}: write [[site]], because there may be several");
+        }
+        // The key says more than the kind of its value.
+        let key = written.split_once('=').map(|(key, _)| format!(" ({})", key.trim())).unwrap_or_default();
+        format!("line {line}{key}: {}", error.message().lines().next().unwrap_or_default())
     })?;
     if entries.is_empty() {
         return Err("it has no [[site]]; callback-service new-site NAME prints one".to_owned());
@@ -209,6 +219,9 @@ fn all(
 
 /// An address to which browsers are sent. It is compared as text, so it has to be written as browsers write it.
 fn redirect_uri(text: &str) -> Result<(), String> {
+    if text.contains('*') {
+        return Err("has a *, which stands for nothing here; write each address out".to_owned());
+    }
     let url = address(text)?;
     match url.scheme() {
         "https" => {}
@@ -354,9 +367,9 @@ mod tests {
         let with_uri = |uri: &str| entry("").replace("https://shop.example/cb", uri);
         for (text, say) in [
             (String::new(), "no [[site]]"),
-            ("site = 1".to_owned(), "line 1: "),
+            ("site = 1".to_owned(), "line 1 (site): "),
             ("[[sites]]\nid = \"x\"".to_owned(), "unknown field `sites`"),
-            (entry("redirect_uri = \"x\""), "line 6: unknown field `redirect_uri`"),
+            (entry("redirect_uri = \"x\""), "line 6 (redirect_uri): unknown field `redirect_uri`"),
             (entry("").replace("id = \"shop\"\n", ""), "missing field `id`"),
             (entry("").replace("\"shop\"", "\"sh op\""), "site 1 (\"sh op\"): id: "),
             (entry("").replace("示例商店", ""), "name: "),
@@ -376,6 +389,12 @@ mod tests {
             (with_uri("https://SHOP.example/cb"), "write it so"),
             (with_uri("https://u:p@shop.example/cb"), "user name"),
             (with_uri("javascript:alert(1)"), "scheme"),
+            (with_uri("https://*.shop.example/cb"), "write each address out"),
+            (
+                entry("").replace("[\"https://shop.example/cb\"]", "\"https://shop.example/cb\""),
+                "line 5 (redirect_uris): ",
+            ),
+            (entry("").replace("[[site]]", "[site]"), "write [[site]]"),
             (with_uri("/cb"), "no address"),
             (with_uri("https://shop.example/扫码"), "beyond ASCII"),
             (entry("origins = [\"https://shop.example/\"]"), "origins: "),

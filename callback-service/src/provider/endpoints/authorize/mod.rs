@@ -17,7 +17,7 @@ use tokio::time::Instant;
 use super::cookies::Cookie;
 use super::oauth_error::{BUSY, OAuthError};
 use super::parameters::{self, Parameters};
-use super::{Incoming, see_other};
+use super::{Incoming, see_other, shortened};
 use crate::provider::Provider;
 use crate::provider::claims::scopes_asked;
 use crate::provider::codes::Code;
@@ -212,7 +212,7 @@ impl Provider {
         let mut wanted = match read(parameters, &self.sites) {
             Ok(wanted) => wanted,
             Err(Refused::Page(trouble)) => {
-                self.told_of(asked.from, trouble);
+                self.told_of(asked.from, trouble, parameters);
                 return pages::error(StatusCode::BAD_REQUEST, &trouble, language);
             }
             Err(Refused::Site { redirect_uri, state, error }) => {
@@ -356,8 +356,18 @@ impl Provider {
         answer
     }
 
-    fn told_of(&self, from: IpAddr, trouble: Trouble) {
-        server::tell!(warn, self.told, "authorize", [%from], "a request to /authorize was refused: {trouble:?}");
+    /// Tells the operator what a site's developer has to change. What came in is shortened and escaped.
+    fn told_of(&self, from: IpAddr, trouble: Trouble, parameters: &Parameters) {
+        let id = parameters.get("client_id");
+        let site = id.and_then(|id| self.sites.get(id)).map(|site| site.id).unwrap_or_default();
+        server::tell!(
+            warn,
+            self.told,
+            format!("authorize {trouble:?} {site}"),
+            [%from, client_id = ?shortened(id), redirect_uri = ?shortened(parameters.get("redirect_uri"))],
+            "a site's request was refused: {}",
+            trouble.for_developers()
+        );
     }
 }
 
