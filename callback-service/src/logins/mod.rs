@@ -1,8 +1,8 @@
 //! A scan's way to its words. [`Scans`] runs one task for each scene and person; a repeated push waits for that task.
 //!
-//! The task goes on when WeChat hangs up. `attempt` is what it does: recall, claim, grant where a site is named, end, count. `verdict` decides what
-//! follows from each answer, `gateway` asks until an answer is clear, [`link`] is the way there, `times` shares out the seconds that WeChat waits,
-//! and [`words`] turns the reply into a text.
+//! The task goes on when WeChat hangs up. `attempt` is what it does: recall, claim, grant where a site is named, end,
+//! count. `verdict` decides what follows from each answer, `gateway` asks until an answer is clear, [`link`] is the way
+//! there, `times` shares out the seconds that WeChat waits, and [`words`] turns the reply into a text.
 
 mod attempt;
 mod gateway;
@@ -26,7 +26,7 @@ use records::Moment;
 use server::settings;
 use server::tell;
 use server::told::Told;
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 use tokio_util::task::TaskTracker;
 use tracing::Instrument as _;
@@ -46,6 +46,9 @@ const MAX_RUNNING: usize = 10_000;
 const FORGET_AGAIN: Duration = Duration::from_secs(1);
 const LAST_FORGET: Duration = Duration::from_secs(256);
 
+/// People who wait to be forgotten at once, while the store is away. It is an outage, and not a crowd, that makes many.
+const MOST_FORGETTING: usize = 1000;
+
 /// What an operator sets about logins.
 #[derive(Debug, Clone, Args)]
 #[group(skip)]
@@ -62,6 +65,8 @@ pub(crate) struct Scans {
     /// Whom logins for sites go through, where there are sites.
     provider: Option<Arc<Provider>>,
     store: Arc<Store>,
+    /// Places for people who are forgotten later.
+    forgetting: Arc<Semaphore>,
     running: Mutex<HashMap<Key, watch::Receiver<Option<PhoneReply>>>>,
     tasks: TaskTracker,
     times: Times,
@@ -90,6 +95,7 @@ impl Scans {
             nicknames,
             provider,
             store,
+            forgetting: Arc::new(Semaphore::new(MOST_FORGETTING)),
             running: Mutex::default(),
             tasks,
             times: TIMES,
@@ -120,10 +126,26 @@ impl Scans {
         let Err(error) = self.done_in_time(async move { scans.forget_once(&owned, at).await }).await else {
             return;
         };
-        tracing::warn!("a person who has unfollowed is not forgotten yet: {error}; it is tried again");
+        let Ok(place) = Arc::clone(&self.forgetting).try_acquire_owned() else {
+            tell!(
+                error,
+                self.told,
+                "forgetting",
+                "a person who has unfollowed is perhaps not forgotten, because {MOST_FORGETTING} others wait for the \
+                 store: {error}"
+            );
+            return;
+        };
+        tell!(
+            warn,
+            self.told,
+            "not forgotten",
+            "a person who has unfollowed is not forgotten yet: {error}; it is tried again"
+        );
         let (scans, person) = (Arc::clone(self), person.clone());
         // The end of the process does not wait for a store that is away.
         tokio::spawn(async move {
+            let _place = place;
             let mut wait = FORGET_AGAIN;
             while wait <= LAST_FORGET {
                 sleep(wait).await;

@@ -1,8 +1,8 @@
 //! What a scan comes to: which notice follows, and what the phone hears. Pure functions; `attempt` does what they say.
 //!
 //! Three things become known one after another: what was remembered before this attempt ([`Before`]), what the gateway
-//! said to the claim, and what it said to the login's end ([`Heard`]). For a site the provider is asked in between. The phone hears "try again" only when no
-//! attempt of any process can have recorded an end.
+//! said to the claim, and what it said to the login's end ([`Heard`]). For a site the provider is asked in between. The
+//! phone hears "try again" only when no attempt of any process can have recorded an end.
 
 use std::ops::ControlFlow;
 

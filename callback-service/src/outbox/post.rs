@@ -1,6 +1,5 @@
 //! One HTTP request to a site, and the signature of a webhook.
 
-use std::error::Error as _;
 use std::net::IpAddr;
 use std::time::Duration;
 
@@ -100,7 +99,7 @@ impl Poster {
         let answer = timeout(self.answer, fill(client.post(url)).send())
             .await
             .map_err(|_| format!("{at} has not answered within {} s", self.answer.as_secs_f32()))?
-            .map_err(|error| format!("{at} cannot be reached: {}", chain(error)))?;
+            .map_err(|error| format!("{at} cannot be reached: {}", reason(error)))?;
         let status = answer.status();
         let _ = timeout(BODY, read(answer)).await;
         match status {
@@ -131,16 +130,8 @@ fn is_loopback(url: &Url) -> bool {
 }
 
 /// The whole reason of a failed request, without its address, whose query may be a secret.
-fn chain(error: reqwest::Error) -> String {
-    let error = error.without_url();
-    let mut reason = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        reason.push_str(": ");
-        reason.push_str(&cause.to_string());
-        source = cause.source();
-    }
-    reason
+fn reason(error: reqwest::Error) -> String {
+    format!("{:#}", anyhow::Error::from(error.without_url()))
 }
 
 /// The header `Saoma-Signature` of a webhook that is sent `at` this Unix second. Each try has its own, so that a

@@ -65,8 +65,10 @@ struct Visit {
 }
 
 /// What has to be told and ended when a person leaves.
-#[derive(Debug, Clone, Default, PartialEq)]
+#[derive(Debug, Clone, PartialEq)]
 pub(super) struct Leaving {
+    /// What ends: all up to this moment.
+    pub until: Moment,
     /// The logins, by `sid`.
     pub logins: Vec<(String, Login)>,
     /// Every site, and what it calls the person.
@@ -134,15 +136,17 @@ impl Account {
         true
     }
 
-    /// Ends all up to `until`, and gives what has to be told and ended.
-    fn leave(&mut self, until: Moment) -> Leaving {
+    /// Ends all up to `until`, and gives what has to be told and ended. A clock of WeChat's that is ahead of the store's
+    /// ends nothing that is still to come.
+    fn leave(&mut self, until: Moment, now: Moment) -> Leaving {
+        let until = until.min(now);
         self.ended_at = self.ended_at.max(Some(until));
         let logins = self.logins.iter().filter(|(_, login)| login.at <= until);
         let logins: Vec<_> = logins.map(|(sid, login)| (sid.clone(), Login::clone(login))).collect();
         let is_whole = logins.len() == self.logins.len();
         let sites = self.sites.iter().filter(|_| is_whole);
         let sites = sites.map(|(site, visit)| (site.clone(), visit.sub.clone())).collect();
-        Leaving { logins, sites }
+        Leaving { until, logins, sites }
     }
 
     /// Forgets all up to `until`; the sites stay if the person has logged in since.
@@ -229,7 +233,7 @@ impl Accounts {
     /// Ends all logins up to `until`: from now on no site learns of them. Gives what has to be told before everything is
     /// erased.
     pub(super) async fn leave(&self, openid: &str, until: Moment) -> Result<Leaving, StoreError> {
-        self.change(openid, |account, _| account.leave(until)).await
+        self.change(openid, |account, now| account.leave(until, now)).await
     }
 
     /// Erases everything up to `until`.
@@ -277,14 +281,15 @@ mod tests {
         assert!(account.visit(&who("one", 1_000), until, "shop", "o", Moment(1_000)));
         assert!(account.visit(&who("one", 1_000), until, "forum", "u", Moment(1_500)));
         assert!(account.visit(&who("two", 2_000), until, "shop", "o", Moment(2_000)));
-        let leaving = account.clone().leave(Moment(1_999));
+        let leaving = account.clone().leave(Moment(1_999), Moment(2_000));
         assert_eq!(leaving.logins.len(), 1, "a login after the unsubscribe stays");
         assert_eq!(leaving.logins[0].1.sites.len(), 2);
         assert!(leaving.sites.is_empty(), "and so do the sites");
-        let leaving = account.leave(Moment(2_000));
+        let leaving = account.leave(Moment(9_000), Moment(2_000));
         assert!(!account.visit(&who("two", 2_000), until, "other", "o", Moment(2_500)), "nobody is left out");
         assert_eq!((leaving.logins.len(), leaving.sites.len()), (2, 2));
-        account.erase(Moment(2_000));
+        assert_eq!(leaving.until, Moment(2_000), "WeChat's clock may be ahead");
+        account.erase(leaving.until);
         assert_eq!((account.unionid.as_deref(), account.logins.len(), account.sites.len()), (None, 0, 0));
         assert!(!account.visit(&who("one", 1_000), until, "shop", "o", Moment(3_000)), "an old code");
         assert!(account.visit(&who("new", 2_001), until, "shop", "o", Moment(3_000)));
@@ -300,7 +305,11 @@ mod tests {
         assert_eq!(ended, Some(BTreeMap::from([("shop".to_owned(), "o".to_owned())])));
         assert!(!account.lives(&one) && !account.visit(&one, until, "forum", "o", Moment(2_000)));
         account.told("one");
-        assert_eq!(account.leave(Moment(3_000)).logins[0].1.sites.len(), 0, "they hear of it once");
+        assert_eq!(
+            account.leave(Moment(3_000), Moment(3_000)).logins[0].1.sites.len(),
+            0,
+            "they hear of it once"
+        );
         assert_eq!(account.end("other"), None);
     }
 

@@ -41,12 +41,12 @@ impl Provider {
         }
         for (site, sub) in &leaving.sites {
             if self.sites.get(site).is_some_and(|site| site.webhook.is_some()) {
-                let (sub, at) = (sub.clone(), until.0 / 1000);
+                let (sub, at) = (sub.clone(), leaving.until.0 / 1000);
                 let event = Message::Event { name: EventName::Unsubscribe, sub, at, login: None };
                 self.outbox.put(site, event).await?;
             }
         }
-        self.accounts.erase(openid, until).await
+        self.accounts.erase(openid, leaving.until).await
     }
 
     async fn tell_of_logout(&self, sid: &str, login: &Login) -> Result<(), StoreError> {

@@ -143,6 +143,12 @@ impl Settings {
         {
             keys::file::check(path).map_err(|problem| SettingError::new(keys::SETTING, problem))?;
         }
+        if let Source::Own(path) = &keys
+            && let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty())
+            && !folder.is_dir()
+        {
+            return Err(SettingError::new(keys::SETTING, format!("there is no folder {}", folder.display())));
+        }
         Ok(Some(Checked {
             addresses: Addresses { issuer, gateway, back_ends, is_secure },
             sites: Sites::new(path, sites),

@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 use records::Kept;
+use test_redis::PATIENCE;
+use tokio::time::timeout;
 
 use super::access::{Access, AccessTokens};
 use super::accounts::Accounts;
@@ -56,7 +58,7 @@ async fn of_a_hundred_redemptions_of_one_code_one_wins() {
                 }
             }
         });
-        let redeemed = join_all(redemptions).await;
+        let redeemed = timeout(PATIENCE, join_all(redemptions)).await.unwrap();
         let winners: Vec<_> = redeemed.iter().filter_map(|redeemed| redeemed.as_ref().ok()).collect();
         assert_eq!(winners.len(), 1);
         let losers = redeemed.iter().filter_map(|redeemed| redeemed.as_ref().err());

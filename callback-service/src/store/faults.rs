@@ -2,6 +2,7 @@
 
 use std::future::pending;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use super::{Store, StoreError};
@@ -12,6 +13,7 @@ pub(crate) struct Faults {
     pub recall: Fault,
     pub attempt: Fault,
     pub record: Fault,
+    pub forget: Fault,
 }
 
 /// What goes wrong in a call.
@@ -20,6 +22,8 @@ pub(crate) enum Fault {
     #[default]
     None,
     Fails,
+    /// It fails so many times, and then works.
+    FailsFirst(&'static AtomicU32),
     Hangs,
     /// It works, after this time.
     Late(Duration),
@@ -30,6 +34,10 @@ impl Fault {
         match self {
             Self::None => Ok(()),
             Self::Fails => Err(StoreError("played".to_owned())),
+            Self::FailsFirst(left) => {
+                let less = left.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1));
+                less.map_or(Ok(()), |_| Err(StoreError("played".to_owned())))
+            }
             Self::Hangs => pending().await,
             Self::Late(time) => {
                 tokio::time::sleep(time).await;

@@ -231,6 +231,8 @@ impl Store {
 
     /// Forgets a person who has unfollowed at `at` (CreateTime), unless they have logged in since.
     pub(crate) async fn forget(&self, openid: &wechat::Person, at: i64) -> Result<(), StoreError> {
+        #[cfg(test)]
+        self.faults.forget.happen().await?;
         self.change(openid, |person, _| person.forget(at)).await
     }
 

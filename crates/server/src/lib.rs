@@ -4,10 +4,10 @@
 //! for what nobody sees ([`visible`]). [`process`] is what a program's `main` does next: [`logging`] starts, which
 //! never delays anybody, and [`told`] keeps strangers from filling it. A [`service`] runs from its bound ports to the
 //! end of its drain. [`listen`] accepts, as many connections as [`descriptors`] allow ([`places`], [`shares`]).
-//! [`pace`] and [`allowance`] say how often something may happen. [`http`] serves a connection within limits, two of which are [`read_deadline`] and [`write_deadline`];
-//! [`mod@address`] says who is behind a proxy. [`admin`] answers the operator. [`stop`] hears the signal and bounds the
-//! drain. [`health`] asks such a process from outside, and [`clock`] has times for messages. Nothing here knows about
-//! logins, WeChat or the internal wire.
+//! [`pace`] and [`allowance`] say how often something may happen. [`http`] serves a connection within limits, two of
+//! which are [`read_deadline`] and [`write_deadline`]; [`mod@address`] says who is behind a proxy. [`admin`] answers the
+//! operator. [`stop`] hears the signal and bounds the drain. [`health`] asks such a process from outside, and [`clock`]
+//! has times for messages. Nothing here knows about logins, WeChat or the internal wire.
 
 pub mod address;
 pub mod admin;

@@ -88,6 +88,14 @@ fn what_is_wrong_about_sites_ends_the_start_and_the_check_with_one_line_that_nam
             "CALLBACK_SIGNING_KEYS: /nowhere/keys.json: there is no such file",
         ),
         (is_set("CALLBACK_SIGNING_KEYS", unknown.to_str().unwrap()), "is no file of signing keys"),
+        (
+            is_set("CALLBACK_SIGNING_KEYS", "/nowhere/keys.json"),
+            "CALLBACK_SIGNING_KEYS: there is no folder /nowhere",
+        ),
+        (
+            is_set("CALLBACK_STORE", "sqlite:/nowhere/callback.db"),
+            "CALLBACK_STORE: there is no folder /nowhere",
+        ),
         (is_set("CALLBACK_SESSION_IDLE", "0s"), "CALLBACK_SESSION_IDLE: must be between"),
         (is_set("CALLBACK_SESSION_LIFE", "91days"), "CALLBACK_SESSION_LIFE: must be between"),
         (is_set("CALLBACK_KEY_AGE", "1s"), "CALLBACK_KEY_AGE: must be between"),

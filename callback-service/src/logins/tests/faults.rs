@@ -1,5 +1,7 @@
 //! A store with faults stops no login.
 
+use std::sync::atomic::AtomicU32;
+
 use super::*;
 use crate::store::faults::{Fault, Faults};
 
@@ -7,7 +9,7 @@ use crate::store::faults::{Fault, Faults};
 async fn a_store_with_faults_stops_no_login_and_never_makes_it_certain_that_nothing_was_recorded() {
     use Fault::{Fails, Hangs};
     let none = Faults::default();
-    let all = |recall| Faults { recall, attempt: recall, record: recall };
+    let all = |recall| Faults { recall, attempt: recall, record: recall, ..Faults::default() };
     let good = || vec![claimed(), granted()];
     let table = [
         (Faults { recall: Fails, ..none }, good(), told(Some(1))),
@@ -92,4 +94,22 @@ async fn a_scan_that_the_store_fails_keeps_trying_when_its_time_is_over() {
         assert_eq!(store.recall(&scan).await.unwrap(), memory, "{delayed}");
     });
     join_all(rows).await;
+}
+
+/// WeChat says once that a person has unfollowed.
+#[tokio::test]
+async fn who_unfollows_while_the_store_is_away_is_forgotten_when_it_is_back() {
+    static FAILS: AtomicU32 = AtomicU32::new(1);
+    let (store, scan) = (sqlite(), scan());
+    store.record(&scan, None).await.unwrap();
+    let away = store.with(Faults { forget: Fault::FailsFirst(&FAILS), ..Faults::default() });
+    let scans = scans(no_gateway().await, away);
+    scans.forget(&scan.openid, scan.created_at).await;
+    assert!(matches!(store.recall(&scan).await.unwrap(), Memory::Recorded(_)), "the store was away");
+    let forgotten = async {
+        while store.recall(&scan).await.unwrap() != Memory::Nothing {
+            sleep(Duration::from_millis(20)).await;
+        }
+    };
+    timeout(PATIENCE, forgotten).await.unwrap();
 }
