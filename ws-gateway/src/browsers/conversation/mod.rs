@@ -65,6 +65,8 @@ struct Shown {
     seat: SeatName,
     /// The state that the page has been told.
     told: State,
+    /// The number that the page has been told. It may come after the claim.
+    number: Option<String>,
     /// When to read the record again at the latest.
     look_at: Instant,
     /// The page has said that it still shows the picture of the code.
@@ -248,8 +250,7 @@ impl Conversation {
         now: Instant,
     ) -> Turn {
         self.failures = 0;
-        let shown =
-            Shown { key, seat, told: State::Waiting, look_at: now + ttl, has_picture: false, waits: false };
+        let shown = Shown::new(key, seat, false, now + ttl);
         let say = Say::Code(shown.code(code, ttl));
         self.stage = Stage::Showing(shown);
         Turn { say: vec![say], then: Then::Wait }
@@ -264,7 +265,7 @@ impl Conversation {
         login: Snapshot,
         now: Instant,
     ) -> Turn {
-        let shown = Shown { key, seat, told: State::Waiting, look_at: now, has_picture, waits: false };
+        let shown = Shown::new(key, seat, has_picture, now);
         let say = Say::Code(shown.code(login.qr.clone(), login.expires_in));
         self.stage = Stage::Showing(shown);
         Turn { say: vec![say], then: Then::Wait }.and(self.tell(login, now))
@@ -339,11 +340,15 @@ impl Conversation {
         let Stage::Showing(shown) = &mut self.stage else { return Turn::silent(Then::Wait) };
         shown.look_at = now + login.expires_in;
         let told = std::mem::replace(&mut shown.told, login.state);
+        let has_new_number = login.number.is_some() && login.number != shown.number;
         match login.state {
             State::Waiting => Turn::silent(Then::Wait),
-            state if state == told => Turn::silent(Then::Wait),
+            state if state == told && !(state == State::Scanned && has_new_number) => {
+                Turn::silent(Then::Wait)
+            }
             State::Scanned => {
                 let expires_in = seconds(login.expires_in);
+                shown.number.clone_from(&login.number);
                 Turn::tell(ToPage::Scanned { expires_in, number: login.number }, Then::Wait)
             }
             State::Granted => {
@@ -362,6 +367,11 @@ impl Conversation {
 }
 
 impl Shown {
+    /// A page that has been told of no scan yet.
+    fn new(key: ResumeKey, seat: SeatName, has_picture: bool, look_at: Instant) -> Self {
+        Self { key, seat, told: State::Waiting, number: None, look_at, has_picture, waits: false }
+    }
+
     /// The code of the login, which has this time left.
     fn code(&self, code: QrCode, left: Duration) -> ShowCode {
         ShowCode { code, left, resume: self.key.reveal(), has_picture: self.has_picture }

@@ -109,6 +109,20 @@ fn a_login_is_told_step_by_step_and_each_step_once() {
 }
 
 #[test]
+fn a_number_that_comes_after_the_claim_is_told_once() {
+    let mut told = Told::showing();
+    told.claim("42");
+    let number = told.login.number.take();
+    assert_heard(&told.look(), &["scanned 120 -"], Then::Wait);
+    told.login.number = number;
+    assert_heard(&told.look(), &["scanned 120 42"], Then::Wait);
+    assert_heard(&told.look(), &[], Then::Wait);
+    // After an outage everything is told anew.
+    let _ = told.talk.outage(told.now, EVEN);
+    assert_heard(&told.look(), &["code 120", "scanned 120 42"], Then::Wait);
+}
+
+#[test]
 fn a_claim_and_an_end_between_two_looks_are_both_told() {
     for (state, says, then) in [
         (State::Granted, ["scanned 120 07", "success "], Then::Close(Close::Done)),

@@ -207,14 +207,21 @@ impl Record {
         }
     }
 
+    /// What a page would be told anew: whether somebody has scanned, the number, and the end.
+    fn shown(&self) -> (bool, Option<String>, bool) {
+        let number = self.claim.as_ref().and_then(|claim| claim.number.clone());
+        (self.claim.is_some(), number, self.end.is_some())
+    }
+
     /// Takes a notice: records it, or recognises its repeat, or says why not.
     pub(crate) fn apply(&mut self, notice: &Notice, from: &Sender, now: Moment) -> Done<Answer> {
+        let before = self.shown();
         let mut answer = self.answer(notice, from, now);
         if !matches!(answer.status, Status::Forbidden | Status::Bad) {
             answer.state = Some(self.state(now));
         }
         let is_recorded = answer.status.is_recorded();
-        let wake = if is_recorded && !answer.repeat { self.seat.clone() } else { None };
+        let wake = if self.shown() == before { None } else { self.seat.clone() };
         // Who has claimed and is forgotten may claim again: nobody is logged in by it.
         let durably = is_recorded && matches!(notice, Notice::Scan { .. } | Notice::Deny { .. });
         Done { value: answer, wake, durably }
@@ -270,11 +277,17 @@ impl Record {
             let delivered = self.seat.is_some();
             self.claim = Some(Claim { by: by.to_owned(), number: number.cloned(), delivered }.into());
         }
-        let Some(claim) = &self.claim else {
+        let is_live = self.state(now) == State::Scanned;
+        let Some(claim) = &mut self.claim else {
             return Answer::new(Status::Unsure);
         };
-        let context = Context { number: claim.number.clone(), ..Context::clone(&self.opened.context) };
-        Answer { repeat, context: Some(Box::new(context)), ..recorded(claim.delivered) }
+        // Whether a number is wanted is known once the first claim's answer has said for whom the login is.
+        if is_live && claim.number.is_none() {
+            claim.number = number.cloned();
+        }
+        let (number, delivered) = (claim.number.clone(), claim.delivered);
+        let context = Context { number, ..Context::clone(&self.opened.context) };
+        Answer { repeat, context: Some(Box::new(context)), ..recorded(delivered) }
     }
 
     fn end(&mut self, outcome: Outcome, by: Option<&String>, from: &Sender, now: Moment) -> Answer {

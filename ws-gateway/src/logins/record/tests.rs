@@ -150,6 +150,34 @@ fn a_claim_is_answered_with_its_context_and_the_first_number() {
 }
 
 #[test]
+fn a_repeat_of_a_claim_may_bring_the_number_that_the_first_one_had_not() {
+    let (mut login, scene, now) = record(Context::default());
+    let from = sender(Rights::all(), None);
+    let claimed = |number: &str| Notice::Claim { scene, by: "a".to_owned(), number: Some(number.to_owned()) };
+    assert!(login.apply(&claim(scene, "a"), &from, now).wake.is_some());
+
+    let Done { value, wake, .. } = login.apply(&claimed("42"), &from, now);
+    assert_eq!((value.status, value.repeat, wake.is_some()), (Status::Delivered, true, true));
+    assert_eq!(value.context.unwrap().number.as_deref(), Some("42"));
+    assert_eq!(login.snapshot(now).number.as_deref(), Some("42"));
+    for repeat in [claimed("43"), claimed("42"), claim(scene, "a")] {
+        let Done { value, wake, .. } = login.apply(&repeat, &from, now);
+        assert_eq!((value.context.unwrap().number.as_deref(), wake), (Some("42"), None));
+    }
+
+    // Nobody else brings one, and an end takes none.
+    let (mut login, scene, now) = record(Context::default());
+    let by = |by: &str| Notice::Claim { scene, by: by.to_owned(), number: Some("42".to_owned()) };
+    login.take(&claim(scene, "a"), &from, now);
+    assert_eq!(login.take(&by("b"), &from, now).status, Status::Taken);
+    let late = now + AFTER_CLAIM;
+    assert_eq!(login.take(&by("a"), &from, late).context.unwrap().number, None);
+    login.take(&scan(scene, Some("a")), &from, now);
+    assert_eq!(login.take(&by("a"), &from, now).context.unwrap().number, None);
+    assert_eq!(login.snapshot(now).number, None);
+}
+
+#[test]
 fn a_newer_page_takes_over_and_only_the_one_that_sits_can_leave() {
     let (mut login, scene, now) = record(Context::default());
     let (first, second) = (login.seat.clone().unwrap(), seat());
