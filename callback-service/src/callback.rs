@@ -34,7 +34,7 @@ pub(crate) struct Parts {
     pub store: Arc<Store>,
     pub provider: Option<Arc<Provider>>,
     pub metrics: Metrics,
-    pub logins: logins::Settings,
+    pub logins: logins::Checked,
     pub pushes: pushes::Settings,
     pub texts: Texts,
     pub trusted_proxies: Vec<IpNet>,
@@ -48,7 +48,8 @@ impl Callback {
         let Parts { account, replay, gateway, store, provider, metrics, logins, pushes, texts, .. } = parts;
         let (trusted_proxies, drain) = (parts.trusted_proxies, parts.drain);
         let tasks = drain.tasks().clone();
-        let scans = Scans::new(gateway.clone(), account.api, store, provider.clone(), &logins, tasks);
+        let scans =
+            Scans::new(gateway.clone(), account.api, store, provider.clone(), logins, metrics.clone(), tasks);
         let pushes = Pushes::new(account.push, replay, scans, &pushes, texts, metrics.clone());
         Self { pushes, provider, gateway, metrics, trusted_proxies, drain }
     }

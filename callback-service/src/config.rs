@@ -104,7 +104,7 @@ pub struct Config {
     pub(crate) storage: Storage,
     pub(crate) account: Account,
     pub(crate) sites: Option<provider::settings::Checked>,
-    pub(crate) logins: logins::Settings,
+    pub(crate) logins: logins::Checked,
     pub(crate) pushes: pushes::Settings,
     pub(crate) texts: Texts,
 }
@@ -138,6 +138,7 @@ impl Config {
         let link = Link::new(link, secrets.notify_key)?;
         let storage = Storage::new(storage, &secrets.storage)?;
         let account = account.checked(secrets.account)?;
+        let logins = logins.checked()?;
         let sites = sites.checked(account.push.mode(), &storage)?;
         Ok(Self { log_format, ports, connections, link, storage, account, sites, logins, pushes, texts })
     }

@@ -12,6 +12,8 @@ pub(crate) type Label = [(&'static str, &'static str); 1];
 pub(crate) struct Metrics {
     /// Scans, by what the phone was told.
     pub scans: Family<Label, Counter>,
+    /// Confirmations in the chat, by what happened.
+    pub confirmations: Family<Label, Counter>,
     /// Pushes that were refused or could not be read, by the check that failed.
     pub refused: Family<Label, Counter>,
     /// Connections that were refused because the port was full.
@@ -32,6 +34,11 @@ impl Metrics {
     pub(crate) fn registry(&self) -> Registry {
         let mut registry = Registry::with_prefix("callback");
         registry.register("scans", "Scans by what the phone was told", self.scans.clone());
+        registry.register(
+            "confirmations",
+            "Confirmations in the chat by what happened: asked, right, wrong, not_me, wrong_numbers, replaced, late",
+            self.confirmations.clone(),
+        );
         registry.register(
             "refused",
             "Pushes that were refused or could not be read, by the check that failed",

@@ -4,56 +4,80 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::time::Duration;
 
+use login_page::Language;
 use protocol::message::{Code, Context};
 use protocol::{Answer, NoAnswer, Notice};
 use tokio::time::Instant;
 use wechat::User;
 
+use super::confirmation::{self, Login};
 use super::verdict::{self, Before, Heard, Next, Refused};
-use super::words::PhoneReply;
+use super::words::{PhoneReply, ToPhone};
 use super::{Scans, gateway};
-use crate::provider::{NotGranted, Scanned};
+use crate::provider::{Admitted, NotGranted, Scanned};
 use crate::store::{Memory, Recorded, Scan, StoreError};
 
 /// An attempt, for a push that has `arrived`.
 pub(super) struct Attempt<'a> {
-    pub(super) scans: &'a Scans,
+    pub(super) scans: &'a Arc<Scans>,
     pub(super) scan: &'a Scan,
     pub(super) arrived: Instant,
 }
 
 impl Attempt<'_> {
-    /// Makes the attempt; gives what the phone hears.
-    pub(super) async fn run(&self) -> PhoneReply {
+    /// Makes the attempt; gives what the phone hears, and in which language.
+    pub(super) async fn run(&self) -> ToPhone {
         let before = match self.recall().await {
             ControlFlow::Continue(before) => before,
             ControlFlow::Break(recorded) => return logged_in(recorded),
         };
         let user = self.scans.nicknames.ask(&self.scan.openid);
-        let (claim, context) = self.claim(before).await;
+        let (claim, context) = self.claim(before, None).await;
         let is_for_site = match verdict::after_claim(before, claim) {
-            Next::Tell(reply) => return reply,
+            Next::Tell(reply) => return ToPhone { reply, language: Language::default() },
             Next::End => false,
             Next::Grant => true,
         };
         let user = user.await;
-        let nickname = user.as_ref().and_then(|user| user.nickname.clone());
-        let code = match is_for_site {
+        let language = confirmation::language(user.as_ref());
+        let reply = match self.go_on(before, is_for_site, context, user).await {
+            ControlFlow::Continue(reply) | ControlFlow::Break(Refused::Tell(reply)) => reply,
+            ControlFlow::Break(Refused::Deny(reply)) => verdict::after_denial(self.deny(before).await, reply),
+        };
+        ToPhone { reply, language }
+    }
+
+    /// What follows a recorded claim: the provider's word where the login is for a site, the person's where it is to be
+    /// confirmed, then the end and the count.
+    async fn go_on(
+        &self,
+        before: Before,
+        is_for_site: bool,
+        context: Option<Box<Context>>,
+        user: Option<User>,
+    ) -> ControlFlow<Refused, PhoneReply> {
+        let (nickname, language) =
+            (user.as_ref().and_then(|user| user.nickname.clone()), confirmation::language(user.as_ref()));
+        let admitted = match is_for_site {
             false => None,
-            true => match verdict::after_grant(before, self.grant(context, user).await) {
-                ControlFlow::Continue(code) => Some(code),
-                ControlFlow::Break(Refused::Tell(reply)) => return reply,
-                ControlFlow::Break(Refused::Deny(reply)) => {
-                    return verdict::after_denial(self.deny(before).await, reply);
-                }
-            },
+            true => Some(verdict::after_word(before, self.admit(context.as_deref(), user).await)?),
+        };
+        if admitted.as_ref().map_or(self.scans.confirms, |admitted| admitted.confirm) {
+            let parties = admitted.as_ref().map(Admitted::parties);
+            let Scan { scene, first, created_at, .. } = *self.scan;
+            let login = Login { scene, first, created_at, language, parties };
+            self.confirm(before, &login, context).await?;
+        }
+        let code = match admitted {
+            None => None,
+            Some(admitted) => Some(verdict::after_word(before, self.grant(admitted).await)?),
         };
         let is_noted = self.scans.in_time(self.scans.store.attempt(self.scan)).await.is_ok();
         let end = self.end(nickname.clone(), code, before.keeps_asking() || !is_noted).await;
-        match verdict::after_end(before, is_noted, end) {
+        ControlFlow::Continue(match verdict::after_end(before, is_noted, end) {
             Some(reply) => reply,
-            None => self.count(nickname).await,
-        }
+            None => self.count(nickname, language).await,
+        })
     }
 
     /// What earlier attempts may have done. Breaks off with a login that was recorded and told: its repeats get the same
@@ -71,30 +95,72 @@ impl Attempt<'_> {
         })
     }
 
-    /// What the gateway said to the claim, and what the login's page named.
-    async fn claim(&self, before: Before) -> (Heard, Option<Box<Context>>) {
+    /// What the gateway said to the claim, and what it knows of the login's page.
+    async fn claim(&self, before: Before, number: Option<String>) -> (Heard, Option<Box<Context>>) {
         let Scan { scene, openid, .. } = self.scan;
-        let claim = Notice::Claim { scene: *scene, by: openid.to_string(), number: None };
+        let claim = Notice::Claim { scene: *scene, by: openid.to_string(), number };
         let until = self.until(before.keeps_asking(), self.scans.times.claim);
         let answer = gateway::ask(&self.scans.gateway, &claim, until, false).await;
         let claimed = heard(Heard::of_claim, &answer);
         (claimed, answer.ok().and_then(|answer| answer.context))
     }
 
-    /// The code for a login that names a site or a request, if the person may have it.
-    async fn grant(&self, context: Option<Box<Context>>, user: Option<User>) -> Result<Code, NotGranted> {
+    /// Whether a login may go to the site or request that its page named.
+    async fn admit(&self, context: Option<&Context>, user: Option<User>) -> Result<Admitted, NotGranted> {
         let (Some(provider), Some(context)) = (&self.scans.provider, context) else {
             return Err(NotGranted::UnknownSite);
         };
         let person = self.scan.openid.clone();
-        let scanned = match user {
-            Some(User { unionid, nickname, picture, .. }) => Scanned { person, unionid, nickname, picture },
-            None => Scanned { person, unionid: None, nickname: None, picture: None },
+        let (unionid, nickname, picture) =
+            user.map_or((None, None, None), |user| (user.unionid, user.nickname, user.picture));
+        let scanned = Scanned { person, unionid, nickname, picture, confirmed: false };
+        self.granting(provider.admit(self.scan.scene.as_str(), context, scanned)).await
+    }
+
+    /// The code for a login that may go to its site.
+    async fn grant(&self, admitted: Admitted) -> Result<Code, NotGranted> {
+        match &self.scans.provider {
+            Some(provider) => self.granting(provider.grant(admitted)).await,
+            None => Err(NotGranted::UnknownSite),
+        }
+    }
+
+    async fn granting<T>(&self, call: impl Future<Output = Result<T, NotGranted>>) -> Result<T, NotGranted> {
+        let within = self.scans.times.grant;
+        let slow = |_| Err(NotGranted::Store(StoreError(format!("not within {within:?}"))));
+        tokio::time::timeout(within, call).await.unwrap_or_else(slow)
+    }
+
+    /// Goes on if the person has confirmed the login. Else the page is given a number, and the person is asked for it.
+    async fn confirm(
+        &self,
+        before: Before,
+        login: &Login,
+        context: Option<Box<Context>>,
+    ) -> ControlFlow<Refused> {
+        let numbered = |context: &Option<Box<Context>>| {
+            context.as_deref().and_then(|context| Some((context.number.clone()?, context.clone())))
         };
-        let granting = provider.grant(&context, scanned);
-        tokio::time::timeout(self.scans.times.grant, granting).await.unwrap_or_else(|_| {
-            Err(NotGranted::Store(StoreError(format!("not within {:?}", self.scans.times.grant))))
-        })
+        let known = match numbered(&context) {
+            Some(known) => known,
+            None => {
+                let (claim, context) = self.claim(before, Some(confirmation::number())).await;
+                match (verdict::after_claim(before, claim), numbered(&context)) {
+                    (Next::Tell(reply), _) => return ControlFlow::Break(Refused::Tell(reply)),
+                    (_, Some(known)) => known,
+                    (_, None) => {
+                        tracing::error!(
+                            "the gateway does not give the page a number, so nobody can confirm a login: is its version \
+                             older than this service's? Upgrade the gateways first"
+                        );
+                        return ControlFlow::Break(Refused::Tell(PhoneReply::TryAgain));
+                    }
+                }
+            }
+        };
+        let (number, context) = known;
+        let asking = self.scans.ask_person(&self.scan.openid, login, &number, &context).await;
+        verdict::after_asking(before, asking)
     }
 
     async fn deny(&self, before: Before) -> Heard {
@@ -124,11 +190,11 @@ impl Attempt<'_> {
         self.arrived + if keeps_asking { self.scans.times.clear } else { otherwise }
     }
 
-    async fn count(&self, nickname: Option<String>) -> PhoneReply {
+    async fn count(&self, nickname: Option<String>, language: Language) -> PhoneReply {
         let (store, scan, name) = (Arc::clone(&self.scans.store), self.scan.clone(), nickname.clone());
-        let counted = async move { store.record(&scan, name.as_deref()).await };
+        let counted = async move { store.record(&scan, name.as_deref(), language.tag()).await };
         match self.scans.done_in_time(counted).await {
-            Ok(recorded) => logged_in(recorded),
+            Ok(recorded) => logged_in(recorded).reply,
             Err(error) => {
                 tracing::error!("a login is recorded but perhaps not counted: {error}");
                 PhoneReply::LoggedIn { first: self.scan.first, nickname, count: None }
@@ -147,7 +213,8 @@ fn heard(read: fn(&Result<Answer, NoAnswer>) -> Heard, answer: &Result<Answer, N
     heard
 }
 
-fn logged_in(recorded: Recorded) -> PhoneReply {
-    let Recorded { first, nickname, count } = recorded;
-    PhoneReply::LoggedIn { first, nickname, count: Some(count) }
+fn logged_in(recorded: Recorded) -> ToPhone {
+    let Recorded { first, nickname, count, language } = recorded;
+    let reply = PhoneReply::LoggedIn { first, nickname, count: Some(count) };
+    ToPhone { reply, language: Language::wished(language.as_deref()).unwrap_or_default() }
 }

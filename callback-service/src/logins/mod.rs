@@ -1,10 +1,13 @@
 //! A scan's way to its words. [`Scans`] runs one task for each scene and person; a repeated push waits for that task.
 //!
-//! The task goes on when WeChat hangs up. `attempt` is what it does: recall, claim, grant where a site is named, end,
-//! count. `verdict` decides what follows from each answer, `gateway` asks until an answer is clear, [`link`] is the way
-//! there, `times` shares out the seconds that WeChat waits, and [`words`] turns the reply into a text.
+//! The task goes on when WeChat hangs up. `attempt` is what it does: recall, claim, ask the person and the provider where
+//! the login wants it, end, count. `verdict` decides what follows from each answer. [`confirmation`] asks the person for
+//! the number that the page shows, and `answer` is what they type. `gateway` asks until an answer is clear, [`link`] is the
+//! way there, `times` shares out the seconds that WeChat waits, and [`words`] turns the reply into a text.
 
+pub(crate) mod answer;
 mod attempt;
+mod confirmation;
 mod gateway;
 pub(crate) mod link;
 mod nickname;
@@ -16,14 +19,17 @@ pub(crate) mod words;
 mod tests;
 
 use std::collections::HashMap;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Args;
+use login_page::Language;
 use parking_lot::Mutex;
+use protocol::message::Context;
 use protocol::{Client, Scene};
 use records::Moment;
-use server::settings;
+use server::settings::{self, SettingError};
 use server::tell;
 use server::told::Told;
 use tokio::sync::{Semaphore, watch};
@@ -33,9 +39,12 @@ use tracing::Instrument as _;
 use wechat::Person;
 
 use self::attempt::Attempt;
+use self::confirmation::place::Places;
+use self::confirmation::{Asking, Confirmations, Login, Verdict};
 use self::nickname::Nicknames;
 use self::times::{TIMES, Times};
-use self::words::PhoneReply;
+use self::words::{PhoneReply, ToPhone};
+use crate::metrics::Metrics;
 use crate::provider::Provider;
 use crate::store::{Scan, Store, StoreError};
 
@@ -56,18 +65,58 @@ pub(crate) struct Settings {
     /// How long WeChat is asked for a nickname, which it rarely gives since 2021; 0s does not ask.
     #[arg(long, env, default_value = "1500ms", value_parser = settings::duration)]
     pub callback_user_info_within: Duration,
+
+    /// Ask people to confirm logins that are for no site, by the two digits that the page shows. For sites their entry
+    /// says so, and unless it says no they are asked.
+    #[arg(long, env, default_value_t = false, action = clap::ArgAction::Set)]
+    pub callback_confirm: bool,
+
+    /// A file in MaxMind's format, such as GeoLite2-City.mmdb, by which people are told the place of a login's address.
+    /// Unset: they are told half of the address. It is read at the start, into memory.
+    #[arg(long, env)]
+    pub callback_geo_file: Option<PathBuf>,
+}
+
+/// What logins run with.
+#[derive(Debug, Clone)]
+pub(crate) struct Checked {
+    user_info_within: Duration,
+    confirms: bool,
+    places: Places,
+}
+
+impl Settings {
+    /// Checks the settings.
+    ///
+    /// # Errors
+    /// When the file of places cannot be used.
+    pub(crate) fn checked(self) -> Result<Checked, SettingError> {
+        let places = self.callback_geo_file.as_deref().map(Places::open).transpose();
+        Ok(Checked {
+            user_info_within: self.callback_user_info_within,
+            confirms: self.callback_confirm,
+            places: places
+                .map_err(|problem| SettingError::new("CALLBACK_GEO_FILE", problem))?
+                .unwrap_or_default(),
+        })
+    }
 }
 
 /// The scans that are being worked on, and what they need.
 pub(crate) struct Scans {
     gateway: Client,
     nicknames: Nicknames,
+    /// What people are asked before a login.
+    confirmations: Confirmations,
+    /// Whether logins without a site are confirmed, too.
+    confirms: bool,
+    metrics: Metrics,
     /// Whom logins for sites go through, where there are sites.
     provider: Option<Arc<Provider>>,
     store: Arc<Store>,
     /// Places for people who are forgotten later.
     forgetting: Arc<Semaphore>,
-    running: Mutex<HashMap<Key, watch::Receiver<Option<PhoneReply>>>>,
+    running: Mutex<HashMap<Key, watch::Receiver<Option<ToPhone>>>>,
     tasks: TaskTracker,
     times: Times,
     told: Arc<Told>,
@@ -83,16 +132,22 @@ impl Scans {
         wechat: wechat::Client,
         store: Arc<Store>,
         provider: Option<Arc<Provider>>,
-        settings: &Settings,
+        settings: Checked,
+        metrics: Metrics,
         tasks: TaskTracker,
     ) -> Arc<Self> {
         let told = Arc::<Told>::default();
+        let Checked { user_info_within, confirms, places } = settings;
         // Nobody waits for a nickname longer than a claim may take.
-        let within = settings.callback_user_info_within.min(TIMES.claim);
+        let within = user_info_within.min(TIMES.claim);
         let nicknames = Nicknames::new(wechat, within, tasks.clone(), Arc::clone(&told));
+        let confirmations = Confirmations::new(&store, places);
         Arc::new(Self {
             gateway,
             nicknames,
+            confirmations,
+            confirms,
+            metrics,
             provider,
             store,
             forgetting: Arc::new(Semaphore::new(MOST_FORGETTING)),
@@ -107,15 +162,16 @@ impl Scans {
     /// that has `arrived`.
     ///
     /// Dropping the future does not stop the task.
-    pub(crate) async fn log_in(self: &Arc<Self>, scan: Scan, arrived: Instant) -> PhoneReply {
+    pub(crate) async fn log_in(self: &Arc<Self>, scan: Scan, arrived: Instant) -> ToPhone {
+        let look = || ToPhone { reply: PhoneReply::Look, language: Language::default() };
         let Some(mut reply) = self.join(scan, arrived) else {
             // An earlier push of the same scan may have recorded an end.
-            return PhoneReply::Look;
+            return look();
         };
         match timeout_at(arrived + self.times.words, reply.wait_for(Option::is_some)).await {
-            Ok(Ok(known)) => known.clone().unwrap_or(PhoneReply::Look),
+            Ok(Ok(known)) => known.clone().unwrap_or_else(look),
             // It is not clear yet. Or the task is gone, which takes a panic.
-            _ => PhoneReply::Look,
+            _ => look(),
         }
     }
 
@@ -171,7 +227,7 @@ impl Scans {
     }
 
     /// The task of a scan, started unless it runs already; `None` when there are too many.
-    fn join(self: &Arc<Self>, scan: Scan, arrived: Instant) -> Option<watch::Receiver<Option<PhoneReply>>> {
+    fn join(self: &Arc<Self>, scan: Scan, arrived: Instant) -> Option<watch::Receiver<Option<ToPhone>>> {
         let key = (scan.scene, scan.openid.clone());
         let mut running = self.running.lock();
         if let Some(reply) = running.get(&key) {
@@ -189,11 +245,35 @@ impl Scans {
         let attempt = async move {
             let _left = Left { scans: &scans, key };
             let reply = Attempt { scans: &scans, scan: &scan, arrived }.run().await;
-            tracing::info!(outcome = reply.name(), "a scan was answered");
+            tracing::info!(outcome = reply.reply.name(), "a scan was answered");
             tell.send_replace(Some(reply));
         };
         self.tasks.spawn(attempt.instrument(span));
         Some(reply)
+    }
+
+    /// Asks a person for the number of a login's page. The login whose place this one takes is denied.
+    async fn ask_person(
+        self: &Arc<Self>,
+        person: &Person,
+        login: &Login,
+        number: &str,
+        context: &Context,
+    ) -> Result<Asking, StoreError> {
+        let asking = self.in_time(self.confirmations.ask(person, login, number, context)).await?;
+        if let Asking::Ask { replaced, .. } = &asking {
+            self.count_confirmation("asked");
+            if let Some(before) = replaced {
+                self.count_confirmation(Verdict::Replaced.name());
+                // Its page hears it when it can.
+                drop(self.deny(person, before, None));
+            }
+        }
+        Ok(asking)
+    }
+
+    fn count_confirmation(&self, outcome: &'static str) {
+        self.metrics.confirmations.get_or_create(&[("outcome", outcome)]).inc();
     }
 
     /// Waits for a change of the store, but no longer than a login can. The change is made, although nobody waits any more.

@@ -6,11 +6,13 @@
 
 use std::ops::ControlFlow;
 
-use protocol::message::{Code, Context, State, Status};
+use protocol::message::{Context, State, Status};
 use protocol::{Answer, NoAnswer};
 
+use super::confirmation::{Asking, Verdict};
 use super::words::PhoneReply;
 use crate::provider::NotGranted;
+use crate::store::StoreError;
 
 /// What earlier attempts at this login by this person may have done.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -132,7 +134,7 @@ pub(super) enum Next {
     Grant,
 }
 
-/// What follows when the provider gives no code.
+/// What follows when the login does not go on.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Refused {
     /// Nothing more is asked; this is the reply.
@@ -157,9 +159,9 @@ pub(super) fn after_claim(before: Before, claim: Heard) -> Next {
 }
 
 /// What follows the provider's word. Without its word nothing can have been recorded by this attempt.
-pub(super) fn after_grant(before: Before, granted: Result<Code, NotGranted>) -> ControlFlow<Refused, Code> {
+pub(super) fn after_word<T>(before: Before, granted: Result<T, NotGranted>) -> ControlFlow<Refused, T> {
     ControlFlow::Break(match granted {
-        Ok(code) => return ControlFlow::Continue(code),
+        Ok(word) => return ControlFlow::Continue(word),
         Err(NotGranted::UnknownSite) => Refused::Deny(PhoneReply::UnknownSite),
         Err(NotGranted::Gone) => Refused::Deny(before.without_a_login()),
         Err(NotGranted::Nameless) => Refused::Deny(PhoneReply::Nameless),
@@ -168,6 +170,24 @@ pub(super) fn after_grant(before: Before, granted: Result<Code, NotGranted>) -> 
             Refused::Tell(before.without_an_end())
         }
     })
+}
+
+/// What follows where the login is to be confirmed: it goes on after the right number alone.
+pub(super) fn after_asking(before: Before, asking: Result<Asking, StoreError>) -> ControlFlow<Refused> {
+    let deny = |reply| ControlFlow::Break(Refused::Deny(reply));
+    let tell = |reply| ControlFlow::Break(Refused::Tell(reply));
+    match asking {
+        Ok(Asking::Decided(Verdict::Right)) => ControlFlow::Continue(()),
+        Ok(Asking::Ask { question, .. }) => tell(PhoneReply::Question(question)),
+        Ok(Asking::Decided(Verdict::NotMe)) => deny(PhoneReply::NotMe),
+        Ok(Asking::Decided(Verdict::WrongNumbers)) => deny(PhoneReply::WrongNumbers),
+        Ok(Asking::Decided(Verdict::Replaced)) => deny(PhoneReply::Denied),
+        Ok(Asking::Decided(Verdict::Late)) => tell(PhoneReply::Late),
+        Err(error) => {
+            tracing::error!("a person cannot be asked to confirm a login: {error}");
+            tell(before.without_an_end())
+        }
+    }
 }
 
 /// The reply after a denial, where `meant` is why the login is denied.
@@ -201,8 +221,9 @@ mod tests {
     use Heard::{NotRecorded, Recorded, RecordedForSite, Refused, Unclear};
     use PhoneReply::{Look, TryAgain, UnknownSite};
 
+    use protocol::message::Code;
+
     use super::*;
-    use crate::store::StoreError;
 
     /// What the phone hears; `None` is a login that is counted.
     fn verdict(before: Before, claim: Heard, second: Heard, is_noted: bool) -> Option<PhoneReply> {
@@ -284,7 +305,7 @@ mod tests {
             (Nothing, Err(store()), tell(TryAgain)),
             (Perhaps, Err(store()), tell(Look)),
         ] {
-            assert_eq!(after_grant(before, granted.clone()), expected, "{before:?} {granted:?}");
+            assert_eq!(after_word(before, granted.clone()), expected, "{before:?} {granted:?}");
         }
     }
 

@@ -3,70 +3,170 @@
 
 use std::ffi::OsStr;
 
-use clap::Args;
-
+use clap::{Arg, ArgMatches, Args, Command, FromArgMatches};
+use login_page::Language;
 use wechat::push::MAX_CONTENT;
+
+use super::confirmation::Question;
+
+/// One text for the phone, in both languages, and the settings of each.
+struct Text {
+    /// What it is for.
+    help: &'static str,
+    chinese: Setting,
+    english: Setting,
+}
+
+/// A text's flag, its environment variable, and its words unless they are set.
+struct Setting {
+    flag: &'static str,
+    variable: &'static str,
+    words: &'static str,
+}
+
+/// Makes the table of texts, and an enum of their places in it.
+macro_rules! texts {
+    ($($name:ident, $flag:literal, $variable:literal, $help:literal, $zh:literal, $en:literal;)+) => {
+        #[derive(Debug, Clone, Copy)]
+        enum Name { $($name),+ }
+
+        const TEXTS: &[Text] = &[$(Text {
+            help: $help,
+            chinese: Setting {
+                flag: concat!("callback-text-", $flag),
+                variable: concat!("CALLBACK_TEXT_", $variable),
+                words: $zh,
+            },
+            english: Setting {
+                flag: concat!("callback-text-", $flag, "-en"),
+                variable: concat!("CALLBACK_TEXT_", $variable, "_EN"),
+                words: $en,
+            },
+        }),+];
+    };
+}
+
+texts! {
+    First, "first", "FIRST",
+        "Logged in by following the account",
+        "{name}，登录成功！\\n这是你第{count}次登录，玩的开心！",
+        "{name}, you are logged in.\\nThis is your login number {count}.";
+    Follower, "follower", "FOLLOWER",
+        "Logged in as a follower",
+        "{name}，欢迎回来！\\n这是你第{count}次登录，玩的开心！",
+        "{name}, welcome back: you are logged in.\\nThis is your login number {count}.";
+    Greeting, "greeting", "GREETING",
+        "The answer to any message. As with every text, an empty one says nothing",
+        "您好！打开网站的登录页，用微信扫一扫页面上的二维码即可登录。",
+        "Hello! Open the login page of the site, and scan the code on it with WeChat to log in.";
+    Welcome, "welcome", "WELCOME",
+        "Followed the account without a QR code of ours: found it by name, or scanned another code of it. WeChat's own \
+         welcome is off while pushes come here",
+        "感谢关注！打开网站的登录页，用微信扫一扫页面上的二维码即可登录。",
+        "Thank you for following. Open the login page of the site, and scan the code on it with WeChat to log in.";
+    Confirm, "confirm", "CONFIRM",
+        "The question after a scan that is to be confirmed. {site}, {browser}, {system}, {place} and {time} stand for \
+         what is known of the page; a line whose only such word is not known is left out",
+        "「{site}」正在请求登录\\n浏览器：{browser}（{system}）\\n地点：{place}\\n时间：{time}\\n\\n如果是你本人打开的网页，请回复网页上显示的两位数字。\\n如果不是，或者二维码是别人发给你的，请回复 0。",
+        "“{site}” asks to log you in\\nBrowser: {browser} ({system})\\nPlace: {place}\\nTime: {time} (China)\\n\\nDid you open that page yourself? Then reply with the two digits that it shows.\\nIf not, or if somebody sent you the code, reply 0.";
+    Replaced, "replaced", "REPLACED",
+        "Stands before the question where another login was waiting for its number",
+        "上一次扫码的登录已取消。",
+        "The login that you scanned before is cancelled.";
+    Wrong, "wrong", "WRONG",
+        "The number is another one than the page's. {left} stands for the tries that are left",
+        "数字不对，请看网页上显示的两位数字再回复一次（还可以试 {left} 次）。如果不是你本人在登录，请回复 0。",
+        "That is not the number. Look at the page and reply with its two digits (tries left: {left}). If it is not you, reply 0.";
+    WrongNumbers, "wrong-numbers", "WRONG_NUMBERS",
+        "Too many wrong numbers",
+        "数字错误次数过多，登录已取消。需要登录时请刷新网页后重新扫码。",
+        "Too many wrong numbers; the login is cancelled. To log in, reload the page and scan again.";
+    NotMe, "not-me", "NOT_ME",
+        "The person has said that it was not them",
+        "已拒绝，没有人登录。如果二维码是别人发给你的，请不要再扫。",
+        "Refused; nobody is logged in. If somebody sent you that code, do not scan it again.";
+    Late, "late", "LATE",
+        "The number came after the login's time",
+        "已超时，没有登录。请刷新网页后重新扫码。",
+        "Too late; nobody is logged in. Reload the page and scan again.";
+    Confirmed, "confirmed", "CONFIRMED",
+        "The person types 0 after the login was confirmed and recorded",
+        "这次登录刚才已经确认，不能再取消。如果不是你本人，请到该网站退出登录。",
+        "This login was confirmed a moment ago and cannot be taken back here. If it was not you, log out on that site.";
+    Expired, "expired", "EXPIRED",
+        "The QR code is too old",
+        "这个二维码已过期，请刷新网页后重新扫码。",
+        "This code has expired. Reload the page and scan again.";
+    Taken, "taken", "TAKEN",
+        "Somebody else has used the QR code",
+        "这个二维码已经被使用过，请刷新网页后重新扫码。",
+        "This code has been used already. Reload the page and scan again.";
+    Denied, "denied", "DENIED",
+        "The login was denied",
+        "这次登录已取消。",
+        "This login was cancelled.";
+    UnknownSite, "unknown-site", "UNKNOWN_SITE",
+        "The login names a site that is not registered",
+        "这个网站没有登记，登录已取消。",
+        "This site is not registered; the login is cancelled.";
+    Nameless, "nameless", "NAMELESS",
+        "The site knows people by a name that WeChat has not given (unionid)",
+        "微信没有提供这个网站需要的身份信息，登录已取消。如果刷新网页后重新扫码也不行，请告诉网站。",
+        "WeChat has not given what this site needs to know you by; the login is cancelled. If scanning again does not help, tell the site.";
+    TryAgain, "try-again", "TRY_AGAIN",
+        "Certainly nothing was recorded",
+        "系统繁忙，没有登录，请稍后再扫一次。",
+        "The system is busy and nobody is logged in. Please scan again in a moment.";
+    Look, "look", "LOOK",
+        "Perhaps it was recorded: the page knows",
+        "请看一下网页：结果以网页显示为准；如果网页没有反应，请刷新后重新扫码。",
+        "Please look at the page: it knows whether you are logged in. If nothing happens there, reload it and scan again.";
+}
 
 /// The texts. `{name}` stands for the nickname and `{count}` for the login number (the first is 1); `\n` may be written
 /// for a line break. Without a nickname its place and the comma after it are left out. Without a count the line that
 /// holds it is left out.
-#[derive(Debug, Clone, Args)]
+#[derive(Debug, Clone)]
 pub(crate) struct Texts {
-    /// Logged in by following the account.
-    #[arg(long = "callback-text-first", env = "CALLBACK_TEXT_FIRST", value_parser = text,
-          default_value = "{name}，登录成功！\n这是你第{count}次登录，玩的开心！")]
-    first: String,
+    chinese: Vec<String>,
+    english: Vec<String>,
+}
 
-    /// Logged in as a follower.
-    #[arg(long = "callback-text-follower", env = "CALLBACK_TEXT_FOLLOWER", value_parser = text,
-          default_value = "{name}，欢迎回来！\n这是你第{count}次登录，玩的开心！")]
-    follower: String,
+impl Args for Texts {
+    fn augment_args(command: Command) -> Command {
+        TEXTS.iter().fold(command, |command, text| {
+            let argument = |setting: &Setting, help: String| {
+                Arg::new(setting.flag)
+                    .long(setting.flag)
+                    .env(setting.variable)
+                    .default_value(setting.words)
+                    .value_parser(self::text)
+                    .help(help)
+            };
+            let chinese = argument(&text.chinese, text.help.to_owned());
+            let help = format!("{}, for a person whose WeChat is in English", text.help);
+            command.arg(chinese).arg(argument(&text.english, help))
+        })
+    }
 
-    /// The answer to any message. As with every text, an empty one says nothing.
-    #[arg(long = "callback-text-greeting", env = "CALLBACK_TEXT_GREETING", value_parser = text,
-          default_value = "您好！打开网站的登录页，用微信扫一扫页面上的二维码即可登录。")]
-    greeting: String,
+    fn augment_args_for_update(command: Command) -> Command {
+        Self::augment_args(command)
+    }
+}
 
-    /// Followed the account without a QR code of ours: found it by name, or scanned another code of it. WeChat's own
-    /// welcome is off while pushes come here.
-    #[arg(long = "callback-text-welcome", env = "CALLBACK_TEXT_WELCOME", value_parser = text,
-          default_value = "感谢关注！打开网站的登录页，用微信扫一扫页面上的二维码即可登录。")]
-    welcome: String,
+impl FromArgMatches for Texts {
+    fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
+        let read = |setting: &Setting| matches.get_one::<String>(setting.flag).cloned().unwrap_or_default();
+        Ok(Self {
+            chinese: TEXTS.iter().map(|text| read(&text.chinese)).collect(),
+            english: TEXTS.iter().map(|text| read(&text.english)).collect(),
+        })
+    }
 
-    /// The QR code is too old.
-    #[arg(long = "callback-text-expired", env = "CALLBACK_TEXT_EXPIRED", value_parser = text,
-          default_value = "这个二维码已过期，请刷新网页后重新扫码。")]
-    expired: String,
-
-    /// Somebody else has used the QR code.
-    #[arg(long = "callback-text-taken", env = "CALLBACK_TEXT_TAKEN", value_parser = text,
-          default_value = "这个二维码已经被使用过，请刷新网页后重新扫码。")]
-    taken: String,
-
-    /// The login was denied.
-    #[arg(long = "callback-text-denied", env = "CALLBACK_TEXT_DENIED", value_parser = text,
-          default_value = "这次登录已取消。")]
-    denied: String,
-
-    /// The login names a site that is not registered.
-    #[arg(long = "callback-text-unknown-site", env = "CALLBACK_TEXT_UNKNOWN_SITE", value_parser = text,
-          default_value = "这个网站没有登记，登录已取消。")]
-    unknown_site: String,
-
-    /// The site knows people by a name that WeChat has not given (unionid).
-    #[arg(long = "callback-text-nameless", env = "CALLBACK_TEXT_NAMELESS", value_parser = text,
-          default_value = "微信没有提供这个网站需要的身份信息，登录已取消。如果刷新网页后重新扫码也不行，请告诉网站。")]
-    nameless: String,
-
-    /// Certainly nothing was recorded.
-    #[arg(long = "callback-text-try-again", env = "CALLBACK_TEXT_TRY_AGAIN", value_parser = text,
-          default_value = "系统繁忙，没有登录，请稍后再扫一次。")]
-    try_again: String,
-
-    /// Perhaps it was recorded: the page knows.
-    #[arg(long = "callback-text-look", env = "CALLBACK_TEXT_LOOK", value_parser = text,
-          default_value = "请看一下网页：结果以网页显示为准；如果网页没有反应，请刷新后重新扫码。")]
-    look: String,
+    fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), clap::Error> {
+        *self = Self::from_arg_matches(matches)?;
+        Ok(())
+    }
 }
 
 /// Whether an empty environment variable of this name is a value, and not a setting left out.
@@ -74,7 +174,7 @@ pub(crate) fn may_be_empty(name: &OsStr) -> bool {
     name.to_str().is_some_and(|name| name.starts_with("CALLBACK_TEXT_"))
 }
 
-/// What the phone hears after a scan.
+/// What the phone hears after a scan or a number.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum PhoneReply {
     /// The gateway has recorded it.
@@ -86,6 +186,18 @@ pub(crate) enum PhoneReply {
         /// The login number (the first is 1), when the store could say.
         count: Option<u32>,
     },
+    /// The person is asked for the number.
+    Question(Box<Question>),
+    /// The number was wrong; so many tries are left.
+    Wrong(u8),
+    /// Too many numbers were wrong.
+    WrongNumbers,
+    /// The person has said that it was not them.
+    NotMe,
+    /// The number came after the login's time.
+    Late,
+    /// The person says no to a login that they have confirmed.
+    Confirmed,
     /// The code is too old.
     Expired,
     /// Somebody else has used the code.
@@ -108,6 +220,12 @@ impl PhoneReply {
     pub(crate) fn name(&self) -> &'static str {
         match self {
             Self::LoggedIn { .. } => "logged_in",
+            Self::Question(_) => "question",
+            Self::Wrong(_) => "wrong",
+            Self::WrongNumbers => "wrong_numbers",
+            Self::NotMe => "not_me",
+            Self::Late => "late",
+            Self::Confirmed => "confirmed",
             Self::Expired => "expired",
             Self::Taken => "taken",
             Self::Denied => "denied",
@@ -119,35 +237,89 @@ impl PhoneReply {
     }
 }
 
+/// A reply, and the language of the person who hears it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct ToPhone {
+    /// What is told.
+    pub reply: PhoneReply,
+    /// In which language.
+    pub language: Language,
+}
+
 impl Texts {
     /// The words of a reply; none where the operator wants none.
     #[must_use]
-    pub(crate) fn words(&self, reply: &PhoneReply) -> Option<String> {
-        said(match reply {
+    pub(crate) fn words(&self, told: &ToPhone) -> Option<String> {
+        let text = |name| self.text(name, told.language);
+        let plain = |name| text(name).to_owned();
+        said(match &told.reply {
             PhoneReply::LoggedIn { first, nickname, count } => {
-                fill(if *first { &self.first } else { &self.follower }, nickname.as_deref(), *count)
+                fill(text(if *first { Name::First } else { Name::Follower }), nickname.as_deref(), *count)
             }
-            PhoneReply::Expired => self.expired.clone(),
-            PhoneReply::Taken => self.taken.clone(),
-            PhoneReply::Denied => self.denied.clone(),
-            PhoneReply::UnknownSite => self.unknown_site.clone(),
-            PhoneReply::Nameless => self.nameless.clone(),
-            PhoneReply::TryAgain => self.try_again.clone(),
-            PhoneReply::Look => self.look.clone(),
+            PhoneReply::Question(question) => {
+                let asked = describe(text(Name::Confirm), question);
+                match said(plain(Name::Replaced)).filter(|_| question.replaces) {
+                    Some(replaced) => format!("{replaced}\n\n{asked}"),
+                    None => asked,
+                }
+            }
+            PhoneReply::Wrong(left) => text(Name::Wrong).replace("{left}", &left.to_string()),
+            PhoneReply::WrongNumbers => plain(Name::WrongNumbers),
+            PhoneReply::NotMe => plain(Name::NotMe),
+            PhoneReply::Late => plain(Name::Late),
+            PhoneReply::Confirmed => plain(Name::Confirmed),
+            PhoneReply::Expired => plain(Name::Expired),
+            PhoneReply::Taken => plain(Name::Taken),
+            PhoneReply::Denied => plain(Name::Denied),
+            PhoneReply::UnknownSite => plain(Name::UnknownSite),
+            PhoneReply::Nameless => plain(Name::Nameless),
+            PhoneReply::TryAgain => plain(Name::TryAgain),
+            PhoneReply::Look => plain(Name::Look),
         })
     }
 
-    /// The answer to a message.
+    /// The answer to a message. Nobody asks WeChat for that person's language.
     #[must_use]
     pub(crate) fn greeting(&self) -> Option<String> {
-        said(self.greeting.clone())
+        said(self.text(Name::Greeting, Language::Chinese).to_owned())
     }
 
     /// The words for a person who has followed the account without a code of ours.
     #[must_use]
     pub(crate) fn welcome(&self) -> Option<String> {
-        said(self.welcome.clone())
+        said(self.text(Name::Welcome, Language::Chinese).to_owned())
     }
+
+    fn text(&self, name: Name, language: Language) -> &str {
+        let texts = match language {
+            Language::Chinese => &self.chinese,
+            Language::English => &self.english,
+        };
+        texts.get(name as usize).map_or("", String::as_str)
+    }
+}
+
+/// The question with the facts of the login. A line of which nothing is known is left out.
+fn describe(template: &str, question: &Question) -> String {
+    let time = question.time();
+    let known = |fact: &Option<String>| fact.clone().unwrap_or_default();
+    let facts = [
+        ("{site}", question.site.clone()),
+        ("{browser}", known(&question.browser)),
+        ("{system}", known(&question.system)),
+        ("{place}", question.place.clone()),
+        ("{time}", time),
+    ];
+    let line = |line: &str| {
+        let named: Vec<_> = facts.iter().filter(|(name, _)| line.contains(name)).collect();
+        if !named.is_empty() && named.iter().all(|(_, fact)| fact.is_empty()) {
+            return None;
+        }
+        // The site last: a place of another fact may stand in its name.
+        let filled = named.iter().rev().fold(line.to_owned(), |line, (name, fact)| line.replace(name, fact));
+        Some(["（）", " ()", "()"].iter().fold(filled, |line, empty| line.replace(empty, "")))
+    };
+    template.lines().filter_map(line).collect::<Vec<_>>().join("\n")
 }
 
 /// No text without a visible character: the phone would show an error.
@@ -196,6 +368,27 @@ mod tests {
         texts: Texts,
     }
 
+    impl Texts {
+        fn zh(&self, reply: &PhoneReply) -> Option<String> {
+            self.words(&ToPhone { reply: reply.clone(), language: Language::Chinese })
+        }
+
+        fn en(&self, reply: &PhoneReply) -> Option<String> {
+            self.words(&ToPhone { reply: reply.clone(), language: Language::English })
+        }
+    }
+
+    fn question() -> Question {
+        Question {
+            site: "示例商店".to_owned(),
+            browser: Some("Chrome".to_owned()),
+            system: Some("Windows".to_owned()),
+            place: "203.0.*.*".to_owned(),
+            at: 1_790_000_000,
+            replaces: false,
+        }
+    }
+
     fn texts(flags: &[&str]) -> Texts {
         Flags::parse_from([&["x"], flags].concat()).texts
     }
@@ -207,7 +400,7 @@ mod tests {
     #[test]
     fn the_words_of_the_original_with_and_without_a_nickname() {
         let texts = texts(&[]);
-        let words = |first, nickname, count| texts.words(&logged_in(first, nickname, count)).unwrap();
+        let words = |first, nickname, count| texts.zh(&logged_in(first, nickname, count)).unwrap();
         assert_eq!(words(true, Some("阿狸"), Some(1)), "阿狸，登录成功！\n这是你第1次登录，玩的开心！");
         assert_eq!(words(false, Some("阿狸"), Some(12)), "阿狸，欢迎回来！\n这是你第12次登录，玩的开心！");
         assert_eq!(words(true, None, Some(1)), "登录成功！\n这是你第1次登录，玩的开心！");
@@ -221,6 +414,12 @@ mod tests {
     fn only_a_recorded_login_is_told_as_one() {
         let texts = texts(&[]);
         let others = [
+            PhoneReply::Question(Box::new(Question { replaces: true, ..question() })),
+            PhoneReply::Wrong(2),
+            PhoneReply::WrongNumbers,
+            PhoneReply::NotMe,
+            PhoneReply::Late,
+            PhoneReply::Confirmed,
             PhoneReply::Expired,
             PhoneReply::Taken,
             PhoneReply::Denied,
@@ -228,34 +427,59 @@ mod tests {
             PhoneReply::TryAgain,
             PhoneReply::Look,
         ];
-        let words = others.iter().map(|reply| texts.words(reply)).chain([texts.greeting(), texts.welcome()]);
+        let words = others.iter().map(|reply| texts.zh(reply)).chain([texts.greeting(), texts.welcome()]);
         for words in words.map(Option::unwrap) {
             assert!(!words.contains("登录成功") && !words.contains("欢迎回来"), "{words}");
         }
+        for words in others.iter().filter_map(|reply| texts.en(reply)) {
+            assert!(!words.contains("you are logged in") || words.contains("whether"), "{words}");
+        }
+    }
+
+    #[test]
+    fn the_question_names_what_is_known_and_leaves_the_rest_out() {
+        let texts = texts(&[]);
+        let asked = |question| PhoneReply::Question(Box::new(question));
+        let words = texts.zh(&asked(question())).unwrap();
+        for part in ["「示例商店」", "Chrome（Windows）", "地点：203.0.*.*", "时间：22:13", "回复 0"]
+        {
+            assert!(words.contains(part), "{part} is not in {words}");
+        }
+        assert!(!words.contains('{') && !words.contains("取消"), "{words}");
+        let replacing = texts.zh(&asked(Question { replaces: true, ..question() })).unwrap();
+        assert!(replacing.starts_with("上一次扫码的登录已取消。\n\n「示例商店」"), "{replacing}");
+        let words = texts.en(&asked(question())).unwrap();
+        assert!(words.contains("Browser: Chrome (Windows)") && words.contains("reply 0"), "{words}");
+        let unknown =
+            Question { site: String::new(), browser: None, system: None, place: String::new(), ..question() };
+        let words = texts.en(&asked(unknown)).unwrap();
+        assert!(words.starts_with("Time: 22:13") && !words.contains("Browser"), "{words}");
+        let half = texts.zh(&asked(Question { system: None, ..question() })).unwrap();
+        assert!(half.contains("浏览器：Chrome\n"), "{half}");
+        // A name is a name, whatever it looks like.
+        let tricky = Question { site: "{time}".to_owned(), ..question() };
+        assert!(texts.zh(&asked(tricky)).unwrap().starts_with("「{time}」"));
+        assert!(texts.zh(&PhoneReply::Wrong(2)).unwrap().contains("还可以试 2 次"));
     }
 
     #[test]
     fn texts_are_settings() {
         let texts = texts(&["--callback-text-first", "Hi {name},\\nlogin {count}"]);
-        assert_eq!(texts.words(&logged_in(true, Some("Li"), Some(7))).unwrap(), "Hi Li,\nlogin 7");
-        assert_eq!(texts.words(&logged_in(true, None, Some(7))).unwrap(), "Hi \nlogin 7");
+        assert_eq!(texts.zh(&logged_in(true, Some("Li"), Some(7))).unwrap(), "Hi Li,\nlogin 7");
+        assert_eq!(texts.zh(&logged_in(true, None, Some(7))).unwrap(), "Hi \nlogin 7");
         let one_line = self::texts(&["--callback-text-first", "login {count}"]);
-        assert_eq!(
-            one_line.words(&logged_in(true, None, None)).unwrap(),
-            "login ",
-            "the number alone is lost"
-        );
+        assert_eq!(one_line.zh(&logged_in(true, None, None)).unwrap(), "login ", "the number alone is lost");
     }
 
     #[test]
     fn an_empty_text_says_nothing() {
         for empty in ["", " ", "\\n"] {
             let texts = texts(&["--callback-text-greeting", empty, "--callback-text-look", empty]);
-            assert_eq!((texts.greeting(), texts.words(&PhoneReply::Look)), (None, None), "{empty:?}");
-            assert!(texts.words(&PhoneReply::Taken).is_some());
+            assert_eq!((texts.greeting(), texts.zh(&PhoneReply::Look)), (None, None), "{empty:?}");
+            assert!(texts.zh(&PhoneReply::Taken).is_some());
         }
         let name_alone = self::texts(&["--callback-text-first", "{name}"]);
-        assert_eq!(name_alone.words(&logged_in(true, None, Some(1))), None);
+        assert_eq!(name_alone.zh(&logged_in(true, None, Some(1))), None);
         assert!(
             may_be_empty(OsStr::new("CALLBACK_TEXT_LOOK")) && !may_be_empty(OsStr::new("CALLBACK_STORE"))
         );

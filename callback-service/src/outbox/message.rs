@@ -31,6 +31,9 @@ pub(crate) enum Message {
         /// The login that it is about.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         login: Option<String>,
+        /// Why, where there is more than one reason.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        reason: Option<String>,
     },
 }
 
@@ -40,7 +43,7 @@ pub(crate) enum Message {
 pub(crate) enum EventName {
     /// The person has logged in.
     Login,
-    /// The person has said that it was not them.
+    /// A login of the person was denied, by the person or because of what its page asked for.
     Denial,
     /// The person has unfollowed the account, or the operator has forgotten them.
     Unsubscribe,
@@ -111,6 +114,7 @@ mod tests {
             sub: "o1".to_owned(),
             at: 1_700_000_000,
             login: login.map(str::to_owned),
+            reason: (name == EventName::Denial).then(|| "not_me".to_owned()),
         };
         let rows = [
             (logout, "logout", json!({"kind": "logout", "sub": "o1", "sid": "s1"})),
@@ -122,7 +126,7 @@ mod tests {
             (
                 event(EventName::Denial, None),
                 "denial",
-                json!({"kind": "event", "name": "denial", "sub": "o1", "at": 1_700_000_000}),
+                json!({"kind": "event", "name": "denial", "sub": "o1", "at": 1_700_000_000, "reason": "not_me"}),
             ),
             (
                 event(EventName::Unsubscribe, None),

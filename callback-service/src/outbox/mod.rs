@@ -63,12 +63,21 @@ impl Outbox {
     /// # Errors
     /// When the store has perhaps not kept it, or there is no room for a logout.
     pub(crate) async fn put(&self, site: &str, message: Message) -> Result<(), StoreError> {
-        let (id, kind) = (new_id(), message.kind());
+        self.put_once(site, &new_id(), message).await
+    }
+
+    /// As [`Outbox::put`], under an id of the caller's: while a message of this id waits it is not put there again, and
+    /// later the site knows it by its id.
+    ///
+    /// # Errors
+    /// As [`Outbox::put`].
+    pub(crate) async fn put_once(&self, site: &str, id: &str, message: Message) -> Result<(), StoreError> {
+        let kind = message.kind();
         let message = Written::new(&message).map_err(|error| StoreError(error.to_string()))?;
         let put = || async {
             let put = self.records.update(site, |found, now| {
                 let mut queue = found.cloned().unwrap_or_default();
-                match queue.put(&id, &message, now) {
+                match queue.put(id, &message, now) {
                     true => Step::Write(Write { durably: true, ..written(queue, now) }, true),
                     false => Step::Keep(false),
                 }

@@ -12,8 +12,6 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::Serialize;
 use tokio::time::timeout;
 
-use super::message::EventName;
-
 /// Limit for connecting.
 const CONNECT: Duration = Duration::from_secs(3);
 
@@ -145,31 +143,34 @@ pub(crate) fn signature(key: &SecretString, at: u64, body: &[u8]) -> String {
     format!("t={at},v1={}", HEXLOWER.encode(context.sign().as_ref()))
 }
 
-/// What a webhook says.
-#[derive(Serialize)]
-struct Event<'e> {
-    id: &'e str,
+/// What a webhook says of something that has happened.
+#[derive(Debug, Serialize)]
+pub(crate) struct Event<'e> {
+    /// The delivery's id, the same in every try.
+    pub id: &'e str,
+    /// What has happened.
     #[serde(rename = "type")]
-    name: &'static str,
-    created: u64,
-    site: &'e str,
-    sub: &'e str,
+    pub name: &'static str,
+    /// When, in Unix seconds.
+    pub created: u64,
+    /// The site's id.
+    pub site: &'e str,
+    /// To whom.
+    pub sub: &'e str,
+    /// The login that it is about.
     #[serde(skip_serializing_if = "Option::is_none")]
-    login: Option<&'e str>,
+    pub login: Option<&'e str>,
+    /// Why, where there is more than one reason.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<&'e str>,
 }
 
-/// The body of a webhook about what has happened `at` this Unix second.
-#[must_use]
-pub(crate) fn event_body(
-    id: &str,
-    site: &str,
-    name: EventName,
-    sub: &str,
-    at: u64,
-    login: Option<&str>,
-) -> Vec<u8> {
-    let event = Event { id, name: name.as_str(), created: at, site, sub, login };
-    serde_json::to_vec(&event).expect("texts and numbers can be written")
+impl Event<'_> {
+    /// The body of the webhook.
+    #[must_use]
+    pub(crate) fn body(&self) -> Vec<u8> {
+        serde_json::to_vec(self).expect("texts and numbers can be written")
+    }
 }
 
 #[cfg(test)]
@@ -291,15 +292,26 @@ mod tests {
     #[test]
     fn a_signature_covers_the_time_and_the_raw_body() {
         let key = SecretString::from("0123456789abcdef0123456789abcdef");
-        let body = event_body("id-1", "shop", EventName::Login, "oPerson", 1_700_000_000, Some("l1"));
+        let event = Event {
+            id: "id-1",
+            name: "login",
+            created: 1_700_000_000,
+            site: "shop",
+            sub: "oPerson",
+            login: Some("l1"),
+            reason: None,
+        };
+        let body = event.body();
         let json =
             r#"{"id":"id-1","type":"login","created":1700000000,"site":"shop","sub":"oPerson","login":"l1"}"#;
         assert_eq!(String::from_utf8(body.clone()).unwrap(), json);
         // Computed with: printf '%s' "1700000005.$JSON" | openssl dgst -sha256 -hmac "$KEY"
         let expected = "t=1700000005,v1=4256e1631a1b0a1e8a0058a0ac156b4d32a3ea8a9a07929c2b01fbdd4962d2e8";
         assert_eq!(signature(&key, 1_700_000_005, &body), expected);
-        let without = event_body("id-2", "shop", EventName::Unsubscribe, "oPerson", 1, None);
-        let json = r#"{"id":"id-2","type":"unsubscribe","created":1,"site":"shop","sub":"oPerson"}"#;
-        assert_eq!(String::from_utf8(without).unwrap(), json);
+        let denial =
+            Event { id: "id-2", name: "denial", created: 1, login: None, reason: Some("not_me"), ..event };
+        let json =
+            r#"{"id":"id-2","type":"denial","created":1,"site":"shop","sub":"oPerson","reason":"not_me"}"#;
+        assert_eq!(String::from_utf8(denial.body()).unwrap(), json);
     }
 }

@@ -271,6 +271,7 @@ mod tests {
             picture: None,
             at: Moment(at),
             sid: sid.into(),
+            confirmed: false,
         }
     }
 

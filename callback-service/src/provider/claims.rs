@@ -22,8 +22,25 @@ const SHORT_LENGTH: usize = 4;
 /// The scopes that give something, in the standard's order.
 pub(super) const SCOPES: [&str; 3] = ["openid", "profile", "email"];
 
-/// How a person has shown who they are (`acr`).
-pub(super) const ACR: &str = "urn:saoma:scan";
+/// How a person has shown who they are (`acr`): by a scan.
+const SCANNED: &str = "urn:saoma:scan";
+
+/// By a scan, and by typing the number that the page showed into the chat.
+const CONFIRMED: &str = "urn:saoma:scan-confirmed";
+
+/// Both, the stronger one first.
+pub(super) const ACRS: [&str; 2] = [CONFIRMED, SCANNED];
+
+/// How this person has shown who they are.
+pub(super) fn acr(who: &Identity) -> &'static str {
+    if who.confirmed { CONFIRMED } else { SCANNED }
+}
+
+/// Whether `acr_values` asks for a confirmed login. They are in order of preference (Core, section 3.1.2.1), and the
+/// first that is known here counts.
+pub(super) fn wants_confirmation(acr_values: &str) -> bool {
+    acr_values.split_ascii_whitespace().find(|value| ACRS.contains(value)) == Some(CONFIRMED)
+}
 
 /// By what (`amr`): a phone that is logged in to WeChat has scanned.
 pub(super) const AMR: &str = "wechat";
@@ -105,6 +122,7 @@ mod tests {
             picture: None,
             at: Moment(0),
             sid: "s".into(),
+            confirmed: false,
         }
     }
 

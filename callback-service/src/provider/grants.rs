@@ -1,14 +1,16 @@
 //! The one act in which WeChat and the provider meet: this person may have this login. What a page named when it opened
 //! is checked here, because only here it is known who is registered.
 
+use data_encoding::HEXLOWER;
 use protocol::message::{Code, Context};
+use serde::{Deserialize, Serialize};
 
 use super::Provider;
 use super::codes::ForPage;
 use super::endpoints::is_challenge;
 use super::identity::Scanned;
 use super::sites::{Site, Subject};
-use super::token::Token;
+use super::token::{Token, sha256_bytes};
 use crate::outbox::{EventName, Message};
 use crate::store::StoreError;
 
@@ -34,24 +36,110 @@ impl From<StoreError> for NotGranted {
 /// What a page of a site may be told by the code that it gets.
 const WIDGET_SCOPE: &str = "openid profile email";
 
+/// A login that may go to a site. Nothing of it is kept yet.
+#[derive(Debug)]
+pub(crate) struct Admitted {
+    site: Site,
+    way: Way,
+    scanned: Scanned,
+    /// The person has to confirm it first.
+    pub confirm: bool,
+}
+
+/// How a login reaches its site.
+#[derive(Debug)]
+enum Way {
+    /// By the request of this handle.
+    Request(Token),
+    /// By a page of the site.
+    Page { nonce: Option<String>, code_challenge: String },
+}
+
+/// A site as a person is told of it, and the person as the site is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Parties {
+    /// The site's id.
+    pub site: String,
+    /// What people call it.
+    pub name: String,
+    /// What it calls the person.
+    pub sub: String,
+}
+
+/// Why a login was denied, as the site is told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Denial {
+    /// The person has said that it was not them.
+    NotMe,
+    /// The person has typed wrong numbers.
+    WrongNumber,
+    /// A page asked for it that may not name the site.
+    ForeignPage,
+    /// The page sent no challenge.
+    NoChallenge,
+}
+
+impl Denial {
+    /// Its name, as webhooks spell it.
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::NotMe => "not_me",
+            Self::WrongNumber => "wrong_number",
+            Self::ForeignPage => "foreign_page",
+            Self::NoChallenge => "no_challenge",
+        }
+    }
+}
+
+impl Admitted {
+    /// Who the login is between.
+    pub(crate) fn parties(&self) -> Parties {
+        let sub = self.site.subject.of(self.scanned.person.as_str(), self.scanned.unionid.as_deref());
+        Parties {
+            site: self.site.id.clone(),
+            name: self.site.name.clone(),
+            sub: sub.unwrap_or_default().to_owned(),
+        }
+    }
+}
+
 impl Provider {
-    /// Decides whether a login may be granted to what its page named, and gives the code for the page. Nothing can be
-    /// had by the code until the gateway has recorded the scan and told the page.
-    pub(crate) async fn grant(&self, context: &Context, scanned: Scanned) -> Result<Code, NotGranted> {
-        let code = match (&context.request, &context.site) {
-            (Some(handle), None) => self.grant_request(handle, context.origin.as_deref(), scanned).await?,
-            (None, Some(site)) => self.grant_page(site, context, scanned).await?,
-            _ => return Err(NotGranted::UnknownSite),
+    /// Decides whether a login may go to what its page named. `scene` is the login's name.
+    pub(crate) async fn admit(
+        &self,
+        scene: &str,
+        context: &Context,
+        scanned: Scanned,
+    ) -> Result<Admitted, NotGranted> {
+        match (&context.request, &context.site) {
+            (Some(handle), None) => self.admit_request(handle, context.origin.as_deref(), scanned).await,
+            (None, Some(site)) => self.admit_page(scene, site, context, scanned).await,
+            _ => Err(NotGranted::UnknownSite),
+        }
+    }
+
+    /// Grants a login, and gives the code for the page. Nothing can be had by the code until the gateway has recorded the
+    /// scan and told the page.
+    pub(crate) async fn grant(&self, admitted: Admitted) -> Result<Code, NotGranted> {
+        let Admitted { site, way, mut scanned, confirm } = admitted;
+        scanned.confirmed = confirm;
+        let code = match way {
+            Way::Request(handle) => self.requests.prove(&handle, &scanned).await?.ok_or(NotGranted::Gone)?,
+            Way::Page { nonce, code_challenge } => {
+                let page = ForPage { site: site.id, scope: WIDGET_SCOPE.to_owned(), nonce, code_challenge };
+                self.codes.put_for_page(&page, &scanned).await?
+            }
         };
         Ok(Code(code.reveal().to_owned()))
     }
 
-    async fn grant_request(
+    async fn admit_request(
         &self,
         handle: &str,
         origin: Option<&str>,
         scanned: Scanned,
-    ) -> Result<Token, NotGranted> {
+    ) -> Result<Admitted, NotGranted> {
         // The page of a request is this service's own; browsers say so by themselves.
         if origin != Some(self.addresses.issuer.as_str()) {
             server::tell!(
@@ -64,13 +152,20 @@ impl Provider {
             return Err(NotGranted::UnknownSite);
         }
         let handle = Token::parse(handle).ok_or(NotGranted::Gone)?;
-        let site = self.requests.site(&handle).await?.ok_or(NotGranted::Gone)?;
-        let site = self.sites.get(&site).ok_or(NotGranted::UnknownSite)?;
+        let asked = self.requests.waiting(&handle).await?.ok_or(NotGranted::Gone)?;
+        let site = self.sites.get(&asked.site).ok_or(NotGranted::UnknownSite)?;
         let scanned = self.named(&site, scanned).await?;
-        self.requests.prove(&handle, &scanned).await?.ok_or(NotGranted::Gone)
+        let confirm = site.confirm || asked.confirm;
+        Ok(Admitted { site, way: Way::Request(handle), scanned, confirm })
     }
 
-    async fn grant_page(&self, site: &str, context: &Context, scanned: Scanned) -> Result<Token, NotGranted> {
+    async fn admit_page(
+        &self,
+        scene: &str,
+        site: &str,
+        context: &Context,
+        scanned: Scanned,
+    ) -> Result<Admitted, NotGranted> {
         let site = self.sites.get(site).ok_or(NotGranted::UnknownSite)?;
         let origin = context.origin.as_deref();
         if !site.may_be_named_by(origin) {
@@ -81,7 +176,7 @@ impl Provider {
                 [site = %site.id, origin = ?origin.unwrap_or("none")],
                 "a page asked for a login of a site whose origins do not name it; the login was denied"
             );
-            self.tell_of_denial(&site, &scanned).await;
+            self.tell_of_page(scene, &site, &scanned, Denial::ForeignPage).await;
             return Err(NotGranted::UnknownSite);
         }
         // Codes for pages are public: whoever made the challenge alone can redeem them (RFC 7636).
@@ -94,13 +189,12 @@ impl Provider {
                 [site = %site.id],
                 "a page asked for a login without a code_challenge by S256; the login was denied"
             );
-            self.tell_of_denial(&site, &scanned).await;
+            self.tell_of_page(scene, &site, &scanned, Denial::NoChallenge).await;
             return Err(NotGranted::UnknownSite);
         };
         let scanned = self.named(&site, scanned).await?;
-        let nonce = context.nonce.clone();
-        let page = ForPage { site: site.id, scope: WIDGET_SCOPE.to_owned(), nonce, code_challenge };
-        Ok(self.codes.put_for_page(&page, &scanned).await?)
+        let (nonce, confirm) = (context.nonce.clone(), site.confirm);
+        Ok(Admitted { site, way: Way::Page { nonce, code_challenge }, scanned, confirm })
     }
 
     /// The person with the name by which the site knows people.
@@ -122,13 +216,22 @@ impl Provider {
         Ok(scanned)
     }
 
-    async fn tell_of_denial(&self, site: &Site, scanned: &Scanned) {
-        if site.webhook.is_none() || site.subject == Subject::Unionid {
+    async fn tell_of_page(&self, scene: &str, site: &Site, scanned: &Scanned, why: Denial) {
+        if let Some(sub) = site.subject.of(scanned.person.as_str(), scanned.unionid.as_deref()) {
+            self.tell_of_denial(scene, &site.id, sub, why).await;
+        }
+    }
+
+    /// Tells a site that the login `scene` of a person was denied, where it wants to know. It may be called again: a site
+    /// knows a repeat by its id.
+    pub(crate) async fn tell_of_denial(&self, scene: &str, site: &str, sub: &str, why: Denial) {
+        if self.sites.get(site).is_none_or(|site| site.webhook.is_none()) {
             return;
         }
-        let (sub, at) = (scanned.person.to_string(), server::clock::unix_now());
-        let event = Message::Event { name: EventName::Denial, sub, at, login: None };
-        if let Err(error) = self.outbox.put(&site.id, event).await {
+        let id = HEXLOWER.encode(&sha256_bytes(format!("{scene} {}", why.as_str()).as_bytes())[..16]);
+        let (sub, at, reason) = (sub.to_owned(), server::clock::unix_now(), Some(why.as_str().to_owned()));
+        let event = Message::Event { name: EventName::Denial, sub, at, login: None, reason };
+        if let Err(error) = self.outbox.put_once(site, &id, event).await {
             tracing::error!("a site is not told of a denial: {error}");
         }
     }

@@ -21,6 +21,9 @@ pub(super) struct Identity {
     pub at: Moment,
     /// The name of the session, for logout (`sid`).
     pub sid: String,
+    /// The person has confirmed the login in the chat.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub confirmed: bool,
 }
 
 impl Identity {
@@ -41,12 +44,22 @@ pub(crate) struct Scanned {
     pub nickname: Option<String>,
     /// Where the avatar is, where WeChat said so.
     pub picture: Option<String>,
+    /// The person has confirmed the login in the chat.
+    pub confirmed: bool,
 }
 
 impl Scanned {
     /// The person, who scanned at `at`, for a session of the name `sid`.
     pub(super) fn identity(&self, at: Moment, sid: &str) -> Identity {
-        let Self { person, unionid, nickname, picture } = self.clone();
-        Identity { openid: person.to_string(), unionid, nickname, picture, at, sid: sid.to_owned() }
+        let Self { person, unionid, nickname, picture, confirmed } = self.clone();
+        Identity {
+            openid: person.to_string(),
+            unionid,
+            nickname,
+            picture,
+            at,
+            sid: sid.to_owned(),
+            confirmed,
+        }
     }
 }

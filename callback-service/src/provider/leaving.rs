@@ -42,7 +42,8 @@ impl Provider {
         for (site, sub) in &leaving.sites {
             if self.sites.get(site).is_some_and(|site| site.webhook.is_some()) {
                 let (sub, at) = (sub.clone(), leaving.until.0 / 1000);
-                let event = Message::Event { name: EventName::Unsubscribe, sub, at, login: None };
+                let event =
+                    Message::Event { name: EventName::Unsubscribe, sub, at, login: None, reason: None };
                 self.outbox.put(site, event).await?;
             }
         }

@@ -40,7 +40,7 @@ use self::access::AccessTokens;
 use self::accounts::Accounts;
 use self::codes::Codes;
 pub(crate) use self::endpoints::{Endpoint, Incoming, Part};
-pub(crate) use self::grants::NotGranted;
+pub(crate) use self::grants::{Admitted, Denial, NotGranted, Parties};
 pub(crate) use self::identity::Scanned;
 use self::keys::Keys;
 use self::requests::Requests;

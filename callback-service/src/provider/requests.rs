@@ -42,6 +42,9 @@ pub(super) struct Asked {
     /// Who must log in, as an `id_token_hint` says: what the site calls that person.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub only: Option<String>,
+    /// The site asks for a confirmed login (`acr_values`), whatever its entry says.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub confirm: bool,
 }
 
 /// A request as it is kept.
@@ -133,10 +136,13 @@ impl Requests {
         Ok(handle)
     }
 
-    /// The site of a request that still waits; `None` if there is no such request.
-    pub(super) async fn site(&self, handle: &Token) -> Result<Option<String>, StoreError> {
+    /// What a request asks for that still waits; `None` if there is no such request.
+    pub(super) async fn waiting(&self, handle: &Token) -> Result<Option<Asked>, StoreError> {
         let found = self.0.read(handle.hash().as_str()).await?;
-        Ok(found.record.filter(|request| request.answer.is_none()).map(|request| request.asked.site.clone()))
+        Ok(found
+            .record
+            .filter(|request| request.answer.is_none())
+            .map(|request| Asked::clone(&request.asked)))
     }
 
     /// Notes that a person has scanned for a request, before the gateway is asked to record it; gives the code for the

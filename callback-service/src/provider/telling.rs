@@ -3,7 +3,7 @@
 use server::clock;
 
 use super::Provider;
-use crate::outbox::post::{Poster, event_body, signature};
+use crate::outbox::post::{Event, Poster, signature};
 use crate::outbox::{Delivery, Message};
 
 impl Provider {
@@ -25,9 +25,18 @@ impl Provider {
                 let token = self.keys.sign("logout+jwt", claims).await.map_err(|error| error.to_string())?;
                 poster.post_form(uri, &[("logout_token", &token)]).await
             }
-            Message::Event { name, sub, at, login } => {
+            Message::Event { name, sub, at, login, reason } => {
                 let Some(webhook) = &site.webhook else { return Ok(()) };
-                let body = event_body(&delivery.id, id, *name, sub, *at, login.as_deref());
+                let event = Event {
+                    id: &delivery.id,
+                    name: name.as_str(),
+                    created: *at,
+                    site: id,
+                    sub,
+                    login: login.as_deref(),
+                    reason: reason.as_deref(),
+                };
+                let body = event.body();
                 let signature = signature(&webhook.key, clock::unix_now(), &body);
                 poster.post_json(&webhook.url, &[("Saoma-Signature", &signature)], body).await
             }

@@ -21,7 +21,13 @@ use crate::store::tests::on_each_store;
 const LIVES: Lives = Lives { idle: Duration::from_secs(3600), life: Duration::from_secs(7200) };
 
 fn scanned() -> Scanned {
-    Scanned { person: wechat::Person::new("oPerson"), unionid: None, nickname: None, picture: None }
+    Scanned {
+        person: wechat::Person::new("oPerson"),
+        unionid: None,
+        nickname: None,
+        picture: None,
+        confirmed: false,
+    }
 }
 
 fn asked() -> Asked {
@@ -33,6 +39,7 @@ fn asked() -> Asked {
         nonce: None,
         code_challenge: None,
         only: None,
+        confirm: false,
     }
 }
 
@@ -75,8 +82,11 @@ async fn a_request_is_answered_once_to_the_browser_and_the_page_that_asked() {
         let (requests, elsewhere) = (Requests::new(here), Requests::new(there));
         let (browser, other) = (Token::random(), Token::random());
         let handle = requests.put(asked(), &browser.hash()).await.unwrap();
-        assert_eq!(elsewhere.site(&handle).await.unwrap().as_deref(), Some("shop"));
-        assert_eq!(elsewhere.site(&Token::random()).await.unwrap(), None);
+        assert_eq!(
+            elsewhere.waiting(&handle).await.unwrap().map(|asked| asked.site).as_deref(),
+            Some("shop")
+        );
+        assert_eq!(elsewhere.waiting(&Token::random()).await.unwrap(), None);
         // A scan may be granted twice, by a repeated push; the gateway hands one of the codes to the page.
         let first = elsewhere.prove(&handle, &scanned()).await.unwrap().unwrap();
         let second = requests.prove(&handle, &scanned()).await.unwrap().unwrap();
@@ -102,7 +112,7 @@ async fn a_request_is_answered_once_to_the_browser_and_the_page_that_asked() {
         assert!(!elsewhere.answer(&handle, &other).await.unwrap());
         assert_eq!(resume(&browser, &first).await, Continued::Gone, "a handle is used once");
         assert_eq!(resume(&browser, &second).await, Continued::Gone);
-        assert_eq!(requests.site(&handle).await.unwrap(), None);
+        assert_eq!(requests.waiting(&handle).await.unwrap(), None);
         assert!(requests.prove(&handle, &scanned()).await.unwrap().is_none());
     })
     .await;

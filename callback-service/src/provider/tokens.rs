@@ -4,7 +4,7 @@
 use data_encoding::BASE64URL_NOPAD;
 use serde_json::{Map, Value, json};
 
-use super::claims::{self, ACR, AMR};
+use super::claims::{self, AMR};
 use super::identity::Identity;
 use super::sites::Site;
 use super::token::{Token, sha256_bytes};
@@ -47,7 +47,7 @@ impl Provider {
             "exp": now + ID_TOKEN_LIFE.as_secs(),
             "iat": now,
             "auth_time": who.auth_time(),
-            "acr": ACR,
+            "acr": claims::acr(who),
             "amr": [AMR],
             "sid": who.sid,
             "at_hash": at_hash(access_token),

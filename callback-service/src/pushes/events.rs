@@ -11,6 +11,7 @@ use tokio::time::Instant;
 use wechat::push::{self, Kind, Push};
 
 use super::Pushes;
+use crate::logins::answer::Text;
 use crate::store::Scan;
 
 /// What becomes of a message that a person writes to the account.
@@ -70,11 +71,15 @@ impl Pushes {
                 self.scans.forget(&push.from, push.created_at).await;
                 None
             }
-            Kind::Message { .. } => match self.messages {
-                Messages::Greet => self.texts.greeting().map(Reply::Words),
-                Messages::CustomerService => Some(Reply::ToCustomerService),
-                Messages::Ignore => None,
-            },
+            Kind::Message { content: Some(content), id, msg_type } if msg_type == "text" => {
+                let text =
+                    Text { person: &push.from, content, id: id.as_deref(), created_at: push.created_at };
+                match self.scans.answered(text, arrived).await {
+                    Some(told) => self.texts.words(&told).map(Reply::Words),
+                    None => self.message(),
+                }
+            }
+            Kind::Message { .. } => self.message(),
             Kind::OtherEvent { name, key } => {
                 self.notice(name, key.as_deref());
                 None
@@ -82,11 +87,20 @@ impl Pushes {
         }
     }
 
+    /// The answer to a message that no login waits for.
+    fn message(&self) -> Option<Reply> {
+        match self.messages {
+            Messages::Greet => self.texts.greeting().map(Reply::Words),
+            Messages::CustomerService => Some(Reply::ToCustomerService),
+            Messages::Ignore => None,
+        }
+    }
+
     async fn scanned(&self, push: &Push, scene: Scene, first: bool, arrived: Instant) -> Option<Reply> {
         let scan = Scan { scene, openid: push.from.clone(), first, created_at: push.created_at };
-        let reply = self.scans.log_in(scan, arrived).await;
-        self.metrics.scans.get_or_create(&[("told", reply.name())]).inc();
-        self.texts.words(&reply).map(Reply::Words)
+        let told = self.scans.log_in(scan, arrived).await;
+        self.metrics.scans.get_or_create(&[("told", told.reply.name())]).inc();
+        self.texts.words(&told).map(Reply::Words)
     }
 
     /// The scene in a scan's key. A key of another form belongs to a QR code that is not ours.

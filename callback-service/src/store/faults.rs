@@ -14,6 +14,7 @@ pub(crate) struct Faults {
     pub attempt: Fault,
     pub record: Fault,
     pub forget: Fault,
+    pub confirm: Fault,
 }
 
 /// What goes wrong in a call.
@@ -30,7 +31,7 @@ pub(crate) enum Fault {
 }
 
 impl Fault {
-    pub(super) async fn happen(self) -> Result<(), StoreError> {
+    pub(crate) async fn happen(self) -> Result<(), StoreError> {
         match self {
             Self::None => Ok(()),
             Self::Fails => Err(StoreError("played".to_owned())),

@@ -46,6 +46,8 @@ pub(crate) struct Recorded {
     pub nickname: Option<String>,
     /// The person's login number (first is 1).
     pub count: u32,
+    /// The language in which it was told, as HTML names it.
+    pub language: Option<String>,
 }
 
 /// What is remembered of a scan.
@@ -211,10 +213,15 @@ impl Store {
     }
 
     /// Counts a recorded login, unless this scene of this person has been counted; gives what was kept.
-    pub(crate) async fn record(&self, scan: &Scan, nickname: Option<&str>) -> Result<Recorded, StoreError> {
+    pub(crate) async fn record(
+        &self,
+        scan: &Scan,
+        nickname: Option<&str>,
+        language: &str,
+    ) -> Result<Recorded, StoreError> {
         #[cfg(test)]
         self.faults.record.happen().await?;
-        self.change(&scan.openid, |person, now| person.record(scan, nickname, now)).await
+        self.change(&scan.openid, |person, now| person.record(scan, nickname, language, now)).await
     }
 
     /// Notes the signature of a push in plaintext mode with what stands for its body, until `until` in Unix seconds,

@@ -44,12 +44,15 @@ struct Noted {
     count: Option<u32>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     nickname: Option<String>,
+    /// In which the person was told.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    language: Option<String>,
 }
 
 impl Noted {
     fn recorded(&self) -> Option<Recorded> {
-        let Self { first, nickname, .. } = self;
-        self.count.map(|count| Recorded { first: *first, nickname: nickname.clone(), count })
+        let Self { first, nickname, language, .. } = self.clone();
+        self.count.map(|count| Recorded { first, nickname, count, language })
     }
 }
 
@@ -67,21 +70,27 @@ impl Person {
     /// Notes that the gateway is going to be asked to end the login.
     pub(super) fn attempt(&mut self, scan: &Scan, now: Moment) {
         let Scan { first, created_at, .. } = *scan;
-        let noted = Noted { first, created_at, noted_at: now, count: None, nickname: None };
+        let noted = Noted { first, created_at, noted_at: now, count: None, nickname: None, language: None };
         self.scans.entry(scan.scene.to_string()).or_insert(noted.into());
     }
 
     /// Counts a recorded login, unless its scene has been counted; gives what was kept.
-    pub(super) fn record(&mut self, scan: &Scan, nickname: Option<&str>, now: Moment) -> Recorded {
+    pub(super) fn record(
+        &mut self,
+        scan: &Scan,
+        nickname: Option<&str>,
+        language: &str,
+        now: Moment,
+    ) -> Recorded {
         let counted = self.scans.get(scan.scene.as_str()).and_then(|noted| noted.recorded());
         counted.unwrap_or_else(|| {
             self.logins = self.logins.saturating_add(1);
             self.last_login_at = self.last_login_at.max(scan.created_at);
-            let recorded =
-                Recorded { first: scan.first, nickname: nickname.map(str::to_owned), count: self.logins };
             let Scan { first, created_at, .. } = *scan;
-            let (count, nickname) = (Some(recorded.count), recorded.nickname.clone());
-            let noted = Noted { first, created_at, noted_at: now, count, nickname };
+            let (count, nickname) = (self.logins, nickname.map(str::to_owned));
+            let language = Some(language.to_owned());
+            let recorded = Recorded { first, nickname: nickname.clone(), count, language: language.clone() };
+            let noted = Noted { first, created_at, noted_at: now, count: Some(count), nickname, language };
             match self.scans.get_mut(scan.scene.as_str()) {
                 Some(attempted) => **attempted = noted,
                 None => drop(self.scans.insert(scan.scene.to_string(), noted.into())),
@@ -123,16 +132,16 @@ mod tests {
     #[test]
     fn what_is_remembered_of_a_scan_has_its_time() {
         let (mut person, one, now) = (Person::default(), scan("a", 100), Moment(1_000));
-        let first = person.record(&one, None, now);
+        let first = person.record(&one, None, "zh-CN", now);
         assert_eq!(person.recall(one.scene, now), Memory::Recorded(first.clone()));
         let later = now + SAME_WORDS;
         assert_eq!(person.recall(one.scene, later), Memory::LongAgo);
-        assert_eq!(person.record(&one, None, later), first, "nothing is counted twice");
+        assert_eq!(person.record(&one, None, "zh-CN", later), first, "nothing is counted twice");
         person.sweep(now + (REMEMBERED - Duration::from_millis(1)));
         assert_eq!(person.recall(one.scene, later), Memory::LongAgo);
         person.sweep(now + REMEMBERED);
         assert_eq!(person.recall(one.scene, later), Memory::Nothing);
-        assert_eq!(person.record(&scan("a", 101), None, later).count, 2, "counts are kept");
+        assert_eq!(person.record(&scan("a", 101), None, "zh-CN", later).count, 2, "counts are kept");
         assert!(person.forget_at(now) > now + Duration::from_secs(365 * 24 * 3600));
         person.forget(101);
         assert_eq!(person, Person::default());
@@ -145,7 +154,7 @@ mod tests {
         let (attempted, counted, now) = (scan("a", 100), scan("a", 101), Moment(1_000));
         let mut person = Person::default();
         person.attempt(&attempted, now);
-        person.record(&counted, Some("阿狸"), now);
+        person.record(&counted, Some("阿狸"), "zh-CN", now);
         let mut newer = serde_json::to_value(&person).unwrap();
         newer["consent"] = json!({"at": 1});
         for scan in [&attempted, &counted] {
@@ -155,7 +164,7 @@ mod tests {
         assert_eq!(serde_json::to_value(&person).unwrap(), newer);
         for scan in [&attempted, &counted] {
             person.attempt(scan, now);
-            person.record(scan, None, now);
+            person.record(scan, None, "zh-CN", now);
             person.sweep(now);
             person.forget(99);
         }

@@ -9,7 +9,12 @@ async fn each_answer_has_its_outcome_and_its_trace_in_the_store() {
     let stored = |of: Answer| Answer { status: Stored, ..of };
     let forgotten = Memory::Nothing;
     let noted = Memory::Attempted;
-    let counted = Memory::Recorded(Recorded { first: true, nickname: None, count: 1 });
+    let counted = Memory::Recorded(Recorded {
+        first: true,
+        nickname: None,
+        count: 1,
+        language: Some("zh-CN".to_owned()),
+    });
     // The answers in their order; claims stand before scans, and nothing else is asked.
     let table = [
         // The claim decides.
@@ -61,7 +66,7 @@ async fn each_answer_has_its_outcome_and_its_trace_in_the_store() {
         let heard = gateway.play(move |_| script.next());
         let (store, scan) = (sqlite(), scan());
         let scans = scans(client, Arc::clone(&store));
-        assert_eq!(scans.log_in(scan.clone(), Instant::now()).await, outcome, "row {row}");
+        assert_eq!(scans.hears(scan.clone(), Instant::now()).await, outcome, "row {row}");
         settled(&scans).await;
         let expected: Vec<Notice> = asked
             .chars()
@@ -86,13 +91,13 @@ async fn a_login_of_a_site_is_denied_and_a_repeat_hears_the_same() {
             gateway.take(&claim, named()).await;
             gateway.take(&deny, denied()).await;
         };
-        let (outcome, ()) = tokio::join!(scans.log_in(scan.clone(), Instant::now()), first);
+        let (outcome, ()) = tokio::join!(scans.hears(scan.clone(), Instant::now()), first);
         assert_eq!(outcome, PhoneReply::UnknownSite);
         let again = async {
             gateway.take(&claim, repeated(named(), State::Denied)).await;
             gateway.take(&deny, repeated(denied(), State::Denied)).await;
         };
-        let (outcome, ()) = tokio::join!(scans.log_in(scan.clone(), Instant::now()), again);
+        let (outcome, ()) = tokio::join!(scans.hears(scan.clone(), Instant::now()), again);
         assert_eq!(outcome, PhoneReply::UnknownSite, "a repeated push");
         assert_eq!(store.recall(&scan).await.unwrap(), Memory::Nothing);
         assert!(gateway.notices.try_recv().is_err(), "no scan");
@@ -110,7 +115,7 @@ async fn a_denial_that_was_not_recorded_is_not_told_as_one() {
         let mut script = [claimed_for(Some("shop"), None), Answer::new(status)].into_iter();
         let heard = gateway.play(move |_| script.next());
         let scans = scans(client, sqlite());
-        assert_eq!(scans.log_in(scan(), Instant::now()).await, outcome);
+        assert_eq!(scans.hears(scan(), Instant::now()).await, outcome);
         assert_eq!(heard.kinds(), ["claim", "deny"]);
     }
 }

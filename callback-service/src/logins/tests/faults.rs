@@ -35,7 +35,7 @@ async fn a_store_with_faults_stops_no_login_and_never_makes_it_certain_that_noth
         gateway.play(move |_| script.next());
         let store = sqlite().with(faults);
         let scans = hurried(scans(client, store), Times { store: SHORT.store, ..TIMES });
-        assert_eq!(scans.log_in(scan(), Instant::now()).await, outcome, "row {row}");
+        assert_eq!(scans.hears(scan(), Instant::now()).await, outcome, "row {row}");
     });
     join_all(rows).await;
 }
@@ -48,10 +48,10 @@ async fn a_login_is_counted_although_the_store_is_too_slow_for_the_words() {
     let (store, scan) = (sqlite(), scan());
     let slow = store.with(Faults { record: Fault::Late(SHORT.store * 2), ..Faults::default() });
     let scans = hurried(scans(client, slow), Times { store: SHORT.store, ..TIMES });
-    assert_eq!(scans.log_in(scan.clone(), Instant::now()).await, told(None));
+    assert_eq!(scans.hears(scan.clone(), Instant::now()).await, told(None));
     scans.tasks.close();
     scans.tasks.wait().await;
-    let counted = Recorded { first: true, nickname: None, count: 1 };
+    let counted = Recorded { first: true, nickname: None, count: 1, language: Some("zh-CN".to_owned()) };
     assert_eq!(store.recall(&scan).await.unwrap(), Memory::Recorded(counted));
 }
 
@@ -61,7 +61,12 @@ async fn a_scan_that_the_store_fails_keeps_trying_when_its_time_is_over() {
     // The words wait for the end here, so that it can be seen.
     let (claim, within) = (Duration::from_millis(100), Duration::from_millis(200));
     let times = Times { words: PATIENCE, claim, scan: within, clear: PATIENCE, ..SHORT };
-    let counted = Memory::Recorded(Recorded { first: true, nickname: None, count: 1 });
+    let counted = Memory::Recorded(Recorded {
+        first: true,
+        nickname: None,
+        count: 1,
+        language: Some("zh-CN".to_owned()),
+    });
     // What the store fails at, what the gateway is too busy for, and whether the login is one of a site.
     let unread = Faults { recall: Fault::Fails, ..Faults::default() };
     let unnoted = Faults { attempt: Fault::Fails, ..Faults::default() };
@@ -90,7 +95,7 @@ async fn a_scan_that_the_store_fails_keeps_trying_when_its_time_is_over() {
         let (store, scan) = (sqlite(), scan());
         let faulty = store.with(faults);
         let scans = hurried(scans(client, faulty), times);
-        assert_eq!(scans.log_in(scan.clone(), arrived).await, outcome, "{delayed}");
+        assert_eq!(scans.hears(scan.clone(), arrived).await, outcome, "{delayed}");
         assert_eq!(store.recall(&scan).await.unwrap(), memory, "{delayed}");
     });
     join_all(rows).await;
@@ -101,7 +106,7 @@ async fn a_scan_that_the_store_fails_keeps_trying_when_its_time_is_over() {
 async fn who_unfollows_while_the_store_is_away_is_forgotten_when_it_is_back() {
     static FAILS: AtomicU32 = AtomicU32::new(1);
     let (store, scan) = (sqlite(), scan());
-    store.record(&scan, None).await.unwrap();
+    store.record(&scan, None, "zh-CN").await.unwrap();
     let away = store.with(Faults { forget: Fault::FailsFirst(&FAILS), ..Faults::default() });
     let scans = scans(no_gateway().await, away);
     scans.forget(&scan.openid, scan.created_at).await;

@@ -6,6 +6,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod answers;
+mod confirmation;
 mod faults;
 mod nickname;
 mod played_gateway;
@@ -21,6 +22,8 @@ use protocol::{Answer, Notice};
 
 use self::played_gateway::{Gateway, answer, busy, claimed, claimed_for, granted, no_gateway, repeated};
 use super::*;
+use crate::logins::confirmation::{Answered, By, Typed};
+use crate::store::faults::{Fault, Faults};
 use crate::store::{Memory, Recorded, Store};
 
 /// Promise 5.
@@ -54,6 +57,13 @@ fn told(count: Option<u32>) -> PhoneReply {
     PhoneReply::LoggedIn { first: true, nickname: None, count }
 }
 
+impl Scans {
+    /// What the phone hears, in whichever language.
+    async fn hears(self: &Arc<Self>, scan: Scan, arrived: Instant) -> PhoneReply {
+        self.log_in(scan, arrived).await.reply
+    }
+}
+
 fn sqlite() -> Arc<Store> {
     Arc::new(Store::in_sqlite(Path::new(":memory:")).unwrap())
 }
@@ -75,8 +85,8 @@ fn wechat_at(url: &str) -> wechat::Client {
 }
 
 fn with_wechat(gateway: Client, store: Arc<Store>, wechat: wechat::Client, within: Duration) -> Arc<Scans> {
-    let settings = Settings { callback_user_info_within: within };
-    Scans::new(gateway, wechat, store, None, &settings, TaskTracker::new())
+    let checked = Checked { user_info_within: within, confirms: false, places: Places::default() };
+    Scans::new(gateway, wechat, store, None, checked, Metrics::default(), TaskTracker::new())
 }
 
 fn hurried(mut scans: Arc<Scans>, times: Times) -> Arc<Scans> {

@@ -78,7 +78,7 @@ async fn named(person: Option<&'static str>, within: Duration) -> (Option<String
         gateway.answer(id, granted());
         (nickname, came)
     };
-    let (outcome, (nickname, came)) = tokio::join!(scans.log_in(scan.clone(), Instant::now()), played);
+    let (outcome, (nickname, came)) = tokio::join!(scans.hears(scan.clone(), Instant::now()), played);
     (nickname, outcome, came)
 }
 
@@ -121,7 +121,7 @@ async fn with_no_time_for_nicknames_wechat_is_not_asked() {
     });
     let (url, mut asked) = wechat(Some(r#"{"subscribe":1,"nickname":"阿狸"}"#)).await;
     let scans = with_wechat(client, sqlite(), wechat_at(&url), Duration::ZERO);
-    assert_eq!(scans.log_in(scan(), Instant::now()).await, told(Some(1)));
+    assert_eq!(scans.hears(scan(), Instant::now()).await, told(Some(1)));
     settled(&scans).await;
     assert!(asked.try_recv().is_err());
 }

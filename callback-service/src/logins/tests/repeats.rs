@@ -7,7 +7,7 @@ async fn repeats_at_once_are_one_claim_and_one_scan_and_later_ones_nothing() {
     let (mut gateway, client) = Gateway::start().await;
     let scans = scans(client, sqlite());
     let scan = scan();
-    let push = || scans.log_in(scan.clone(), Instant::now());
+    let push = || scans.hears(scan.clone(), Instant::now());
     let asked = async {
         gateway.take(&claim_of(&scan), claimed()).await;
         gateway.take(&end_of(&scan, None), granted()).await;
@@ -17,7 +17,7 @@ async fn repeats_at_once_are_one_claim_and_one_scan_and_later_ones_nothing() {
     settled(&scans).await;
     assert_eq!(push().await, told(Some(1)), "after the end");
     let follower = Scan { first: false, ..scan.clone() };
-    assert_eq!(scans.log_in(follower, Instant::now()).await, told(Some(1)), "an ended login scanned again");
+    assert_eq!(scans.hears(follower, Instant::now()).await, told(Some(1)), "an ended login scanned again");
     assert!(gateway.notices.try_recv().is_err());
     assert!(scans.running.lock().is_empty(), "nothing is left behind");
 }
@@ -35,7 +35,7 @@ async fn another_person_at_the_same_time_gets_an_outcome_of_their_own() {
     let scans = scans(client, sqlite());
     let one = scan();
     let other = Scan { openid: Person::new("oOther"), ..one.clone() };
-    let outcomes = tokio::join!(scans.log_in(one, Instant::now()), scans.log_in(other, Instant::now()));
+    let outcomes = tokio::join!(scans.hears(one, Instant::now()), scans.hears(other, Instant::now()));
     assert_eq!(outcomes, (told(Some(1)), PhoneReply::Taken));
 }
 
@@ -49,9 +49,9 @@ async fn persons_and_scenes_are_counted_apart() {
     let scans = scans(client, sqlite());
     let (one, two) = (scan(), scan());
     let other = Scan { openid: Person::new("oOther"), ..one.clone() };
-    assert_eq!(scans.log_in(one, Instant::now()).await, told(Some(1)));
-    assert_eq!(scans.log_in(two, Instant::now()).await, told(Some(2)), "another scene");
-    assert_eq!(scans.log_in(other, Instant::now()).await, told(Some(1)), "another person");
+    assert_eq!(scans.hears(one, Instant::now()).await, told(Some(1)));
+    assert_eq!(scans.hears(two, Instant::now()).await, told(Some(2)), "another scene");
+    assert_eq!(scans.hears(other, Instant::now()).await, told(Some(1)), "another person");
 }
 
 #[tokio::test]
@@ -60,7 +60,7 @@ async fn what_wechat_hung_up_on_is_still_counted() {
     let (store, scan) = (sqlite(), scan());
     let scans = scans(client, Arc::clone(&store));
     let id = tokio::select! {
-        outcome = scans.log_in(scan.clone(), Instant::now()) => panic!("{outcome:?}"),
+        outcome = scans.hears(scan.clone(), Instant::now()) => panic!("{outcome:?}"),
         (id, _) = gateway.hear() => id,
     };
     gateway.answer(id, claimed());
@@ -79,6 +79,6 @@ async fn one_scan_too_many_is_not_worked_on_and_not_told_that_nothing_was_record
     let (_never, outcome) = watch::channel(None);
     let others = (0..MAX_RUNNING).map(|_| ((Scene::random(), Person::new("")), outcome.clone()));
     scans.running.lock().extend(others);
-    assert_eq!(scans.log_in(scan(), Instant::now()).await, PhoneReply::Look);
+    assert_eq!(scans.hears(scan(), Instant::now()).await, PhoneReply::Look);
     assert!(scans.tasks.is_empty() && heard.all().is_empty());
 }

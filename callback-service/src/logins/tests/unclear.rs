@@ -38,7 +38,7 @@ async fn what_stays_unclear_is_told_by_what_may_have_been_recorded() {
             answers[next.min(answers.len()) - 1].clone()
         });
         let scans = hurried(scans(client, sqlite()), SHORT);
-        assert_eq!(scans.log_in(scan(), Instant::now()).await, outcome, "row {row}");
+        assert_eq!(scans.hears(scan(), Instant::now()).await, outcome, "row {row}");
         let kinds = heard.kinds();
         let number = |of| kinds.iter().filter(|kind| **kind == of).count();
         assert!(claims.contains(&number("claim")) && ends.contains(&number("scan")), "row {row}: {kinds:?}");
@@ -59,7 +59,7 @@ async fn without_a_gateway_nobody_is_logged_in_and_earlier_attempts_are_not_deni
         async move {
             let scans = scans(no_gateway().await, store);
             let arrived = Instant::now();
-            assert_eq!(scans.log_in(scan, Instant::now()).await, outcome, "row {row}");
+            assert_eq!(scans.hears(scan, Instant::now()).await, outcome, "row {row}");
             assert!(arrived.elapsed() < PROMISED, "row {row}: {:?}", arrived.elapsed());
         }
     });
@@ -76,7 +76,7 @@ async fn a_gateway_that_does_not_know_the_login_may_have_recorded_an_earlier_att
             store.attempt(&scan).await.unwrap();
         }
         let scans = hurried(scans(client, store), SHORT);
-        assert_eq!(scans.log_in(scan, Instant::now()).await, outcome);
+        assert_eq!(scans.hears(scan, Instant::now()).await, outcome);
     }
 }
 
@@ -90,7 +90,7 @@ async fn an_answer_that_comes_late_is_counted_once_and_told_to_repeats() {
         gateway.take(&claim_of(&scan), claimed()).await;
         gateway.hear().await.0
     };
-    let (outcome, first) = tokio::join!(scans.log_in(scan.clone(), Instant::now()), silent);
+    let (outcome, first) = tokio::join!(scans.hears(scan.clone(), Instant::now()), silent);
     assert_eq!(outcome, PhoneReply::Look);
     assert!(arrived.elapsed() < PROMISED, "{:?}", arrived.elapsed());
     assert_eq!(store.recall(&scan).await.unwrap(), Memory::Attempted);
@@ -102,10 +102,10 @@ async fn an_answer_that_comes_late_is_counted_once_and_told_to_repeats() {
         gateway.answer(first, granted());
         gateway.answer(second, repeated(granted(), State::Granted));
     };
-    let (outcome, ()) = tokio::join!(scans.log_in(scan.clone(), Instant::now()), late);
+    let (outcome, ()) = tokio::join!(scans.hears(scan.clone(), Instant::now()), late);
     assert_eq!(outcome, told(Some(1)));
     settled(&scans).await;
-    assert_eq!(scans.log_in(scan, Instant::now()).await, told(Some(1)), "once more");
+    assert_eq!(scans.hears(scan, Instant::now()).await, told(Some(1)), "once more");
     assert!(gateway.notices.try_recv().is_err(), "nothing else was asked");
 }
 
@@ -136,5 +136,5 @@ async fn recorded_then_cut_then_busy_is_no_try_again() {
         }
     });
     let scans = hurried(scans(client, sqlite()), SHORT);
-    assert_eq!(scans.log_in(scan(), Instant::now()).await, PhoneReply::Look);
+    assert_eq!(scans.hears(scan(), Instant::now()).await, PhoneReply::Look);
 }

@@ -22,7 +22,13 @@ fn logout(sid: &str) -> Message {
 }
 
 fn event(login: &str) -> Message {
-    Message::Event { name: EventName::Login, sub: "o1".to_owned(), at: 1, login: Some(login.to_owned()) }
+    Message::Event {
+        name: EventName::Login,
+        sub: "o1".to_owned(),
+        at: 1,
+        login: Some(login.to_owned()),
+        reason: None,
+    }
 }
 
 /// What tells the messages of a test apart.

@@ -4,7 +4,7 @@
 use serde_json::{Value, json};
 
 use crate::provider::Provider;
-use crate::provider::claims::ACR;
+use crate::provider::claims::ACRS;
 
 impl Provider {
     pub(super) fn discovery(&self) -> Value {
@@ -62,7 +62,7 @@ impl Provider {
             "backchannel_logout_session_supported": true,
             "ui_locales_supported": ["zh-CN", "en"],
             "prompt_values_supported": ["none", "login"],
-            "acr_values_supported": [ACR],
+            "acr_values_supported": ACRS,
         })
     }
 }

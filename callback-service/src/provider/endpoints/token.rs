@@ -207,7 +207,7 @@ impl Provider {
         }
         let login = Some(who.sid.clone());
         let at = server::clock::unix_now();
-        let event = Message::Event { name: EventName::Login, sub: sub.to_owned(), at, login };
+        let event = Message::Event { name: EventName::Login, sub: sub.to_owned(), at, login, reason: None };
         if let Err(error) = self.outbox.put(&site.id, event).await {
             tracing::error!(site = %site.id, "a site is not told of a login: {error}");
         }
@@ -232,6 +232,7 @@ mod tests {
             picture: None,
             at: Moment(0),
             sid: "s".into(),
+            confirmed: false,
         };
         Code {
             site: "shop".to_owned(),

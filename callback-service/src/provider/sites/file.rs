@@ -53,8 +53,7 @@ struct Entry {
     post_logout_redirect_uris: Vec<String>,
     #[serde(default)]
     origins: Vec<String>,
-    #[serde(default)]
-    confirm: bool,
+    confirm: Option<bool>,
     subject: Option<String>,
     email_domain: Option<String>,
     email_verified: Option<bool>,
@@ -140,12 +139,6 @@ fn site(entry: Entry) -> Result<Site, String> {
         }
         _ => {}
     }
-    if entry.confirm {
-        return Err(
-            "confirm: this version cannot ask for confirmation in the chat yet; leave it out or write false"
-                .to_owned(),
-        );
-    }
     if redirect_uris.is_empty() && origins.is_empty() {
         return Err(
             "redirect_uris: is missing, and there are no origins either; logins could go nowhere".to_owned()
@@ -166,6 +159,8 @@ fn site(entry: Entry) -> Result<Site, String> {
         redirect_uris: all("redirect_uris", redirect_uris, redirect_uri)?,
         post_logout_redirect_uris: all("post_logout_redirect_uris", post_logout_redirect_uris, redirect_uri)?,
         origins: all("origins", origins, origin)?,
+        // A scan is not consent: whoever gets somebody to scan a forwarded code would be logged in as that person.
+        confirm: entry.confirm.unwrap_or(true),
         subject,
         email_domain: entry.email_domain.map(email_domain).transpose()?,
         email_verified: entry.email_verified,
@@ -381,7 +376,7 @@ mod tests {
             ),
             (entry("").replace(&format!("secret_sha256 = \"{HASH}\"\n"), ""), "secret_sha256: is missing"),
             (entry("public = true"), "public: a public site has no secret"),
-            (entry("confirm = true"), "confirm: "),
+            (entry("confirm = 1"), "confirm"),
             (entry("").replace("[\"https://shop.example/cb\"]", "[]"), "redirect_uris: is missing"),
             (with_uri("http://shop.example/cb"), "write https"),
             (with_uri("https://shop.example/cb#x"), "fragment"),

@@ -30,6 +30,8 @@ pub(super) struct Site {
     pub post_logout_redirect_uris: Vec<String>,
     /// The pages that may hold its widget (RFC 6454).
     pub origins: Vec<String>,
+    /// Whether a person confirms each login in the chat.
+    pub confirm: bool,
     /// What it calls a person.
     pub subject: Subject,
     /// The domain of the addresses that it gets, if it gets any.
@@ -58,6 +60,16 @@ pub(super) enum Subject {
     Openid,
     /// The name within all accounts of one Open Platform account.
     Unionid,
+}
+
+impl Subject {
+    /// What a person of these names is called; nothing if that is not known.
+    pub(super) fn of<'w>(self, openid: &'w str, unionid: Option<&'w str>) -> Option<&'w str> {
+        match self {
+            Self::Openid => Some(openid),
+            Self::Unionid => unionid,
+        }
+    }
 }
 
 impl Site {
@@ -96,10 +108,7 @@ impl Site {
 
     /// What it calls a person; nothing if that is not known.
     pub(super) fn sub<'w>(&self, who: &'w Identity) -> Option<&'w str> {
-        match self.subject {
-            Subject::Openid => Some(&who.openid),
-            Subject::Unionid => who.unionid.as_deref(),
-        }
+        self.subject.of(&who.openid, who.unionid.as_deref())
     }
 
     #[cfg(test)]
@@ -257,6 +266,7 @@ mod tests {
             picture: None,
             at: Moment(0),
             sid: "s".to_owned(),
+            confirmed: false,
         };
         let mut site = Site::example("shop");
         assert_eq!(site.sub(&who), Some("o"));

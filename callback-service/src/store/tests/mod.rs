@@ -50,13 +50,21 @@ async fn a_scene_is_counted_once_and_its_words_stay() {
         assert_eq!(here.recall(&one).await.unwrap(), Memory::Nothing);
         here.attempt(&one).await.unwrap();
         assert_eq!(there.recall(&one).await.unwrap(), Memory::Attempted);
-        let first = there.record(&one, Some("阿狸")).await.unwrap();
-        assert_eq!(first, Recorded { first: true, nickname: Some("阿狸".to_owned()), count: 1 });
-        assert_eq!(here.record(&one, None).await.unwrap(), first, "a repeat");
+        let first = there.record(&one, Some("阿狸"), "zh-CN").await.unwrap();
+        assert_eq!(
+            first,
+            Recorded {
+                first: true,
+                nickname: Some("阿狸".to_owned()),
+                count: 1,
+                language: Some("zh-CN".to_owned())
+            }
+        );
+        assert_eq!(here.record(&one, None, "zh-CN").await.unwrap(), first, "a repeat");
         here.attempt(&one).await.unwrap();
         assert_eq!(here.recall(&one).await.unwrap(), Memory::Recorded(first));
-        assert_eq!(there.record(&scan("a", 101), None).await.unwrap().count, 2);
-        assert_eq!(here.record(&scan("b", 101), None).await.unwrap().count, 1, "another person");
+        assert_eq!(there.record(&scan("a", 101), None, "zh-CN").await.unwrap().count, 2);
+        assert_eq!(here.record(&scan("b", 101), None, "zh-CN").await.unwrap().count, 1, "another person");
     })
     .await;
 }
@@ -81,12 +89,16 @@ async fn a_signature_comes_with_one_body_wherever_it_comes() {
 async fn who_unfollows_is_forgotten_but_not_by_a_late_repeat() {
     on_each_store(async |here, there| {
         let (before, after) = (scan("a", 100), scan("a", 300));
-        here.record(&before, None).await.unwrap();
+        here.record(&before, None, "zh-CN").await.unwrap();
         there.forget(&wechat::Person::new("a"), 200).await.unwrap();
         assert_eq!(here.recall(&before).await.unwrap(), Memory::Nothing);
-        assert_eq!(here.record(&after, None).await.unwrap().count, 1, "counted anew");
+        assert_eq!(here.record(&after, None, "zh-CN").await.unwrap().count, 1, "counted anew");
         there.forget(&wechat::Person::new("a"), 200).await.unwrap();
-        assert_eq!(here.record(&scan("a", 301), None).await.unwrap().count, 2, "the unfollow was old");
+        assert_eq!(
+            here.record(&scan("a", 301), None, "zh-CN").await.unwrap().count,
+            2,
+            "the unfollow was old"
+        );
         there.forget(&wechat::Person::new("nobody"), 200).await.unwrap();
     })
     .await;
@@ -99,7 +111,7 @@ async fn who_logs_in_ten_times_at_once_is_counted_ten_times_and_each_repeat_once
         // Each of them twice, at both services.
         let told = join_all(scans.iter().chain(&scans).enumerate().map(async |(turn, scan)| {
             let store = if turn < scans.len() { here } else { there };
-            (scan.created_at, store.record(scan, None).await.unwrap().count)
+            (scan.created_at, store.record(scan, None, "zh-CN").await.unwrap().count)
         }))
         .await;
         let mut counts: Vec<u32> = told.iter().map(|(_, count)| *count).collect();

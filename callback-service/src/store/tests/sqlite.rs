@@ -12,14 +12,14 @@ async fn long_after_it_the_gateway_is_asked_again_but_nothing_is_counted_twice()
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("callback.db");
     let (store, one) = (Store::in_sqlite(&path).unwrap(), scan("a", 100));
-    store.record(&one, None).await.unwrap();
+    store.record(&one, None, "zh-CN").await.unwrap();
     let longer_ago = format!(
         "UPDATE records SET record = json_set(record, '{0}', json_extract(record, '{0}') - 181000)",
         format_args!("$.scans.\"{}\".noted_at", one.scene)
     );
     assert_eq!(Connection::open(&path).unwrap().execute(&longer_ago, []).unwrap(), 1);
     assert_eq!(store.recall(&one).await.unwrap(), Memory::LongAgo);
-    assert_eq!(store.record(&one, None).await.unwrap().count, 1);
+    assert_eq!(store.record(&one, None, "zh-CN").await.unwrap().count, 1);
 }
 
 #[tokio::test]
@@ -39,7 +39,7 @@ async fn what_was_counted_survives_and_a_newer_file_is_left_alone() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("callback.db");
     let one = scan("a", 100);
-    let kept = Store::in_sqlite(&path).unwrap().record(&one, None).await.unwrap();
+    let kept = Store::in_sqlite(&path).unwrap().record(&one, None, "zh-CN").await.unwrap();
     assert_eq!(Store::in_sqlite(&path).unwrap().recall(&one).await.unwrap(), Memory::Recorded(kept));
 
     Connection::open(&path).unwrap().pragma_update(None, "user_version", 3).unwrap();
@@ -104,18 +104,22 @@ async fn counts_scans_and_signatures_of_the_first_version_are_found_again() {
     drop(file);
 
     let store = Store::in_sqlite(&path).unwrap();
-    let kept = Recorded { first: true, nickname: Some(nickname.to_owned()), count: 7 };
+    let kept = Recorded { first: true, nickname: Some(nickname.to_owned()), count: 7, language: None };
     assert_eq!(store.recall(&counted).await.unwrap(), Memory::Recorded(kept));
     assert_eq!(store.recall(&long_ago).await.unwrap(), Memory::LongAgo);
     for scan in [&attempted, &only_attempted] {
         assert_eq!(store.recall(scan).await.unwrap(), Memory::Attempted);
     }
-    let kept = Recorded { first: true, nickname: None, count: 1 };
+    let kept = Recorded { first: true, nickname: None, count: 1, language: None };
     assert_eq!(store.recall(&taken).await.unwrap(), Memory::Recorded(kept));
-    let again = store.record(&long_ago, None).await.unwrap();
-    assert_eq!(again, Recorded { first: false, nickname: None, count: 6 }, "nothing is counted twice");
+    let again = store.record(&long_ago, None, "zh-CN").await.unwrap();
+    assert_eq!(
+        again,
+        Recorded { first: false, nickname: None, count: 6, language: None },
+        "nothing is counted twice"
+    );
     for (openid, count) in [("a", 8), ("b", 4), ("c", 1), ("d", 2), ("e", 1)] {
-        assert_eq!(store.record(&scan(openid, 200), None).await.unwrap().count, count, "{openid}");
+        assert_eq!(store.record(&scan(openid, 200), None, "zh-CN").await.unwrap().count, count, "{openid}");
     }
     let until = clock::unix_now() + 600;
     assert!(store.admit("s", "one", until).await.unwrap() && !store.admit("s", "two", until).await.unwrap());
@@ -125,7 +129,7 @@ async fn counts_scans_and_signatures_of_the_first_version_are_found_again() {
     // An unfollow finds what it has to forget.
     store.forget(&wechat::Person::new("a"), 300).await.unwrap();
     assert_eq!(store.recall(&counted).await.unwrap(), Memory::Nothing);
-    assert_eq!(store.record(&scan("a", 301), None).await.unwrap().count, 1);
+    assert_eq!(store.record(&scan("a", 301), None, "zh-CN").await.unwrap().count, 1);
 
     // The version before finds all in the copy.
     let copy = Connection::open(folder.path().join("callback.db.schema-1")).unwrap();
@@ -181,5 +185,5 @@ async fn an_upgrade_that_is_cut_off_loses_nothing() {
     assert_eq!(file.query_row(logins, [], |row| row.get::<_, u32>(0)).unwrap(), 7, "all is as it was");
     drop(file);
     let store = Store::in_sqlite(&path).unwrap();
-    assert_eq!(store.record(&scan("a", 200), None).await.unwrap().count, 8);
+    assert_eq!(store.record(&scan("a", 200), None, "zh-CN").await.unwrap().count, 8);
 }

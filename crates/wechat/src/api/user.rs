@@ -26,6 +26,8 @@ pub struct User {
     /// An id of the person that is the same in all accounts of one Open Platform owner, if this account is
     /// bound to one.
     pub unionid: Option<String>,
+    /// The language of the person's WeChat, such as `zh_CN` or `en`.
+    pub language: Option<String>,
     /// Whether the person follows the account. If not, WeChat tells nothing else.
     pub subscribed: bool,
 }
@@ -52,6 +54,7 @@ impl Client {
                 .headimgurl
                 .filter(|url| url.starts_with("https://") && url.len() <= MAX_PICTURE),
             unionid: response.unionid.filter(|unionid| !unionid.is_empty()),
+            language: response.language.filter(|language| !language.is_empty()),
             subscribed: response.subscribe == 1,
         })
     }
@@ -64,6 +67,7 @@ struct Response {
     nickname: Option<String>,
     unionid: Option<String>,
     headimgurl: Option<String>,
+    language: Option<String>,
 }
 
 /// Makes one line, without control characters and without characters that change the direction of the text

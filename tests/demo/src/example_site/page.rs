@@ -138,6 +138,7 @@ pub(super) fn entry(origin: &str, id: &str, secret: &str) -> String {
          redirect_uris = [\"{origin}/callback\"]\n\
          post_logout_redirect_uris = [\"{origin}/logged-out\"]\n\
          backchannel_logout_uri = \"{origin}/backchannel\"\n\
-         id_token_claims = true\n"
+         id_token_claims = true\n\
+         confirm = false\n"
     )
 }

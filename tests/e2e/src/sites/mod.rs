@@ -31,6 +31,8 @@ pub struct Site {
     pub origin: String,
     /// Where a login by redirect ends.
     pub redirect_uri: String,
+    /// Whether people confirm each login in the chat.
+    pub confirm: bool,
 }
 
 impl Site {
@@ -39,18 +41,19 @@ impl Site {
     pub fn new(id: &str) -> Self {
         let origin = format!("https://{id}.example.cn");
         let secret = format!("secret-of-{id}-{}", "0123456789abcdef".repeat(2));
-        Self { id: id.to_owned(), secret, redirect_uri: format!("{origin}/callback"), origin }
+        let redirect_uri = format!("{origin}/callback");
+        Self { id: id.to_owned(), secret, redirect_uri, origin, confirm: false }
     }
 
     /// Its entry in the file of sites.
     #[must_use]
     pub fn entry(&self) -> String {
-        let Self { id, secret, origin, redirect_uri } = self;
+        let Self { id, secret, origin, redirect_uri, confirm } = self;
         let hash: String =
             digest(&SHA256, secret.as_bytes()).as_ref().iter().map(|byte| format!("{byte:02x}")).collect();
         format!(
             "[[site]]\nid = \"{id}\"\nname = \"{id}\"\nsecret_sha256 = \"{hash}\"\n\
-             redirect_uris = [\"{redirect_uri}\"]\norigins = [\"{origin}\"]\n"
+             redirect_uris = [\"{redirect_uri}\"]\norigins = [\"{origin}\"]\nconfirm = {confirm}\n"
         )
     }
 }

@@ -160,7 +160,7 @@ async fn oidcc_claims_locales() {
 async fn oidcc_ensure_request_with_acr_values_succeeds() {
     // What is asked for that is not there is no error either.
     let logins =
-        log_in_with("acr_values", ["urn:saoma:scan", "urn:saoma:scan-confirmed urn:saoma:scan", "1 2"]).await;
+        log_in_with("acr_values", ["urn:saoma:scan", "urn:saoma:scan urn:saoma:scan-confirmed", "1 2"]).await;
     assert!(logins.iter().all(|tokens| tokens.claims["acr"] == "urn:saoma:scan"), "{logins:?}");
 }
 

@@ -10,6 +10,7 @@ mod bad_input;
 mod basic;
 mod canary;
 mod config;
+mod confirmation;
 mod instances;
 mod logout;
 mod parameters;

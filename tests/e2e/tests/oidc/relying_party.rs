@@ -88,7 +88,9 @@ email_verified = false"#;
             let hash: String = hash.as_ref().iter().map(|byte| format!("{byte:02x}")).collect();
             format!("secret_sha256 = \"{hash}\"\n")
         });
-        format!("[[site]]\nid = \"{id}\"\n{secret}redirect_uris = {redirect_uris:?}\n{lines}\n")
+        // Most of these tests are about what comes after a login.
+        let confirm = if lines.contains("confirm = ") { "" } else { "confirm = false\n" };
+        format!("[[site]]\nid = \"{id}\"\n{secret}redirect_uris = {redirect_uris:?}\n{confirm}{lines}\n")
     }
 
     pub(crate) fn redirect_uri(&self) -> &str {
@@ -218,7 +220,9 @@ email_verified = false"#;
         if sub.is_empty() || !sub.is_ascii() || sub.len() > 255 {
             return fault("its sub is wrong");
         }
-        if claims["amr"] != serde_json::json!(["wechat"]) || claims["acr"] != "urn:saoma:scan" {
+        if claims["amr"] != serde_json::json!(["wechat"])
+            || !["urn:saoma:scan", "urn:saoma:scan-confirmed"].map(Value::from).contains(&claims["acr"])
+        {
             return fault("it does not say how the person was authenticated");
         }
         if claims["sid"].as_str().is_none_or(str::is_empty) {

@@ -19,7 +19,7 @@ use super::oauth_error::{BUSY, OAuthError};
 use super::parameters::{self, Parameters};
 use super::{Incoming, see_other, shortened};
 use crate::provider::Provider;
-use crate::provider::claims::scopes_asked;
+use crate::provider::claims::{scopes_asked, wants_confirmation};
 use crate::provider::codes::Code;
 use crate::provider::identity::Identity;
 use crate::provider::pages::{self, Trouble};
@@ -106,6 +106,7 @@ fn read(parameters: &Parameters, sites: &Sites) -> Result<Wanted, Refused> {
                 nonce: parameters.get("nonce").map(str::to_owned),
                 code_challenge,
                 only: None,
+                confirm: wants_confirmation(parameters.get("acr_values").unwrap_or_default()),
             };
             let hint = parameters.get("id_token_hint").map(str::to_owned);
             Ok(Wanted { site, asked, is_silent, wants_scan, max_age, hint })
@@ -197,7 +198,9 @@ fn decide(wanted: &Wanted, session: Option<(Identity, Moment)>) -> Next {
         let is_fresh = wanted.max_age.is_none_or(|age| now.since(who.at) <= age && !age.is_zero());
         let sub = wanted.site.sub(who);
         let is_right = wanted.asked.only.as_deref().is_none_or(|only| Some(only) == sub);
-        is_fresh && is_right && !wanted.wants_scan && sub.is_some()
+        // A session that began with a mere scan is not what this site wants.
+        let is_confirmed = who.confirmed || !(wanted.site.confirm || wanted.asked.confirm);
+        is_fresh && is_right && is_confirmed && !wanted.wants_scan && sub.is_some()
     };
     match session.filter(fits) {
         Some((who, _)) => Next::Answer(who),

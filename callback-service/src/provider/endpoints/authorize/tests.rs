@@ -111,7 +111,11 @@ fn a_session_is_enough_if_it_fits() {
         picture: None,
         at: Moment(at),
         sid: "s".into(),
+        confirmed: false,
     };
+    // A session that began with a confirmed login does for everything; one by a mere scan only where that is enough.
+    let mere = Some((who("o", 10_000), Moment(20_000)));
+    let who = |openid: &str, at| Identity { confirmed: true, ..who(openid, at) };
     let session = Some((who("o", 10_000), Moment(20_000)));
     let wanted = |more: &str| of(&format!("{GOOD}{more}")).unwrap();
     let answer = Next::Answer(who("o", 10_000));
@@ -129,6 +133,16 @@ fn a_session_is_enough_if_it_fits() {
         assert_eq!(decide(&wanted(more), session.clone()), *expected, "{more}");
         assert_ne!(decide(&wanted(more), None), answer, "{more}");
     }
+    assert_eq!(decide(&wanted(""), mere.clone()), Next::Show);
+    assert_eq!(decide(&wanted("&prompt=none"), mere.clone()), Next::LoginRequired);
+    let mut easy = wanted("");
+    easy.site.confirm = false;
+    assert!(matches!(decide(&easy, mere.clone()), Next::Answer(_)));
+    let mut strict = wanted("&acr_values=2+urn:saoma:scan-confirmed+urn:saoma:scan");
+    strict.site.confirm = false;
+    assert_eq!(decide(&strict, mere), Next::Show);
+    assert_eq!(decide(&strict, session.clone()), answer);
+    assert!(!wanted("&acr_values=urn:saoma:scan+urn:saoma:scan-confirmed").asked.confirm);
     let mut hinted = wanted("&prompt=none");
     hinted.asked.only = Some("o".to_owned());
     assert_eq!(decide(&hinted, session.clone()), answer);

@@ -1,0 +1,116 @@
+//! Confirmation in the chat: a scan is not consent, so the person is asked for the two digits that the page shows.
+//!
+//! The login's number is in the gateway's record, and what the person is asked and has answered is in the store: one record
+//! for each person, whose rule is [`talk`]. Both survive the process, so any instance takes any push. [`typed`] reads an
+//! answer, [`question`] is what the person is told of the login, with [`browser`] and [`place`].
+
+mod browser;
+pub(crate) mod place;
+pub(crate) mod question;
+mod talk;
+mod typed;
+
+use login_page::Language;
+use protocol::Scene;
+use protocol::message::Context;
+use records::{Kept, Moment, Records, Step, Write};
+
+use self::place::Places;
+pub(crate) use self::question::Question;
+pub(crate) use self::talk::{Answered, Asking, By, Login, Verdict};
+use self::talk::{REMEMBERED, Talk};
+pub(crate) use self::typed::Typed;
+use crate::store::{Store, StoreError};
+
+/// The kind of its records.
+const KIND: &str = "confirmation";
+
+/// The numbers that pages show: two digits, of which the first is no 0, so that nobody leaves one out, and 0 means no.
+const NUMBERS: std::ops::RangeInclusive<u8> = 10..=99;
+
+/// A new number for a page.
+pub(super) fn number() -> String {
+    // It decides nothing alone: whoever can read it has the page, and whoever guesses it has three tries.
+    fastrand::u8(NUMBERS).to_string()
+}
+
+/// What people are asked, and what they have answered.
+#[derive(Debug)]
+pub(super) struct Confirmations {
+    talks: Records<Kept<Talk>>,
+    places: Places,
+    #[cfg(test)]
+    fault: crate::store::faults::Fault,
+}
+
+impl Confirmations {
+    pub(super) fn new(store: &Store, places: Places) -> Self {
+        Self {
+            talks: store.records(KIND),
+            places,
+            #[cfg(test)]
+            fault: store.faults.confirm,
+        }
+    }
+
+    /// The person has scanned `login`, whose page shows `number`. `context` is what the gateway knows of the page.
+    pub(super) async fn ask(
+        &self,
+        person: &wechat::Person,
+        login: &Login,
+        number: &str,
+        context: &Context,
+    ) -> Result<Asking, StoreError> {
+        let name = login.parties.as_ref().map(|parties| parties.name.as_str());
+        let question = Question::new(name, context, &self.places, login.language);
+        self.change(person, |talk, now| talk.ask(login.clone(), number, question.clone(), now)).await
+    }
+
+    /// The person has typed an answer, in the push of this id.
+    pub(super) async fn answer(
+        &self,
+        person: &wechat::Person,
+        id: &str,
+        typed: &Typed,
+    ) -> Result<Answered, StoreError> {
+        #[cfg(test)]
+        self.fault.happen().await?;
+        // Many people type a number to an account that asks nothing.
+        let found = self.talks.read(person.as_str()).await?;
+        if !found.record.is_some_and(|talk| talk.knows(id) || talk.awaits(found.now)) {
+            return Ok(Answered::Nothing);
+        }
+        self.change(person, |talk, now| talk.answer(id, typed, now)).await
+    }
+
+    /// The gateway says that the time of a login was over before the push of this id came.
+    pub(super) async fn expire(
+        &self,
+        person: &wechat::Person,
+        scene: Scene,
+        id: &str,
+    ) -> Result<(), StoreError> {
+        self.change(person, |talk, now| talk.expire(scene, id, now)).await
+    }
+
+    async fn change<T>(
+        &self,
+        person: &wechat::Person,
+        work: impl Fn(&mut Talk, Moment) -> T,
+    ) -> Result<T, StoreError> {
+        #[cfg(test)]
+        self.fault.happen().await?;
+        let changed = self.talks.update(person.as_str(), |found, now| {
+            let mut talk = found.cloned().unwrap_or_default();
+            let value = work(&mut talk, now);
+            talk.sweep(now);
+            Step::Write(Write { durably: true, ..Write::new(talk, now + REMEMBERED) }, value)
+        });
+        Ok(changed.await?)
+    }
+}
+
+/// The language that WeChat says a person uses; Chinese where it says nothing.
+pub(super) fn language(user: Option<&wechat::User>) -> Language {
+    Language::wished(user.and_then(|user| user.language.as_deref())).unwrap_or_default()
+}

@@ -1,0 +1,89 @@
+//! Where an address is, as far as a file of the operator's says; else the address itself, shortened.
+
+use std::net::{IpAddr, Ipv4Addr};
+use std::path::Path;
+use std::sync::Arc;
+
+use login_page::Language;
+use maxminddb::geoip2::{City, Names};
+use maxminddb::{MaxMindDbError, Reader};
+
+/// The largest file that is taken: it is kept in memory. GeoLite2-City has 60 MB.
+const MAX_FILE: u64 = 512 * 1024 * 1024;
+
+/// Knows places of addresses. Clones share the file.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Places(Option<Arc<Reader<Vec<u8>>>>);
+
+impl Places {
+    /// Places by a file in MaxMind's format, such as GeoLite2-City or GeoLite2-Country.
+    ///
+    /// # Errors
+    /// What is wrong with the file, in one line.
+    pub(crate) fn open(path: &Path) -> Result<Self, String> {
+        let told = |problem: String| format!("{}: {problem}", path.to_string_lossy().escape_debug());
+        let size = std::fs::metadata(path).map_err(|error| told(error.to_string()))?.len();
+        if size > MAX_FILE {
+            return Err(told(format!("it has {size} bytes; at most {MAX_FILE} are read")));
+        }
+        let reader = Reader::open_readfile(path).map_err(|error| match error {
+            MaxMindDbError::Io(error) => told(error.to_string()),
+            _ => told("is no database in MaxMind's format (.mmdb)".to_owned()),
+        })?;
+        let kind = &reader.metadata().database_type;
+        match kind.contains("City") || kind.contains("Country") {
+            true => Ok(Self(Some(Arc::new(reader)))),
+            false => Err(told(format!("it is a {kind:?}; take one of cities or countries"))),
+        }
+    }
+
+    /// The place of an address in words, or the address without its last half.
+    pub(crate) fn of(&self, address: &str, language: Language) -> String {
+        let Ok(address) = address.parse::<IpAddr>() else { return unknown(language).to_owned() };
+        let address = address.to_canonical();
+        self.named(address, language).unwrap_or_else(|| shortened(address))
+    }
+
+    fn named(&self, address: IpAddr, language: Language) -> Option<String> {
+        let found = self.0.as_ref()?.lookup(address).ok()?;
+        let city: City<'_> = found.decode().ok().flatten()?;
+        let name = |names: &Names<'_>| match language {
+            Language::Chinese => names.simplified_chinese.or(names.english).map(str::to_owned),
+            Language::English => names.english.map(str::to_owned),
+        };
+        let region = city.subdivisions.first().and_then(|region| name(&region.names));
+        let mut parts: Vec<String> = Vec::new();
+        for part in [name(&city.country.names), region, name(&city.city.names)].into_iter().flatten() {
+            // Beijing is a city and a region.
+            if !parts.contains(&part) {
+                parts.push(part);
+            }
+        }
+        let place = match language {
+            Language::Chinese => parts.join(" "),
+            Language::English => parts.into_iter().rev().collect::<Vec<_>>().join(", "),
+        };
+        (!place.is_empty()).then_some(place)
+    }
+}
+
+fn unknown(language: Language) -> &'static str {
+    match language {
+        Language::Chinese => "未知",
+        Language::English => "unknown",
+    }
+}
+
+/// Enough for a person to know their own network again, and not more of somebody else's.
+fn shortened(address: IpAddr) -> String {
+    match address {
+        IpAddr::V4(address) => {
+            let [a, b, ..] = Ipv4Addr::octets(&address);
+            format!("{a}.{b}.*.*")
+        }
+        IpAddr::V6(address) => {
+            let [a, b, c, ..] = address.segments();
+            format!("{a:x}:{b:x}:{c:x}:*")
+        }
+    }
+}

@@ -1,0 +1,439 @@
+//! What the account and one person are talking of, as a pure rule: which login waits for the person's number, and what
+//! became of those before it.
+//!
+//! One login waits at a time. A new scan takes the place of the one before. A decision is made once: WeChat repeats a push
+//! under the same id, and its repeat gets the decision of the first, also when another login is waiting by then.
+
+use std::time::Duration;
+
+use login_page::Language;
+use protocol::Scene;
+use records::{Kept, Moment};
+use serde::{Deserialize, Serialize};
+
+use super::question::Question;
+use super::typed::Typed;
+use crate::provider::{Denial, Parties};
+use crate::store::Scan;
+
+/// Numbers that a person may type for one login. The page shows one of ninety.
+pub(super) const TRIES: u8 = 3;
+
+/// Decisions that are remembered of a person. WeChat's repeats come within 15 s.
+const MOST_DECIDED: usize = 8;
+
+/// How long a person hears again what became of the last login, when they type once more.
+const SAME_WORDS: Duration = Duration::from_secs(180);
+
+/// How long anything is remembered: longer than a login and WeChat's repeats live.
+pub(super) const REMEMBERED: Duration = Duration::from_secs(3600);
+
+/// A login that is to be confirmed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Login {
+    /// Its name.
+    pub scene: Scene,
+    /// The person came by following the account.
+    pub first: bool,
+    /// The scan's CreateTime, in seconds since 1970.
+    pub created_at: i64,
+    /// The language in which the person is told.
+    #[serde(with = "tag")]
+    pub language: Language,
+    /// Who it is between, where it is for a site.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub parties: Option<Parties>,
+}
+
+impl Login {
+    /// The scan of `person` that asked for it.
+    pub(crate) fn scan(&self, person: &wechat::Person) -> Scan {
+        Scan { scene: self.scene, openid: person.clone(), first: self.first, created_at: self.created_at }
+    }
+}
+
+/// A login that waits for the person's number.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+struct Asked {
+    login: Kept<Login>,
+    /// What the page shows.
+    number: String,
+    question: Question,
+    /// The pushes with wrong numbers, by their ids.
+    #[serde(default)]
+    wrong: Vec<String>,
+}
+
+/// What became of a login that waited.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+struct Decided {
+    login: Kept<Login>,
+    verdict: Verdict,
+    /// The push that decided it, by its id, where it was one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    by: Option<String>,
+    at: Moment,
+}
+
+/// How a login was decided.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Verdict {
+    /// By the right number.
+    Right,
+    /// The person has said that it was not them.
+    NotMe,
+    /// By too many wrong numbers.
+    WrongNumbers,
+    /// The person has scanned another code.
+    Replaced,
+    /// The login's time was over.
+    Late,
+}
+
+impl Verdict {
+    /// A short name for logs and metrics.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Right => "right",
+            Self::NotMe => "not_me",
+            Self::WrongNumbers => "wrong_numbers",
+            Self::Replaced => "replaced",
+            Self::Late => "late",
+        }
+    }
+}
+
+impl Verdict {
+    /// What a site is told, where it is told anything.
+    pub(crate) fn denial(self) -> Option<Denial> {
+        match self {
+            Self::NotMe => Some(Denial::NotMe),
+            Self::WrongNumbers => Some(Denial::WrongNumber),
+            Self::Right | Self::Replaced | Self::Late => None,
+        }
+    }
+}
+
+/// What is kept of a person's talk with the account.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub(super) struct Talk {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    asked: Option<Kept<Asked>>,
+    /// The newest last.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    decided: Vec<Kept<Decided>>,
+}
+
+/// What follows a scan.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum Asking {
+    /// The person is asked, perhaps once more. The login whose place this one has taken is to be denied.
+    Ask {
+        /// What the person is asked.
+        question: Box<Question>,
+        /// The login before.
+        replaced: Option<Box<Login>>,
+    },
+    /// This login waits no more.
+    Decided(Verdict),
+}
+
+/// What a typed answer comes to.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum Answered {
+    /// Nothing is asked; the text is a message like any other.
+    Nothing,
+    /// The number was wrong; so many tries are left.
+    Wrong {
+        /// The login that still waits.
+        login: Box<Login>,
+        /// Tries.
+        left: u8,
+    },
+    /// The login is decided.
+    Decided {
+        /// The login.
+        login: Box<Login>,
+        /// How.
+        verdict: Verdict,
+        /// By which push.
+        by: By,
+    },
+}
+
+/// Which push decided a login.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum By {
+    /// This one, just now.
+    ThisPush,
+    /// An earlier sending of this one. What follows may be undone yet.
+    ItsRepeat,
+    /// An earlier one.
+    AnotherPush,
+}
+
+impl Talk {
+    /// Whether the push of this id has decided something.
+    pub(super) fn knows(&self, id: &str) -> bool {
+        self.decided.iter().any(|decided| decided.by.as_deref() == Some(id))
+    }
+
+    /// Whether a text of a person could be an answer. Most people's texts are none, and nothing is written for them.
+    pub(super) fn awaits(&self, now: Moment) -> bool {
+        self.asked.is_some() || self.decided.iter().any(|decided| now < decided.at + SAME_WORDS)
+    }
+
+    /// The person has scanned a login whose page shows `number`.
+    pub(super) fn ask(&mut self, login: Login, number: &str, question: Question, now: Moment) -> Asking {
+        if let Some(decided) = self.decided.iter().find(|decided| decided.login.scene == login.scene) {
+            return Asking::Decided(decided.verdict);
+        }
+        let replaced = match self.asked.take() {
+            Some(asked) if asked.login.scene == login.scene => {
+                let question = Box::new(asked.question.clone());
+                self.asked = Some(asked);
+                return Asking::Ask { question, replaced: None };
+            }
+            // A repeat of an older scan that comes after the newer one.
+            Some(asked) if asked.login.created_at > login.created_at => {
+                self.asked = Some(asked);
+                self.decide(login, Verdict::Replaced, None, now);
+                return Asking::Decided(Verdict::Replaced);
+            }
+            Some(asked) => {
+                let before = Login::clone(&asked.login);
+                self.decide(before.clone(), Verdict::Replaced, None, now);
+                Some(Box::new(before))
+            }
+            None => None,
+        };
+        let question = Question { replaces: replaced.is_some(), ..question };
+        let told = Box::new(question.clone());
+        let asked = Asked { login: login.into(), number: number.to_owned(), question, wrong: Vec::new() };
+        self.asked = Some(asked.into());
+        Asking::Ask { question: told, replaced }
+    }
+
+    /// The person has typed an answer, in the push of this id.
+    pub(super) fn answer(&mut self, id: &str, typed: &Typed, now: Moment) -> Answered {
+        if let Some(decided) = self.decided.iter().find(|decided| decided.by.as_deref() == Some(id)) {
+            return again(decided, By::ItsRepeat);
+        }
+        let Some(asked) = &mut self.asked else {
+            let last = self.decided.last().filter(|decided| now < decided.at + SAME_WORDS);
+            return last.map_or(Answered::Nothing, |decided| again(decided, By::AnotherPush));
+        };
+        let verdict = match typed {
+            Typed::No => Verdict::NotMe,
+            Typed::Number(number) if *number == asked.number => Verdict::Right,
+            Typed::Number(_) => {
+                let tries = match asked.wrong.iter().position(|wrong| wrong == id) {
+                    Some(before) => before + 1,
+                    None => {
+                        asked.wrong.push(id.to_owned());
+                        asked.wrong.len()
+                    }
+                };
+                match TRIES.saturating_sub(u8::try_from(tries).unwrap_or(u8::MAX)) {
+                    0 => Verdict::WrongNumbers,
+                    left => return Answered::Wrong { login: Box::new(Login::clone(&asked.login)), left },
+                }
+            }
+        };
+        let login = Login::clone(&asked.login);
+        self.asked = None;
+        self.decide(login.clone(), verdict, Some(id), now);
+        Answered::Decided { login: Box::new(login), verdict, by: By::ThisPush }
+    }
+
+    /// The time of a login that waits was over before the push of this id came.
+    pub(super) fn expire(&mut self, scene: Scene, id: &str, now: Moment) {
+        if let Some(asked) = self.asked.take_if(|asked| asked.login.scene == scene) {
+            self.decide(Login::clone(&asked.login), Verdict::Late, Some(id), now);
+        }
+    }
+
+    /// Takes out what was decided long ago.
+    pub(super) fn sweep(&mut self, now: Moment) {
+        self.decided.retain(|decided| now < decided.at + REMEMBERED);
+    }
+
+    fn decide(&mut self, login: Login, verdict: Verdict, by: Option<&str>, at: Moment) {
+        if self.decided.len() >= MOST_DECIDED {
+            self.decided.remove(0);
+        }
+        let by = by.map(str::to_owned);
+        self.decided.push(Decided { login: login.into(), verdict, by, at }.into());
+    }
+}
+
+fn again(decided: &Decided, by: By) -> Answered {
+    Answered::Decided { login: Box::new(Login::clone(&decided.login)), verdict: decided.verdict, by }
+}
+
+/// A language as a record keeps it.
+mod tag {
+    use login_page::Language;
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde gives a reference")]
+    pub(super) fn serialize<S: Serializer>(language: &Language, to: S) -> Result<S::Ok, S::Error> {
+        to.serialize_str(language.tag())
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Language, D::Error> {
+        let tag = String::deserialize(from)?;
+        Ok(Language::wished([tag.as_str()]).unwrap_or_default())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use records::AsText;
+
+    use super::By::{AnotherPush, ItsRepeat, ThisPush};
+    use super::*;
+
+    const NOW: Moment = Moment(1_000_000);
+
+    fn login(created_at: i64) -> Login {
+        Login { scene: Scene::random(), first: false, created_at, language: Language::Chinese, parties: None }
+    }
+
+    fn question() -> Question {
+        Question {
+            site: "示例商店".to_owned(),
+            browser: None,
+            system: None,
+            place: String::new(),
+            at: 0,
+            replaces: false,
+        }
+    }
+
+    fn number(digits: &str) -> Typed {
+        Typed::Number(digits.to_owned())
+    }
+
+    /// A person who was asked for 47.
+    fn asked() -> (Talk, Login) {
+        let (mut talk, login) = (Talk::default(), login(100));
+        let asking = talk.ask(login.clone(), "47", question(), NOW);
+        assert_eq!(asking, Asking::Ask { question: Box::new(question()), replaced: None });
+        (talk, login)
+    }
+
+    fn decided(login: &Login, verdict: Verdict, by: By) -> Answered {
+        Answered::Decided { login: Box::new(login.clone()), verdict, by }
+    }
+
+    fn wrong(login: &Login, left: u8) -> Answered {
+        Answered::Wrong { login: Box::new(login.clone()), left }
+    }
+
+    #[test]
+    fn the_right_number_decides_once_and_its_repeats_get_the_same() {
+        let (mut talk, login) = asked();
+        assert_eq!(talk.answer("1", &number("47"), NOW), decided(&login, Verdict::Right, ThisPush));
+        assert_eq!(talk.answer("1", &number("47"), NOW), decided(&login, Verdict::Right, ItsRepeat));
+        // Whatever is typed afterwards changes nothing.
+        for typed in [number("47"), number("11"), Typed::No] {
+            assert_eq!(talk.answer("2", &typed, NOW), decided(&login, Verdict::Right, AnotherPush));
+        }
+        let later = NOW + SAME_WORDS;
+        assert_eq!(talk.answer("3", &Typed::No, later), Answered::Nothing);
+        assert!(!talk.awaits(later) && talk.awaits(NOW));
+        assert_eq!(talk.answer("1", &number("47"), later), decided(&login, Verdict::Right, ItsRepeat));
+        // Nor does another scan of the same code ask again.
+        assert_eq!(talk.ask(login, "47", question(), later), Asking::Decided(Verdict::Right));
+    }
+
+    #[test]
+    fn three_wrong_numbers_or_a_no_deny_it() {
+        let (mut talk, login) = asked();
+        assert_eq!(talk.answer("1", &number("48"), NOW), wrong(&login, 2));
+        assert_eq!(talk.answer("1", &number("48"), NOW), wrong(&login, 2), "a repeat is no other try");
+        assert_eq!(talk.answer("2", &number("4"), NOW), wrong(&login, 1));
+        assert_eq!(talk.answer("1", &number("48"), NOW), wrong(&login, 2), "nor is it the last one's answer");
+        assert_eq!(talk.answer("3", &number("74"), NOW), decided(&login, Verdict::WrongNumbers, ThisPush));
+        assert_eq!(talk.answer("4", &number("47"), NOW), decided(&login, Verdict::WrongNumbers, AnotherPush));
+
+        let (mut talk, login) = asked();
+        talk.answer("1", &number("48"), NOW);
+        assert_eq!(talk.answer("2", &Typed::No, NOW), decided(&login, Verdict::NotMe, ThisPush));
+        assert_eq!(talk.answer("3", &number("47"), NOW), decided(&login, Verdict::NotMe, AnotherPush));
+        assert_eq!(talk.ask(login, "47", question(), NOW), Asking::Decided(Verdict::NotMe));
+    }
+
+    #[test]
+    fn a_scan_of_another_code_takes_the_place_of_the_one_before_and_says_so() {
+        let (mut talk, before) = asked();
+        let after = login(101);
+        let Asking::Ask { question: told, replaced } = talk.ask(after.clone(), "12", question(), NOW) else {
+            panic!()
+        };
+        assert_eq!((told.replaces, replaced), (true, Some(Box::new(before.clone()))));
+        // A repeat of either scan hears the same as before.
+        let again = Asking::Ask { question: told, replaced: None };
+        assert_eq!(talk.ask(after.clone(), "12", question(), NOW), again);
+        assert_eq!(talk.ask(before, "47", question(), NOW), Asking::Decided(Verdict::Replaced));
+        assert_eq!(talk.answer("1", &number("47"), NOW), wrong(&after, 2), "the number of the login before");
+        assert_eq!(talk.answer("2", &number("12"), NOW), decided(&after, Verdict::Right, ThisPush));
+    }
+
+    #[test]
+    fn a_repeat_of_an_older_scan_that_comes_late_asks_nothing() {
+        let (mut talk, newer) = asked();
+        let older = login(99);
+        assert_eq!(talk.ask(older.clone(), "12", question(), NOW), Asking::Decided(Verdict::Replaced));
+        assert_eq!(talk.ask(older, "12", question(), NOW), Asking::Decided(Verdict::Replaced));
+        assert_eq!(talk.answer("1", &number("47"), NOW), decided(&newer, Verdict::Right, ThisPush));
+    }
+
+    #[test]
+    fn a_repeated_answer_to_the_login_before_is_no_answer_to_this_one() {
+        let (mut talk, before) = asked();
+        talk.answer("1", &number("47"), NOW);
+        let after = login(101);
+        talk.ask(after.clone(), "12", question(), NOW);
+        assert_eq!(talk.answer("1", &number("47"), NOW), decided(&before, Verdict::Right, ItsRepeat));
+        assert_eq!(talk.answer("2", &number("12"), NOW), decided(&after, Verdict::Right, ThisPush));
+    }
+
+    #[test]
+    fn a_login_whose_time_is_over_waits_no_more() {
+        let (mut talk, login) = asked();
+        assert_eq!(talk.answer("1", &number("48"), NOW), wrong(&login, 2));
+        talk.expire(Scene::random(), "1", NOW);
+        assert_eq!(talk.answer("1", &number("48"), NOW), wrong(&login, 2), "it is another login");
+        talk.expire(login.scene, "1", NOW);
+        assert_eq!(talk.answer("1", &number("48"), NOW), decided(&login, Verdict::Late, ItsRepeat));
+        assert_eq!(talk.answer("2", &number("47"), NOW), decided(&login, Verdict::Late, AnotherPush));
+    }
+
+    #[test]
+    fn what_was_decided_is_bounded_and_swept() {
+        let mut talk = Talk::default();
+        for round in 0..20 {
+            talk.ask(login(round), "47", question(), NOW);
+        }
+        assert_eq!(talk.decided.len(), MOST_DECIDED);
+        talk.sweep(NOW + REMEMBERED);
+        assert!(talk.decided.is_empty() && talk.asked.is_some());
+    }
+
+    #[test]
+    fn what_a_newer_version_added_is_kept() {
+        let (mut talk, _) = asked();
+        talk.answer("1", &number("48"), NOW);
+        let mut newer = serde_json::to_value(&talk).unwrap();
+        newer["way"] = "typed".into();
+        newer["asked"]["device"] = "a phone".into();
+        newer["asked"]["login"]["by_code"] = true.into();
+        let read = Kept::<Talk>::from_text(&newer.to_string()).unwrap();
+        assert_eq!(serde_json::to_value(&read).unwrap(), newer);
+    }
+}

@@ -1,0 +1,278 @@
+//! A person is asked for the number that the page shows, and answers, against a gateway that keeps its records as the
+//! real one does.
+
+use std::collections::HashMap;
+
+use super::played_gateway::Heard;
+use super::*;
+use crate::logins::answer::Text;
+
+/// A gateway that plays each login by the wire's rules, and a service that asks people to confirm.
+struct Asked {
+    scans: Arc<Scans>,
+    store: Arc<Store>,
+    client: Client,
+    heard: Heard,
+    logins: Arc<Mutex<HashMap<Scene, Played>>>,
+}
+
+/// A login as the played gateway knows it.
+#[derive(Debug, Clone, Default)]
+struct Played {
+    number: Option<String>,
+    end: Option<State>,
+}
+
+impl Asked {
+    async fn start() -> Self {
+        let (gateway, client) = Gateway::start().await;
+        let logins = Arc::new(Mutex::new(HashMap::<Scene, Played>::new()));
+        let kept = Arc::clone(&logins);
+        let heard = gateway.play(move |notice| Some(play(&mut kept.lock(), notice)));
+        let store = sqlite();
+        let scans = asking(client.clone(), Arc::clone(&store));
+        Self { scans, store, client, heard, logins }
+    }
+
+    /// The same after the process was killed: only the store and the gateway have a memory.
+    fn restarted(&self) -> Self {
+        let (store, client) = (Arc::clone(&self.store), self.client.clone());
+        let scans = asking(client.clone(), Arc::clone(&store));
+        Self { scans, store, client, heard: self.heard.clone(), logins: Arc::clone(&self.logins) }
+    }
+
+    async fn scan(&self, scan: &Scan) -> PhoneReply {
+        self.scans.hears(scan.clone(), Instant::now()).await
+    }
+
+    /// What the phone hears after a text; nothing if it is a message like any other.
+    async fn types(&self, id: &str, content: &str) -> Option<PhoneReply> {
+        let person = Person::new("oPerson");
+        let text = Text { person: &person, content, id: Some(id), created_at: 1 };
+        Some(self.scans.answered(text, Instant::now()).await?.reply)
+    }
+
+    fn number(&self, scan: &Scan) -> String {
+        self.logins.lock()[&scan.scene].number.clone().unwrap()
+    }
+
+    fn wrong(&self, scan: &Scan) -> &'static str {
+        if self.number(scan) == "11" { "12" } else { "11" }
+    }
+
+    fn end(&self, scan: &Scan) -> Option<State> {
+        self.logins.lock()[&scan.scene].end
+    }
+
+    fn ended(&self, scan: &Scan, state: State) {
+        self.logins.lock().get_mut(&scan.scene).unwrap().end = Some(state);
+    }
+}
+
+fn asking(client: Client, store: Arc<Store>) -> Arc<Scans> {
+    let mut scans = scans(client, store);
+    Arc::get_mut(&mut scans).unwrap().confirms = true;
+    scans
+}
+
+fn play(logins: &mut HashMap<Scene, Played>, notice: &Notice) -> Answer {
+    let login = logins.entry(notice.scene()).or_default();
+    let state = login.end.unwrap_or(State::Scanned);
+    match notice {
+        Notice::Claim { number, .. } => {
+            if login.number.is_none() {
+                login.number.clone_from(number);
+            }
+            let context = Context { number: login.number.clone(), ..Context::default() };
+            Answer { context: Some(Box::new(context)), ..answer(Status::Delivered, state) }
+        }
+        Notice::Query { .. } => answer(Status::Ok, state),
+        Notice::Scan { .. } | Notice::Deny { .. } => {
+            let wanted = if matches!(notice, Notice::Scan { .. }) { State::Granted } else { State::Denied };
+            match login.end {
+                None => login.end = Some(wanted),
+                Some(State::Expired) => return answer(Status::Expired, State::Expired),
+                Some(end) if end != wanted => return answer(Status::Taken, end),
+                Some(_) => {}
+            }
+            answer(Status::Delivered, wanted)
+        }
+    }
+}
+
+fn another(scan: &Scan) -> Scan {
+    Scan { scene: Scene::random(), created_at: scan.created_at + 1, ..scan.clone() }
+}
+
+fn is_question(reply: &PhoneReply, replaces: bool) -> bool {
+    matches!(reply, PhoneReply::Question(question) if question.replaces == replaces)
+}
+
+#[tokio::test]
+async fn nothing_is_granted_before_the_right_number_and_then_it_is_once() {
+    let (asked, scan) = (Asked::start().await, scan());
+    for _ in 0..2 {
+        assert!(is_question(&asked.scan(&scan).await, false), "also a repeated push");
+    }
+    assert_eq!(asked.heard.kinds(), ["claim", "claim", "claim"], "the repeat finds its number");
+    let number = asked.number(&scan);
+    assert!((10..=99).contains(&number.parse::<u8>().unwrap()), "{number}");
+    assert_eq!(asked.end(&scan), None);
+    assert_eq!(asked.types("1", &number).await, Some(told(Some(1))));
+    assert_eq!(asked.end(&scan), Some(State::Granted));
+    // WeChat's repeat, the same number typed again, another number, another scan: all hear the same.
+    for (id, text) in [("1", number.as_str()), ("2", &number), ("3", asked.wrong(&scan))] {
+        assert_eq!(asked.types(id, text).await, Some(told(Some(1))), "{id}");
+    }
+    assert_eq!(asked.scan(&scan).await, told(Some(1)));
+    assert_eq!(asked.types("4", "0").await, Some(PhoneReply::Confirmed), "it cannot be taken back");
+    let scans = asked.heard.kinds().iter().filter(|&&kind| kind == "scan").count();
+    assert_eq!(scans, 1, "the end was asked for once");
+}
+
+#[tokio::test]
+async fn who_denies_or_mistypes_grants_nothing_and_what_is_typed_afterwards_changes_nothing() {
+    let (asked, scan) = (Asked::start().await, scan());
+    asked.scan(&scan).await;
+    let (number, wrong) = (asked.number(&scan), asked.wrong(&scan));
+    assert_eq!(asked.types("1", wrong).await, Some(PhoneReply::Wrong(2)));
+    assert_eq!(asked.types("1", wrong).await, Some(PhoneReply::Wrong(2)), "a repeated push");
+    assert_eq!(asked.types("2", wrong).await, Some(PhoneReply::Wrong(1)));
+    assert_eq!(asked.types("3", wrong).await, Some(PhoneReply::WrongNumbers));
+    assert_eq!(asked.types("4", &number).await, Some(PhoneReply::WrongNumbers));
+    assert_eq!(asked.scan(&scan).await, PhoneReply::Denied, "scanned again");
+    assert_eq!(asked.end(&scan), Some(State::Denied));
+
+    let second = another(&scan);
+    assert!(is_question(&asked.scan(&second).await, false), "the one before was decided");
+    assert_eq!(asked.types("5", "０").await, Some(PhoneReply::NotMe));
+    for (id, text) in [("5", "０"), ("6", "0"), ("7", &asked.number(&second))] {
+        assert_eq!(asked.types(id, text).await, Some(PhoneReply::NotMe), "{id}");
+    }
+    assert_eq!(asked.end(&second), Some(State::Denied));
+    assert!(!asked.heard.kinds().contains(&"scan"));
+}
+
+#[tokio::test]
+async fn a_text_is_an_answer_only_where_something_is_asked() {
+    let (asked, scan) = (Asked::start().await, scan());
+    for text in ["47", "0", "你好"] {
+        assert_eq!(asked.types("1", text).await, None, "nothing is asked: {text}");
+    }
+    asked.scan(&scan).await;
+    for text in ["你好", "47 please", "13800138000", ""] {
+        assert_eq!(asked.types("2", text).await, None, "no answer: {text}");
+    }
+    let other = Person::new("oOther");
+    let text = Text { person: &other, content: &asked.number(&scan), id: Some("3"), created_at: 1 };
+    assert!(asked.scans.answered(text, Instant::now()).await.is_none(), "another person");
+    assert_eq!(asked.end(&scan), None);
+}
+
+#[tokio::test]
+async fn whoever_is_too_late_hears_so() {
+    let (asked, scan) = (Asked::start().await, scan());
+    asked.scan(&scan).await;
+    asked.ended(&scan, State::Expired);
+    let wrong = asked.wrong(&scan);
+    assert_eq!(asked.types("1", wrong).await, Some(PhoneReply::Late));
+    assert_eq!(asked.types("1", wrong).await, Some(PhoneReply::Late), "a repeated push");
+    assert_eq!(asked.types("2", &asked.number(&scan)).await, Some(PhoneReply::Late));
+
+    let second = another(&scan);
+    asked.scan(&second).await;
+    asked.ended(&second, State::Expired);
+    let number = asked.number(&second);
+    for id in ["3", "3", "4"] {
+        assert_eq!(asked.types(id, &number).await, Some(PhoneReply::Expired));
+    }
+    assert!(!asked.heard.kinds().contains(&"scan"), "a claim's answer says that it is over");
+}
+
+#[tokio::test]
+async fn a_new_scan_takes_the_place_of_the_one_before_and_denies_it() {
+    let (asked, first) = (Asked::start().await, scan());
+    asked.scan(&first).await;
+    let second = another(&first);
+    assert!(is_question(&asked.scan(&second).await, true));
+    assert!(is_question(&asked.scan(&second).await, true), "a repeated push hears the same");
+    settled(&asked.scans).await;
+    let asked = asked.restarted();
+    assert_eq!((asked.end(&first), asked.end(&second)), (Some(State::Denied), None));
+    assert_eq!(asked.scan(&first).await, PhoneReply::Denied, "a repeat of the older scan");
+    assert_eq!(asked.types("1", &asked.number(&second)).await, Some(told(Some(1))));
+    assert_eq!(asked.end(&second), Some(State::Granted));
+}
+
+#[tokio::test]
+async fn a_process_that_is_killed_at_any_step_is_followed_by_one_that_goes_on() {
+    let (asked, scan) = (Asked::start().await, scan());
+    asked.scan(&scan).await;
+    let asked = asked.restarted();
+    assert!(is_question(&asked.scan(&scan).await, false));
+    let asked = asked.restarted();
+    let number = asked.number(&scan);
+    // It is killed after the store has the answer, and before the gateway is told.
+    let person = Person::new("oPerson");
+    let decided = asked.scans.confirmations.answer(&person, "1", &Typed::Number(number.clone())).await;
+    assert!(matches!(decided.unwrap(), Answered::Decided { verdict: Verdict::Right, by: By::ThisPush, .. }));
+    let asked = asked.restarted();
+    assert_eq!(asked.end(&scan), None);
+    assert_eq!(asked.types("1", &number).await, Some(told(Some(1))), "WeChat's repeat");
+    let asked = asked.restarted();
+    assert_eq!(asked.types("1", &number).await, Some(told(Some(1))));
+    assert_eq!(asked.end(&scan), Some(State::Granted));
+
+    // Without a repeat the person scans the same code once more.
+    let second = another(&scan);
+    asked.scan(&second).await;
+    let number = Typed::Number(asked.number(&second));
+    asked.scans.confirmations.answer(&person, "2", &number).await.unwrap();
+    assert_eq!(asked.restarted().scan(&second).await, told(Some(2)));
+}
+
+#[tokio::test]
+async fn a_number_and_a_no_at_once_come_to_one_decision() {
+    for round in 0..20 {
+        let (asked, scan) = (Asked::start().await, scan());
+        asked.scan(&scan).await;
+        let elsewhere = asked.restarted();
+        let number = asked.number(&scan);
+        let (yes, no) = tokio::join!(asked.types("1", &number), elsewhere.types("2", "0"));
+        settled(&asked.scans).await;
+        settled(&elsewhere.scans).await;
+        match asked.end(&scan) {
+            Some(State::Granted) => {
+                assert_eq!(yes, Some(told(Some(1))), "round {round}");
+                assert_eq!(no, Some(PhoneReply::Confirmed), "round {round}");
+            }
+            Some(State::Denied) => {
+                assert_eq!((yes, no), (Some(PhoneReply::NotMe), Some(PhoneReply::NotMe)), "round {round}");
+            }
+            other => panic!("round {round}: {other:?}"),
+        }
+    }
+}
+
+#[tokio::test]
+async fn an_older_gateway_that_drops_the_number_logs_nobody_in() {
+    let (gateway, client) = Gateway::start().await;
+    let heard = gateway.play(|_| Some(claimed()));
+    let scans = asking(client, sqlite());
+    assert_eq!(scans.hears(scan(), Instant::now()).await, PhoneReply::TryAgain);
+    assert_eq!(heard.kinds(), ["claim", "claim"]);
+}
+
+#[tokio::test]
+async fn without_the_store_nobody_is_asked_and_nobody_is_logged_in() {
+    let (gateway, client) = Gateway::start().await;
+    let heard = gateway.play(|notice| Some(play(&mut HashMap::new(), notice)));
+    let store = sqlite().with(Faults { confirm: Fault::Fails, ..Faults::default() });
+    let scans = asking(client, store);
+    assert_eq!(scans.hears(scan(), Instant::now()).await, PhoneReply::TryAgain);
+    let person = Person::new("oPerson");
+    let text = Text { person: &person, content: "47", id: None, created_at: 1 };
+    let told = scans.answered(text, Instant::now()).await.unwrap();
+    assert_eq!(told.reply, PhoneReply::Look, "perhaps it is an answer");
+    assert!(!heard.kinds().contains(&"scan"));
+}
