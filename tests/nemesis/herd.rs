@@ -42,6 +42,7 @@ async fn five_thousand_pages_are_back_in_thirty_seconds_and_cost_no_call() {
             seed,
             recorder: recorder.clone(),
             codes: codes.clone(),
+            numbers: Numbers::default(),
         };
         pages.spawn(roaming.run());
         if number % 100 == 99 {
