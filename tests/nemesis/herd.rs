@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use e2e::fleet::Fleet;
 use e2e::history::{Browser, Event, Recorder};
-use e2e::roaming::{Asks, Habits, Roaming};
+use e2e::roaming::{Asks, Habits, Numbers, Roaming};
 use test_redis::Redis;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
