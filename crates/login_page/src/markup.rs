@@ -92,7 +92,7 @@ fn markup(page: &Page<'_>) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{REQUEST_SCRIPT, SCRIPT};
+    use crate::{REQUEST_SCRIPT, SCRIPT, WIDGET};
 
     const MARKUP: &str = "</title><script>\"&'";
     const AS_TEXT: &str = "&#60;/title&#62;&#60;script&#62;&#34;&#38;&#39;";
@@ -168,7 +168,7 @@ mod tests {
             assert!(!page.contains("<style") && !page.contains(" style=") && !page.contains(" onclick"));
             assert!(page.split("<script").skip(1).all(|script| script.starts_with(" src=")), "{page}");
         }
-        for script in [SCRIPT, REQUEST_SCRIPT] {
+        for script in [SCRIPT, REQUEST_SCRIPT, WIDGET] {
             assert!(!script.contains("innerHTML") && !script.contains("eval("));
         }
     }
