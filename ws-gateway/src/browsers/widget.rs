@@ -78,7 +78,9 @@ impl OpenFile {
             (ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*")),
             (RESOURCE_POLICY, HeaderValue::from_static("cross-origin")),
         ];
-        response.headers_mut().extend(set);
+        for (name, value) in set {
+            response.headers_mut().insert(name, value);
+        }
         response
     }
 
