@@ -39,7 +39,7 @@ export interface Login {
 export interface Detail {
   /** The two digits that the chat asks for, while it does. */
   number?: string;
-  /** In ms since 1970: when the code is over (`waiting`, `scanned`), or when the next try is made (`offline`, `busy`). */
+  /** In ms since 1970: when the code is over (`waiting`, `scanned`), or when the next try is made. */
   until?: number;
   /** The gateway's own words, or what is wrong. */
   detail?: string;
@@ -70,7 +70,7 @@ export interface Options {
   site?: string;
   /** A random text of this person's session with your back end, new for every login. */
   nonce?: string;
-  /** Where the gateway is, such as `https://login.example.com/`, with a slash at its end. Default: where the module came from. */
+  /** Where the gateway is, such as `https://login.example.com/`. Default: where the module came from. */
   gateway?: string;
   /** `zh`, `en`, or longer (`zh-CN`). Default: the language of the page (`<html lang>`), then those of the browser. */
   lang?: string;
@@ -80,7 +80,7 @@ export interface Options {
   onState?(state: State, detail: Detail): void;
   /** Something is wrong. The widget says it, too. Default: it is written to the console. */
   onError?(trouble: Trouble): void;
-  /** @internal For Saoma's own pages: the query of the socket, instead of site, nonce and a verifier of the widget's own. */
+  /** @internal For Saoma's own pages: the query of the socket, instead of site, nonce and verifier. */
   query?: string;
 }
 

@@ -53,7 +53,6 @@ fn every_name_of_the_module_has_a_type() {
 
 /// The gateway serves the page's script with the version of the module in this address.
 #[test]
-#[ignore = "until login.js is built on the module"]
 fn the_pages_script_names_the_module_once() {
     assert_eq!(SCRIPT.matches("'./widget.v1.js'").count(), 1);
 }
