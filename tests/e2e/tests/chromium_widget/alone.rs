@@ -1,5 +1,5 @@
-//! The widget alone, in the world of `chromium_alone`: the test has its clock and its gateway. Only the module comes from a
-//! real one.
+//! The widget alone, in the world of `chromium_alone`: the test has its clock and its gateway. Only the module comes
+//! from a real one.
 
 use aws_lc_rs::digest::{SHA256, digest};
 
@@ -165,7 +165,9 @@ async fn whatever_stands_in_the_way_is_said_to_the_person_and_to_the_developer()
     assert_eq!(page.browser.until("told.find((it) => it.error)?.error.code").await, "no_element");
 
     // Without storage there is a login all the same.
-    let denied = "Object.defineProperty(window, 'sessionStorage', { get() { throw new DOMException('no', 'SecurityError'); } })";
+    let denied = "Object.defineProperty(window, 'sessionStorage', {
+        get() { throw new DOMException('denied', 'SecurityError'); },
+    })";
     let page = Alone::start(denied).await;
     page.browser.open(&page.site.mounted(&json!([{ "site": "shop", "nonce": "n" }]))).await;
     page.connects().await;
@@ -207,7 +209,7 @@ async fn states_are_announced_and_seconds_are_not_but_for_one_last_call() {
     page.say(code(60)).await;
     page.browser
         .value(
-            "window.heard = [], new MutationObserver(() => heard.push(document.querySelector('output').innerText.trim()))
+            "window.heard = [], new MutationObserver(() => heard.push(document.querySelector('output').innerText))
                 .observe(document.querySelector('output'), { subtree: true, childList: true }), 0",
         )
         .await;
