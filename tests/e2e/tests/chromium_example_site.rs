@@ -24,7 +24,7 @@ async fn stack() -> (Stack, String) {
 async fn scan(stack: &Stack, browser: &Browser) -> String {
     browser.click("#login").await;
     browser.until_state("waiting").await;
-    let code = browser.read_code("#qrcode", &[]).await;
+    let code = browser.read_code(".saoma-code", &[]).await;
     let person = stack.wechat.invent_person(NAME, false);
     let delivery = stack.wechat.scan(&person.openid, &code).await.unwrap();
     let reply = delivery.reply.unwrap_or_else(|| panic!("no reply: {:?}", delivery.attempts));

@@ -32,7 +32,7 @@ pub(crate) struct Asked {
     /// The resume key of the page.
     resume: String,
     /// The scanned code.
-    content: String,
+    pub(crate) content: String,
     /// What the account asked.
     question: String,
 }
