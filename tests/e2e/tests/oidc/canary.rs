@@ -250,7 +250,7 @@ async fn no_secret_is_in_sqlites_files() {
 async fn whoever_reads_the_number_of_a_page_in_the_store_can_do_nothing_with_it() {
     let redis = Redis::start().await;
     let shop = Site::shop().and("confirm = true");
-    let instances = Instances::start(&redis.url(), 1, &[shop.clone()]).await;
+    let instances = Instances::start(&redis.url(), 1, std::slice::from_ref(&shop)).await;
     let provider = instances.at(0);
     let (mut agent, person) = (Agent::new(&provider), provider.person());
     let handle = agent.authorize(&shop.request()).await.handle();

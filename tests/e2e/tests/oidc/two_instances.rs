@@ -84,7 +84,7 @@ async fn one_that_is_killed_between_two_steps_costs_nobody_the_login() {
 async fn one_that_is_killed_between_scan_and_digits_leaves_the_answer_to_the_other() {
     let redis = Redis::start().await;
     let shop = Site::shop().and("confirm = true");
-    let mut instances = Instances::start(&redis.url(), 2, &[shop.clone()]).await;
+    let mut instances = Instances::start(&redis.url(), 2, std::slice::from_ref(&shop)).await;
     let (first, second) = (instances.at(0), instances.at(1));
     let (mut agent, person) = (Agent::new(&first), first.person());
     let request = shop.request();
@@ -120,7 +120,7 @@ async fn one_that_is_killed_between_scan_and_digits_leaves_the_answer_to_the_oth
 async fn a_no_at_another_instance_than_the_scans_ends_the_login() {
     let redis = Redis::start().await;
     let shop = Site::shop().and("confirm = true");
-    let mut instances = Instances::start(&redis.url(), 2, &[shop.clone()]).await;
+    let mut instances = Instances::start(&redis.url(), 2, std::slice::from_ref(&shop)).await;
     let (first, second) = (instances.at(0), instances.at(1));
     let (mut agent, person) = (Agent::new(&first), first.person());
     let handle = agent.authorize(&shop.request()).await.handle();
