@@ -13,6 +13,9 @@ pub use self::markup::{ForGateway, ForRequest};
 /// The page's script, at `login.js` beside the page.
 pub const SCRIPT: &str = include_str!("../page/login.js");
 
+/// The widget: an ES module that logs people in on any page, at `widget.v1.js`. The page's script is built on it.
+pub const WIDGET: &str = include_str!("../page/widget.v1.js");
+
 /// The page's style, at `login.css` beside the page.
 pub const STYLE: &str = include_str!("../page/login.css");
 

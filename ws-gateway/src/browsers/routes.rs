@@ -53,6 +53,7 @@ fn route(gateway: &Arc<Gateway>, request: Request<Incoming>, peer: SocketAddr, p
         // A proxy has dropped Upgrade and Connection, and let the rest of the handshake pass.
         "/ws" if request.headers().contains_key(SEC_WEBSOCKET_KEY) => refuse(gateway, from, &no_upgrade()),
         "/ws" => handshake::refused(&no_upgrade()),
+        "/widget.v1.js" => web::answer(StatusCode::OK, "text/javascript; charset=utf-8", login_page::WIDGET),
         "/login.js" => web::answer(StatusCode::OK, "text/javascript; charset=utf-8", login_page::SCRIPT),
         "/login.css" => web::answer(StatusCode::OK, "text/css; charset=utf-8", login_page::STYLE),
         _ => web::text(StatusCode::NOT_FOUND, "the login page is at /\n"),

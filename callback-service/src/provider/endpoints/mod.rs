@@ -60,6 +60,7 @@ pub(crate) enum Endpoint {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Part {
     Script,
+    Widget,
     RequestScript,
     Style,
 }
@@ -119,6 +120,7 @@ impl Provider {
             Endpoint::Part(part) => {
                 let (kind, text) = match part {
                     Part::Script => ("text/javascript; charset=utf-8", login_page::SCRIPT),
+                    Part::Widget => ("text/javascript; charset=utf-8", login_page::WIDGET),
                     Part::RequestScript => ("text/javascript; charset=utf-8", login_page::REQUEST_SCRIPT),
                     Part::Style => ("text/css; charset=utf-8", login_page::STYLE),
                 };

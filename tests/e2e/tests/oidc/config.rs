@@ -169,6 +169,7 @@ async fn without_sites_there_is_no_provider() {
         "/logout",
         "/logout/confirm",
         "/login.js",
+        "/widget.v1.js",
         "/login.css",
         "/authorize.js",
     ] {

@@ -1,0 +1,2 @@
+// The widget: comes with the next commits.
+export function mount() {}
