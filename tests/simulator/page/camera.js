@@ -8,6 +8,7 @@ const SIDE = 430; // Of the picture, in pixels.
 
 /** How long ago, or how long yet, in the words of the page. */
 function time(seconds, key) {
+  if (key === "ago" && seconds < 5) return say("ago_now");
   return seconds < 120 ? say(`${key}_s`, { n: seconds }) : say(`${key}_min`, { n: Math.floor(seconds / 60) });
 }
 

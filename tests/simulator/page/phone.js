@@ -211,6 +211,7 @@ $("follow").addEventListener("click", () =>
   person && push(person.follower ? "unfollow" : "follow", { openid: person.openid }));
 $("language").addEventListener("click", () => {
   speak(otherLanguage());
+  tell("");
   clearChat();
   if (person) become(person);
   refresh();
