@@ -48,8 +48,8 @@ impl Issuer {
         Ok(Self { ports, site, at, listener, folder, _kept: kept })
     }
 
-    /// The gateway's flag: pages of the issuer and of the example site may connect. Once that is said, its own page has to
-    /// be named, too.
+    /// The gateway's flag: pages of the issuer and of the example site may connect. Once that is said, its own page
+    /// has to be named, too.
     pub(crate) fn gateway_flag(&self) -> String {
         let Ports { gateway, callback, .. } = self.ports;
         format!(
@@ -87,8 +87,9 @@ fn sites(folder: &TempDir) -> PathBuf {
     folder.path().join("sites.toml")
 }
 
-/// Chooses a port in the place of 0, before there is anybody to listen: the issuer's address is a setting of both services.
-/// The socket is bound, but does not listen. So nobody else is given the port, and the service may still take it.
+/// Chooses a port in the place of 0, before there is anybody to listen: the issuer's address is a setting of both
+/// services. The socket is bound, but does not listen. So nobody else is given the port, and the service may still
+/// take it.
 fn keep(port: &mut u16) -> anyhow::Result<Option<TcpSocket>> {
     if *port != 0 {
         return Ok(None);

@@ -1,6 +1,6 @@
-//! The start page of `cargo demo` in a real browser, and the logins to which it leads: by redirect to the issuer and back,
-//! and by the widget in the site's own page, which is on another origin than the gateway. The site's claims are what it
-//! has verified itself.
+//! The start page of `cargo demo` in a real browser, and the logins to which it leads: by redirect to the issuer and
+//! back, and by the widget in the site's own page, which is on another origin than the gateway. The site's claims are
+//! what it has verified itself.
 
 #![allow(clippy::unwrap_used)]
 
@@ -238,8 +238,8 @@ async fn an_entry_without_the_question_logs_in_by_the_scan_alone() {
     is_at(&browser, &format!("{site}logged-out")).await;
 }
 
-/// The form that brings the code is good only with this browser's own cookie, and only for the login that this browser has
-/// begun.
+/// The form that brings the code is good only with this browser's own cookie, and only for the login that this
+/// browser has begun.
 #[tokio::test]
 async fn a_code_that_somebody_elses_page_sends_logs_nobody_in() {
     let (stack, site) = stack().await;

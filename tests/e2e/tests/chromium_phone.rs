@@ -1,5 +1,5 @@
-//! The simulated phone's page in a real browser: a conversation of two sides, a camera that shows what there is to scan,
-//! and people who deny, mistype and do nothing.
+//! The simulated phone's page in a real browser: a conversation of two sides, a camera that shows what there is to
+//! scan, and people who deny, mistype and do nothing.
 
 #![allow(clippy::unwrap_used)]
 

@@ -1,5 +1,5 @@
-// The camera's view: the codes that there are, as pictures with their age. The newest is large, as the one before the lens
-// would be. A code that somebody has scanned cannot be pressed again; only one that is for ever can.
+// The camera's view: the codes that there are, as pictures with their age. The newest is large, as the one before the
+// lens would be. A code that somebody has scanned cannot be pressed again; only one that is for ever can.
 
 import { ask } from "./simulator.js";
 import { $, say } from "./words.js";

@@ -7,6 +7,17 @@ const QUIET_MS = 60 * 1000; // After so long a pause the time is said again.
 
 let shown = 0; // The last entry's number.
 let shownAt = 0; // And its time.
+let atEnd = true; // Whether the newest entry is in sight.
+
+function toEnd() {
+  $("chat").scrollTop = $("chat").scrollHeight;
+}
+
+$("chat").addEventListener("scroll", ({ target }) => {
+  atEnd = target.scrollHeight - target.scrollTop - target.clientHeight < 40;
+});
+// Other words below take room; the newest entry stays in sight all the same.
+new ResizeObserver(() => atEnd && toEnd()).observe($("chat"));
 
 /** Forgets what is shown; the next look shows the conversation from its beginning. */
 export function clearChat() {
@@ -59,7 +70,7 @@ export async function showChat(openid, isStill) {
     $("chat").append(entry(it));
     shown = it.number;
     shownAt = it.at;
-    $("chat").scrollTop = $("chat").scrollHeight;
+    toEnd();
   }
   $("chat").setAttribute("aria-live", "polite");
   return person;

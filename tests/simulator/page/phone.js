@@ -1,6 +1,6 @@
-// A phone in a tab. One person holds it; another tab can be another person's. The page asks the simulator once a second for
-// people, codes and what is new in the conversation. It knows of a login what a phone knows: the code that it scans and
-// what the account writes. The digits that a web page shows are for the person to read and to type.
+// A phone in a tab. One person holds it; another tab can be another person's. The page asks the simulator once a
+// second for people, codes and what is new in the conversation. It knows of a login what a phone knows: the code that
+// it scans and what the account writes. The digits that a web page shows are for the person to read and to type.
 
 import { isScanned, offerPictures, showCodes } from "./camera.js";
 import { clearChat, showChat } from "./chat.js";

@@ -47,8 +47,8 @@ pub struct Settings {
     pub public_url: Option<String>,
     /// Whether user/info gives nicknames, as it did until 27 December 2021.
     pub nicknames: bool,
-    /// Whether user/info gives the language of the person's WeChat. WeChat's reference says that it is no longer provided,
-    /// so software has to do without it, too.
+    /// Whether user/info gives the language of the person's WeChat. WeChat's reference says that it is no longer
+    /// provided, so software has to do without it, too.
     pub languages: bool,
     /// Whether user/info gives a unionid, as for an account that is bound to an Open Platform account.
     pub unionids: bool,

@@ -61,8 +61,8 @@ impl Simulator {
         self.scan_repeated(openid, qr_text, 1).await
     }
 
-    /// As [`Simulator::scan`], but the answers to the first tries are lost, so that WeChat pushes the scan `tries` times,
-    /// three at most, with its pauses.
+    /// As [`Simulator::scan`], but the answers to the first tries are lost, so that WeChat pushes the scan `tries`
+    /// times, three at most, with its pauses.
     ///
     /// # Errors
     /// As [`Simulator::scan`].
@@ -125,8 +125,8 @@ impl Simulator {
         self.say_repeated(openid, text, 1).await
     }
 
-    /// As [`Simulator::say`], but the answers to the first tries are lost, so that WeChat pushes the message `tries` times,
-    /// three at most, with its pauses: one MsgId, as it is one message.
+    /// As [`Simulator::say`], but the answers to the first tries are lost, so that WeChat pushes the message `tries`
+    /// times, three at most, with its pauses: one MsgId, as it is one message.
     ///
     /// # Errors
     /// As [`Simulator::say`].

@@ -3,8 +3,8 @@
 use aws_lc_rs::digest;
 use data_encoding::HEXLOWER;
 
-/// Whether a login at the example site asks in the chat for the two digits that the page shows. The site's pages and tests
-/// go by it, too.
+/// Whether a login at the example site asks in the chat for the two digits that the page shows. The site's pages and
+/// tests go by it, too.
 pub const CONFIRMS: bool = false;
 
 /// The site has two entries, to show a login with the question in the chat and one without. A site of yours has one.
@@ -53,8 +53,8 @@ impl Entry {
         }
     }
 
-    /// The entry as the issuer reads it. With `id_token_claims` the ID token has the name in it, and the site need not ask
-    /// for it at `/userinfo`.
+    /// The entry as the issuer reads it. With `id_token_claims` the ID token has the name in it, and the site need
+    /// not ask for it at `/userinfo`.
     pub(super) fn text(self, origin: &str, secret: &str) -> String {
         let (id, confirm) = (self.id(), self.confirms());
         let hash = HEXLOWER.encode(digest::digest(&digest::SHA256, secret.as_bytes()).as_ref());

@@ -2,8 +2,8 @@
 //!
 //! `/` says what there is. `/login` sends the browser to the issuer, and it comes back to `/callback` with a code. Or the
 //! code is shown in a page of the site, by the [`widget`]. [`openid`] turns either into claims, and the site begins a
-//! session of its own. `/logout` ends both sessions. `/backchannel` hears of logouts that begin elsewhere. Everything is in memory. A real site has TLS: there its cookies are `Secure` as well, and their names
-//! begin with `__Host-`.
+//! session of its own. `/logout` ends both sessions. `/backchannel` hears of logouts that begin elsewhere. Everything
+//! is in memory. A real site has TLS: there its cookies are `Secure` as well, and their names begin with `__Host-`.
 
 mod entries;
 mod openid;

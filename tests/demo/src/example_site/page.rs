@@ -1,5 +1,5 @@
-//! What the example site shows, in Chinese or English: the start page, which is also the page of who is logged in, and the
-//! pages with the widget. Each may load only what its policy names.
+//! What the example site shows, in Chinese or English: the start page, which is also the page of who is logged in,
+//! and the pages with the widget. Each may load only what its policy names.
 
 use askama::Template;
 use http::StatusCode;
@@ -150,8 +150,8 @@ pub(super) fn start(shown: &Shown<'_>, frame: Frame<'_>, issuer: &str) -> Respon
     answer(status, html, &format!("form-action 'self' {issuer}; img-src data:"))
 }
 
-/// A page with the widget, under a policy as strict as any: the widget is one script of the gateway, which connects to the
-/// gateway and shows pictures that it was sent. Nothing is inline.
+/// A page with the widget, under a policy as strict as any: the widget is one script of the gateway, which connects
+/// to the gateway and shows pictures that it was sent. Nothing is inline.
 pub(super) fn widget(page: &WidgetPage<'_>) -> Response {
     let (gateway, own) = (page.gateway, if page.form == Form::Mounted { "'self' " } else { "" });
     let socket = gateway.replacen("http", "ws", 1);

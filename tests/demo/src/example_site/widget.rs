@@ -1,5 +1,5 @@
-//! A login in the site's own page. `/widget` has the widget as three lines of HTML, and `/mount` as a script of the site
-//! mounts it. Both bring the code to `/login/saoma` by a form.
+//! A login in the site's own page. `/widget` has the widget as three lines of HTML, and `/mount` as a script of the
+//! site mounts it. Both bring the code to `/login/saoma` by a form.
 //!
 //! Two things bind that form to the browser. Its token is in a cookie too, which no page of another site can write; and
 //! the nonce, which the ID token has to repeat, is kept here under the browser's cookie.
