@@ -47,7 +47,7 @@ async fn consent(stack: &Stack, browser: &Browser, person: &str, code: &str, num
 
 /// Logs somebody new in by the widget, on the page that is open.
 async fn scan_here(stack: &Stack, browser: &Browser, asks: bool) -> String {
-    let person = stack.wechat.invent_person(NAME, true).openid;
+    let person = stack.wechat.invent_person(NAME, false).openid;
     consent(stack, browser, &person, ".saoma-code", ".saoma-number", asks).await;
     person
 }
