@@ -155,7 +155,7 @@ export function mount(element, { site, nonce, query, gateway, lang, onLogin, onS
   }
 
   async function start() {
-    if (!element) return fail('no_element', 'The element is missing');
+    if (!element) return fail('no_element', 'No element');
     if (query === undefined) {
       if (!site || !nonce) return fail(site ? 'no_nonce' : 'no_site', 'Site and nonce are needed');
       if (!crypto.subtle) return fail('insecure_context', 'crypto.subtle needs https');
@@ -310,7 +310,8 @@ export function mount(element, { site, nonce, query, gateway, lang, onLogin, onS
   parts.number = add(stage, 'number');
   const mark = svg('svg');
   const line = svg('path');
-  mark.setAttribute('class', 'saoma-mark');
+  mark.classList = 'saoma-mark';
+  mark.ariaHidden = true;
   mark.setAttribute('viewBox', '0 0 272 272');
   mark.append(line);
   stage.append(mark);

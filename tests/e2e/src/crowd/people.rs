@@ -89,7 +89,12 @@ impl People {
     }
 
     fn phone<'p>(&'p self, shown: &'p Shown, person: String, openid: String) -> Phone<'p> {
-        self.wechat.add_person(Person { openid: openid.clone(), nickname: person.clone(), follower: true });
+        self.wechat.add_person(Person {
+            openid: openid.clone(),
+            nickname: person.clone(),
+            follower: true,
+            ..Person::default()
+        });
         Phone { people: self, shown, person, openid }
     }
 

@@ -32,8 +32,7 @@ const NOTIFY_KEY: &str = "0123456789abcdef0123456789abcdef";
 const WAITING: &str = "document.body.dataset.state === 'waiting'";
 
 /// The number that Saoma's login page shows to whoever has scanned, once it is there.
-const NUMBER: &str =
-    "document.querySelector('.saoma-number, #number')?.textContent.match(/^\\s*(\\d\\d)\\s*$/)?.[1]";
+const NUMBER: &str = "document.querySelector('.saoma-number')?.textContent.match(/^\\s*(\\d\\d)\\s*$/)?.[1]";
 
 /// How a site shows who it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
