@@ -31,7 +31,7 @@ enum Door {
 }
 
 /// Every route: methods (none for all of them), path, door. ARCHITECTURE.md has the same table.
-const ROUTES: [(&[Method], &str, Door); 16] = [
+const ROUTES: [(&[Method], &str, Door); 17] = [
     (&[], "/livez", Door::Alive),
     (&[Method::GET, Method::HEAD], "/", Door::Root),
     (&[Method::GET], WECHAT, Door::Verification),
@@ -46,6 +46,7 @@ const ROUTES: [(&[Method], &str, Door); 16] = [
     (&[Method::GET, Method::POST], "/logout", Door::Provider(Endpoint::Logout)),
     (&[Method::POST], "/logout/confirm", Door::Provider(Endpoint::LogoutConfirm)),
     (&[Method::GET, Method::HEAD], "/login.js", Door::Provider(Endpoint::Part(Part::Script))),
+    (&[Method::GET, Method::HEAD], "/widget.v1.js", Door::Provider(Endpoint::Part(Part::Widget))),
     (&[Method::GET, Method::HEAD], "/authorize.js", Door::Provider(Endpoint::Part(Part::RequestScript))),
     (&[Method::GET, Method::HEAD], "/login.css", Door::Provider(Endpoint::Part(Part::Style))),
 ];

@@ -1,4 +1,4 @@
-//! What the program does beside serving: `ws-gateway client-key NAME` and `ws-gateway health`.
+//! What the program does beside serving: `ws-gateway client-key NAME`, `ws-gateway widget` and `ws-gateway health`.
 
 use std::ffi::OsString;
 use std::net::SocketAddr;
@@ -8,6 +8,7 @@ use clap::Subcommand;
 use server::command_line::CommandLine;
 use server::{health, process, stop};
 
+use crate::browsers::widget::{self, PublicUrl};
 use crate::config::{self, Config};
 use crate::notices::clients::entry::Entry;
 use crate::server::{ADMIN_LISTEN, Server};
@@ -25,6 +26,14 @@ pub(crate) enum Commands {
     },
     /// Prints an entry for the file that GATEWAY_NOTIFY_CLIENTS names, with a new random key.
     ClientKey(Entry),
+    /// Prints the lines that a page of a site needs to show the code itself: the script with the hash of this version's
+    /// widget, and what the page's policy must allow. After an upgrade the hash may be another one, and a page with the
+    /// old hash loads nothing: print them again then, or leave integrity and ?v= out of the page, or serve a copy.
+    Widget {
+        /// The gateway as browsers see it, such as https://login.example.com.
+        #[arg(long, env, value_name = "URL")]
+        gateway_url: PublicUrl,
+    },
 }
 
 /// Does what the arguments ask for, which is to serve unless they name a command.
@@ -32,7 +41,14 @@ pub(crate) enum Commands {
 pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     match config::read(arguments) {
         Ok(CommandLine::Do(Commands::Health { admin_listen })) => health::ask(PROGRAM, admin_listen),
-        Ok(CommandLine::Do(Commands::ClientKey(entry))) => print(&entry),
+        Ok(CommandLine::Do(Commands::ClientKey(entry))) => match entry.text() {
+            Ok(text) => print(&text),
+            Err(error) => {
+                eprintln!("{PROGRAM} client-key: {error}");
+                ExitCode::FAILURE
+            }
+        },
+        Ok(CommandLine::Do(Commands::Widget { gateway_url })) => print(&widget::lines(&gateway_url)),
         Ok(CommandLine::Serve(config)) => process::run(PROGRAM, config.log_format, serve(config)),
         Err(nothing) => nothing.report(PROGRAM),
     }
@@ -47,15 +63,7 @@ async fn serve(config: Config) -> anyhow::Result<bool> {
 }
 
 #[expect(clippy::print_stdout, reason = "this is what it is for")]
-fn print(entry: &Entry) -> ExitCode {
-    match entry.text() {
-        Ok(text) => {
-            print!("{text}");
-            ExitCode::SUCCESS
-        }
-        Err(error) => {
-            eprintln!("{PROGRAM} client-key: {error}");
-            ExitCode::FAILURE
-        }
-    }
+fn print(text: &str) -> ExitCode {
+    print!("{text}");
+    ExitCode::SUCCESS
 }

@@ -38,7 +38,7 @@ struct Settings {
     ports: ports::Settings,
 
     /// How log lines are written.
-    #[arg(long, env, default_value = "text", display_order = 28)]
+    #[arg(long, env, default_value = "text", display_order = 32)]
     log_format: LogFormat,
 }
 
@@ -193,6 +193,10 @@ mod tests {
             (vec!["--gateway-max-logins", "many"], "GATEWAY_MAX_LOGINS"),
             (vec!["--gateway-max-clients", "99999999999"], "GATEWAY_MAX_CLIENTS"),
             (vec!["--gateway-logo", "logo.png"], "GATEWAY_LOGO"),
+            (vec!["--gateway-accent", "#07c160"], "GATEWAY_ACCENT"),
+            (vec!["--gateway-line", "one\ntwo"], "GATEWAY_LINE"),
+            (vec!["--gateway-links", "Terms"], "GATEWAY_LINKS"),
+            (vec!["--gateway-account-name", " "], "GATEWAY_ACCOUNT_NAME"),
             (vec!["--log-format", "xml"], "LOG_FORMAT"),
             (vec!["--wechat-api-url", "not a url"], "WECHAT_API_URL"),
             (vec!["--wechat-qr-url", "javascript:alert(1)"], "WECHAT_QR_URL"),

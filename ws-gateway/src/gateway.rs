@@ -68,7 +68,7 @@ impl Gateway {
         let Parts { browsers, qr_url, login_ttl, drain_time, most_clients, .. } = parts;
         let Parts { credentials, logins, pages, qr, pictures, addresses, metrics, .. } = parts;
         Self {
-            login_page: LoginPage::new(&browsers.title, browsers.logo.as_deref(), qr_url),
+            login_page: LoginPage::new(&browsers.title, &browsers.brand(), qr_url),
             shares: Shares::new(shares::of(browsers.max_pages), browsers.trusted_proxies.clone()),
             clients: Arc::new(Semaphore::new(most_clients)),
             drain: Drain::new(drain_time),

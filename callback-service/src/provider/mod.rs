@@ -29,6 +29,8 @@ mod tokens;
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
+use login_page::Brand;
 use parking_lot::Mutex;
 use server::allowance::Allowance;
 use server::pace::Pace;
@@ -85,6 +87,10 @@ pub(crate) struct Provider {
     outbox: Outbox,
     /// The official account's appid.
     app_id: String,
+    /// What the operator put on the login page.
+    brand: Brand,
+    /// The style of every page, in the operator's colour.
+    style: Bytes,
     /// How many login pages each address may still have.
     pages: Allowance,
     /// How many answers without a page: a session's, which keep a code for minutes.
@@ -106,7 +112,7 @@ impl Provider {
         outbox: Outbox,
         app_id: String,
     ) -> Result<Arc<Self>, SettingError> {
-        let Checked { addresses, sites, keys, key_age, lives, address_rate } = checked;
+        let Checked { addresses, sites, keys, key_age, lives, address_rate, brand } = checked;
         Ok(Arc::new(Self {
             addresses,
             sites,
@@ -119,6 +125,8 @@ impl Provider {
             accounts: Accounts::new(store, lives.life),
             outbox,
             app_id,
+            style: Bytes::from(brand.style()),
+            brand,
             pages: Allowance::new(address_rate, MINUTE),
             answers: Allowance::new(address_rate.saturating_mul(ANSWERS), MINUTE),
             all_pages: Mutex::new(Pace::new(MOST_REQUESTS, requests::LIFE / MOST_REQUESTS, Instant::now())),

@@ -230,6 +230,8 @@ mod tests {
 
     use std::time::Duration;
 
+    use login_page::Brand;
+
     use super::*;
 
     const MARKUP: &str = "\"><script>'&";
@@ -326,6 +328,7 @@ mod tests {
             language: None,
             cancel: MARKUP,
             pictures: &[],
+            brand: &Brand::NONE,
         };
         let response = login(&page);
         assert_eq!(response.status(), StatusCode::OK);

@@ -4,6 +4,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
+use login_page::Accent;
+use login_page::brand::{self, Brand, Links};
 use server::settings::{self, SettingError};
 use url::Url;
 use wechat::push::Mode;
@@ -56,6 +58,28 @@ pub(crate) struct Settings {
     /// It has to scan again after this in any case.
     #[arg(long, env, default_value = "7days", value_parser = settings::duration)]
     callback_session_life: Duration,
+
+    /// The URL of a picture above the heading of the login page; it must not redirect to another host.
+    #[arg(long, env, value_parser = brand::picture)]
+    callback_logo: Option<String>,
+
+    /// The colour of buttons and marks on the pages, such as #07803f. White words on it need a contrast of 4.5:1. Unset:
+    /// greens like WeChat's.
+    #[arg(long, env)]
+    callback_accent: Option<Accent>,
+
+    /// A line of your own below the heading of the login page, of up to 200 characters.
+    #[arg(long, env, value_parser = brand::line)]
+    callback_line: Option<String>,
+
+    /// Links at the end of the login page, up to five, such as
+    /// Terms=https://example.com/terms,Privacy=https://example.com/privacy.
+    #[arg(long, env)]
+    callback_links: Option<Links>,
+
+    /// The name of the official account, with which the login page says before the scan that whoever scans follows it.
+    #[arg(long, env, value_parser = brand::account_name)]
+    callback_account_name: Option<String>,
 }
 
 /// The lifetimes that a session may have: long enough to be of use, and no longer than what is kept of a person.
@@ -89,6 +113,8 @@ pub(crate) struct Checked {
     pub(super) lives: Lives,
     /// Login pages a minute for one address.
     pub(super) address_rate: u32,
+    /// What the pages show beside the site's name.
+    pub(super) brand: Brand,
 }
 
 impl Settings {
@@ -102,6 +128,11 @@ impl Settings {
                 ("CALLBACK_PUBLIC_URL", self.callback_public_url.is_some()),
                 ("CALLBACK_BROWSER_URL", self.callback_browser_url.is_some()),
                 ("CALLBACK_INTERNAL_URL", self.callback_internal_url.is_some()),
+                ("CALLBACK_LOGO", self.callback_logo.is_some()),
+                ("CALLBACK_ACCENT", self.callback_accent.is_some()),
+                ("CALLBACK_LINE", self.callback_line.is_some()),
+                ("CALLBACK_LINKS", self.callback_links.is_some()),
+                ("CALLBACK_ACCOUNT_NAME", self.callback_account_name.is_some()),
             ];
             return match others.iter().find(|(_, is_set)| *is_set) {
                 None => Ok(None),
@@ -156,6 +187,13 @@ impl Settings {
             key_age: self.callback_key_age,
             address_rate: self.callback_address_rate,
             lives: Lives { idle: self.callback_session_idle, life: self.callback_session_life },
+            brand: Brand {
+                logo: self.callback_logo,
+                accent: self.callback_accent,
+                line: self.callback_line,
+                links: self.callback_links.unwrap_or_default(),
+                account: self.callback_account_name,
+            },
         }))
     }
 }

@@ -2,6 +2,7 @@
 
 use askama::Template;
 
+use crate::brand::Brand;
 use crate::language::Language;
 use crate::policy;
 
@@ -13,15 +14,15 @@ const WECHATS_PICTURES: &str = "https://mp.weixin.qq.com";
 pub struct ForGateway<'a> {
     /// The operator's title.
     pub title: &'a str,
-    /// The address of the operator's logo.
-    pub logo: Option<&'a str>,
+    /// What else the operator put on it.
+    pub brand: &'a Brand,
 }
 
 impl ForGateway<'_> {
     /// The page.
     #[must_use]
     pub fn html(&self) -> String {
-        markup(&Page { title: self.title, logo: self.logo, language: Language::default(), request: None })
+        markup(&Page { title: self.title, brand: self.brand, language: Language::default(), request: None })
     }
 
     /// What it may run and load, for Content-Security-Policy. `pictures` are the addresses of WeChat's pictures and of the
@@ -48,6 +49,8 @@ pub struct ForRequest<'a> {
     pub cancel: &'a str,
     /// Where WeChat's pictures are, if it is not where they always are.
     pub pictures: &'a [String],
+    /// What the operator put on it.
+    pub brand: &'a Brand,
 }
 
 impl ForRequest<'_> {
@@ -62,17 +65,18 @@ impl ForRequest<'_> {
         };
         // The script puts names of its own behind a slash.
         let request = ForRequest { gateway: self.gateway.trim_end_matches('/'), ..*self };
-        markup(&Page { title: &title, logo: None, language, request: Some(&request) })
+        markup(&Page { title: &title, brand: self.brand, language, request: Some(&request) })
     }
 
     /// What it may run and load, for Content-Security-Policy.
     #[must_use]
     pub fn policy(&self) -> String {
-        if self.pictures.is_empty() {
-            policy::of_request(&[WECHATS_PICTURES], self.gateway)
-        } else {
-            policy::of_request(self.pictures, self.gateway)
+        let mut pictures: Vec<&str> = self.pictures.iter().map(String::as_str).collect();
+        if pictures.is_empty() {
+            pictures.push(WECHATS_PICTURES);
         }
+        pictures.extend(self.brand.logo.as_deref());
+        policy::of_request(&pictures, self.gateway)
     }
 }
 
@@ -80,7 +84,7 @@ impl ForRequest<'_> {
 #[template(path = "login.html")]
 struct Page<'a> {
     title: &'a str,
-    logo: Option<&'a str>,
+    brand: &'a Brand,
     language: Language,
     request: Option<&'a ForRequest<'a>>,
 }
@@ -92,7 +96,8 @@ fn markup(page: &Page<'_>) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{REQUEST_SCRIPT, SCRIPT};
+    use crate::brand::{Link, Links};
+    use crate::{REQUEST_SCRIPT, SCRIPT, WIDGET};
 
     const MARKUP: &str = "</title><script>\"&'";
     const AS_TEXT: &str = "&#60;/title&#62;&#60;script&#62;&#34;&#38;&#39;";
@@ -104,14 +109,55 @@ mod tests {
         language: Some(Language::English),
         cancel: "com.example.app:/cb?error=access_denied&state=a%22b",
         pictures: &[],
+        brand: &Brand::NONE,
     };
 
+    /// A brand with everything, all of it hostile.
+    fn brand() -> Brand {
+        let link = || Link { text: MARKUP.to_owned(), address: "https://a/\"onclick=x".to_owned() };
+        Brand {
+            logo: Some("https://logo.example/\"onerror=x".to_owned()),
+            accent: None,
+            line: Some(MARKUP.to_owned()),
+            links: Links(vec![link(), link()]),
+            account: Some(MARKUP.to_owned()),
+        }
+    }
+
     #[test]
-    fn title_and_logo_are_text() {
-        let page = ForGateway { title: MARKUP, logo: Some("https://a/\"onerror=x") }.html();
-        assert_eq!(page.matches(AS_TEXT).count(), 2, "{page}");
-        assert!(page.contains("src=\"https://a/&#34;onerror=x\""), "{page}");
-        assert!(!page.contains(MARKUP) && !page.contains("{{") && !page.contains("data-gateway"), "{page}");
+    fn title_and_brand_are_text() {
+        let brand = brand();
+        for (page, texts) in [
+            // The title is there twice, and the account's name in both languages.
+            (ForGateway { title: MARKUP, brand: &brand }.html(), 2 + 1 + 2 + 2),
+            (ForRequest { brand: &brand, ..REQUEST }.html(), 1 + 2 + 2),
+        ] {
+            assert_eq!(page.matches(AS_TEXT).count(), texts, "{page}");
+            assert!(page.contains("src=\"https://logo.example/&#34;onerror=x\" alt=\"\""), "{page}");
+            assert!(page.contains("href=\"https://a/&#34;onclick=x\""), "{page}");
+            assert!(page.contains("扫码即关注公众号“"), "{page}");
+            assert!(page.contains("By scanning you follow the official account “"), "{page}");
+            assert!(!page.contains(MARKUP) && !page.contains("{{"), "{page}");
+        }
+        let page = ForGateway { title: MARKUP, brand: &brand }.html();
+        assert!(!page.contains("data-gateway"), "{page}");
+    }
+
+    #[test]
+    fn without_a_brand_nothing_of_it_is_there() {
+        for page in [ForGateway { title: "", brand: &Brand::NONE }.html(), REQUEST.html()] {
+            for part in ["class=\"logo\"", "class=\"line\"", "class=\"account\"", "class=\"links\""] {
+                assert!(!page.contains(part), "{page}");
+            }
+        }
+    }
+
+    #[test]
+    fn the_policies_name_the_logos_host() {
+        let brand = brand();
+        let policy = ForRequest { brand: &brand, ..REQUEST }.policy();
+        let pictures = "img-src 'self' data: https://mp.weixin.qq.com https://logo.example;";
+        assert!(policy.contains(pictures), "{policy}");
     }
 
     #[test]
@@ -120,7 +166,7 @@ mod tests {
         for part in [
             "<html lang=\"en\">",
             "<title>Log in to 示例商店</title>",
-            "<h1 id=\"title\">Log in to 示例商店</h1>",
+            "<h1 id=\"title\" dir=\"auto\">Log in to 示例商店</h1>",
             "data-gateway=\"https://login.example.cn\"",
             "data-request=\"h4ndle\"",
             "data-site=\"示例商店\"",
@@ -128,7 +174,7 @@ mod tests {
             "<form id=\"continue\" method=\"post\" action=\"/authorize/continue\"",
             "<input type=\"hidden\" name=\"request\" value=\"h4ndle\">",
             "<input type=\"hidden\" name=\"code\">",
-            "href=\"com.example.app:/cb?error=access_denied&#38;state=a%22b\">Back to 示例商店</a>",
+            "href=\"com.example.app:/cb?error=access_denied&#38;state=a%22b\" dir=\"auto\">Back to 示例商店</a>",
             "href=\"/login.css\"",
             "src=\"/login.js\"",
             "src=\"/authorize.js\"",
@@ -164,11 +210,14 @@ mod tests {
 
     #[test]
     fn nothing_in_the_page_needs_more_than_the_policy_allows() {
-        for page in [ForGateway { title: "", logo: None }.html(), REQUEST.html()] {
+        for page in [ForGateway { title: "", brand: &Brand::NONE }.html(), REQUEST.html()] {
             assert!(!page.contains("<style") && !page.contains(" style=") && !page.contains(" onclick"));
-            assert!(page.split("<script").skip(1).all(|script| script.starts_with(" src=")), "{page}");
+            for script in page.split("<script").skip(1) {
+                let (tag, text) = script.split_once('>').unwrap_or_default();
+                assert!(tag.contains(" src=\"") && text.starts_with("</script>"), "{page}");
+            }
         }
-        for script in [SCRIPT, REQUEST_SCRIPT] {
+        for script in [SCRIPT, REQUEST_SCRIPT, WIDGET] {
             assert!(!script.contains("innerHTML") && !script.contains("eval("));
         }
     }

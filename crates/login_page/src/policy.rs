@@ -34,9 +34,13 @@ fn policy(pictures: &[impl AsRef<str>], connect: &str) -> String {
     )
 }
 
-/// The origin of an address, as a policy names it, or only its scheme if the origin has other characters.
+/// The origin of an address, as a policy names it, or only its scheme if the origin has other characters. A picture inside
+/// its own address (`data:`) has none, though its text may have addresses in it.
 fn origin(url: &str) -> Option<String> {
     let (scheme, rest) = url.split_once("://")?;
+    if !scheme.bytes().all(|letter| letter.is_ascii_alphanumeric()) {
+        return None;
+    }
     let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
     Some(if is_plain(authority) { format!("{scheme}://{authority}") } else { format!("{scheme}:") })
 }
@@ -70,6 +74,8 @@ mod tests {
         }
         let odd = of_gateway(&["https://user@odd.example/", "http://a b;c/"], None);
         assert!(odd.contains("img-src 'self' data: https: http:;"), "{odd}");
+        let inside = of_gateway(&["data:image/svg+xml;utf8,<svg xmlns='http://www.w3.org/2000/svg'/>"], None);
+        assert!(inside.contains("img-src 'self' data: ; connect-src"), "{inside}");
     }
 
     #[test]

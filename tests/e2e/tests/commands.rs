@@ -1,5 +1,5 @@
 //! What an operator of sites types: wrong settings and files, each told in one line, the commands beside a running
-//! callback-service, and SIGHUP.
+//! callback-service, the gateway's command for pages of sites, and SIGHUP.
 
 #![allow(clippy::unwrap_used, reason = "tests fail loudly")]
 
@@ -61,6 +61,8 @@ fn what_is_wrong_about_sites_ends_the_start_and_the_check_with_one_line_that_nam
         .unwrap();
     let is_set = |name, value: &str| vec![(name, value.to_owned())];
     let redis = || ("CALLBACK_STORE", "redis://127.0.0.1:1".to_owned());
+    let (public, browser) =
+        (|| ("CALLBACK_PUBLIC_URL", String::new()), || ("CALLBACK_BROWSER_URL", String::new()));
     let cases = [
         (
             is_set("CALLBACK_SITES", "/nowhere/sites.toml"),
@@ -99,6 +101,25 @@ fn what_is_wrong_about_sites_ends_the_start_and_the_check_with_one_line_that_nam
         (is_set("CALLBACK_SESSION_IDLE", "0s"), "CALLBACK_SESSION_IDLE: must be between"),
         (is_set("CALLBACK_SESSION_LIFE", "91days"), "CALLBACK_SESSION_LIFE: must be between"),
         (is_set("CALLBACK_KEY_AGE", "1s"), "CALLBACK_KEY_AGE: must be between"),
+        (
+            is_set("CALLBACK_LOGO", "logo.png"),
+            "callback-logo <CALLBACK_LOGO>': must be an http, https or data",
+        ),
+        (
+            is_set("CALLBACK_ACCENT", "#07c160"),
+            "callback-accent <CALLBACK_ACCENT>': white words on it have a contrast of 2.38:1",
+        ),
+        (is_set("CALLBACK_ACCENT", "green"), "must be # and six hexadecimal digits"),
+        (is_set("CALLBACK_LINE", &"长".repeat(201)), "has 201 characters, and may have 200"),
+        (is_set("CALLBACK_LINKS", "Terms=https://a.example,Privacy"), "link 2: must be text=https://"),
+        (
+            is_set("CALLBACK_ACCOUNT_NAME", "\t"),
+            "callback-account-name <CALLBACK_ACCOUNT_NAME>': has no words",
+        ),
+        (
+            vec![("CALLBACK_SITES", String::new()), ("CALLBACK_LINE", "x".to_owned()), public(), browser()],
+            "CALLBACK_LINE: means nothing without CALLBACK_SITES",
+        ),
     ];
     for (wrong, problem) in cases {
         let mut settings = good.clone();
@@ -164,6 +185,35 @@ fn an_operator_adds_a_site_checks_it_and_looks_after_keys_people_and_deliveries(
         let (code, said) = run(&settings, words);
         assert!(code == 1 && said.contains("inside the running service"), "{said}");
     }
+}
+
+/// What it prints is tried against a gateway in login_page.rs.
+#[test]
+fn the_widgets_lines_need_the_gateways_address() {
+    let widget = |settings: &Settings, words: &[&str]| {
+        let ended = output("ws-gateway", settings, &[&["widget"], words].concat());
+        (ended.status.code().unwrap(), text(&ended.stdout), text(&ended.stderr))
+    };
+    for (words, say) in [
+        (&[][..], "--gateway-url <URL>"),
+        (&["--gateway-url", ""], "write for example https://login.example.com"),
+        (&["--gateway-url", "login.example.com"], "write for example https://login.example.com"),
+        (&["--gateway-url", "https://a.example/\"><script>"], "write for example https://login.example.com"),
+        (&["--gateway-url", "http://login.example.com"], "must begin with https://"),
+        (&["https://login.example.com"], "unexpected argument"),
+    ] {
+        let (code, printed, said) = widget(&Settings::new(), words);
+        assert!(code == 64 && printed.is_empty(), "{words:?}: {code}: {printed}");
+        assert!(said.contains(say) && said.trim_end().lines().count() == 1, "{words:?}: {said}");
+    }
+    // None of the gateway's other settings is needed, nor read.
+    let settings = [("GATEWAY_URL", "https://login.example.com"), ("GATEWAY_LISTEN", "nowhere")];
+    let settings = settings.map(|(name, value)| (name, value.to_owned())).into();
+    let (code, printed, said) = widget(&settings, &[]);
+    assert!(code == 0 && printed.contains("src=\"https://login.example.com/widget.v1.js?v="), "{said}");
+    let (code, help, _) = widget(&Settings::new(), &["--help"]);
+    let help = help.split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(code == 0 && help.contains("After an upgrade the hash may be another one"), "{help}");
 }
 
 /// Where a request for a site leads: back to the site with an error, or to a page that knows no such site.

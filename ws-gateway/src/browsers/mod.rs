@@ -3,7 +3,7 @@
 //! (messages within limits) → [`page`] (the task that owns the socket).
 //!
 //! What the page is told is decided without I/O by the [`conversation`], in [`message`]s and [`words`], with
-//! the help of [`heartbeat`] and [`origin`].
+//! the help of [`heartbeat`] and [`origin`]. Pages of sites get the [`widget`].
 
 pub(crate) mod assets;
 pub(crate) mod conversation;
@@ -16,6 +16,7 @@ pub(crate) mod page;
 pub(crate) mod routes;
 mod settings;
 pub(crate) mod socket;
+pub(crate) mod widget;
 pub(crate) mod words;
 
 pub(crate) use self::settings::Settings;

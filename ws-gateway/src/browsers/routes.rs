@@ -1,4 +1,4 @@
-//! What browsers ask of the public port: the login page and its parts, or a WebSocket.
+//! What browsers ask of the public port: the login page and its parts, the widget, or a WebSocket.
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
@@ -53,8 +53,12 @@ fn route(gateway: &Arc<Gateway>, request: Request<Incoming>, peer: SocketAddr, p
         // A proxy has dropped Upgrade and Connection, and let the rest of the handshake pass.
         "/ws" if request.headers().contains_key(SEC_WEBSOCKET_KEY) => refuse(gateway, from, &no_upgrade()),
         "/ws" => handshake::refused(&no_upgrade()),
-        "/login.js" => web::answer(StatusCode::OK, "text/javascript; charset=utf-8", login_page::SCRIPT),
-        "/login.css" => web::answer(StatusCode::OK, "text/css; charset=utf-8", login_page::STYLE),
+        "/login.js" => gateway.login_page.script(),
+        "/login.css" => gateway.login_page.style(),
+        "/widget.v1.js" => gateway.login_page.widget.response(request.uri().query(), request.headers()),
+        "/widget.v1.d.ts" => {
+            gateway.login_page.widget_types.response(request.uri().query(), request.headers())
+        }
         _ => web::text(StatusCode::NOT_FOUND, "the login page is at /\n"),
     }
 }

@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use clap::Args;
 use ipnet::IpNet;
+use login_page::Accent;
+use login_page::brand::{self, Brand, Links};
 use server::{address, settings};
 
 use super::origin::AllowedOrigins;
@@ -54,12 +56,42 @@ pub(crate) struct Settings {
     pub title: String,
 
     /// The URL of a picture above the heading of the login page; it must not redirect to another host.
-    #[arg(long = "gateway-logo", env = "GATEWAY_LOGO", display_order = 24, value_parser = picture)]
-    pub logo: Option<String>,
+    #[arg(long = "gateway-logo", env = "GATEWAY_LOGO", display_order = 24, value_parser = brand::picture)]
+    logo: Option<String>,
+
+    /// The colour of the login page's buttons and marks, such as #07803f. White words on it need a contrast of 4.5:1.
+    /// Unset: greens like WeChat's.
+    #[arg(long = "gateway-accent", env = "GATEWAY_ACCENT", display_order = 25)]
+    accent: Option<Accent>,
+
+    /// A line of your own below the heading of the login page, of up to 200 characters.
+    #[arg(long = "gateway-line", env = "GATEWAY_LINE", display_order = 26, value_parser = brand::line)]
+    line: Option<String>,
+
+    /// Links at the end of the login page, up to five, such as
+    /// Terms=https://example.com/terms,Privacy=https://example.com/privacy.
+    #[arg(long = "gateway-links", env = "GATEWAY_LINKS", display_order = 27)]
+    links: Option<Links>,
+
+    /// The name of the official account, with which the login page says before the scan that whoever scans follows it.
+    #[arg(
+        long = "gateway-account-name",
+        env = "GATEWAY_ACCOUNT_NAME",
+        display_order = 28,
+        value_parser = brand::account_name
+    )]
+    account_name: Option<String>,
 }
 
-/// Reads the URL of a picture that a page may show.
-fn picture(text: &str) -> Result<String, String> {
-    let is_url = ["https://", "http://", "data:image/"].iter().any(|start| text.starts_with(start));
-    if is_url { Ok(text.to_owned()) } else { Err("must be an http, https or data:image URL".to_owned()) }
+impl Settings {
+    /// What the login page shows beside its title.
+    pub(crate) fn brand(&self) -> Brand {
+        Brand {
+            logo: self.logo.clone(),
+            accent: self.accent,
+            line: self.line.clone(),
+            links: self.links.clone().unwrap_or_default(),
+            account: self.account_name.clone(),
+        }
+    }
 }

@@ -60,6 +60,7 @@ pub(crate) enum Endpoint {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Part {
     Script,
+    Widget,
     RequestScript,
     Style,
 }
@@ -117,12 +118,13 @@ impl Provider {
             },
             Endpoint::LogoutConfirm => self.logout_confirmed(asked, body).await,
             Endpoint::Part(part) => {
-                let (kind, text) = match part {
-                    Part::Script => ("text/javascript; charset=utf-8", login_page::SCRIPT),
-                    Part::RequestScript => ("text/javascript; charset=utf-8", login_page::REQUEST_SCRIPT),
-                    Part::Style => ("text/css; charset=utf-8", login_page::STYLE),
-                };
-                web::answer(StatusCode::OK, kind, text)
+                const SCRIPT: &str = "text/javascript; charset=utf-8";
+                match part {
+                    Part::Script => web::answer(StatusCode::OK, SCRIPT, login_page::SCRIPT),
+                    Part::Widget => web::answer(StatusCode::OK, SCRIPT, login_page::WIDGET),
+                    Part::RequestScript => web::answer(StatusCode::OK, SCRIPT, login_page::REQUEST_SCRIPT),
+                    Part::Style => web::answer(StatusCode::OK, "text/css; charset=utf-8", self.style.clone()),
+                }
             }
         }
     }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use hyper::body::Incoming;
 use hyper::{Request, StatusCode};
-use login_page::{ForRequest, Language};
+use login_page::{Brand, ForRequest, Language};
 use server::http::{self as web, Response};
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
@@ -63,6 +63,7 @@ async fn answer(
                 language,
                 cancel,
                 pictures: &[],
+                brand: &Brand::NONE,
             };
             let mut response = web::answer(StatusCode::OK, "text/html; charset=utf-8", page.html());
             response.headers_mut().insert("content-security-policy", page.policy().parse().unwrap());

@@ -1,4 +1,4 @@
-// A world of the test's own around the login page: its clock, its chance, its gateway, and somebody who looks at it
+// A world of the test's own around a page with the widget: its clock, its chance, its gateway, and somebody who looks at it
 // or does not. It runs before the page's script; `world` is what a test does to the page, and what it sees of it.
 'use strict';
 
@@ -23,7 +23,7 @@
   Date.now = wall;
   Math.random = () => chance;
   window.setInterval = (run, every) => timers.push({ run, every, due: passed + every });
-  Object.defineProperty(document, 'visibilityState', { get: () => (isSeen ? 'visible' : 'hidden') });
+  Object.defineProperty(document, 'hidden', { get: () => !isSeen });
 
   window.fetch = () => Promise.reject(new TypeError('nobody answers'));
   window.WebSocket = class {
@@ -42,20 +42,21 @@
   };
 
   const newest = () => sockets.at(-1);
-  const text = (id) => document.getElementById(id).textContent;
-  const isShown = (id) => !document.getElementById(id).hidden;
+  const part = (name) => document.querySelector(`.saoma-${name}`);
+  const text = (name) => part(name).textContent;
+  const isShown = (name) => !part(name).hidden;
 
   /** What the page shows, and what it does about it. */
   function look() {
     return {
-      state: document.body.dataset.state,
+      state: part('box').dataset.state,
       status: text('status'),
       number: text('number'),
       countdown: text('countdown'),
       detail: text('detail'),
-      code: isShown('qrcode'),
-      picture: document.getElementById('qrcode').src,
-      button: isShown('renew') ? text('renew') : '',
+      code: isShown('code'),
+      picture: part('code').src,
+      button: isShown('button') ? text('button') : '',
       holds: newest().readyState < 2, // A socket, open or opening.
       attempts: sockets.length,
       began: newest().began, // The newest attempt, in ms since the world began; and what it offers.
@@ -119,12 +120,12 @@
     },
     /** Presses the button. */
     press() {
-      document.getElementById('renew').click();
+      part('button').click();
       return look();
     },
   };
 
   // Called between two tasks, so that it sees what a person might see, and nothing that was replaced at once.
-  new MutationObserver(() => states.push(document.body.dataset.state))
+  new MutationObserver(() => states.push(part('box').dataset.state))
     .observe(document, { subtree: true, attributeFilter: ['data-state'] });
 })();

@@ -169,6 +169,7 @@ async fn without_sites_there_is_no_provider() {
         "/logout",
         "/logout/confirm",
         "/login.js",
+        "/widget.v1.js",
         "/login.css",
         "/authorize.js",
     ] {
@@ -282,4 +283,35 @@ async fn the_login_page_loads_what_it_names() {
     let policy = page.header("content-security-policy");
     let gateway = format!("ws://{}", provider.gateway);
     assert!(policy.contains(&gateway), "{policy} lets it connect to {gateway}");
+}
+
+#[tokio::test]
+async fn the_login_page_shows_what_the_operator_put_on_it() {
+    let callback = [
+        "--callback-logo=https://pictures.example/logo.svg",
+        "--callback-accent=#1d4ed8",
+        "--callback-line=Employees only <b>",
+        "--callback-links=条款=https://a.example/terms",
+        "--callback-account-name=示例公众号",
+    ];
+    let callback = callback.map(str::to_owned).into();
+    let provider = Running::with(Setup { callback, ..Setup::default() }).await;
+    let mut agent = Agent::new(&provider);
+    let page = agent.authorize(&Site::shop().request()).await;
+    let policy = page.header("content-security-policy");
+    assert!(
+        policy.contains("img-src 'self' data: https://mp.weixin.qq.com https://pictures.example;"),
+        "{policy}"
+    );
+    for part in [
+        "src=\"https://pictures.example/logo.svg\" alt=\"\"",
+        "<p class=\"line\" dir=\"auto\">Employees only &#60;b&#62;</p>",
+        "<a href=\"https://a.example/terms\"",
+        "扫码即关注公众号“<bdi>示例公众号</bdi>”",
+        "By scanning you follow the official account “<bdi>示例公众号</bdi>”",
+    ] {
+        assert!(page.page(200).contains(part), "{part} is not in {}", page.body);
+    }
+    let style = agent.get("/login.css").await;
+    assert!(style.body.contains("--saoma-accent: #1d4ed8;"), "{style:?}");
 }

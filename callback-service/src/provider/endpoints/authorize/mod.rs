@@ -337,6 +337,7 @@ impl Provider {
             language: Language::wished(super::wishes(parameters)),
             cancel: &cancel,
             pictures: &[],
+            brand: &self.brand,
         });
         if known.is_none() {
             self.set_cookie(&mut page, Cookie::Browser, &browser);

@@ -1,0 +1,116 @@
+// Types of widget.v1.js, with which a page shows a QR code and somebody logs in by scanning it with WeChat.
+//
+// TypeScript does not fetch modules. Keep this file in your sources, and say in tsconfig.json where it is:
+//
+//     "compilerOptions": { "paths": { "https://login.example.com/widget.v1.js*": ["./saoma/widget.v1.d.ts"] } }
+
+/** How the login stands. */
+export type State =
+  /** A code is being fetched, or the connection is being mended. */
+  | 'connecting'
+  /** A code is shown, and nobody has scanned it yet. */
+  | 'waiting'
+  /** Somebody has scanned. With a `number` they are asked for it in the chat. */
+  | 'scanned'
+  /** The login is granted; `onLogin` is called. */
+  | 'granted'
+  /** The person said no, or gave wrong numbers. A button begins anew. */
+  | 'denied'
+  /** The code is over, and nobody was there to see a new one. A button begins anew. */
+  | 'expired'
+  /** The gateway cannot be reached. The widget goes on trying. */
+  | 'offline'
+  /** The gateway is there and has no code just now. The widget waits as it was told. */
+  | 'busy'
+  /** Nothing more happens by itself: something is wrong, or the login went to another window. */
+  | 'stopped';
+
+/** A login that was granted. Your page gives `code` and `verifier` to your back end, which redeems them in 240 s. */
+export interface Login {
+  /** For `/token` of the issuer. `''` for a login without a site. */
+  code: string;
+  /** The PKCE verifier that goes with it as `code_verifier`. `''` for a login without a site. */
+  verifier: string;
+  /** The name that the person has shown, or `''`. It is text from outside, and says nothing of who it is. */
+  user: string;
+}
+
+/** What there is to know beside the state. */
+export interface Detail {
+  /** The two digits that the chat asks for, while it does; else `''`. */
+  number: string;
+  /**
+   * In ms since 1970: when the code is over (`waiting`, `scanned`), or when the next try is made (`offline`, `busy`).
+   * `null` where that is unknown.
+   */
+  until: number | null;
+  /** The gateway's own words, or what is wrong; else `''`. */
+  message: string;
+}
+
+/** What keeps the widget from working. The same is said in it, in the person's words. */
+export interface Trouble {
+  code:
+    /** `mount` was given no element. */
+    | 'no_element'
+    /** There is no `site`. */
+    | 'no_site'
+    /** There is no `nonce`. It comes from your back end, which compares it with the ID token's. */
+    | 'no_nonce'
+    /** The page did not come by https, so the browser has no `crypto.subtle`. */
+    | 'insecure_context'
+    /** The browser keeps nothing for this page, such as `sessionStorage` or the cookie of the form. */
+    | 'no_storage'
+    /** An element with `data-saoma-site` has no `data-login-uri`. */
+    | 'no_login_uri'
+    /** The gateway refused the page, mostly because its origin is not one of the site's; `message` has its reason. */
+    | 'refused';
+  /** For developers, in English. */
+  message: string;
+}
+
+/** What the widget is told. */
+export interface Options {
+  /** The site's id at the issuer. */
+  site?: string;
+  /** A random text of this person's session with your back end, new for every login. */
+  nonce?: string;
+  /** Where the gateway is, such as `https://login.example.com`. Default: where the module came from. */
+  gateway?: string;
+  /** `zh`, `en`, or longer (`zh-CN`). Default: the language of the page, then those of the browser. */
+  lang?: string;
+  /** Somebody has logged in. */
+  onLogin?(login: Login): void;
+  /** The state is another one, or the same with another detail, such as a number or time. */
+  onState?(state: State, detail: Detail): void;
+  /** Something is wrong that a developer can mend. Default: it is written to the console. */
+  onError?(trouble: Trouble): void;
+  /** @internal For Saoma's own pages: what the socket asks for, as it stands. No verifier is made then. */
+  query?: {
+    site?: string | null;
+    nonce?: string | null;
+    code_challenge?: string | null;
+    request?: string | null;
+  };
+  /** @internal For Saoma's own pages: their words in place of the widget's. */
+  words?: Record<string, [zh: string, en: string, button?: string]>;
+}
+
+/** A widget on the page. */
+export interface Widget {
+  /** Ends the connection and empties the element. */
+  destroy(): void;
+  /** Changes the language in place; the login goes on. */
+  setLang(lang: string): void;
+}
+
+/**
+ * Shows a code in an element, and goes on until somebody has logged in or the widget is destroyed. Several may be on
+ * one page.
+ *
+ * Elements with `data-saoma-site`, `data-nonce` and `data-login-uri` need no call: the module mounts them as it loads.
+ */
+export function mount(element: Element, options: Options): Widget;
+
+/** The first of these languages that there are words in, such as `navigator.languages`. */
+export function languageOf(wishes: Array<string | null | undefined>): 'zh-CN' | 'en';

@@ -1,0 +1,59 @@
+//! What is promised of the widget's file, beside what it does.
+#![allow(clippy::unwrap_used)]
+
+use std::io::Write as _;
+use std::process::{Command, Stdio};
+
+use crate::{SCRIPT, WIDGET, WIDGET_TYPES};
+
+/// Bytes of the module as they go over the network: less than a small picture.
+const MOST: usize = 6_144;
+
+#[test]
+fn the_widget_is_small() {
+    let mut gzip =
+        Command::new("gzip").arg("-9c").stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+    // More than a pipe holds would need a thread; this is less.
+    assert!(WIDGET.len() < 65_536);
+    gzip.stdin.take().unwrap().write_all(WIDGET.as_bytes()).unwrap();
+    let bytes = gzip.wait_with_output().unwrap().stdout.len();
+    assert!((1..=MOST).contains(&bytes), "widget.v1.js has {bytes} bytes by gzip -9, and may have {MOST}");
+}
+
+/// The names that a module exports.
+fn exports(module: &str) -> Vec<&str> {
+    let is_of_a_name = |letter: char| letter.is_alphanumeric() || letter == '_' || letter == '$';
+    let mut names = Vec::new();
+    for rest in module.lines().filter_map(|line| line.strip_prefix("export ")) {
+        if let Some(list) = rest.strip_prefix('{') {
+            let list = list.split_once('}').unwrap().0;
+            names.extend(list.split(',').map(|name| name.split(" as ").last().unwrap().trim()));
+            continue;
+        }
+        let words = rest.split(|letter| !is_of_a_name(letter)).filter(|word| !word.is_empty());
+        let kinds = ["async", "class", "const", "declare", "function", "interface", "let", "type", "var"];
+        names.push(words.into_iter().find(|word| !kinds.contains(word)).unwrap());
+    }
+    names
+}
+
+#[test]
+fn every_name_of_the_module_has_a_type() {
+    let typed = exports(WIDGET_TYPES);
+    let names = exports(WIDGET);
+    assert!(names.contains(&"mount"), "{names:?}");
+    for name in names {
+        assert!(typed.contains(&name), "widget.v1.d.ts does not know {name}: {typed:?}");
+    }
+    assert_eq!(
+        exports("export const a = 1;\nexport async function b() {}\nexport { c, d as e };"),
+        ["a", "b", "c", "e"]
+    );
+}
+
+/// The gateway serves the page's script with the version of the module in this address.
+#[test]
+#[ignore = "until login.js is built on the module"]
+fn the_pages_script_names_the_module_once() {
+    assert_eq!(SCRIPT.matches("'./widget.v1.js'").count(), 1);
+}
