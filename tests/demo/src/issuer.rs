@@ -3,6 +3,7 @@
 
 use std::ffi::OsString;
 use std::fs;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -11,7 +12,7 @@ use server::listen;
 use tempfile::TempDir;
 use tokio::net::{TcpListener, TcpSocket};
 
-use crate::example_site::ExampleSite;
+use crate::example_site::{ExampleSite, Places};
 use crate::{Ports, loopback};
 
 /// What was prepared.
@@ -20,6 +21,8 @@ pub(crate) struct Issuer {
     pub(crate) ports: Ports,
     /// The example site.
     pub(crate) site: ExampleSite,
+    /// Its address.
+    pub(crate) at: SocketAddr,
     /// Where it listens.
     pub(crate) listener: TcpListener,
     /// The file of sites is in it.
@@ -28,27 +31,31 @@ pub(crate) struct Issuer {
 }
 
 impl Issuer {
-    /// Takes the ports, and writes the file: the example site's entry, and `more`.
+    /// Takes the ports, and writes the file: the example site's entries, and `more`. `phone` is the simulated one.
     ///
     /// # Errors
     /// When a port is taken, or the file cannot be written.
-    pub(crate) fn prepare(mut ports: Ports, more: &str) -> anyhow::Result<Self> {
+    pub(crate) fn prepare(mut ports: Ports, more: &str, phone: String) -> anyhow::Result<Self> {
         let kept = [keep(&mut ports.gateway)?, keep(&mut ports.callback)?];
         let listener = listen::bind("the example site", loopback(ports.example_site))?;
         let issuer = format!("http://{}", loopback(ports.callback));
-        let (site, entry) = ExampleSite::new(listener.local_addr()?, issuer)?;
+        let gateway = format!("http://{}", loopback(ports.gateway));
+        let at = listener.local_addr()?;
+        let (site, entries) = ExampleSite::new(at, Places { issuer, gateway, phone })?;
         let folder = tempfile::tempdir().context("there is no folder for the issuer's files")?;
-        // The own entry comes last, so that an error names the line as it is in the other file.
-        fs::write(sites(&folder), format!("{more}\n{entry}"))?;
-        Ok(Self { ports, site, listener, folder, _kept: kept })
+        // The own entries come last, so that an error names the line as it is in the other file.
+        fs::write(sites(&folder), format!("{more}\n{entries}"))?;
+        Ok(Self { ports, site, at, listener, folder, _kept: kept })
     }
 
-    /// The gateway's flag: pages of the issuer may connect. Once that is said, its own page has to be named, too.
+    /// The gateway's flag: pages of the issuer and of the example site may connect. Once that is said, its own page
+    /// has to be named, too.
     pub(crate) fn gateway_flag(&self) -> String {
         let Ports { gateway, callback, .. } = self.ports;
         format!(
-            "--gateway-allowed-origins=http://{},http://{},http://localhost:{gateway}",
+            "--gateway-allowed-origins=http://{},http://{},http://{},http://localhost:{gateway}",
             loopback(callback),
+            self.at,
             loopback(gateway)
         )
     }
@@ -80,8 +87,9 @@ fn sites(folder: &TempDir) -> PathBuf {
     folder.path().join("sites.toml")
 }
 
-/// Chooses a port in the place of 0, before there is anybody to listen: the issuer's address is a setting of both services.
-/// The socket is bound, but does not listen. So nobody else is given the port, and the service may still take it.
+/// Chooses a port in the place of 0, before there is anybody to listen: the issuer's address is a setting of both
+/// services. The socket is bound, but does not listen. So nobody else is given the port, and the service may still
+/// take it.
 fn keep(port: &mut u16) -> anyhow::Result<Option<TcpSocket>> {
     if *port != 0 {
         return Ok(None);

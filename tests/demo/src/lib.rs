@@ -7,6 +7,8 @@
 mod example_site;
 mod issuer;
 
+pub use example_site::CONFIRMS as EXAMPLE_SITE_CONFIRMS;
+
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
 use std::time::Duration;
 
@@ -115,20 +117,14 @@ impl Stack {
     /// # Errors
     /// When a port is taken or a flag is wrong; the text names it.
     pub async fn start(options: Options) -> anyhow::Result<Self> {
-        let issuer = match options.sites {
-            Some(sites) => Some(Issuer::prepare(options.ports, &sites)?),
-            None => None,
-        };
-        let ports = issuer.as_ref().map_or(options.ports, |issuer| issuer.ports);
-        let Ports { gateway, notices, gateway_admin, callback, callback_admin, wechat, .. } = ports;
         let stop = CancellationToken::new();
         let mut parts = JoinSet::new();
 
         let account = options.wechat;
         let simulator = Simulator::new(account.clone())?;
         let listen_at = match options.lan {
-            Some(_) => SocketAddr::from((Ipv4Addr::UNSPECIFIED, wechat)),
-            None => loopback(wechat),
+            Some(_) => SocketAddr::from((Ipv4Addr::UNSPECIFIED, options.ports.wechat)),
+            None => loopback(options.ports.wechat),
         };
         let listener = listen::bind("the simulated WeChat", listen_at)?;
         let wechat_address = loopback(listener.local_addr()?.port());
@@ -137,6 +133,12 @@ impl Stack {
         let served = simulator.clone().serve(listener, stop.clone(), TaskTracker::new());
         parts.spawn(served);
 
+        let issuer = match options.sites {
+            Some(sites) => Some(Issuer::prepare(options.ports, &sites, simulator.public_url())?),
+            None => None,
+        };
+        let ports = issuer.as_ref().map_or(options.ports, |issuer| issuer.ports);
+        let Ports { gateway, notices, gateway_admin, callback, callback_admin, .. } = ports;
         let [gateway_store, callback_store] = stores();
         let mut flags = vec![
             format!("--gateway-listen={}", loopback(gateway)),

@@ -73,24 +73,19 @@ async fn run(flags: &Flags) -> anyhow::Result<()> {
 #[expect(clippy::print_stdout, reason = "this text is what the program is for")]
 fn show(stack: &Stack, example_site: SocketAddr, lan: bool) {
     let phone = stack.wechat.public_url();
-    let scan = if lan {
-        "scan the code with a phone's camera in the same network, or open the phone page anywhere"
-    } else {
-        "on the phone page, press Scan at the newest code"
-    };
+    let scan = if lan { "; a real phone's camera in the same network works, too" } else { "" };
     println!(
         "
-  Saoma demo · 扫码登录演示
-  the real gateway and callback service, with an offline WeChat in safe mode
+  Saoma demo · 扫码登录演示: both real programs, an offline WeChat, and an example site
 
-    1  open the login page   打开登录页     http://{browsers}/
-    2  open the phone        打开模拟手机   {phone}/
-       {scan}
-    3  log in to a site      登录示例网站   http://{example_site}/
-       after the scan it shows what it was told of the person, by OpenID Connect
+    open this     打开这里       http://{example_site}/
+                  it links the rest: a login by redirect, a login in the site's own page, and the phone
 
-    also here: the issuer http://{pushes}, WeChat's pushes http://{pushes}/wechat, internal port {notices},
-               metrics http://{gateway_admin}/metrics and http://{callback_admin}/metrics
+    the phone     模拟手机       {phone}/{scan}
+    login page    网关的登录页   http://{browsers}/
+    issuer        登录服务       http://{pushes}    internal port {notices}
+    metrics       指标           http://{gateway_admin}/metrics  http://{callback_admin}/metrics
+
     Ctrl+C ends it. RUST_LOG=info shows what happens.
 ",
         browsers = stack.gateway.browsers,

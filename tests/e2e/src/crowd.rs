@@ -163,7 +163,12 @@ impl People {
         let Self { wechat, recorder, done } = self;
         let person = person(shown.browser);
         let openid = openid(shown.browser);
-        wechat.add_person(Person { openid: openid.clone(), nickname: person.clone(), follower: true });
+        wechat.add_person(Person {
+            openid: openid.clone(),
+            nickname: person.clone(),
+            follower: true,
+            ..Person::default()
+        });
         for _ in 0..SCANS {
             let scene = shown.scene.clone();
             recorder.record(Event::Scans { person: person.clone(), scene: scene.clone() });

@@ -1,11 +1,12 @@
-//! Logins at the example site of `cargo demo`, in a real browser: by redirect to the issuer, by a scan, and back. The
-//! site's claims are what it has verified itself.
+//! The start page of `cargo demo` in a real browser, and the logins to which it leads: by redirect to the issuer and
+//! back, and by the widget in the site's own page, which is on another origin than the gateway. The site's claims are
+//! what it has verified itself.
 
 #![allow(clippy::unwrap_used)]
 
 use std::time::Instant;
 
-use demo::{Options, Stack};
+use demo::{EXAMPLE_SITE_CONFIRMS, Options, Stack};
 use e2e::browser::{Browser, PATIENCE};
 use fantoccini::Locator;
 
@@ -20,16 +21,35 @@ async fn stack() -> (Stack, String) {
     (stack, site)
 }
 
-/// Presses the site's button, and lets somebody new scan the code to which that leads.
+/// Presses the site's button, and logs somebody new in on the page to which that leads.
 async fn scan(stack: &Stack, browser: &Browser) -> String {
     browser.click("#login").await;
     browser.until_state("waiting").await;
-    let code = browser.read_code("#qrcode", &[]).await;
-    let person = stack.wechat.invent_person(NAME, false);
-    let delivery = stack.wechat.scan(&person.openid, &code).await.unwrap();
+    let person = stack.wechat.invent_person(NAME, false).openid;
+    consent(stack, browser, &person, "#qrcode", "#number", EXAMPLE_SITE_CONFIRMS).await;
+    person
+}
+
+/// Scans the code that the page shows in `code`. Where the chat asks, the person reads the digits in `number` and types
+/// them.
+async fn consent(stack: &Stack, browser: &Browser, person: &str, code: &str, number: &str, asks: bool) {
+    let text = browser.read_code(code, &[]).await;
+    let mut delivery = stack.wechat.scan(person, &text).await.unwrap();
+    if asks {
+        let digits =
+            format!("/^[1-9][0-9]$/.exec(document.querySelector('{number}')?.textContent.trim())?.[0]");
+        let digits = browser.until(&digits).await;
+        delivery = stack.wechat.say(person, digits.as_str().unwrap()).await.unwrap();
+    }
     let reply = delivery.reply.unwrap_or_else(|| panic!("no reply: {:?}", delivery.attempts));
     assert!(reply.contains("登录成功"), "{reply}");
-    person.openid
+}
+
+/// Logs somebody new in by the widget, on the page that is open.
+async fn scan_here(stack: &Stack, browser: &Browser, asks: bool) -> String {
+    let person = stack.wechat.invent_person(NAME, false).openid;
+    consent(stack, browser, &person, ".saoma-code", ".saoma-number", asks).await;
+    person
 }
 
 /// What the site shows of a claim.
@@ -150,4 +170,115 @@ async fn a_login_that_begins_at_localhost_ends_at_the_site() {
     is_at(&browser, &site).await;
     scan(&stack, &browser).await;
     assert_eq!(claim(&browser, "name").await, NAME);
+}
+
+/// The start page links everything, in the language of the browser and in the other one.
+#[tokio::test]
+async fn one_page_leads_to_both_ways_and_to_the_phone() {
+    let (stack, site) = stack().await;
+    let browser = Browser::start("zh-CN").await;
+    browser.open(&site).await;
+    assert_eq!(browser.text("h1").await, "扫一扫，就登录");
+    let phone = browser.value("document.querySelector('.ways a').href").await;
+    assert_eq!(phone, format!("{}/", stack.wechat.public_url()));
+    for (link, leads) in [("#login", "login"), ("#widget", "widget"), ("#mount", "mount")] {
+        let href = browser.value(&format!("document.querySelector('{link}').href")).await;
+        assert_eq!(href, format!("{site}{leads}"));
+    }
+    let asks = browser.value("!!document.querySelector('#login-unasked')").await;
+    assert_eq!(asks, EXAMPLE_SITE_CONFIRMS, "there is a choice where there is a question");
+
+    browser.click("#language").await;
+    browser.until("document.querySelector('h1').textContent === 'Log in by a scan'").await;
+    browser.open(&format!("{site}widget")).await;
+    assert_eq!(browser.text("h1").await, "Log in with WeChat", "the choice is remembered");
+    assert_eq!(browser.value("document.documentElement.lang").await, "en");
+}
+
+/// Both forms of the widget, under a policy without inline scripts and styles.
+async fn logs_in_here(language: &str, hello: &str, way: &str) {
+    let (stack, site) = stack().await;
+    let browser = Browser::start(language).await;
+    for page in ["widget", "mount"] {
+        browser.open(&site).await;
+        browser.click(&format!("#{page}")).await;
+        let openid = scan_here(&stack, &browser, EXAMPLE_SITE_CONFIRMS).await;
+        is_at(&browser, &site).await;
+        assert_eq!(claim(&browser, "sub").await, openid, "{page}");
+        assert_eq!(claim(&browser, "aud").await, "example");
+        assert_eq!(browser.text("#person").await, format!("{hello}{NAME}"));
+        assert_eq!(browser.text("#way").await, way);
+        browser.click("#logout").await;
+        is_at(&browser, &format!("{site}logged-out")).await;
+    }
+    assert_eq!(browser.complaints().await, [""; 0]);
+}
+
+#[tokio::test]
+async fn a_person_logs_in_on_the_sites_own_chinese_page() {
+    logs_in_here("zh-CN", "你好，", "你是在本站页面里扫码登录的。").await;
+}
+
+#[tokio::test]
+async fn a_person_logs_in_on_the_sites_own_english_page() {
+    logs_in_here("en-GB", "Hello, ", "You logged in on this site’s own page.").await;
+}
+
+/// The site's other entry never asks.
+#[tokio::test]
+async fn an_entry_without_the_question_logs_in_by_the_scan_alone() {
+    let (stack, site) = stack().await;
+    let browser = Browser::start("en").await;
+    browser.open(&format!("{site}widget?confirm=no")).await;
+    let openid = scan_here(&stack, &browser, false).await;
+    is_at(&browser, &site).await;
+    assert_eq!(claim(&browser, "sub").await, openid);
+    assert_eq!(claim(&browser, "aud").await, "example-unasked");
+    browser.click("#logout").await;
+    is_at(&browser, &format!("{site}logged-out")).await;
+}
+
+/// The form that brings the code is good only with this browser's own cookie, and only for the login that this
+/// browser has begun.
+#[tokio::test]
+async fn a_code_that_somebody_elses_page_sends_logs_nobody_in() {
+    let (stack, site) = stack().await;
+    let (victim, attacker) = tokio::join!(Browser::start("en"), Browser::start("en"));
+    // The attacker's own login, up to the code, which the page gives away in place of sending it.
+    attacker.open(&format!("{site}mount")).await;
+    attacker
+        .value(
+            "(document.querySelector('#bring').submit = function () {
+                window.got = [this.elements.code.value, this.elements.verifier.value];
+            }, true)",
+        )
+        .await;
+    scan_here(&stack, &attacker, EXAMPLE_SITE_CONFIRMS).await;
+    let got = attacker.until("window.got").await;
+
+    victim.open(&format!("{site}mount")).await;
+    victim.until("document.querySelector('.saoma-code')").await;
+    let send = |token: &str| {
+        format!(
+            "(() => {{
+                const form = document.querySelector('#bring');
+                [form.elements.code.value, form.elements.verifier.value] = {got};
+                form.elements.saoma_csrf_token.value = {token};
+                form.submit();
+                return true;
+            }})()"
+        )
+    };
+    victim.value(&send("'another'")).await;
+    victim.until("document.querySelector('#said')?.className === 'trouble'").await;
+    assert!(victim.text("#said").await.contains("was not sent by a page of this site"));
+
+    // Even with the right cookie the nonce is the attacker's.
+    victim.open(&format!("{site}mount")).await;
+    victim.until("document.querySelector('.saoma-code')").await;
+    victim.value(&send("form.elements.saoma_csrf_token.value")).await;
+    victim.until("document.querySelector('#said')?.className === 'trouble'").await;
+    assert!(victim.text("#said").await.contains("could not be verified"));
+    victim.open(&site).await;
+    victim.until("document.querySelector('#login')").await;
 }

@@ -292,7 +292,12 @@ async fn a_login_that_names_an_unknown_site_is_denied_and_the_phone_told_so() {
 async fn persons_are_told_apart_from_their_openids() {
     let stack = stack().await;
     let openid = "oABCDEFGHIJKLMNOPQRSTUVWXYZ0".to_owned();
-    stack.wechat.add_person(Person { openid: openid.clone(), nickname: "x".to_owned(), follower: true });
+    stack.wechat.add_person(Person {
+        openid: openid.clone(),
+        nickname: "x".to_owned(),
+        follower: true,
+        ..Person::default()
+    });
     let mut page = Page::open(stack.gateway.browsers).await;
     let code = page.code().await;
     assert!(!code.content.contains(&code.scene()) || !code.content.contains(&code.resume));

@@ -102,7 +102,12 @@ async fn scan(
 ) -> (String, usize) {
     // Each person's openid is made of their name, so that the second visit is the same person.
     let openid = format!("o{:0>27}", who.trim_start_matches("person "));
-    let person = simulator::Person { openid: openid.clone(), nickname: who.clone(), follower: true };
+    let person = simulator::Person {
+        openid: openid.clone(),
+        nickname: who.clone(),
+        follower: true,
+        ..Default::default()
+    };
     stack.wechat.add_person(person);
     let tries = (0..repeats).map(|_| stack.wechat.scan(&openid, &content));
     let replies: Vec<_> = futures_util::future::join_all(tries)

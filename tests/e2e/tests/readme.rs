@@ -227,17 +227,22 @@ async fn cargo_demo_says_what_to_open_and_it_is_there() {
         let line = lines.find(|line| line.contains(word)).unwrap_or_else(|| panic!("no line has {word}"));
         line.split("http://").nth(1).unwrap().trim_end_matches('/').to_owned()
     };
-    let (login_page, phone, site) = (address("打开登录页"), address("打开模拟手机"), address("登录示例网站"));
+    let (site, phone, login_page) = (address("打开这里"), address("模拟手机"), address("网关的登录页"));
     for url in [&login_page, &phone, &site] {
         let answer = reqwest::get(format!("http://{url}/")).await.unwrap();
         assert!(answer.status().is_success(), "{url}");
     }
     let code = Page::open(login_page.parse().unwrap()).await.code().await;
     assert!(code.content.starts_with(&format!("http://{phone}/q/")), "{}", code.content);
-    // "On the phone page, press Scan at the newest code", says the demo.
+    // The phone's camera has the newest code before its lens.
     let codes = reqwest::get(format!("http://{phone}/phone/codes")).await.unwrap();
     let codes: serde_json::Value = codes.json().await.unwrap();
     assert!(codes[0].to_string().contains(&code.content), "{codes}");
+    // What is printed first leads to everything else.
+    let start = reqwest::get(format!("http://{site}/")).await.unwrap().text().await.unwrap();
+    for link in [&format!("href=\"http://{phone}/\""), "href=\"/login\"", "href=\"/widget\""] {
+        assert!(start.contains(link), "{link} is not in {start}");
+    }
     // The site's own client id is known, and a login for it can begin.
     let login = reqwest::get(format!("http://{site}/login")).await.unwrap();
     assert!(login.status().is_success() && login.url().path() == "/authorize", "{login:?}");

@@ -47,6 +47,9 @@ pub struct Settings {
     pub public_url: Option<String>,
     /// Whether user/info gives nicknames, as it did until 27 December 2021.
     pub nicknames: bool,
+    /// Whether user/info gives the language of the person's WeChat. WeChat's reference says that it is no longer
+    /// provided, so software has to do without it, too.
+    pub languages: bool,
     /// Whether user/info gives a unionid, as for an account that is bound to an Open Platform account.
     pub unionids: bool,
     /// Limit for an answer to a push, and the least time between two tries: [`ANSWER_WITHIN`], or less to make
@@ -70,6 +73,7 @@ impl Default for Settings {
             push_url: None,
             public_url: None,
             nicknames: false,
+            languages: true,
             unionids: false,
             answer_within: ANSWER_WITHIN,
             max_codes: 100_000,
@@ -87,6 +91,7 @@ impl fmt::Debug for Settings {
             .field("push_url", &self.push_url)
             .field("public_url", &self.public_url)
             .field("nicknames", &self.nicknames)
+            .field("languages", &self.languages)
             .field("unionids", &self.unionids)
             .field("answer_within", &self.answer_within)
             .finish_non_exhaustive()

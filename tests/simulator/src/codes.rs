@@ -37,13 +37,21 @@ pub(crate) struct Code {
     /// The text of the picture: a URL that leads to the phone page.
     pub(crate) url: String,
     pub(crate) scene: Scene,
+    made: Instant,
     /// `None` for a permanent code.
     expires: Option<Instant>,
+    /// The openid of the person who scanned it last, once the account has answered that.
+    pub(crate) scanned_by: Option<String>,
 }
 
 impl Code {
     pub(crate) fn is_expired(&self, now: Instant) -> bool {
         self.expires.is_some_and(|at| at <= now)
+    }
+
+    /// Time since it was made.
+    pub(crate) fn age(&self, now: Instant) -> Duration {
+        now.saturating_duration_since(self.made)
     }
 
     /// Time left; `None` for a permanent code.
@@ -90,6 +98,8 @@ impl Codes {
         let url = format!("{base}{PATH}{id}");
         let code = Code {
             ticket: ticket(&url, unix, life.unwrap_or_default()),
+            made: now,
+            scanned_by: None,
             expires: life.map(|seconds| now + Duration::from_secs(seconds.into())),
             id: id.clone(),
             url,
@@ -110,6 +120,17 @@ impl Codes {
     pub(crate) fn by_text(&self, text: &str) -> Option<&Code> {
         let (_, id) = text.trim().rsplit_once(PATH)?;
         self.by_id.get(id)
+    }
+
+    pub(crate) fn by_id(&self, id: &str) -> Option<&Code> {
+        self.by_id.get(id)
+    }
+
+    /// Notes who has scanned a code. It stays good: WeChat counts no scans.
+    pub(crate) fn note_scan(&mut self, id: &str, openid: &str) {
+        if let Some(code) = self.by_id.get_mut(id) {
+            code.scanned_by = Some(openid.to_owned());
+        }
     }
 
     /// The codes that are still valid, newest first.

@@ -23,6 +23,8 @@ const MAX_ANSWER: usize = 64 * 1024;
 /// The course of a push.
 #[derive(Debug, Clone, Default, Serialize)]
 pub struct Delivery {
+    /// What was pushed, before it was signed and encrypted: the same in every try.
+    pub xml: String,
     /// Every try, in order. All but the last failed.
     pub attempts: Vec<Attempt>,
     /// The answers to the duplicates, when a switch asks for duplicates.
@@ -63,7 +65,12 @@ impl Simulator {
     ///
     /// Dropping the future stops the delivery where it is.
     pub async fn deliver(&self, xml: String, openid: &str) -> Delivery {
-        let delivery = self.bring(&xml, openid).await;
+        self.deliver_by(xml, openid, 1).await
+    }
+
+    /// As [`Simulator::deliver`], but WeChat gets the answer at try `tries` and at none before.
+    pub(crate) async fn deliver_by(&self, xml: String, openid: &str, tries: u8) -> Delivery {
+        let delivery = self.bring(&xml, openid, tries).await;
         let mut people = lock(&self.state.people);
         match &delivery.reply {
             Some(text) => people.write(openid, Writer::Account, text, unix_millis()),
@@ -73,13 +80,20 @@ impl Simulator {
         delivery
     }
 
-    /// As [`Simulator::deliver`], without a chat for the reply.
-    pub(crate) async fn bring(&self, xml: &str, openid: &str) -> Delivery {
+    /// Pushes what was pushed before, once more and at once: the same MsgId and CreateTime under a fresh signature. A
+    /// repeat of WeChat's comes so when the answer was lost on its way. The conversation shows nothing of it.
+    pub async fn repeat(&self, delivery: &Delivery, openid: &str) -> Delivery {
+        self.bring(&delivery.xml, openid, 1).await
+    }
+
+    /// As [`Simulator::deliver_by`], without a conversation that shows the reply.
+    pub(crate) async fn bring(&self, xml: &str, openid: &str, tries: u8) -> Delivery {
         // The semaphore is never closed.
         let _place = self.state.pushing.acquire().await.ok();
         let faults = self.state.switches.push();
         sleep(Duration::from_millis(faults.delay_ms)).await;
-        let mut delivery = Delivery::default();
+        let lost = faults.lose_answers.max(tries.saturating_sub(1));
+        let mut delivery = Delivery { xml: xml.to_owned(), ..Delivery::default() };
         for number in 1..=TRIES {
             let next = Instant::now() + self.state.settings.answer_within;
             let tries = join_all((0..faults.duplicate.max(1)).map(|_| async {
@@ -89,8 +103,8 @@ impl Simulator {
             let mut tried = tries.await.into_iter();
             let mut attempt = tried.next().unwrap_or_default();
             delivery.copies.extend(tried);
-            if number <= faults.lose_answers {
-                attempt.error = Some("the answer was lost, as a switch asks".to_owned());
+            if number <= lost {
+                attempt.error = Some("the answer was lost on its way, as was asked for".to_owned());
             }
             if let Some(error) = &attempt.error {
                 tracing::warn!(number, ?error, "a push failed");

@@ -68,6 +68,7 @@ pub(crate) fn account(options: Options) -> Result<(Settings, Shown), NoSettings>
         push_url: options.simulator_push_url,
         public_url: options.simulator_public_url,
         nicknames: options.simulator_nicknames,
+        languages: demo.languages,
         unionids: demo.unionids,
         answer_within: demo.answer_within,
         max_codes: options.simulator_max_codes,

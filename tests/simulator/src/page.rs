@@ -1,4 +1,4 @@
-//! The phone page: four files that are part of the program.
+//! The phone page: its files are part of the program.
 
 use http::StatusCode;
 use http::header::{CONTENT_SECURITY_POLICY, HeaderValue, REFERRER_POLICY};
@@ -19,6 +19,9 @@ pub(crate) fn answer(path: &str) -> Response {
     let (kind, file) = match path {
         "/page/phone.css" => (CSS, include_str!("../page/phone.css")),
         "/page/phone.js" => (SCRIPT, include_str!("../page/phone.js")),
+        "/page/simulator.js" => (SCRIPT, include_str!("../page/simulator.js")),
+        "/page/camera.js" => (SCRIPT, include_str!("../page/camera.js")),
+        "/page/chat.js" => (SCRIPT, include_str!("../page/chat.js")),
         "/page/words.js" => (SCRIPT, include_str!("../page/words.js")),
         _ if path == "/" || path.starts_with("/q/") => (HTML, include_str!("../page/index.html")),
         _ => {

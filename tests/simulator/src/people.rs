@@ -16,8 +16,11 @@ const MAX_BUBBLES: usize = 200;
 /// Names for people without one.
 const NICKNAMES: [&str; 6] = ["小明", "小红", "Anna", "Juan", "李雷", "韩梅梅"];
 
+/// The language of WeChat on most phones, as user/info names it.
+const LANGUAGE: &str = "zh_CN";
+
 /// A person with a phone.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Person {
     /// The person's openid for this account; random if left empty.
@@ -26,12 +29,15 @@ pub struct Person {
     /// The person's nickname; taken from a short list if left empty.
     #[serde(default)]
     pub nickname: String,
+    /// The language of the person's WeChat, as user/info gives it: `zh_CN`, `zh_TW`, `en`. `zh_CN` if left empty.
+    #[serde(default)]
+    pub language: String,
     /// Whether the person follows the account.
     #[serde(default)]
     pub follower: bool,
 }
 
-/// One entry of a chat.
+/// One entry of a conversation.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Bubble {
     /// Its number in the chat, from 1, so that a reader can ask for new bubbles only.
@@ -40,18 +46,23 @@ pub struct Bubble {
     pub from_person: bool,
     /// Whether it is WeChat's own line, because the account failed to answer.
     pub system: bool,
+    /// The scene of the code that the person scanned here. Such an entry has no words, and only the phone shows it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub scanned: Option<String>,
     /// The words.
     pub text: String,
     /// When, in milliseconds since 1970.
     pub at: u64,
 }
 
-/// Who wrote a bubble.
+/// Who adds an entry to a conversation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Writer {
     Person,
     Account,
     WeChat,
+    /// The phone's camera has read a code. In place of words there is its scene.
+    Camera,
 }
 
 /// When a person followed the account, and by which code.
@@ -66,6 +77,7 @@ pub(crate) struct Follow {
 #[derive(Debug)]
 struct Record {
     nickname: String,
+    language: String,
     follow: Option<Follow>,
     chat: VecDeque<Bubble>,
     written: u64,
@@ -79,21 +91,28 @@ pub(crate) struct People {
 }
 
 impl People {
-    /// Adds a person or changes one, and fills in empty fields.
+    /// Adds a person, and fills in empty fields; or changes a known one, whose empty fields stay as they are.
     pub(crate) fn add(&mut self, mut person: Person, now: u64) -> Person {
         if person.openid.is_empty() {
             // 28 characters that begin with o, as in all openids seen.
             person.openid = format!("o{}", &random::name::<21>()[1..]);
         }
+        if let Some(known) = self.by_openid.get_mut(&person.openid) {
+            fill(&mut person.nickname, &known.nickname);
+            fill(&mut person.language, &known.language);
+            known.nickname.clone_from(&person.nickname);
+            known.language.clone_from(&person.language);
+            if !person.follower {
+                known.follow = None;
+            } else if known.follow.is_none() {
+                known.follow = Some(Follow { at: now, scene: None });
+            }
+            return person;
+        }
+        fill(&mut person.language, LANGUAGE);
         if person.nickname.is_empty() {
             let [byte] = random::bytes();
             NICKNAMES[usize::from(byte) % NICKNAMES.len()].clone_into(&mut person.nickname);
-        }
-        let follow = person.follower.then_some(Follow { at: now, scene: None });
-        if let Some(known) = self.by_openid.get_mut(&person.openid) {
-            known.nickname.clone_from(&person.nickname);
-            known.follow = follow;
-            return person;
         }
         if self.order.len() >= MAX_PEOPLE
             && let Some(first) = self.order.pop_front()
@@ -101,7 +120,13 @@ impl People {
             self.by_openid.remove(&first);
         }
         self.order.push_back(person.openid.clone());
-        let record = Record { nickname: person.nickname.clone(), follow, chat: VecDeque::new(), written: 0 };
+        let record = Record {
+            nickname: person.nickname.clone(),
+            language: person.language.clone(),
+            follow: person.follower.then_some(Follow { at: now, scene: None }),
+            chat: VecDeque::new(),
+            written: 0,
+        };
         self.by_openid.insert(person.openid.clone(), record);
         person
     }
@@ -110,6 +135,7 @@ impl People {
         self.by_openid.get(openid).map(|record| Person {
             openid: openid.to_owned(),
             nickname: record.nickname.clone(),
+            language: record.language.clone(),
             follower: record.follow.is_some(),
         })
     }
@@ -137,7 +163,7 @@ impl People {
         self.order.iter().rev().filter_map(|openid| self.get(openid))
     }
 
-    /// Adds a bubble to a person's chat. Does nothing if nobody has the openid.
+    /// Adds an entry to a person's conversation. Does nothing if nobody has the openid.
     pub(crate) fn write(&mut self, openid: &str, writer: Writer, text: &str, at: u64) {
         let Some(record) = self.by_openid.get_mut(openid) else {
             return;
@@ -147,7 +173,8 @@ impl People {
             number: record.written,
             from_person: writer == Writer::Person,
             system: writer == Writer::WeChat,
-            text: text.to_owned(),
+            scanned: (writer == Writer::Camera).then(|| text.to_owned()),
+            text: if writer == Writer::Camera { String::new() } else { text.to_owned() },
             at,
         });
         if record.chat.len() > MAX_BUBBLES {
@@ -162,6 +189,12 @@ impl People {
     }
 }
 
+fn fill(field: &mut String, with: &str) {
+    if field.is_empty() {
+        with.clone_into(field);
+    }
+}
+
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
@@ -169,7 +202,7 @@ mod tests {
     use super::*;
 
     fn invented() -> Person {
-        Person { openid: String::new(), nickname: String::new(), follower: false }
+        Person::default()
     }
 
     #[test]
@@ -178,6 +211,22 @@ mod tests {
         assert_eq!(person.openid.len(), 28);
         assert!(person.openid.starts_with('o'));
         assert!(!person.nickname.is_empty());
+        assert_eq!(person.language, "zh_CN");
+    }
+
+    #[test]
+    fn a_change_keeps_what_it_does_not_name() {
+        let mut people = People::default();
+        let anna = Person { nickname: "Anna".to_owned(), language: "en".to_owned(), ..invented() };
+        let openid = people.add(anna, 1).openid;
+        people.follow(&openid, Follow { at: 1, scene: Some(Scene::Number(7)) });
+        let changed = people.add(
+            Person { openid: openid.clone(), language: "zh_TW".to_owned(), follower: true, ..invented() },
+            2,
+        );
+        assert_eq!((changed.nickname.as_str(), changed.language.as_str()), ("Anna", "zh_TW"));
+        assert_eq!(people.get(&openid), Some(changed));
+        assert_eq!(people.followed(&openid).unwrap().at, 1, "the follow is the first one");
     }
 
     #[test]

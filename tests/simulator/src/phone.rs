@@ -35,7 +35,7 @@ impl Simulator {
 
     /// Adds a person with a random openid.
     pub fn invent_person(&self, nickname: &str, follower: bool) -> Person {
-        self.add_person(Person { openid: String::new(), nickname: nickname.to_owned(), follower })
+        self.add_person(Person { nickname: nickname.to_owned(), follower, ..Person::default() })
     }
 
     /// The person with this openid.
@@ -58,21 +58,35 @@ impl Simulator {
     /// # Errors
     /// When there is no such person, or the code is unknown or expired.
     pub async fn scan(&self, openid: &str, qr_text: &str) -> Result<Delivery, ScanError> {
+        self.scan_repeated(openid, qr_text, 1).await
+    }
+
+    /// As [`Simulator::scan`], but the answers to the first tries are lost, so that WeChat pushes the scan `tries`
+    /// times, three at most, with its pauses.
+    ///
+    /// # Errors
+    /// As [`Simulator::scan`].
+    pub async fn scan_repeated(&self, openid: &str, qr_text: &str, tries: u8) -> Result<Delivery, ScanError> {
         let code = lock(&self.state.codes).by_text(qr_text).cloned();
         let code = code.ok_or(ScanError::UnknownCode)?;
         if code.is_expired(Instant::now()) {
             return Err(ScanError::ExpiredCode);
         }
-        let key = code.scene.to_string();
-        let follow = Follow { at: unix_now(), scene: Some(code.scene) };
+        let scene = code.scene.to_string();
+        let follow = Follow { at: unix_now(), scene: Some(code.scene.clone()) };
         let was = lock(&self.state.people).follow(openid, follow);
         let xml = if was.ok_or(ScanError::NoSuchPerson)? {
-            self.head(openid).event("SCAN", &key, Some(&code.ticket))
+            self.head(openid).event("SCAN", &scene, Some(&code.ticket))
         } else {
-            let key = format!("qrscene_{key}");
+            let key = format!("qrscene_{scene}");
             self.head(openid).event("subscribe", &key, Some(&code.ticket))
         };
-        Ok(self.deliver(xml, openid).await)
+        lock(&self.state.people).write(openid, Writer::Camera, &scene, unix_millis());
+        let delivery = self.deliver_by(xml, openid, tries).await;
+        if delivery.is_ok() {
+            lock(&self.state.codes).note_scan(&code.id, openid);
+        }
+        Ok(delivery)
     }
 
     /// Follows the account without a QR code, as people do who find it by search or by a friend's card.
@@ -100,7 +114,7 @@ impl Simulator {
             Some(true) => {}
         }
         let xml = self.head(openid).event("unsubscribe", "", None);
-        Ok(self.bring(&xml, openid).await)
+        Ok(self.bring(&xml, openid, 1).await)
     }
 
     /// Writes a text message to the account.
@@ -108,6 +122,15 @@ impl Simulator {
     /// # Errors
     /// When there is no such person, or they do not follow.
     pub async fn say(&self, openid: &str, text: &str) -> Result<Delivery, ScanError> {
+        self.say_repeated(openid, text, 1).await
+    }
+
+    /// As [`Simulator::say`], but the answers to the first tries are lost, so that WeChat pushes the message `tries`
+    /// times, three at most, with its pauses: one MsgId, as it is one message.
+    ///
+    /// # Errors
+    /// As [`Simulator::say`].
+    pub async fn say_repeated(&self, openid: &str, text: &str, tries: u8) -> Result<Delivery, ScanError> {
         {
             let mut people = lock(&self.state.people);
             let person = people.get(openid).ok_or(ScanError::NoSuchPerson)?;
@@ -117,7 +140,7 @@ impl Simulator {
             people.write(openid, Writer::Person, text, unix_millis());
         }
         let xml = self.head(openid).text(text, self.next_message_id());
-        Ok(self.deliver(xml, openid).await)
+        Ok(self.deliver_by(xml, openid, tries).await)
     }
 
     /// Pushes any event. The person need not be known.

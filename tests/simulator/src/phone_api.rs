@@ -2,18 +2,20 @@
 
 use std::fmt::Display;
 
+use http::header::{CACHE_CONTROL, HeaderValue};
 use http::{Method, StatusCode};
 use serde::Deserialize;
+use serde::de::Error as _;
 use serde_json::{Map, Value, json as value};
-use server::http::Response;
+use server::http::{self as web, Response};
 use tokio::time::Instant;
 
 use crate::codes::Code;
-use crate::delivery::Delivery;
-use crate::people::Person;
+use crate::delivery::{Delivery, TRIES};
+use crate::people::{People, Person};
 use crate::phone::ScanError;
 use crate::server::{Asked, Running, json};
-use crate::{Simulator, lock};
+use crate::{Simulator, lock, picture};
 
 /// The most codes and people that a page lists. A phone's screen holds fewer.
 const LISTED: usize = 30;
@@ -24,6 +26,12 @@ const MAX_OPENID: usize = 128;
 /// Longest nickname, in characters. WeChat's own limit is lower.
 const MAX_NICKNAME: usize = 64;
 
+/// Longest name of a language, such as `zh_CN`.
+const MAX_LANGUAGE: usize = 16;
+
+/// How long a browser may keep a code's picture, which never changes.
+const CACHED: HeaderValue = HeaderValue::from_static("max-age=3600");
+
 /// Actions that become a push: `POST /phone/<action>`, with the rest in the body.
 #[derive(Deserialize)]
 #[serde(tag = "action", rename_all = "snake_case")]
@@ -31,10 +39,14 @@ enum Act {
     Scan {
         openid: String,
         text: String,
+        #[serde(default = "once")]
+        tries: u8,
     },
     Say {
         openid: String,
         text: String,
+        #[serde(default = "once")]
+        tries: u8,
     },
     Follow {
         openid: String,
@@ -50,17 +62,27 @@ enum Act {
     },
 }
 
+fn once() -> u8 {
+    1
+}
+
 impl Act {
     fn parse(action: &str, body: &[u8]) -> serde_json::Result<Self> {
         let mut fields: Map<String, Value> = serde_json::from_slice(body)?;
         fields.insert("action".to_owned(), action.into());
-        Self::deserialize(Value::Object(fields))
+        let act = Self::deserialize(Value::Object(fields))?;
+        match act {
+            Self::Scan { tries, .. } | Self::Say { tries, .. } if !(1..=TRIES).contains(&tries) => {
+                Err(serde_json::Error::custom("tries must be 1, 2 or 3: WeChat pushes no oftener"))
+            }
+            act => Ok(act),
+        }
     }
 
     async fn run(self, simulator: &Simulator) -> Result<Delivery, ScanError> {
         match self {
-            Self::Scan { openid, text } => simulator.scan(&openid, &text).await,
-            Self::Say { openid, text } => simulator.say(&openid, &text).await,
+            Self::Scan { openid, text, tries } => simulator.scan_repeated(&openid, &text, tries).await,
+            Self::Say { openid, text, tries } => simulator.say_repeated(&openid, &text, tries).await,
             Self::Follow { openid } => simulator.follow(&openid).await,
             Self::Unfollow { openid } => simulator.unfollow(&openid).await,
             Self::Event { openid, event, event_key } => {
@@ -76,6 +98,7 @@ pub(crate) async fn answer(simulator: Simulator, running: Running, asked: &Asked
         (&Method::GET, "people") => people(&simulator),
         (&Method::GET, "codes") => codes(&simulator),
         (&Method::GET, "chat") => chat(&simulator, asked),
+        (&Method::GET, "picture") => picture_of(&simulator, asked),
         (&Method::POST, "people") => match serde_json::from_slice(&asked.body) {
             Ok(person) => add(&simulator, person),
             Err(error) => told(StatusCode::BAD_REQUEST, "bad", &error),
@@ -138,23 +161,57 @@ fn add(simulator: &Simulator, person: Person) -> Response {
     if person.nickname.chars().count() > MAX_NICKNAME {
         return told(StatusCode::BAD_REQUEST, "bad", &"a nickname has at most 64 characters");
     }
+    let language = person.language.as_bytes();
+    if language.len() > MAX_LANGUAGE
+        || !language.iter().all(|byte| byte.is_ascii_alphabetic() || *byte == b'_')
+    {
+        return told(
+            StatusCode::BAD_REQUEST,
+            "bad",
+            &"a language is named as WeChat names it: zh_CN, zh_TW, en",
+        );
+    }
     json(StatusCode::OK, &simulator.add_person(person))
 }
 
 fn codes(simulator: &Simulator) -> Response {
     let now = Instant::now();
-    let codes = lock(&simulator.state.codes);
-    let listed: Vec<Value> = codes.recent(now).take(LISTED).map(|code| shown(code, now)).collect();
+    let codes: Vec<Code> = lock(&simulator.state.codes).recent(now).take(LISTED).cloned().collect();
+    let people = lock(&simulator.state.people);
+    let listed: Vec<Value> = codes.iter().map(|code| shown(code, &people, now)).collect();
     json(StatusCode::OK, &listed)
 }
 
-fn shown(code: &Code, now: Instant) -> Value {
+fn shown(code: &Code, people: &People, now: Instant) -> Value {
+    let scanned_by = code.scanned_by.as_deref().map(|openid| match people.get(openid) {
+        Some(person) => person.nickname,
+        None => openid.to_owned(),
+    });
     value!({
         "id": code.id,
         "text": code.url,
         "scene": code.scene.to_string(),
+        "age": code.age(now).as_secs(),
         "expires_in": code.left(now).map(|left| left.as_secs()),
+        "scanned_by": scanned_by,
     })
+}
+
+/// What the camera sees: the picture of a code. WeChat's own picture is at `showqrcode`, whose faults can be switched.
+fn picture_of(simulator: &Simulator, asked: &Asked) -> Response {
+    let id = asked.query("id").unwrap_or_default();
+    let text = lock(&simulator.state.codes).by_id(&id).map(|code| code.url.clone());
+    let Some(text) = text else {
+        return told(StatusCode::NOT_FOUND, "unknown_code", &ScanError::UnknownCode);
+    };
+    match picture::draw(&text) {
+        Ok(file) => {
+            let mut answer = web::answer(StatusCode::OK, "image/png", file);
+            answer.headers_mut().insert(CACHE_CONTROL, CACHED);
+            answer
+        }
+        Err(error) => told(StatusCode::INTERNAL_SERVER_ERROR, "bad", &format!("{error:#}")),
+    }
 }
 
 fn chat(simulator: &Simulator, asked: &Asked) -> Response {

@@ -14,8 +14,7 @@ use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 use tokio::sync::OnceCell;
 
-/// The site's client id.
-pub(super) const CLIENT_ID: &str = "example";
+use super::entries::Entry;
 
 /// The event of which a logout token tells.
 const LOGOUT: &str = "http://schemas.openid.net/event/backchannel-logout";
@@ -37,6 +36,9 @@ pub(super) enum Trouble {
     /// The answer is to no question that this browser has asked.
     #[error("no login with this state was begun in this browser")]
     NotBegunHere,
+    /// A form with a code was not sent by a page of this site.
+    #[error("the form's token is not in this browser's cookie")]
+    Forged,
     /// The person went back without a login.
     #[error("the person went back")]
     WentBack,
@@ -71,16 +73,19 @@ struct Tokens {
 
 /// What the site remembers between its question and the answer.
 pub(super) struct Attempt {
+    /// For which of the site's entries it is.
+    pub(super) entry: Entry,
     /// Which browser asked. An answer that comes in another one is somebody else's login.
     pub(super) browser: String,
     nonce: String,
     verifier: String,
 }
 
-/// The client.
+/// The client: one for each entry.
 pub(super) struct Client {
+    entry: Entry,
     /// The issuer's address, which its tokens have to name.
-    pub(super) issuer: String,
+    issuer: String,
     secret: SecretString,
     redirect_uri: String,
     http: reqwest::Client,
@@ -88,10 +93,15 @@ pub(super) struct Client {
 }
 
 impl Client {
-    pub(super) fn new(issuer: String, secret: SecretString, redirect_uri: String) -> anyhow::Result<Self> {
+    pub(super) fn new(
+        entry: Entry,
+        issuer: String,
+        secret: SecretString,
+        redirect_uri: String,
+    ) -> anyhow::Result<Self> {
         // The issuer is on this machine, where no proxy leads.
         let http = reqwest::Client::builder().no_proxy().build()?;
-        Ok(Self { issuer, secret, redirect_uri, http, discovery: OnceCell::new() })
+        Ok(Self { entry, issuer, secret, redirect_uri, http, discovery: OnceCell::new() })
     }
 
     /// Begins a login: where the browser is sent, the `state` that it brings back, and what to remember under that.
@@ -106,7 +116,7 @@ impl Client {
         let endpoint = &self.discovery().await?.authorization_endpoint;
         let query = form(&[
             ("response_type", "code"),
-            ("client_id", CLIENT_ID),
+            ("client_id", self.entry.id()),
             ("redirect_uri", &self.redirect_uri),
             ("scope", "openid profile"),
             ("state", &state),
@@ -115,7 +125,7 @@ impl Client {
             ("code_challenge_method", "S256"),
             ("ui_locales", language),
         ]);
-        Ok((format!("{endpoint}?{query}"), state, Attempt { browser, nonce, verifier }))
+        Ok((format!("{endpoint}?{query}"), state, Attempt { entry: self.entry, browser, nonce, verifier }))
     }
 
     /// Ends a login: checks the answer to an attempt, and exchanges its code for an ID token.
@@ -134,25 +144,44 @@ impl Client {
             Some(error) => return Err(Trouble::Refused(error.to_owned())),
         }
         let code = answer.get("code").ok_or_else(|| Trouble::NotBelieved("there is no code"))?;
-        let id_token = self.redeem(code, &attempt.verifier).await?;
+        let id_token = self.redeem(code, &attempt.verifier, Some(&self.redirect_uri)).await?;
+        self.is_for(&attempt.nonce, id_token).await
+    }
+
+    /// Ends a login of the widget: exchanges the code that the site's own page has brought.
+    pub(super) async fn finish_widget(
+        &self,
+        code: &str,
+        verifier: &str,
+        nonce: &str,
+    ) -> Result<(String, Claims), Trouble> {
+        // Nobody was redirected.
+        let id_token = self.redeem(code, verifier, None).await?;
+        self.is_for(nonce, id_token).await
+    }
+
+    /// The claims of an ID token, if it is for this login, and not for one that somebody else has begun.
+    async fn is_for(&self, nonce: &str, id_token: String) -> Result<(String, Claims), Trouble> {
         let (_, claims) = self.verified(&id_token).await?;
-        // The token is for this login, and not for one that somebody else has seen.
-        if claims.get("nonce").and_then(Value::as_str) != Some(&attempt.nonce) {
+        if claims.get("nonce").and_then(Value::as_str) != Some(nonce) {
             return Err(Trouble::NotBelieved("the ID token has another nonce"));
         }
         Ok((id_token, claims))
     }
 
-    async fn redeem(&self, code: &str, verifier: &str) -> Result<String, Trouble> {
-        let body = form(&[
-            ("grant_type", "authorization_code"),
-            ("code", code),
-            ("redirect_uri", &self.redirect_uri),
-            ("code_verifier", verifier),
-        ]);
-        // `client_secret_basic`. Names with other letters than these two have are percent-encoded first.
+    async fn redeem(
+        &self,
+        code: &str,
+        verifier: &str,
+        redirect_uri: Option<&str>,
+    ) -> Result<String, Trouble> {
+        let mut fields =
+            vec![("grant_type", "authorization_code"), ("code", code), ("code_verifier", verifier)];
+        fields.extend(redirect_uri.map(|uri| ("redirect_uri", uri)));
+        let body = form(&fields);
+        // `client_secret_basic`. Ids and secrets with other letters than ours are percent-encoded first.
         let request = self.http.post(&self.discovery().await?.token_endpoint);
-        let request = request.basic_auth(CLIENT_ID, Some(self.secret.expose_secret()));
+        let request = request.basic_auth(self.entry.id(), Some(self.secret.expose_secret()));
         let request = request.header(CONTENT_TYPE, "application/x-www-form-urlencoded").body(body);
         Ok(read::<Tokens>("the token endpoint", request).await?.id_token)
     }
@@ -184,7 +213,7 @@ impl Client {
         let key = DecodingKey::from_jwk(key)?;
         let mut rules = Validation::new(Algorithm::RS256);
         rules.set_issuer(&[&self.issuer]);
-        rules.set_audience(&[CLIENT_ID]);
+        rules.set_audience(&[self.entry.id()]);
         rules.set_required_spec_claims(&["iss", "sub", "aud", "exp"]);
         let token = decode::<Claims>(token, &key, &rules)?;
         Ok((token.header, token.claims))

@@ -46,6 +46,9 @@ pub(super) fn answer(simulator: &Simulator, asked: &Asked) -> Result<Value, ApiE
         info["nickname"] = person.nickname.into();
         info["headimgurl"] = "".into();
     }
+    if simulator.settings().languages {
+        info["language"] = person.language.into();
+    }
     if simulator.settings().unionids {
         info["unionid"] = unionid(&openid).into();
     }

@@ -99,7 +99,7 @@ async fn wrong_calls_have_wechats_codes() {
 #[tokio::test]
 async fn user_info_has_todays_fields() {
     let told = async |nicknames| {
-        let served = serve(Settings { nicknames, ..Settings::default() }).await;
+        let served = serve(Settings { nicknames, languages: nicknames, ..Settings::default() }).await;
         receive(&served.simulator, |_, _| crate::support::ok(""));
         let stranger = served.simulator.invent_person("小明 <b>", false).openid;
         let token = served.stable_token().await;
@@ -116,7 +116,8 @@ async fn user_info_has_todays_fields() {
     assert_eq!(today["qr_scene_str"], "abc");
     assert_eq!(today["tagid_list"], json!([]));
     assert!(today.get("nickname").is_none() && today.get("language").is_none());
-    assert_eq!(told(true).await["nickname"], "小明 <b>");
+    let once = told(true).await;
+    assert_eq!((&once["nickname"], &once["language"]), (&json!("小明 <b>"), &json!("zh_CN")));
 }
 
 #[tokio::test]

@@ -39,7 +39,10 @@ async fn a_stranger_subscribes_and_a_follower_scans() {
     assert_eq!(got[4].field("EventKey"), "");
 
     let chat = phone.chat(&openid);
-    let chat: Vec<_> = chat.iter().map(|it| (it.from_person, it.text.as_str())).collect();
+    let scanned: Vec<_> = chat.iter().filter_map(|it| it.scanned.as_deref()).collect();
+    assert_eq!(scanned, ["abc", "abc"], "the phone remembers what was scanned");
+    let chat = chat.iter().filter(|it| it.scanned.is_none());
+    let chat: Vec<_> = chat.map(|it| (it.from_person, it.text.as_str())).collect();
     let expected = [
         (false, "key qrscene_abc"),
         (false, "key abc"),
@@ -118,6 +121,28 @@ async fn three_tries_of_the_same_push_each_signed_anew() {
 }
 
 #[tokio::test]
+async fn one_message_may_come_several_times_and_the_next_has_another_id() {
+    let served = serve(plaintext()).await;
+    let phone = &served.simulator;
+    let got = receive(phone, |number, push| ok(reply(push, &format!("answer {number}"))));
+    let openid = phone.invent_person("", true).openid;
+    let first = phone.say_repeated(&openid, "42", 3).await.unwrap();
+    assert_eq!((first.attempts.len(), first.reply.as_deref()), (3, Some("answer 3")));
+    let again = phone.repeat(&first, &openid).await;
+    assert_eq!((again.attempts.len(), again.reply.as_deref()), (1, Some("answer 4")));
+    phone.say(&openid, "42").await.unwrap();
+
+    let got = got.lock().unwrap().clone();
+    let ids: Vec<_> = got.iter().map(|it| it.field("MsgId")).collect();
+    assert!(ids[..4].iter().all(|id| *id == ids[0]), "{ids:?}");
+    assert_ne!(ids[4], ids[0]);
+    let nonces: HashSet<_> = got.iter().map(|it| it.query("nonce")).collect();
+    assert_eq!(nonces.len(), 5, "each request is signed anew");
+    let shown: Vec<_> = phone.chat(&openid).into_iter().map(|it| it.text).collect();
+    assert_eq!(shown, ["42", "answer 3", "42", "answer 5"]);
+}
+
+#[tokio::test]
 async fn the_person_is_told_when_nothing_valid_comes() {
     let served = serve(plaintext()).await;
     let phone = &served.simulator;
@@ -185,7 +210,7 @@ async fn what_cannot_be_scanned_is_not_pushed() {
     assert_eq!(scan(&openid, &text).await, ScanError::ExpiredCode);
     assert!(got.lock().unwrap().is_empty());
     assert_eq!(
-        phone.add_person(Person { openid: openid.clone(), nickname: "Anna".to_owned(), follower: false }),
+        phone.add_person(Person { openid: openid.clone(), nickname: "Anna".to_owned(), ..Person::default() }),
         phone.person(&openid).unwrap()
     );
 }
