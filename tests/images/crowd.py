@@ -4,7 +4,7 @@
     crowd.py GATEWAY_PORT PHONE_PORT --once OPENID       one login, of this person; prints what the phone is told
     crowd.py --self-test                                 shows the judge histories that must not pass
 
-Every page behaves as crates/login_page/page/login.js does and belongs to somebody new with a phone, the simulator's. Prints
+Every page behaves as crates/login_page/page/widget.v1.js does and belongs to somebody new with a phone, the simulator's. Prints
 "running" after the first login, and one line of JSON last. The exit code is 0 only if no login failed: each page heard
 of exactly one login, after its person's scan, and no phone was told otherwise. Standard library only.
 """
@@ -22,7 +22,7 @@ import struct
 import sys
 import time
 
-SILENCE = 40  # seconds; these four as in login.js
+SILENCE = 40  # seconds; these four as in widget.v1.js
 FIRST_RETRY, LONGEST_RETRY = 3, 30
 UNATTENDED_RENEWALS = 3
 PATIENCE = 60  # seconds for one scan, of which WeChat's tries take 15, and for what is under way at the end
@@ -187,7 +187,7 @@ class Login:
         self.codes = asyncio.Queue()  # what the page shows, for the person; None when it is over
         self.known = False  # whether the simulator knows the person
         self.shown, self.reply = None, None  # the last code's message, and the phone's words
-        # As in login.js:
+        # As in widget.v1.js:
         self.over, self.key, self.failures, self.renewals, self.tries_at = False, None, 0, 0, 0
 
     def record(self, what, about=""):

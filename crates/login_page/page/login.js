@@ -66,6 +66,7 @@ const widget = mount(element('login'), {
   query: query(),
   gateway: gateway && `${gateway}/`,
   lang: language,
+  onError() {}, // The page says it.
   onState(state) {
     body.dataset.state = state;
   },

@@ -35,17 +35,14 @@ export interface Login {
   user: string;
 }
 
-/** What there is to know beside the state. */
+/** What there is to know beside the state. What is unknown, or does not belong to the state, is missing. */
 export interface Detail {
-  /** The two digits that the chat asks for, while it does; else `''`. */
-  number: string;
-  /**
-   * In ms since 1970: when the code is over (`waiting`, `scanned`), or when the next try is made (`offline`, `busy`).
-   * `null` where that is unknown.
-   */
-  until: number | null;
-  /** The gateway's own words, or what is wrong; else `''`. */
-  message: string;
+  /** The two digits that the chat asks for, while it does. */
+  number?: string;
+  /** In ms since 1970: when the code is over (`waiting`, `scanned`), or when the next try is made (`offline`, `busy`). */
+  until?: number;
+  /** The gateway's own words, or what is wrong. */
+  detail?: string;
 }
 
 /** What keeps the widget from working. The same is said in it, in the person's words. */
@@ -59,10 +56,8 @@ export interface Trouble {
     | 'no_nonce'
     /** The page did not come by https, so the browser has no `crypto.subtle`. */
     | 'insecure_context'
-    /** The browser keeps nothing for this page, such as `sessionStorage` or the cookie of the form. */
+    /** The browser keeps nothing for this page, so a reload takes a new code. */
     | 'no_storage'
-    /** An element with `data-saoma-site` has no `data-login-uri`. */
-    | 'no_login_uri'
     /** The gateway refused the page, mostly because its origin is not one of the site's; `message` has its reason. */
     | 'refused';
   /** For developers, in English. */
@@ -75,25 +70,18 @@ export interface Options {
   site?: string;
   /** A random text of this person's session with your back end, new for every login. */
   nonce?: string;
-  /** Where the gateway is, such as `https://login.example.com`. Default: where the module came from. */
+  /** Where the gateway is, such as `https://login.example.com/`, with a slash at its end. Default: where the module came from. */
   gateway?: string;
-  /** `zh`, `en`, or longer (`zh-CN`). Default: the language of the page, then those of the browser. */
+  /** `zh`, `en`, or longer (`zh-CN`). Default: the language of the page (`<html lang>`), then those of the browser. */
   lang?: string;
   /** Somebody has logged in. */
   onLogin?(login: Login): void;
   /** The state is another one, or the same with another detail, such as a number or time. */
   onState?(state: State, detail: Detail): void;
-  /** Something is wrong that a developer can mend. Default: it is written to the console. */
+  /** Something is wrong. The widget says it, too. Default: it is written to the console. */
   onError?(trouble: Trouble): void;
-  /** @internal For Saoma's own pages: what the socket asks for, as it stands. No verifier is made then. */
-  query?: {
-    site?: string | null;
-    nonce?: string | null;
-    code_challenge?: string | null;
-    request?: string | null;
-  };
-  /** @internal For Saoma's own pages: their words in place of the widget's. */
-  words?: Record<string, [zh: string, en: string, button?: string]>;
+  /** @internal For Saoma's own pages: the query of the socket, instead of site, nonce and a verifier of the widget's own. */
+  query?: string;
 }
 
 /** A widget on the page. */

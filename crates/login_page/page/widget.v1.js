@@ -3,7 +3,7 @@
 const MOMENT = 3e3;
 const HEARTBEAT = 25e3;
 
-// Before _ is the state; the third is the button.
+// state_kind: Chinese, English, button.
 const WORDS = {
   connecting: ['正在准备二维码…', 'Preparing the QR code…'],
   connecting_again: ['连接已中断，正在重新连接…', 'Connection lost, reconnecting…'],
@@ -25,8 +25,8 @@ const WORDS = {
   left: ['% 后过期', 'Expires in %'],
   next: ['% 后自动重试', 'Trying again in %'],
   hint: [
-    '手机上：在微信里长按二维码；或保存图片，再用“扫一扫”从相册选取。',
-    'On a phone: press and hold the code in WeChat; or save it, and open it in WeChat’s Scan.',
+    '手机上：在微信里长按二维码，或保存后用“扫一扫”从相册选取。',
+    'On a phone: press and hold the code in WeChat, or save it for WeChat’s Scan.',
   ],
 };
 
@@ -88,19 +88,14 @@ function add(parent, name, tag = 'div') {
 }
 
 export function mount(element, { site, nonce, query, gateway, lang, onLogin, onState, onError = console.error }) {
+  let socket, retryAt, error, pictured, forgets, resumeKey;
   let view = {};
   let language = languageOf([lang, document.documentElement.lang, ...navigator.languages]);
-
-  let socket;
-  let retryAt;
   let isFree = true;
   let failures = 0;
-  let error;
   let renewals = 0;
-  let pictured; // The login of the picture.
   let offers = true; // The subprotocol.
   let unopened = 0;
-  let forgets;
 
   let skew = 0;
   let readAt = 0;
@@ -142,7 +137,6 @@ export function mount(element, { site, nonce, query, gateway, lang, onLogin, onS
   slots.add(slot);
 
   // Whoever holds the key gets the outcome.
-  let resumeKey;
   let verifier = '';
   let challenge = '';
   try {
@@ -156,7 +150,7 @@ export function mount(element, { site, nonce, query, gateway, lang, onLogin, onS
       if (key) sessionStorage[slot] = JSON.stringify([key, purpose, verifier]);
       else delete sessionStorage[slot];
     } catch {
-      forgets ||= !onError({ code: 'no_storage', message: 'sessionStorage fails' });
+      forgets ||= onError({ code: 'no_storage', message: 'sessionStorage fails' }) || true;
     }
   }
 
@@ -225,16 +219,16 @@ export function mount(element, { site, nonce, query, gateway, lang, onLogin, onS
     if (code === 4002) return show('stopped_here');
     if (code === 4010) return show('expired');
     if (/100[2789]/.test(code)) return fail('refused', error.detail || `closed ${code}`);
-    isFree = code !== 1013 && code !== 4008;
-    retryAt = now() + backOff();
-    if (!isFree) showWait((retryAt += Math.max(0, error.until - now() || 0)));
+    isFree = !/1013|4008/.test(code);
+    retryAt = backOff() + Math.max(now(), (!isFree && error.until) || 0);
+    if (!isFree) showWait(retryAt);
     else if (failures > 1) note('offline', { until: retryAt, detail: view.detail });
     else note('connecting_again');
   }
 
   function receive({ message_type, url, image, resume, expires_in, number, retry_in, message, user, code = '' }) {
     heardAt = now();
-    const until = heardAt + expires_in * 1e3 || 0;
+    const until = heardAt + expires_in * 1e3;
     if (message_type === 'qrcode_url') {
       const isScanned = resume && resume === resumeKey && view.state === 'scanned';
       failures = 0;
@@ -249,7 +243,8 @@ export function mount(element, { site, nonce, query, gateway, lang, onLogin, onS
         parts.code.src = image || url;
         pictured = image && resume;
       }
-      show(isScanned ? view.said : 'waiting', { until, number: isScanned && view.number });
+      if (isScanned) show(view.said, { until, number: view.number });
+      else show('waiting', { until });
     } else if (message_type === 'scanned') {
       renewals = 0;
       show(number ? 'scanned_number' : 'scanned', { until, number });
@@ -257,7 +252,7 @@ export function mount(element, { site, nonce, query, gateway, lang, onLogin, onS
       show('granted', { user });
       onLogin?.({ code, verifier, user });
     } else if (message_type === 'error') {
-      error = { detail: message, until: heardAt + retry_in || 0 };
+      error = { detail: message, until: heardAt + retry_in };
       showWait(error.until);
     } else if (message_type === 'denied') show(message_type);
     else if (message_type === 'expired') renew(0);
@@ -308,8 +303,8 @@ export function mount(element, { site, nonce, query, gateway, lang, onLogin, onS
 
   const box = add(element || new DocumentFragment(), 'box');
   const stage = add(box, 'stage');
-  const live = add(box, 'live', 'output');
   const parts = { code: add(stage, 'code', 'img'), button: add(stage, 'button', 'button') };
+  const live = add(box, 'live', 'output');
   for (const name of ['user', 'status', 'detail', 'say']) parts[name] = add(live, name);
   for (const name of ['countdown', 'hint']) parts[name] = add(box, name);
   parts.number = add(stage, 'number');
@@ -357,13 +352,12 @@ export function mount(element, { site, nonce, query, gateway, lang, onLogin, onS
 
   const end = new AbortController();
   const on = (target, type, act) => target.addEventListener(type, act, end);
-  for (const type of ['pointerdown', 'keydown']) on(window, type, () => { renewals = 0; });
+  for (const type of ['click', 'keydown']) on(window, type, () => { renewals = 0; });
   on(document, 'visibilitychange', () => document.hidden || wake(HEARTBEAT + MOMENT));
   on(window, 'pageshow', ({ persisted }) => persisted && wake(0));
   on(window, 'offline', lose);
   on(window, 'online', () => wake(MOMENT));
   on(parts.button, 'click', () => {
-    renewals = 0;
     begin(0);
     tick();
   });

@@ -81,8 +81,12 @@ async fn log_in(deployment: &Deployment, plan: Plan) {
     let computer = Browser::start(language).await;
     computer.open(&deployment.login_page).await;
     computer.until_state("waiting").await;
-    assert_eq!(computer.text("#status").await, waiting, "the {language} page has other words while it waits");
-    let code = computer.read_code("#qrcode", &[]).await;
+    assert_eq!(
+        computer.text(".saoma-status").await,
+        waiting,
+        "the {language} page has other words while it waits"
+    );
+    let code = computer.read_code(".saoma-code", &[]).await;
     let pictures = deployment.pictures.as_deref();
     picture(&computer, pictures, language, "waiting").await;
 
@@ -92,7 +96,7 @@ async fn log_in(deployment: &Deployment, plan: Plan) {
     };
     assert!(reply.contains("登录成功"), "the phone is told: {reply}");
     computer.until_state("granted").await;
-    let status = computer.text("#status").await;
+    let status = computer.text(".saoma-status").await;
     assert_eq!(status, granted, "the {language} page has other words after the login");
     picture(&computer, pictures, language, "granted").await;
     complains_of_nothing(&computer, "the login page").await;

@@ -28,7 +28,7 @@ async fn main() {
     let computer = Browser::start("zh-CN").await;
     resize(&computer, WIDTH, HEIGHT).await;
     computer.open(&format!("http://{}/", stack.gateway.browsers)).await;
-    let code = computer.read_code("#qrcode", &[]).await;
+    let code = computer.read_code(".saoma-code", &[]).await;
     let waiting = computer.client.screenshot().await.unwrap();
 
     let phone = Browser::start("zh-CN").await;

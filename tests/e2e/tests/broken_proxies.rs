@@ -84,7 +84,7 @@ async fn a_page_logs_in_where_a_proxy_drops_the_subprotocol_and_takes_one_code()
     assert_eq!(metric(&stack, "gateway_logins_total").await, 1, "the tries before took no code");
     assert!(metric(&stack, "gateway_pages_refused_total{reason=\"subprotocol\"}").await >= 2);
 
-    let code = browser.read_code("#qrcode", &[]).await;
+    let code = browser.read_code(".saoma-code", &[]).await;
     let person = stack.wechat.invent_person("", true);
     stack.wechat.scan(&person.openid, &code).await.unwrap();
     browser.until_state("granted").await;
@@ -103,7 +103,9 @@ async fn a_page_and_the_operator_are_told_what_a_proxy_breaks() {
         let counter = format!("gateway_pages_refused_total{{reason=\"{reason}\"}}");
         let before = metric(&stack, &counter).await;
         browser.open(&nginx.page()).await;
-        browser.until(&format!("document.querySelector('#detail').textContent.includes({said:?})")).await;
+        browser
+            .until(&format!("document.querySelector('.saoma-detail').textContent.includes({said:?})"))
+            .await;
         browser.until_state("error").await;
         assert!(metric(&stack, &counter).await > before, "{reason}");
     }

@@ -34,7 +34,7 @@ async fn scan(stack: &Stack, nickname: &str, code: &str) -> String {
 
 async fn assert_granted(browser: &Browser, name: &str) {
     browser.until_state("granted").await;
-    assert_eq!(browser.text("#user").await, name);
+    assert_eq!(browser.text(".saoma-user").await, name);
     assert_eq!(browser.complaints().await, [""; 0]);
 }
 
@@ -43,12 +43,12 @@ async fn logs_in(language: &str, waiting: &str, granted: &str) {
     let browser = Browser::start(language).await;
     browser.open(&login_page(&stack)).await;
     browser.until_state("waiting").await;
-    assert_eq!(browser.text("#status").await, waiting);
+    assert_eq!(browser.text(".saoma-status").await, waiting);
 
-    let code = browser.read_code("#qrcode", &[]).await;
+    let code = browser.read_code(".saoma-code", &[]).await;
     let reply = scan(&stack, NAME, &code).await;
     assert_granted(&browser, NAME).await;
-    assert_eq!(browser.text("#status").await, granted);
+    assert_eq!(browser.text(".saoma-status").await, granted);
     assert!(reply.contains(NAME) && reply.contains("登录成功") && reply.contains("第1次"), "{reply}");
 }
 
@@ -67,7 +67,7 @@ async fn the_code_opened_in_a_phones_browser_logs_in_too() {
     let stack = stack(&[]).await;
     let (computer, phone) = tokio::join!(Browser::start("en"), Browser::start("en"));
     computer.open(&login_page(&stack)).await;
-    let code = computer.read_code("#qrcode", &[]).await;
+    let code = computer.read_code(".saoma-code", &[]).await;
 
     phone.open(&code).await;
     phone.until("!document.querySelector('#preselected').hidden").await;
@@ -81,7 +81,7 @@ async fn the_code_opened_in_a_phones_browser_logs_in_too() {
     assert_eq!(phone.complaints().await, [""; 0]);
 
     computer.until_state("granted").await;
-    let name = computer.text("#user").await;
+    let name = computer.text(".saoma-user").await;
     assert!(!name.is_empty() && reply.as_str().unwrap().contains(&name), "{name}");
     assert_eq!(computer.complaints().await, [""; 0]);
 }
@@ -92,7 +92,7 @@ async fn a_hostile_nickname_arrives_as_text() {
     let stack = stack(&[]).await;
     let browser = Browser::start("zh-CN").await;
     browser.open(&login_page(&stack)).await;
-    let code = browser.read_code("#qrcode", &[]).await;
+    let code = browser.read_code(".saoma-code", &[]).await;
     let elements = browser.value("document.querySelectorAll('*').length").await;
 
     let reply = scan(&stack, &format!("\u{202e}\u{7}{MARKUP}{}", "长".repeat(200)), &code).await;
@@ -108,9 +108,9 @@ async fn a_reload_keeps_the_code_and_a_page_that_was_away_hears_of_its_scan() {
     let stack = stack(&[]).await;
     let browser = Browser::start("zh-CN").await;
     browser.open(&login_page(&stack)).await;
-    let code = browser.read_code("#qrcode", &[]).await;
+    let code = browser.read_code(".saoma-code", &[]).await;
     browser.client.refresh().await.unwrap();
-    assert_eq!(browser.read_code("#qrcode", &[]).await, code);
+    assert_eq!(browser.read_code(".saoma-code", &[]).await, code);
 
     browser.open("about:blank").await;
     let reply = scan(&stack, NAME, &code).await;
@@ -127,21 +127,21 @@ async fn an_expired_code_is_renewed_three_times_and_then_by_a_button() {
     browser
         .run_first(
             "window.shown = new Set();
-             new MutationObserver(() => shown.add(document.querySelector('#qrcode').src))
+             new MutationObserver(() => shown.add(document.querySelector('.saoma-code').src))
                  .observe(document, { subtree: true, attributeFilter: ['src'] })",
         )
         .await;
     browser.open(&login_page(&stack)).await;
-    let first = browser.read_code("#qrcode", &[]).await;
-    browser.read_code("#qrcode", std::slice::from_ref(&first)).await;
-    browser.until("!document.querySelector('#renew').hidden").await;
+    let first = browser.read_code(".saoma-code", &[]).await;
+    browser.read_code(".saoma-code", std::slice::from_ref(&first)).await;
+    browser.until("!document.querySelector('.saoma-button').hidden").await;
     assert_eq!(browser.value("document.body.dataset.state").await, "expired");
     let shown = browser.value("shown.size").await;
     assert_eq!(shown, 4, "the first code, and three renewals");
 
-    browser.click("#renew").await;
+    browser.click(".saoma-button").await;
     browser.until("shown.size > 4").await;
-    assert_ne!(browser.read_code("#qrcode", &[]).await, first);
+    assert_ne!(browser.read_code(".saoma-code", &[]).await, first);
     assert_eq!(browser.complaints().await, [""; 0]);
 }
 

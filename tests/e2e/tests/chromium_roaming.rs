@@ -42,14 +42,14 @@ impl Roaming {
         let browser = Browser::start("en").await;
         browser.run_first(WITNESS).await;
         browser.open(&format!("http://{}/", line.address())).await;
-        let code = browser.read_code("#qrcode", &[]).await;
+        let code = browser.read_code(".saoma-code", &[]).await;
         Self { browser, line, stack, code }
     }
 
     /// Waits until the code has left the screen, where no camera finds it any more.
     async fn hides_its_code(&self) {
-        self.browser.until("document.querySelector('#qrcode').hidden").await;
-        let stage = self.browser.picture_of(".stage").await.unwrap();
+        self.browser.until("document.querySelector('.saoma-code').hidden").await;
+        let stage = self.browser.picture_of(".saoma-stage").await.unwrap();
         assert_eq!(picture::scan(&stage), None);
     }
 
@@ -64,7 +64,7 @@ impl Roaming {
     async fn sleep(&self) {
         self.browser.value("asleep = 3600000").await;
         self.browser
-            .until("document.querySelector('#status').textContent.startsWith('Connection lost')")
+            .until("document.querySelector('.saoma-status').textContent.startsWith('Connection lost')")
             .await;
         self.line.heal();
     }
@@ -157,7 +157,7 @@ async fn a_scanned_login_keeps_its_number_on_show_while_the_line_is_mended() {
         tls: None,
     });
     let tell = async |notice| notices.send(notice, Instant::now() + PATIENCE).await.unwrap().status;
-    let scene = page.browser.value("JSON.parse(sessionStorage['saoma.resume'])[0].split('.')[0]").await;
+    let scene = page.browser.value("JSON.parse(sessionStorage['saoma.'])[0].split('.')[0]").await;
     let scene: Scene = scene.as_str().unwrap().parse().unwrap();
     let by = "somebody".to_owned();
     let claim = Notice::Claim { scene, by: by.clone(), number: Some("42".to_owned()) };
@@ -165,11 +165,11 @@ async fn a_scanned_login_keeps_its_number_on_show_while_the_line_is_mended() {
     page.browser.until_state("scanned").await;
 
     page.cut_off();
-    let detail = "document.querySelector('#detail').textContent";
+    let detail = "document.querySelector('.saoma-detail').textContent";
     page.browser.until(&format!("{detail}.startsWith('Connection lost')")).await;
     page.line.heal();
     page.browser.until(&format!("{detail} === ''")).await;
-    assert_eq!(page.browser.text("#number").await, "42");
+    assert_eq!(page.browser.text(".saoma-number").await, "42");
     let granted = Notice::Scan { scene, nickname: None, code: None, by: Some(by) };
     assert!(tell(granted).await.is_recorded());
     page.is_granted().await;
@@ -181,9 +181,9 @@ async fn a_code_whose_gateway_is_not_heard_leaves_the_screen_in_time_and_is_repl
     let page = Roaming::start(&["--gateway-login-ttl=8s"]).await;
     page.line.stall(Direction::Both);
     page.hides_its_code().await;
-    assert_eq!(page.browser.text("#status").await, "Expired. One moment, please…");
+    assert_eq!(page.browser.text(".saoma-status").await, "One moment, please…");
     page.sleep().await;
-    let next = page.browser.read_code("#qrcode", std::slice::from_ref(&page.code)).await;
+    let next = page.browser.read_code(".saoma-code", std::slice::from_ref(&page.code)).await;
     assert_ne!(next, page.code);
 }
 
@@ -193,7 +193,7 @@ async fn a_gateway_that_goes_and_comes_back_with_an_empty_memory_is_followed() {
     let ports = Ports { gateway: first.gateway.browsers.port(), ..Ports::default() };
     first.run(async {}).await.unwrap();
     let second = stack(&[], ports).await;
-    let next = browser.read_code("#qrcode", &[code]).await;
+    let next = browser.read_code(".saoma-code", &[code]).await;
     scan(&second, &next).await;
     browser.until_state("granted").await;
 }
@@ -206,7 +206,7 @@ async fn a_page_that_returns_while_the_store_is_away_waits_and_gets_its_code_bac
     page.browser.client.refresh().await.unwrap();
     page.is_told_to_wait().await;
     redis.thaw();
-    assert_eq!(page.browser.read_code("#qrcode", &[]).await, page.code);
+    assert_eq!(page.browser.read_code(".saoma-code", &[]).await, page.code);
     page.scan().await;
     page.is_granted().await;
 }
@@ -220,7 +220,7 @@ async fn a_page_that_is_there_while_the_store_is_away_waits_and_hears_how_its_lo
     redis.freeze();
     page.is_told_to_wait().await;
     redis.thaw();
-    page.browser.read_code("#qrcode", std::slice::from_ref(&page.code)).await;
+    page.browser.read_code(".saoma-code", std::slice::from_ref(&page.code)).await;
     assert_eq!(page.line.counts().accepted, connections, "all that over one connection");
 }
 
@@ -235,11 +235,11 @@ async fn a_duplicated_tab_takes_the_login_over_and_gives_it_back() {
     let new = tabs.into_iter().find(|tab| *tab != old).unwrap();
 
     page.turn_to(&new).await;
-    assert_eq!(browser.read_code("#qrcode", &[]).await, *code);
+    assert_eq!(browser.read_code(".saoma-code", &[]).await, *code);
     page.turn_to(&old).await;
     page.is_elsewhere().await;
-    browser.click("#renew").await;
-    assert_eq!(browser.read_code("#qrcode", &[]).await, *code);
+    browser.click(".saoma-button").await;
+    assert_eq!(browser.read_code(".saoma-code", &[]).await, *code);
     page.turn_to(&new).await;
     page.is_elsewhere().await;
 
@@ -253,8 +253,10 @@ async fn a_duplicated_tab_takes_the_login_over_and_gives_it_back() {
 impl Roaming {
     /// Waits until the page asks for patience, because the gateway does.
     async fn is_told_to_wait(&self) {
-        self.browser.until("document.querySelector('#status').textContent === 'One moment, please…'").await;
-        assert_eq!(self.browser.text("#detail").await, "The server is busy, please wait");
+        self.browser
+            .until("document.querySelector('.saoma-status').textContent === 'One moment, please…'")
+            .await;
+        assert_eq!(self.browser.text(".saoma-detail").await, "The server is busy, please wait");
         self.hides_its_code().await;
     }
 
@@ -266,7 +268,7 @@ impl Roaming {
     async fn is_elsewhere(&self) {
         self.browser.until_state("stopped").await;
         self.hides_its_code().await;
-        assert_eq!(self.browser.text("#status").await, "This login continues in another window");
-        assert_eq!(self.browser.text("#renew").await, "Continue here");
+        assert_eq!(self.browser.text(".saoma-status").await, "This login continues in another window");
+        assert_eq!(self.browser.text(".saoma-button").await, "Try again");
     }
 }

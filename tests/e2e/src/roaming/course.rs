@@ -1,4 +1,4 @@
-//! Decides what a page does next, as `login.js` does: when it comes back, whether it renews its code, and when
+//! Decides what a page does next, as `widget.v1.js` does: when it comes back, whether it renews its code, and when
 //! it stops.
 
 use std::time::Duration;

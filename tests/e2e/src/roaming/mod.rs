@@ -1,4 +1,4 @@
-//! A page that behaves as the gateway's own page, `crates/login_page/page/login.js`. When its socket is lost, it comes
+//! A page that behaves as the gateway's own page, `crates/login_page/page/widget.v1.js`. When its socket is lost, it comes
 //! back with its resume key after a random wait, to any gateway that takes it. It renews its code when it is
 //! told that the code has expired. It records everything that it sees.
 
@@ -23,7 +23,7 @@ use crate::page::{Heard, Page};
 /// How long a finished page waits for the gateway's close.
 const GOODBYE: Duration = Duration::from_secs(2);
 
-/// The times and numbers of a page. The default is that of login.js.
+/// The times and numbers of a page. The default is that of widget.v1.js.
 #[derive(Debug, Clone, Copy)]
 pub struct Habits {
     /// After the first loss of a socket the page comes back at a random moment within this time. The time

@@ -70,6 +70,7 @@ async fn answer(
             response
         }
         "/login.js" => script(login_page::SCRIPT),
+        "/widget.v1.js" => script(login_page::WIDGET),
         "/authorize.js" => script(login_page::REQUEST_SCRIPT),
         "/login.css" => web::answer(StatusCode::OK, "text/css; charset=utf-8", login_page::STYLE),
         "/authorize/continue" => {
@@ -102,18 +103,18 @@ async fn a_login_for_a_request_is_carried_on_to_the_issuer() {
 
     // Of all that the page's address says nothing but the request is for the gateway.
     let seen = look().await;
-    let asks = "request=h4ndle&lang=en&subprotocol=offered";
+    let asks = "request=h4ndle&lang=en&subprotocol=offered&picture=";
     has(&seen, &json!({ "asks": "ws://127.0.0.1:9/ws", "query": asks }));
     assert_eq!(browser.text("h1").await, "Log in to 示例商店");
     assert_eq!(browser.text("#back").await, "Back to 示例商店");
 
     // A key of another request opens nothing here.
     browser.value(&format!("world.say({})", code(120))).await;
-    let kept = browser.value("JSON.parse(sessionStorage.getItem('saoma.resume'))").await;
-    assert_eq!(kept, json!([KEY, "ws://127.0.0.1:9/ws?request=h4ndle"]));
+    let kept = browser.value("JSON.parse(sessionStorage.getItem('saoma.'))").await;
+    assert_eq!(kept, json!([KEY, "ws://127.0.0.1:9/ws?request=h4ndle", ""]));
     browser.client.refresh().await.unwrap();
     assert_eq!(look().await["offers"], offers(Some(KEY)));
-    browser.value(&format!("sessionStorage.setItem('saoma.resume', JSON.stringify(['{KEY}', 'ws://127.0.0.1:9/ws?request=another']))")).await;
+    browser.value(&format!("sessionStorage.setItem('saoma.', JSON.stringify(['{KEY}', 'ws://127.0.0.1:9/ws?request=another', '']))")).await;
     browser.client.refresh().await.unwrap();
     assert_eq!(look().await["offers"], offers(None));
 
@@ -162,9 +163,11 @@ async fn the_gateway_gives_an_issuers_page_a_code_or_says_why_not() {
     let browser = Browser::start("en").await;
     browser.open(&known.page("")).await;
     browser.until_state("waiting").await;
-    browser.read_code("#qrcode", &[]).await;
+    browser.read_code(".saoma-code", &[]).await;
     assert_eq!(browser.complaints().await, [""; 0]);
 
     browser.open(&foreign.page("")).await;
-    browser.until("document.getElementById('detail').textContent.includes('GATEWAY_ALLOWED_ORIGINS')").await;
+    browser
+        .until("document.querySelector('.saoma-detail').textContent.includes('GATEWAY_ALLOWED_ORIGINS')")
+        .await;
 }

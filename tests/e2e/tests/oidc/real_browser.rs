@@ -28,7 +28,7 @@ async fn somebody_logs_in_stays_logged_in_and_logs_out() {
     let authorize = |request: &Parameters| format!("{}/authorize?{}", provider.issuer, request.encoded());
 
     browser.open(&authorize(&request)).await;
-    let content = browser.read_code("#qrcode", &[]).await;
+    let content = browser.read_code(".saoma-code", &[]).await;
     provider.wechat.scan(&provider.person(), &content).await.unwrap();
     let said = at_the_site(&browser).await;
     assert_eq!((said.get("state"), said.get("iss")), (request.get("state"), Some(provider.issuer.as_str())));

@@ -243,7 +243,7 @@ impl World {
     /// Scans the code of Saoma's login page, which the browser shows. The browser then leaves for the site.
     pub(crate) async fn scan(&self) {
         self.until_asked_to_scan().await;
-        let code = self.browser.read_code("#qrcode", &[]).await;
+        let code = self.browser.read_code(".saoma-code", &[]).await;
         let delivery = self.wechat.scan(&self.person, &code).await.unwrap();
         assert!(delivery.reply.is_some(), "{:?}", delivery.attempts);
     }
