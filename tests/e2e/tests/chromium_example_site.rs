@@ -26,7 +26,7 @@ async fn scan(stack: &Stack, browser: &Browser) -> String {
     browser.click("#login").await;
     browser.until_state("waiting").await;
     let person = stack.wechat.invent_person(NAME, false).openid;
-    consent(stack, browser, &person, "#qrcode", "#number", EXAMPLE_SITE_CONFIRMS).await;
+    consent(stack, browser, &person, ".saoma-code", ".saoma-number", EXAMPLE_SITE_CONFIRMS).await;
     person
 }
 
