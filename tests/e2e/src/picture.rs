@@ -1,4 +1,4 @@
-//! The phone's camera: finds the text of a QR code in a picture of the screen.
+//! Pictures of the screen: their pixels, and what the phone's camera finds in them, which is the text of a QR code.
 
 use std::io::Cursor;
 
@@ -13,38 +13,52 @@ use rqrr::PreparedImage;
 /// When `png` is not a PNG file.
 #[must_use]
 pub fn scan(png: &[u8]) -> Option<String> {
-    let (width, grey) = greyscale(png);
-    let mut picture =
-        PreparedImage::prepare_from_greyscale(width, grey.len() / width, |x, y| grey[y * width + x]);
+    let Pixels { width, colours } = pixels(png);
+    let mut picture = PreparedImage::prepare_from_greyscale(width, colours.len() / width, |x, y| {
+        luminance(colours[y * width + x])
+    });
     let grids = picture.detect_grids();
     grids.iter().find_map(|grid| grid.decode().ok()).map(|(_, text)| text)
 }
 
-/// The picture's width, and its pixels from black (0) to white, row by row.
-fn greyscale(png: &[u8]) -> (usize, Vec<u8>) {
+/// What is in a picture.
+#[derive(Debug, Clone)]
+pub struct Pixels {
+    /// Pixels of a row.
+    pub width: usize,
+    /// Red, green and blue of each, row by row.
+    pub colours: Vec<[u8; 3]>,
+}
+
+/// The pixels of a PNG file of any colour type, on white.
+///
+/// # Panics
+/// When `png` is not a PNG file.
+#[must_use]
+pub fn pixels(png: &[u8]) -> Pixels {
     let mut decoder = Decoder::new(Cursor::new(png));
     decoder.set_transformations(Transformations::normalize_to_color8());
     let mut reader = decoder.read_info().unwrap();
     let mut samples = vec![0; reader.output_buffer_size().unwrap()];
     let frame = reader.next_frame(&mut samples).unwrap();
     let pixels = samples[..frame.buffer_size()].chunks_exact(frame.color_type.samples());
-    let grey = match frame.color_type {
-        ColorType::Grayscale | ColorType::Indexed => pixels.map(|it| it[0]).collect(),
-        ColorType::GrayscaleAlpha => pixels.map(|it| on_white(it[0], it[1])).collect(),
-        ColorType::Rgb => pixels.map(luminance).collect(),
-        ColorType::Rgba => pixels.map(|it| on_white(luminance(it), it[3])).collect(),
+    let colours = match frame.color_type {
+        ColorType::Grayscale | ColorType::Indexed => pixels.map(|it| [it[0]; 3]).collect(),
+        ColorType::GrayscaleAlpha => pixels.map(|it| [on_white(it[0], it[1]); 3]).collect(),
+        ColorType::Rgb => pixels.map(|it| [it[0], it[1], it[2]]).collect(),
+        ColorType::Rgba => pixels.map(|it| [it[0], it[1], it[2]].map(|part| on_white(part, it[3]))).collect(),
     };
-    (frame.width as usize, grey)
+    Pixels { width: frame.width as usize, colours }
 }
 
 /// The brightness of a colour, by the weights of ITU-R BT.601 in 256ths.
-fn luminance(pixel: &[u8]) -> u8 {
-    let weighted: u32 = [77, 150, 29].iter().zip(pixel).map(|(weight, &part)| weight * u32::from(part)).sum();
+fn luminance(pixel: [u8; 3]) -> u8 {
+    let weighted: u32 = [77, 150, 29].iter().zip(pixel).map(|(weight, part)| weight * u32::from(part)).sum();
     u8::try_from(weighted / 256).unwrap_or(u8::MAX)
 }
 
-fn on_white(grey: u8, alpha: u8) -> u8 {
-    let dark = u16::from(u8::MAX - grey) * u16::from(alpha) / u16::from(u8::MAX);
+fn on_white(part: u8, alpha: u8) -> u8 {
+    let dark = u16::from(u8::MAX - part) * u16::from(alpha) / u16::from(u8::MAX);
     u8::MAX - u8::try_from(dark).unwrap_or(u8::MAX)
 }
 
