@@ -1,8 +1,8 @@
-// The login page of the gateway, and of the issuer's /authorize. The widget does the login; this puts it on the page, names
-// the site, and changes the language in place.
+// The login page of the gateway, and of the issuer's /authorize. The widget does the login; this puts it on the page,
+// names the site, and changes the language in place.
 //
-// A page that wants the outcome listens for `saoma:login` on its document. The issuer's page does so (authorize.js): its body
-// says where the gateway is, for which request the login is, and the name of the site.
+// A page that wants the outcome listens for `saoma:login` on its document. The issuer's page does (authorize.js): its
+// body says where the gateway is, for which request the login is, and the name of the site.
 import { languageOf, mount } from './widget.v1.js';
 
 const WORDS = {

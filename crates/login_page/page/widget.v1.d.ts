@@ -35,11 +35,14 @@ export interface Login {
   user: string;
 }
 
-/** What there is to know beside the state. What is unknown, or does not belong to the state, is missing. */
+/** What there is to know beside the state. */
 export interface Detail {
   /** The two digits that the chat asks for, while it does. */
   number?: string;
-  /** In ms since 1970: when the code is over (`waiting`, `scanned`), or when the next try is made (`offline`, `busy`). */
+  /**
+   * In ms since 1970: when the code is over (`waiting`, `scanned`), or when the next try is made (`offline`, `busy`).
+   * 0 or nothing where that is unknown.
+   */
   until?: number;
   /** The gateway's own words, or what is wrong. */
   detail?: string;
@@ -56,7 +59,7 @@ export interface Trouble {
     | 'no_nonce'
     /** The page did not come by https, so the browser has no `crypto.subtle`. */
     | 'insecure_context'
-    /** The browser keeps nothing for this page, so a reload takes a new code. */
+    /** The browser keeps nothing for this page, such as `sessionStorage`. A reload then takes a new code. */
     | 'no_storage'
     /** The gateway refused the page, mostly because its origin is not one of the site's; `message` has its reason. */
     | 'refused';
@@ -70,17 +73,17 @@ export interface Options {
   site?: string;
   /** A random text of this person's session with your back end, new for every login. */
   nonce?: string;
-  /** Where the gateway is, such as `https://login.example.com/`, with a slash at its end. Default: where the module came from. */
+  /** Where the gateway is, such as `https://login.example.com/`, with a slash. Default: where the module came from. */
   gateway?: string;
-  /** `zh`, `en`, or longer (`zh-CN`). Default: the language of the page (`<html lang>`), then those of the browser. */
+  /** `zh`, `en`, or longer (`zh-CN`). Default: the language of the page, then those of the browser. */
   lang?: string;
   /** Somebody has logged in. */
   onLogin?(login: Login): void;
   /** The state is another one, or the same with another detail, such as a number or time. */
   onState?(state: State, detail: Detail): void;
-  /** Something is wrong. The widget says it, too. Default: it is written to the console. */
+  /** Something is wrong that a developer can mend. Default: it is written to the console. */
   onError?(trouble: Trouble): void;
-  /** @internal For Saoma's own pages: the query of the socket, instead of site, nonce and a verifier of the widget's own. */
+  /** @internal For Saoma's own pages: the query of the socket, as it stands. No verifier is made then. */
   query?: string;
 }
 

@@ -155,7 +155,7 @@ export function mount(element, { site, nonce, query, gateway, lang, onLogin, onS
   }
 
   async function start() {
-    if (!element) return fail('no_element', 'The element is missing');
+    if (!element) return fail('no_element', 'No element');
     if (query === undefined) {
       if (!site || !nonce) return fail(site ? 'no_nonce' : 'no_site', 'Site and nonce are needed');
       if (!crypto.subtle) return fail('insecure_context', 'crypto.subtle needs https');
@@ -228,7 +228,7 @@ export function mount(element, { site, nonce, query, gateway, lang, onLogin, onS
 
   function receive({ message_type, url, image, resume, expires_in, number, retry_in, message, user, code = '' }) {
     heardAt = now();
-    const until = heardAt + expires_in * 1e3;
+    const until = heardAt + expires_in * 1e3 || 0;
     if (message_type === 'qrcode_url') {
       const isScanned = resume && resume === resumeKey && view.state === 'scanned';
       failures = 0;
@@ -252,7 +252,7 @@ export function mount(element, { site, nonce, query, gateway, lang, onLogin, onS
       show('granted', { user });
       onLogin?.({ code, verifier, user });
     } else if (message_type === 'error') {
-      error = { detail: message, until: heardAt + retry_in };
+      error = { detail: message, until: heardAt + retry_in || 0 };
       showWait(error.until);
     } else if (message_type === 'denied') show(message_type);
     else if (message_type === 'expired') renew(0);
@@ -310,7 +310,8 @@ export function mount(element, { site, nonce, query, gateway, lang, onLogin, onS
   parts.number = add(stage, 'number');
   const mark = svg('svg');
   const line = svg('path');
-  mark.setAttribute('class', 'saoma-mark');
+  mark.classList = 'saoma-mark';
+  mark.ariaHidden = true;
   mark.setAttribute('viewBox', '0 0 272 272');
   mark.append(line);
   stage.append(mark);

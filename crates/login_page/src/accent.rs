@@ -20,15 +20,13 @@ pub struct Accent(Colour);
 struct Colour([u8; 3]);
 
 impl Accent {
-    /// The rules that give a page this colour: its own parts and the widget in it, which know no other names for it.
+    /// The rules that give a page this colour. The page's own parts and the widget in it know it by the same names.
     pub(crate) fn style(self) -> String {
         let (button, lighter) = (self.0, self.on_dark());
-        let of = |mark: Colour| format!("--accent: {mark}; --saoma-accent: {mark};");
         format!(
-            "\n/* The operator's accent. */\n:root {{ {} --button: {button}; --saoma-button: {button}; }}\n\
-             @media (prefers-color-scheme: dark) {{ :root {{ {} }} }}\n",
-            of(button),
-            of(lighter)
+            "\n/* The operator's accent. */\n:root {{ --saoma-accent: {button}; --saoma-button: {button}; }}\n\
+             @media (prefers-color-scheme: dark) {{\n  :root {{ --saoma-accent: {lighter}; }}\n  \
+             :focus-visible {{ outline-color: {lighter}; }}\n}}\n"
         )
     }
 
@@ -135,10 +133,11 @@ mod tests {
             let accent: Accent = dark.parse().unwrap();
             let (marks, style) = (accent.on_dark(), accent.style());
             assert!(marks.contrast(DARK_CARD) >= LEAST, "{dark}: {marks}");
-            assert!(
-                style.contains(&format!("dark) {{ :root {{ --accent: {marks}; --saoma-accent: {marks};"))
-            );
-            assert!(style.contains(&format!("--saoma-button: {dark};")), "{style}");
+            let (light, in_the_dark) = style.split_once("dark)").unwrap();
+            assert!(light.contains(&format!("--saoma-accent: {dark}; --saoma-button: {dark};")), "{style}");
+            for rule in [format!("--saoma-accent: {marks};"), format!("outline-color: {marks};")] {
+                assert!(in_the_dark.contains(&rule), "{style}");
+            }
         }
         assert!(crate::STYLE.contains(&format!("--card: {DARK_CARD};")), "the card has another colour now");
     }

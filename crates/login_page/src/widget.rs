@@ -51,9 +51,25 @@ fn every_name_of_the_module_has_a_type() {
     );
 }
 
+/// What stands in single quotes in these lines of the types.
+fn quoted(begin: &str, end: &str) -> Vec<&'static str> {
+    let part = WIDGET_TYPES.split_once(begin).unwrap().1.split_once(end).unwrap().0;
+    let lines = part.lines().filter_map(|line| line.trim().strip_prefix("| '"));
+    lines.map(|line| line.split('\'').next().unwrap()).collect()
+}
+
+#[test]
+fn the_types_name_what_the_module_says() {
+    let states = quoted("export type State =", ";\n\n");
+    let troubles = quoted("export interface Trouble {", ";\n");
+    assert!(states.len() == 9 && troubles.len() > 4, "{states:?} {troubles:?}");
+    for name in states.into_iter().chain(troubles) {
+        assert!(WIDGET.contains(name), "widget.v1.js does not say {name}");
+    }
+}
+
 /// The gateway serves the page's script with the version of the module in this address.
 #[test]
-#[ignore = "until login.js is built on the module"]
 fn the_pages_script_names_the_module_once() {
     assert_eq!(SCRIPT.matches("'./widget.v1.js'").count(), 1);
 }

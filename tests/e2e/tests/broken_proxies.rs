@@ -106,7 +106,7 @@ async fn a_page_and_the_operator_are_told_what_a_proxy_breaks() {
         browser
             .until(&format!("document.querySelector('.saoma-detail').textContent.includes({said:?})"))
             .await;
-        browser.until_state("error").await;
+        browser.until_state("offline").await;
         assert!(metric(&stack, &counter).await > before, "{reason}");
     }
     assert_eq!(metric(&stack, "gateway_logins_total").await, 0);

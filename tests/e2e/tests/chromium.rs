@@ -8,6 +8,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use demo::{Options, Stack};
 use e2e::browser::Browser;
 use hyper::StatusCode;
+use serde_json::{Value, json};
 use server::http as web;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
@@ -203,4 +204,21 @@ async fn the_page_runs_no_script_but_its_own() {
     let complaints = browser.complaints().await;
     assert!(complaints.iter().any(|it| it.contains("Content Security Policy")), "{complaints:?}");
     assert_eq!(browser.value("typeof hacked").await, "undefined");
+}
+
+/// Where modules are unknown, or ours does not arrive.
+#[tokio::test]
+async fn a_page_whose_script_does_not_run_says_what_may_help() {
+    let stack = stack(&[]).await;
+    let browser = Browser::start("zh-CN").await;
+    browser.open(&login_page(&stack)).await;
+    browser.until_state("waiting").await;
+    assert_eq!(browser.value("document.querySelector('#unsupported')").await, Value::Null);
+
+    browser.devtools("Network.enable", json!({})).await;
+    browser.devtools("Network.setBlockedURLs", json!({ "urls": ["*/widget.v1.js*"] })).await;
+    browser.open(&login_page(&stack)).await;
+    browser.until("getComputedStyle(document.querySelector('#unsupported')).visibility === 'visible'").await;
+    let said = browser.text("#unsupported").await;
+    assert!(said.contains("请更新浏览器") && said.contains("Please update it"), "{said}");
 }

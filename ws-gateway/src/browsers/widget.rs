@@ -165,7 +165,7 @@ pub(crate) fn lines(at: &PublicUrl) -> String {
          script-src {origin}; connect-src {origin} {sockets}; img-src data: {WECHATS_PICTURES}\n\n\
          These lines are for the widget of ws-gateway {}. Another version may have another widget, and a page with an old\n\
          hash then loads nothing: print them again after an upgrade. To be spared that, leave out integrity and ?v=, or\n\
-         serve a copy of widget.v1.js yourself and say mount(…, {{ gateway: '{origin}{path}' }}).\n",
+         serve a copy of widget.v1.js yourself and say mount(…, {{ gateway: '{origin}{path}/' }}).\n",
         env!("CARGO_PKG_VERSION")
     );
     lines
@@ -246,7 +246,8 @@ mod tests {
             ),
         ] {
             let lines = lines(&url.parse().unwrap());
-            for part in [format!("src=\"{module}"), format!("from '{module}"), policy.to_owned()] {
+            let gateway = format!("gateway: '{}'", module.trim_end_matches("widget.v1.js?v="));
+            for part in [format!("src=\"{module}"), format!("from '{module}"), policy.to_owned(), gateway] {
                 assert!(lines.contains(&part), "{part}: {lines}");
             }
         }

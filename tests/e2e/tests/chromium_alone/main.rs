@@ -1,5 +1,5 @@
-//! The widget alone on the login page, in a real browser, in a world of the test's own: `world.js` has its clock, its chance
-//! and its gateway. So every wait can be measured to the millisecond, and nobody waits for it.
+//! The widget alone on the login page, in a real browser, in a world of the test's own: `world.js` has its clock, its
+//! chance and its gateway. So every wait can be measured to the millisecond, and nobody waits for it.
 
 #![allow(clippy::unwrap_used)]
 
@@ -439,4 +439,51 @@ async fn nothing_moves_for_those_who_asked_for_that() {
     let wish = json!({ "features": [{ "name": "prefers-reduced-motion", "value": "reduce" }] });
     page.browser.devtools("Emulation.setEmulatedMedia", wish).await;
     assert_eq!(page.browser.value(motion).await, "none");
+}
+
+/// WCAG 2.2, 1.4.3: every word that is on the screen, by its own colour and what is behind it.
+#[tokio::test]
+async fn every_word_stands_out_in_light_and_dark() {
+    const FAINT: &str = "(() => {
+        const channels = (colour) => colour.match(/[\\d.]+/g).map(Number);
+        const light = (colour) => {
+            const linear = (it) => it <= .04045 ? it / 12.92 : ((it + .055) / 1.055) ** 2.4;
+            const [r, g, b] = channels(colour).map((it) => linear(it / 255));
+            return .2126 * r + .7152 * g + .0722 * b;
+        };
+        const behind = (node) => {
+            const colour = getComputedStyle(node).backgroundColor;
+            return channels(colour)[3] === 0 ? behind(node.parentElement) : colour;
+        };
+        const words = [...document.querySelectorAll('body *')].filter((node) => node.checkVisibility()
+            && [...node.childNodes].some((it) => it.nodeType === 3 && it.data.trim()));
+        return words.map((node) => {
+            const pair = [light(getComputedStyle(node).color), light(behind(node))].sort((a, b) => b - a);
+            return [node.className || node.id || node.tagName, (pair[0] + .05) / (pair[1] + .05)];
+        });
+    })()";
+    let page = Alone::waiting().await;
+    for scheme in ["light", "dark"] {
+        let wish = json!({ "features": [{ "name": "prefers-color-scheme", "value": scheme }] });
+        page.browser.devtools("Emulation.setEmulatedMedia", wish).await;
+        for does in [
+            "look()",
+            &format!("say({})", scanned(9, "42")),
+            "end(1006)",
+            &format!("say({})", said("denied")),
+        ] {
+            if does.starts_with("say") && page.world("look()").await["holds"] == false {
+                page.pass(3000).await;
+            }
+            page.world(does).await;
+            let words = page.browser.value(FAINT).await;
+            let words = words.as_array().unwrap();
+            assert!(words.len() > 2, "{words:?}");
+            for word in words {
+                assert!(word[1].as_f64().unwrap() >= 4.5, "{scheme}, after {does}: {word}");
+            }
+        }
+        page.world("press()").await;
+        page.say(&code(120)).await;
+    }
 }

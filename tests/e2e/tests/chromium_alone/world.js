@@ -41,7 +41,7 @@
     close() { this.readyState = 3; }
   };
 
-  const newest = () => sockets.at(-1);
+  const newest = () => sockets.at(-1) || { readyState: 3, query: new URLSearchParams() };
   const part = (name) => document.querySelector(`.saoma-${name}`);
   const text = (name) => part(name).textContent;
   const isShown = (name) => !part(name).hidden;
@@ -70,6 +70,8 @@
 
   window.world = {
     look,
+    attempts: () => sockets.length,
+    holds: () => newest().readyState < 2,
     /** All states that there was time to show, in order. */
     states: () => states,
     /** Math.random() gives this from now on. */
