@@ -26,19 +26,17 @@ async fn scan(stack: &Stack, browser: &Browser) -> String {
     browser.click("#login").await;
     browser.until_state("waiting").await;
     let person = stack.wechat.invent_person(NAME, false).openid;
-    consent(stack, browser, &person, ".saoma-code", ".saoma-number", EXAMPLE_SITE_CONFIRMS).await;
+    consent(stack, browser, &person, EXAMPLE_SITE_CONFIRMS).await;
     person
 }
 
-/// Scans the code that the page shows in `code`. Where the chat asks, the person reads the digits in `number` and types
-/// them.
-async fn consent(stack: &Stack, browser: &Browser, person: &str, code: &str, number: &str, asks: bool) {
-    let text = browser.read_code(code, &[]).await;
+/// Scans the code that the page shows. Where the chat asks, the person reads the digits on the page and types them.
+async fn consent(stack: &Stack, browser: &Browser, person: &str, asks: bool) {
+    let text = browser.read_code(".saoma-code", &[]).await;
     let mut delivery = stack.wechat.scan(person, &text).await.unwrap();
     if asks {
-        let digits =
-            format!("/^[1-9][0-9]$/.exec(document.querySelector('{number}')?.textContent.trim())?.[0]");
-        let digits = browser.until(&digits).await;
+        let digits = "/^[1-9][0-9]$/.exec(document.querySelector('.saoma-number').textContent)?.[0]";
+        let digits = browser.until(digits).await;
         delivery = stack.wechat.say(person, digits.as_str().unwrap()).await.unwrap();
     }
     let reply = delivery.reply.unwrap_or_else(|| panic!("no reply: {:?}", delivery.attempts));
@@ -48,7 +46,7 @@ async fn consent(stack: &Stack, browser: &Browser, person: &str, code: &str, num
 /// Logs somebody new in by the widget, on the page that is open.
 async fn scan_here(stack: &Stack, browser: &Browser, asks: bool) -> String {
     let person = stack.wechat.invent_person(NAME, false).openid;
-    consent(stack, browser, &person, ".saoma-code", ".saoma-number", asks).await;
+    consent(stack, browser, &person, asks).await;
     person
 }
 

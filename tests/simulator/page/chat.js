@@ -29,7 +29,7 @@ export function clearChat() {
 }
 
 function line(name, text) {
-  const item = document.createElement("li");
+  const item = document.createElement("div");
   item.className = `entry ${name}`;
   item.textContent = text;
   return item;
