@@ -5,8 +5,12 @@
 
 #![allow(clippy::unwrap_used)]
 
+mod alike;
 mod axe;
+mod heard;
 mod look;
+mod names;
+mod own;
 mod played;
 mod references;
 mod shop;

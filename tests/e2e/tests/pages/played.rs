@@ -46,6 +46,11 @@ pub(crate) fn granted(code: &str) -> String {
     say(&json!({ "message_type": "scan_success", "user": "阿狸", "code": code }))
 }
 
+/// A login without a site, by somebody with this name.
+pub(crate) fn granted_to(name: &str) -> String {
+    say(&json!({ "message_type": "scan_success", "user": name, "code": "" }))
+}
+
 pub(crate) fn said(message_type: &str) -> String {
     say(&json!({ "message_type": message_type }))
 }

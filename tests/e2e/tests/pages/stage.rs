@@ -81,17 +81,17 @@ impl Stage {
             self.turn(scheme).await;
             for screen in [DESK, PHONE] {
                 self.show_on(screen).await;
-                self.look(&format!("{page}, {}, {scheme}, {}", self.language, screen.name)).await;
+                self.look(&format!("{page}, {}, {scheme}, {}", self.language, screen.name), screen).await;
             }
             let found = axe::run(&self.browser, scheme == "dark").await;
             self.complain(&format!("{page}, {}, {scheme}", self.language), &found);
         }
         self.show_on(SMALL).await;
-        self.check(&format!("{page}, {}, {}", self.language, SMALL.name)).await;
+        self.check(&format!("{page}, {}, {}", self.language, SMALL.name), SMALL).await;
     }
 
-    async fn look(&mut self, name: &str) {
-        self.check(name).await;
+    async fn look(&mut self, name: &str, screen: Screen) {
+        self.check(name, screen).await;
         let png = self.screenshot().await;
         let pixels = picture::pixels(&png);
         let masks = rectangles(&self.browser.value("checks.hidden()").await);
@@ -107,14 +107,22 @@ impl Stage {
         }
     }
 
-    async fn check(&mut self, name: &str) {
-        let found = self.browser.value(&format!("({CHECKS}, checks.all())")).await;
+    /// Checks what must be true of every page, on the screen that it is shown on.
+    pub(crate) async fn check(&mut self, name: &str, screen: Screen) {
+        let script = format!("{CHECKS}\nreturn checks.all({})", screen.width);
+        let found = self.browser.client.execute(&script, Vec::new()).await.unwrap();
         self.complain(name, &found);
     }
 
     fn complain(&mut self, name: &str, found: &Value) {
         let found = found.as_array().unwrap().iter();
         self.problems.extend(found.map(|it| format!("{name}: {}", it.as_str().unwrap())));
+    }
+
+    /// Ends with what was wrong, if anything was, where there is nothing to compare.
+    #[track_caller]
+    pub(crate) fn end_without_looks(self) {
+        assert!(self.problems.is_empty(), "\n{}", self.problems.join("\n"));
     }
 
     /// Ends with what was wrong, if anything was.
@@ -137,20 +145,25 @@ fn rectangles(found: &Value) -> Vec<Mask> {
         .collect()
 }
 
-/// Whether a code has its quiet zone, by day and by night: nothing but white along its edges.
+/// Whether a code has its quiet zone, by day and by night: nothing but white along its edges, inside of the marks in its
+/// corners.
 fn has_white_around(pixels: &Pixels, code: Mask) -> bool {
-    let height = pixels.colours.len() / pixels.width;
-    let inside = |from: f64, length: f64, most: usize| {
-        let (from, to) = (from.max(0.0) as usize, (from + length).max(0.0) as usize);
-        // Corners are round, and the outermost pixel may be half the page's.
-        from + 2..to.saturating_sub(2).min(most)
+    const MARKS: usize = 9;
+    const ZONE: usize = 24;
+    let edge = |from: f64, length: f64, most: usize| {
+        ((from.ceil() as usize + MARKS).min(most), ((from + length) as usize - MARKS).min(most))
     };
-    let (rows, columns) = (inside(code.y, code.height, height), inside(code.x, code.width, pixels.width));
+    let height = pixels.colours.len() / pixels.width;
+    let ((top, bottom), (left, right)) =
+        (edge(code.y, code.height, height), edge(code.x, code.width, pixels.width));
     let is_white = |x: usize, y: usize| pixels.colours[y * pixels.width + x].iter().all(|part| *part >= 250);
-    let (top, left) = (rows.start, columns.start);
-    let middle = |range: std::ops::Range<usize>| range.start + 12..range.end.saturating_sub(12);
-    middle(rows).all(|y| (left..left + 12).all(|x| is_white(x, y)))
-        && middle(columns).all(|x| (top..(top + 12).min(height)).all(|y| is_white(x, y)))
+    let is_inside = |x: usize, y: usize| {
+        (left + ZONE..right - ZONE).contains(&x) && (top + ZONE..bottom.saturating_sub(ZONE)).contains(&y)
+    };
+    // Below the screen's end there is nothing to be seen.
+    let is_cut = bottom == height;
+    (top..bottom)
+        .all(|y| (left..right).all(|x| is_inside(x, y) || is_white(x, y) || (is_cut && y > top + ZONE)))
 }
 
 /// The folder of the tests' targets.

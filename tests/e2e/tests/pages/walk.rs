@@ -7,7 +7,16 @@ use serde_json::json;
 use crate::stage::Stage;
 use crate::{played, shop};
 
-const WORLD: &str = include_str!("../chromium_alone/world.js");
+/// A world in which the gateway is played, and no form leads away from a page that is looked at.
+pub(crate) const PLAYED: &str = concat!(
+    include_str!("../chromium_alone/world.js"),
+    "HTMLFormElement.prototype.submit = HTMLFormElement.prototype.requestSubmit = () => {};"
+);
+
+/// The same, but for the simulated phone, which asks the simulator.
+pub(crate) fn played_but_on(port: u16) -> String {
+    format!("if (location.port !== '{port}') {{ {PLAYED} }}")
+}
 
 const LOGO: &str = "data:image/svg+xml,%3Csvg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 120 40'%3E\
     %3Crect width='120' height='40' rx='8' fill='%231d4ed8'/%3E%3Ccircle cx='60' cy='20' r='9' fill='white'/%3E%3C/svg%3E";
@@ -23,9 +32,6 @@ fn brand(service: &str) -> Vec<String> {
     ];
     settings.map(|(name, value)| format!("--{service}-{name}={value}")).into()
 }
-
-/// What a page's script may do to leave it, and must not while it is looked at.
-const STAY: &str = "HTMLFormElement.prototype.submit = HTMLFormElement.prototype.requestSubmit = () => {}";
 
 pub(crate) async fn walk(language: &'static str) {
     let start = async |branded: bool| {
@@ -45,8 +51,7 @@ pub(crate) async fn walk(language: &'static str) {
     real(&plain, &mut stage).await;
 
     // From here on the gateway is a played one, and the phone has no part.
-    let played = format!("{WORLD}\n{STAY}");
-    stage.browser.run_first(&played).await;
+    stage.browser.run_first(PLAYED).await;
     at_the_gateway(&plain, &mut stage, "login", &played::states()).await;
     at_the_issuer(&plain, &mut stage, "authorize", &["waiting", "number", "granted"]).await;
     let some: Vec<_> = played::states();
