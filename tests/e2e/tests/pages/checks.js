@@ -23,9 +23,10 @@ window.checks = {
   /** Where codes are. */
   codes: () => checks.rectangles('.saoma-code'),
 
-  /** What is another one each time: the codes of the simulated phone. */
-  hidden: () => checks.rectangles('.picture'),
+  /** Whose place counts in a picture, and not what is inside: codes, and digits so large that each font's look different. */
+  hidden: () => checks.rectangles('.saoma-code, .saoma-number, .picture'),
 
-  rectangles: (selector) => [...document.querySelectorAll(selector)].filter((it) => it.checkVisibility())
+  rectangles: (selector) => [...document.querySelectorAll(selector)]
+    .filter((it) => it.checkVisibility({ opacityProperty: true, visibilityProperty: true }))
     .map((it) => it.getBoundingClientRect().toJSON()),
 };

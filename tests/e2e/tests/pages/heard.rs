@@ -4,7 +4,7 @@ use demo::{Options, Stack};
 use serde_json::{Value, json};
 
 use crate::stage::{DESK, Stage};
-use crate::{played, shop, walk};
+use crate::{played, shop};
 
 /// Keeps each change inside the live region, as text.
 const LISTEN: &str = "(() => {
@@ -27,13 +27,12 @@ async fn heard(stage: &Stage) -> Vec<String> {
 async fn states_are_announced_and_seconds_are_not() {
     let stack = Stack::start(Options::default()).await.unwrap();
     let stage = Stage::start("en").await;
-    stage.browser.run_first(walk::PLAYED).await;
+    stage.browser.run_first(played::WORLD).await;
     let shop = shop::start(stack.gateway.browsers, "en").await;
     for url in [format!("http://{}/", stack.gateway.browsers), shop] {
-        stage.browser.open(&url).await;
-        stage.browser.until("document.querySelector('.saoma-box') && world.look().attempts").await;
+        stage.play(&url, &[]).await;
         assert_eq!(stage.browser.value(LISTEN).await, true, "a live region");
-        let does = async |step: &str| stage.browser.value(&format!("world.{step}")).await;
+        let does = async |step: &str| stage.does(step).await;
 
         let seen = does(&played::code()).await;
         assert_eq!(seen["countdown"], "Expires in 05:00");
@@ -60,7 +59,7 @@ async fn states_are_announced_and_seconds_are_not() {
         does("press()").await;
         does(&played::code()).await;
         heard(&stage).await;
-        does(&played::granted("")).await;
+        does(&played::granted_to("阿狸")).await;
         assert_eq!(heard(&stage).await, ["阿狸", "You are logged in"]);
         let outside = "['code', 'number', 'countdown'].every((it) => !document.querySelector(`.saoma-${it}`)?.closest('.saoma-live'))";
         assert_eq!(stage.browser.value(outside).await, true);
@@ -92,7 +91,7 @@ async fn whoever_uses_the_keyboard_gets_everywhere_and_sees_where_they_are() {
     let options = Options { sites: Some(String::new()), ..Options::default() };
     let stack = Stack::start(options).await.unwrap();
     let stage = Stage::start("en").await;
-    stage.browser.run_first(&walk::played_but_on(stack.wechat_address.port())).await;
+    stage.browser.run_first(&played::world_but_on(stack.wechat_address.port())).await;
     let site = format!("http://{}", stack.example_site.unwrap());
     let shop = shop::start(stack.gateway.browsers, "en").await;
     let denied = [played::code(), played::said("denied")];
@@ -104,14 +103,16 @@ async fn whoever_uses_the_keyboard_gets_everywhere_and_sees_where_they_are() {
         (format!("{site}/"), &[]),
         (stack.wechat.public_url(), &[]),
     ] {
-        stage.browser.open(&url).await;
-        if !steps.is_empty() {
-            stage.browser.until("document.querySelector('.saoma-box') && world.look().attempts").await;
-        } else if url == stack.wechat.public_url() {
-            stage.browser.until("document.querySelector('#people').value").await;
-        }
-        for step in steps {
-            stage.browser.value(&format!("world.{step}")).await;
+        if steps.is_empty() {
+            stage.browser.open(&url).await;
+            stage
+                .browser
+                .until(
+                    "document.readyState === 'complete' && document.querySelector('#people')?.value !== ''",
+                )
+                .await;
+        } else {
+            stage.play(&url, steps).await;
         }
         for scheme in ["light", "dark"] {
             stage.turn(scheme).await;

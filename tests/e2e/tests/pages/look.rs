@@ -1,7 +1,8 @@
 //! How a picture looks, in so few numbers that they can be kept in a text: the mean colour of each block.
 //!
 //! Two pictures look alike if each block of one is found in the other, in its place or beside it. So it is no matter which
-//! font there is, where a line breaks, or how edges are smoothed; but a colour is, and a button that is gone.
+//! font there is, where a line breaks, or how edges are smoothed; but a colour is, and a button that is gone. Plain areas
+//! have to be exactly as they were, as far as the eye goes.
 
 use std::fmt::{self, Write as _};
 
@@ -12,6 +13,12 @@ pub(crate) const BLOCK: usize = 26;
 
 /// What a font changes in a block of text, of 63.
 const TOLERANCE: u8 = 5;
+
+/// What the eye might not see of a plain colour, of 63.
+const NOTHING: u8 = 1;
+
+/// The blocks of one colour that make it an area: a part of all.
+const AREA: usize = 16;
 
 /// The digits of a level between 0 and 63.
 const DIGITS: &[u8; 64] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz+/";
@@ -93,6 +100,24 @@ impl Look {
         different.map(difference).collect()
     }
 
+    /// An area of this picture that the other has not, or by far not as large: its colour.
+    fn lost_area(&self, other: &Self) -> Option<Colour> {
+        let count = |look: &Self, colour: Colour| {
+            let is_it = |it: &&Colour| (0..3).all(|part| it[part].abs_diff(colour[part]) <= NOTHING);
+            look.blocks.iter().filter(is_it).count()
+        };
+        let is_lost = |colour: &&Colour| {
+            let there = count(self, **colour);
+            there >= self.blocks.len() / AREA && count(other, **colour) < there / 2
+        };
+        self.blocks.iter().find(is_lost).copied()
+    }
+
+    /// The colour of an area that only one of both has, as a page's style would say it.
+    pub(crate) fn other_area(&self, other: &Self) -> Option<String> {
+        self.lost_area(other).or_else(|| other.lost_area(self)).map(css)
+    }
+
     /// The look that is written in these lines.
     ///
     /// # Panics
@@ -161,14 +186,16 @@ impl fmt::Display for Look {
     }
 }
 
-/// As a page's style would say it.
+/// A colour as a page's style says it.
+fn css(colour: Colour) -> String {
+    let [red, green, blue] = colour.map(|part| u32::from(part) * 255 / 63);
+    format!("#{red:02x}{green:02x}{blue:02x}")
+}
+
 impl fmt::Display for Difference {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let colour = |colour: Colour| {
-            let [red, green, blue] = colour.map(|part| u32::from(part) * 255 / 63);
-            format!("#{red:02x}{green:02x}{blue:02x}")
-        };
-        write!(formatter, "{} and is {} at x {}, y {}", colour(self.was), colour(self.is), self.x, self.y)
+        let Self { x, y, was, is } = *self;
+        write!(formatter, "{} and is {} at x {x}, y {y}", css(was), css(is))
     }
 }
 
@@ -204,4 +231,9 @@ fn what_moves_a_little_is_alike_and_what_comes_goes_or_changes_its_colour_is_not
         assert_ne!(green.differences(&other), []);
         assert_ne!(other.differences(&green), []);
     }
+    let [white, grey] = [[255; 3], [243, 245, 244]]
+        .map(|colour| Look::of(&Pixels { width: 400, colours: vec![colour; 400 * 400] }, &[]));
+    assert_eq!(white.differences(&grey), []);
+    assert_eq!(white.other_area(&grey).as_deref(), Some("#ffffff"));
+    assert_eq!(white.other_area(&white), None);
 }

@@ -4,8 +4,8 @@
 use login_page::{Brand, ForRequest, Language};
 
 use crate::own::{self, Part};
+use crate::played;
 use crate::stage::{DESK, PHONE, SMALL, Stage};
-use crate::{played, walk};
 
 const ARABIC: &str = "متجر الكتب القديمة في وسط المدينة";
 const HEBREW: &str = "חנות הספרים של ירושלים";
@@ -37,13 +37,12 @@ async fn page(name: &str, language: Language) -> String {
 #[tokio::test]
 async fn every_name_leaves_the_code_its_place() {
     let mut stage = Stage::start("en").await;
-    stage.browser.run_first(walk::PLAYED).await;
+    stage.browser.run_first(played::WORLD).await;
     let (word, words) = ("W".repeat(200), "很长的名字 long name ".repeat(12));
     for name in [ARABIC, HEBREW, EMOJI, &word, &words[..], "x"] {
         for language in [Language::Chinese, Language::English] {
-            stage.browser.open(&page(name, language).await).await;
+            stage.play(&page(name, language).await, &[played::code()]).await;
             assert!(stage.browser.text("h1").await.contains(name.trim_end()), "{name}");
-            stage.browser.value(&format!("world.{}", played::code())).await;
             for screen in [SMALL, PHONE, DESK] {
                 stage.turn("dark").await;
                 stage.show_on(screen).await;
@@ -54,14 +53,13 @@ async fn every_name_leaves_the_code_its_place() {
                     bottom <= screen.height as f64 || (screen.width == SMALL.width && name.len() > 60);
                 assert!(is_in_sight, "{name}: on a {} the code ends at {bottom}", screen.name);
             }
-            stage.browser.value(&format!("world.{}", played::granted_to(name))).await;
+            stage.does(&played::granted_to(name)).await;
             stage.show_on(SMALL).await;
             stage.check(&format!("a person called {name}"), SMALL).await;
         }
     }
     // The language of a page says where it begins; a name begins where its own letters do.
-    stage.browser.open(&page(HEBREW, Language::English).await).await;
-    stage.browser.value(&format!("world.{}", played::granted_to(ARABIC))).await;
+    stage.play(&page(HEBREW, Language::English).await, &[played::code(), played::granted_to(ARABIC)]).await;
     let direction = |selector| format!("getComputedStyle(document.querySelector('{selector}')).direction");
     assert_eq!(stage.browser.value(&direction(".saoma-user")).await, "rtl");
     assert_eq!(stage.browser.value(&direction(".saoma-status")).await, "ltr");

@@ -1,8 +1,20 @@
-//! What the played gateway of `world.js` says, to lead a page into each of its states.
+//! A played world around a page: its gateway says what leads the page into each of its states.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::json;
+
+/// The world, which begins anew with each page. In it no form leads away from a page that is looked at.
+pub(crate) const WORLD: &str = concat!(
+    include_str!("../chromium_alone/world.js"),
+    "HTMLFormElement.prototype.submit = HTMLFormElement.prototype.requestSubmit = () => {};
+    try { sessionStorage.clear(); } catch {} // There is none in an empty page."
+);
+
+/// The same, but for the simulated phone, which asks the simulator.
+pub(crate) fn world_but_on(port: u16) -> String {
+    format!("if (location.port !== '{port}') {{\n{WORLD}\n}}")
+}
 
 const MODULE: usize = 8;
 const QUIET_ZONE: usize = 4;
@@ -42,13 +54,9 @@ pub(crate) fn scanned(number: &str) -> String {
     say(&json!({ "message_type": "scanned", "expires_in": 288, "number": number }))
 }
 
-pub(crate) fn granted(code: &str) -> String {
-    say(&json!({ "message_type": "scan_success", "user": "阿狸", "code": code }))
-}
-
-/// A login without a site, by somebody with this name.
+/// Somebody with this name has logged in.
 pub(crate) fn granted_to(name: &str) -> String {
-    say(&json!({ "message_type": "scan_success", "user": name, "code": "" }))
+    say(&json!({ "message_type": "scan_success", "user": name, "code": "c0de" }))
 }
 
 pub(crate) fn said(message_type: &str) -> String {
@@ -72,7 +80,7 @@ pub(crate) fn states() -> Vec<(&'static str, Vec<String>)> {
         ("scanned", and(&[&scanned("")])),
         ("number", and(&[&scanned(""), &scanned("42")])),
         ("number, connection lost", and(&[&scanned("42"), "end(1006)"])),
-        ("granted", and(&[&granted("")])),
+        ("granted", and(&[&granted_to("阿狸")])),
         ("denied", and(&[&said("denied")])),
         ("expired", and(&["see(false)", &said("expired")])),
         ("connection lost", and(&["end(1006)"])),
@@ -81,4 +89,9 @@ pub(crate) fn states() -> Vec<(&'static str, Vec<String>)> {
         ("refused", vec!["end(1008)".to_owned()]),
         ("elsewhere", and(&["end(4002)"])),
     ]
+}
+
+/// Those of them that have these names.
+pub(crate) fn some_states(wanted: &[&str]) -> Vec<(&'static str, Vec<String>)> {
+    states().into_iter().filter(|(state, _)| wanted.contains(state)).collect()
 }

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::Mutex;
 use std::{env, fs};
 
-use crate::look::Look;
+use crate::look::{Difference, Look};
 
 const HEAD: &str = "\
 # How our pages look: the mean colours of blocks, for tests/e2e/tests/pages. Each row is a row of blocks. A colour has three
@@ -63,16 +63,18 @@ pub(crate) fn judge(language: &str, seen: &BTreeMap<String, Look>) -> Vec<String
 /// Says how two looks differ, if they do.
 pub(crate) fn compare(name: &str, reference: &Look, seen: &Look) -> Option<String> {
     let differences = reference.differences(seen);
-    let of = |which: fn(usize, usize) -> usize, part: fn(&crate::look::Difference) -> usize| {
-        differences.iter().map(part).reduce(which)
+    let span = |part: fn(&Difference) -> usize| {
+        let all = differences.iter().map(part);
+        all.clone().min().zip(all.max())
     };
-    let (left, right) = (of(usize::min, |it| it.x)?, of(usize::max, |it| it.x)?);
-    let (top, bottom) = (of(usize::min, |it| it.y)?, of(usize::max, |it| it.y)?);
-    let middle = differences[differences.len() / 2];
-    Some(format!(
-        "{name}: looks different in {} blocks, between x {left} and {right}, y {top} and {bottom}; it was {middle}",
-        differences.len()
-    ))
+    if let (Some((left, right)), Some((top, bottom))) = (span(|it| it.x), span(|it| it.y)) {
+        let (count, one) = (differences.len(), differences[differences.len() / 2]);
+        return Some(format!(
+            "{name}: looks different in {count} blocks, around x {left} to {right}, y {top} to {bottom}; it was {one}"
+        ));
+    }
+    let area = reference.other_area(seen)?;
+    Some(format!("{name}: looks different: an area in {area} has come, gone or changed its colour"))
 }
 
 /// What to do about such problems.

@@ -47,7 +47,23 @@ impl Stage {
             fs::create_dir_all(folder).unwrap();
         }
         let browser = Browser::start(language).await;
+        browser.run_first(CHECKS).await;
         Self { browser, language, screenshots, looks: BTreeMap::new(), problems: Vec::new() }
+    }
+
+    /// Opens a page whose gateway is a played one, and leads it into a state.
+    pub(crate) async fn play(&self, url: &str, steps: &[String]) {
+        self.browser.open(url).await;
+        // With a site the widget thinks of a verifier before it connects.
+        self.browser.until("document.querySelector('.saoma-box') && world.look().attempts").await;
+        for step in steps {
+            self.does(step).await;
+        }
+    }
+
+    /// Does something to a played page: what it then looks like.
+    pub(crate) async fn does(&self, step: &str) -> Value {
+        self.browser.value(&format!("world.{step}")).await
     }
 
     /// Turns day into night, or back. Nothing moves, so that every look at a page sees the same.
@@ -75,6 +91,14 @@ impl Stage {
         STANDARD.decode(taken["data"].as_str().unwrap()).unwrap()
     }
 
+    /// How the page that was checked looks, and the picture.
+    pub(crate) async fn picture(&self) -> (Look, Pixels, Vec<u8>) {
+        let png = self.screenshot().await;
+        let pixels = picture::pixels(&png);
+        let masks = rectangles(&self.browser.value("checks.hidden()").await);
+        (Look::of(&pixels, &masks), pixels, png)
+    }
+
     /// Looks at the page that is open, by day and by night and on every screen.
     pub(crate) async fn see(&mut self, page: &str) {
         for scheme in ["light", "dark"] {
@@ -92,10 +116,8 @@ impl Stage {
 
     async fn look(&mut self, name: &str, screen: Screen) {
         self.check(name, screen).await;
-        let png = self.screenshot().await;
-        let pixels = picture::pixels(&png);
-        let masks = rectangles(&self.browser.value("checks.hidden()").await);
-        self.looks.insert(name.to_owned(), Look::of(&pixels, &masks));
+        let (look, pixels, png) = self.picture().await;
+        self.looks.insert(name.to_owned(), look);
         for code in rectangles(&self.browser.value("checks.codes()").await) {
             if !has_white_around(&pixels, code) {
                 self.problems.push(format!("{name}: there is no white around the code"));
@@ -109,8 +131,7 @@ impl Stage {
 
     /// Checks what must be true of every page, on the screen that it is shown on.
     pub(crate) async fn check(&mut self, name: &str, screen: Screen) {
-        let script = format!("{CHECKS}\nreturn checks.all({})", screen.width);
-        let found = self.browser.client.execute(&script, Vec::new()).await.unwrap();
+        let found = self.browser.value(&format!("checks.all({})", screen.width)).await;
         self.complain(name, &found);
     }
 
