@@ -23,6 +23,7 @@
   Date.now = wall;
   Math.random = () => chance;
   window.setInterval = (run, every) => timers.push({ run, every, due: passed + every });
+  window.clearInterval = (timer) => { timers[timer - 1].run = () => {}; };
   Object.defineProperty(document, 'hidden', { get: () => !isSeen });
 
   window.fetch = () => Promise.reject(new TypeError('nobody answers'));
