@@ -23,6 +23,8 @@ pub(crate) struct Issuer {
     pub(crate) site: ExampleSite,
     /// Its address.
     pub(crate) at: SocketAddr,
+    /// The pages that may hold the widget of the other sites.
+    origins: Vec<String>,
     /// Where it listens.
     pub(crate) listener: TcpListener,
     /// The file of sites is in it.
@@ -45,19 +47,21 @@ impl Issuer {
         let folder = tempfile::tempdir().context("there is no folder for the issuer's files")?;
         // The own entries come last, so that an error names the line as it is in the other file.
         fs::write(sites(&folder), format!("{more}\n{entries}"))?;
-        Ok(Self { ports, site, at, listener, folder, _kept: kept })
+        Ok(Self { ports, site, at, origins: origins(more), listener, folder, _kept: kept })
     }
 
-    /// The gateway's flag: pages of the issuer and of the example site may connect. Once that is said, its own page
-    /// has to be named, too.
+    /// The gateway's flag: pages of the issuer and of the sites may connect. Once that is said, its own page has to be
+    /// named, too.
     pub(crate) fn gateway_flag(&self) -> String {
         let Ports { gateway, callback, .. } = self.ports;
-        format!(
-            "--gateway-allowed-origins=http://{},http://{},http://{},http://localhost:{gateway}",
+        let ours = format!(
+            "http://{},http://{},http://{},http://localhost:{gateway}",
             loopback(callback),
             self.at,
             loopback(gateway)
-        )
+        );
+        let all = [&[ours], &*self.origins].concat();
+        format!("--gateway-allowed-origins={}", all.join(","))
     }
 
     /// The callback service's flags, where it keeps the rest in `store`.
@@ -83,6 +87,14 @@ impl Issuer {
     }
 }
 
+/// The `origins` of a file of sites. What is wrong with the file, callback-service tells better.
+fn origins(sites: &str) -> Vec<String> {
+    let file: toml::Table = sites.parse().unwrap_or_default();
+    let sites = file.get("site").and_then(toml::Value::as_array).into_iter().flatten();
+    let origins = sites.filter_map(|site| site.get("origins")?.as_array()).flatten();
+    origins.filter_map(|origin| Some(origin.as_str()?.to_owned())).collect()
+}
+
 fn sites(folder: &TempDir) -> PathBuf {
     folder.path().join("sites.toml")
 }
@@ -99,4 +111,18 @@ fn keep(port: &mut u16) -> anyhow::Result<Option<TcpSocket>> {
     socket.bind(loopback(0)).context("there is no free port")?;
     *port = socket.local_addr()?.port();
     Ok(Some(socket))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_pages_of_other_sites_may_hold_the_widget() {
+        let file = "[[site]]\nid = \"a\"\n[[site]]\norigins = [\"http://127.0.0.1:3000\", \"https://b\"]\n";
+        assert_eq!(origins(file), ["http://127.0.0.1:3000", "https://b"]);
+        for nothing in ["", "no file", "site = 1", "[[site]]\norigins = \"https://b\"\n"] {
+            assert!(origins(nothing).is_empty(), "{nothing}");
+        }
+    }
 }
