@@ -170,7 +170,7 @@ fn rectangles(found: &Value) -> Vec<Mask> {
 /// corners.
 fn has_white_around(pixels: &Pixels, code: Mask) -> bool {
     const MARKS: usize = 9;
-    const ZONE: usize = 24;
+    const ZONE: usize = 20;
     let edge = |from: f64, length: f64, most: usize| {
         ((from.ceil() as usize + MARKS).min(most), ((from + length) as usize - MARKS).min(most))
     };
