@@ -2,7 +2,7 @@
 
 use std::io::Cursor;
 
-use png::{ColorType, Decoder, Transformations};
+use png::{Decoder, Transformations};
 use rqrr::PreparedImage;
 
 /// Reads the QR code in a PNG file of any colour type; `None` if no code can be read.
@@ -13,10 +13,9 @@ use rqrr::PreparedImage;
 /// When `png` is not a PNG file.
 #[must_use]
 pub fn scan(png: &[u8]) -> Option<String> {
-    let Pixels { width, colours } = pixels(png);
-    let mut picture = PreparedImage::prepare_from_greyscale(width, colours.len() / width, |x, y| {
-        luminance(colours[y * width + x])
-    });
+    let pixels = Pixels::read(png);
+    let mut picture =
+        PreparedImage::prepare_from_greyscale(pixels.width, pixels.height, |x, y| luminance(pixels.at(x, y)));
     let grids = picture.detect_grids();
     grids.iter().find_map(|grid| grid.decode().ok()).map(|(_, text)| text)
 }
@@ -26,29 +25,44 @@ pub fn scan(png: &[u8]) -> Option<String> {
 pub struct Pixels {
     /// Pixels of a row.
     pub width: usize,
-    /// Red, green and blue of each, row by row.
-    pub colours: Vec<[u8; 3]>,
+    /// Rows.
+    pub height: usize,
+    /// Samples of a pixel: grey or red, green and blue, and perhaps how opaque it is.
+    pub channels: usize,
+    /// All samples, row by row.
+    pub samples: Vec<u8>,
 }
 
-/// The pixels of a PNG file of any colour type, on white.
-///
-/// # Panics
-/// When `png` is not a PNG file.
-#[must_use]
-pub fn pixels(png: &[u8]) -> Pixels {
-    let mut decoder = Decoder::new(Cursor::new(png));
-    decoder.set_transformations(Transformations::normalize_to_color8());
-    let mut reader = decoder.read_info().unwrap();
-    let mut samples = vec![0; reader.output_buffer_size().unwrap()];
-    let frame = reader.next_frame(&mut samples).unwrap();
-    let pixels = samples[..frame.buffer_size()].chunks_exact(frame.color_type.samples());
-    let colours = match frame.color_type {
-        ColorType::Grayscale | ColorType::Indexed => pixels.map(|it| [it[0]; 3]).collect(),
-        ColorType::GrayscaleAlpha => pixels.map(|it| [on_white(it[0], it[1]); 3]).collect(),
-        ColorType::Rgb => pixels.map(|it| [it[0], it[1], it[2]]).collect(),
-        ColorType::Rgba => pixels.map(|it| [it[0], it[1], it[2]].map(|part| on_white(part, it[3]))).collect(),
-    };
-    Pixels { width: frame.width as usize, colours }
+impl Pixels {
+    /// Reads a PNG file of any colour type.
+    ///
+    /// # Panics
+    /// When `png` is not a PNG file.
+    #[must_use]
+    pub fn read(png: &[u8]) -> Self {
+        let mut decoder = Decoder::new(Cursor::new(png));
+        decoder.set_transformations(Transformations::normalize_to_color8());
+        let mut reader = decoder.read_info().unwrap();
+        let mut samples = vec![0; reader.output_buffer_size().unwrap()];
+        let frame = reader.next_frame(&mut samples).unwrap();
+        let (width, height) = (frame.width as usize, frame.height as usize);
+        Self { width, height, channels: frame.color_type.samples(), samples }
+    }
+
+    /// The colour of a pixel, on white: red, green and blue.
+    ///
+    /// # Panics
+    /// When it is not in the picture.
+    #[must_use]
+    pub fn at(&self, x: usize, y: usize) -> [u8; 3] {
+        match self.samples[(y * self.width + x) * self.channels..][..self.channels] {
+            [grey] => [grey; 3],
+            [grey, alpha] => [on_white(grey, alpha); 3],
+            [red, green, blue] | [red, green, blue, 255] => [red, green, blue],
+            [red, green, blue, alpha] => [red, green, blue].map(|part| on_white(part, alpha)),
+            _ => panic!("{} channels", self.channels),
+        }
+    }
 }
 
 /// The brightness of a colour, by the weights of ITU-R BT.601 in 256ths.
@@ -64,7 +78,7 @@ fn on_white(part: u8, alpha: u8) -> u8 {
 
 #[cfg(test)]
 mod tests {
-    use png::{BitDepth, Encoder};
+    use png::{BitDepth, ColorType, Encoder};
 
     use super::*;
 

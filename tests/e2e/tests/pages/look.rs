@@ -4,6 +4,7 @@
 //! font there is, where a line breaks, or how edges are smoothed; but a colour is, and a button that is gone. Plain areas
 //! have to be exactly as they were, as far as the eye goes.
 
+use std::collections::BTreeMap;
 use std::fmt::{self, Write as _};
 
 use e2e::picture::Pixels;
@@ -19,7 +20,7 @@ const A_FEW: usize = 4;
 const NOTHING: u8 = 1;
 
 /// The blocks of one colour that make it an area: a part of all.
-const AREA: usize = 16;
+const AREA: usize = 12;
 
 /// The digits of a level between 0 and 63.
 const DIGITS: &[u8; 64] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz+/";
@@ -54,25 +55,34 @@ pub(crate) struct Difference {
 }
 
 impl Look {
-    pub(crate) fn of(pixels: &Pixels, masks: &[Mask]) -> Self {
-        let (width, height) = (pixels.width, pixels.colours.len() / pixels.width);
+    /// How a picture of a screen looks, where no pixel is transparent.
+    pub(crate) fn of(mut pixels: Pixels, masks: &[Mask]) -> Self {
+        for mask in masks {
+            mask.cover(&mut pixels);
+        }
+        let Pixels { width, height, channels, samples } = pixels;
         let (across, down) = (width.div_ceil(BLOCK), height.div_ceil(BLOCK));
-        let mut sums = vec![([0_u32; 3], 0_u32); across * down];
-        for (y, row) in pixels.colours.chunks_exact(width).enumerate() {
-            let hidden: Vec<&Mask> = masks.iter().filter(|mask| mask.has_row(y)).collect();
-            for (x, colour) in row.iter().enumerate() {
-                let (sum, count) = &mut sums[y / BLOCK * across + x / BLOCK];
-                let colour = if hidden.iter().any(|mask| mask.has_column(x)) { &[128; 3] } else { colour };
-                for (sum, part) in sum.iter_mut().zip(colour) {
-                    *sum += u32::from(*part);
+        let mut sums = vec![[0_u32; 4]; across * down];
+        // Plain loops, because there are a million pixels in a picture, and tests are not optimised.
+        for y in 0..height {
+            for column in 0..across {
+                let [mut red, mut green, mut blue, mut count] = sums[y / BLOCK * across + column];
+                let mut at = (y * width + column * BLOCK) * channels;
+                let end = (y * width + width.min((column + 1) * BLOCK)) * channels;
+                while at < end {
+                    red += u32::from(samples[at]);
+                    green += u32::from(samples[at + 1]);
+                    blue += u32::from(samples[at + 2]);
+                    count += 1;
+                    at += channels;
                 }
-                *count += 1;
+                sums[y / BLOCK * across + column] = [red, green, blue, count];
             }
         }
         // The nearest of 64 levels.
         let level = |sum: u32, count: u32| u8::try_from((sum * 63 + count * 127) / (count * 255)).unwrap();
-        let blocks = sums.iter().map(|(sum, count)| sum.map(|sum| level(sum, *count))).collect();
-        Self { across, blocks }
+        let colour = |[red, green, blue, count]: [u32; 4]| [red, green, blue].map(|sum| level(sum, count));
+        Self { across, blocks: sums.into_iter().map(colour).collect() }
     }
 
     /// Where another picture differs from this one, which is how it was.
@@ -86,6 +96,12 @@ impl Look {
         let is_same_size = self.across == other.across && self.blocks.len() == other.blocks.len();
         let at = |index: usize| (index % self.across, index / self.across);
         let different = (0..self.blocks.len()).filter(|&index| {
+            if !is_same_size {
+                return true;
+            }
+            if self.blocks[index] == other.blocks[index] {
+                return false;
+            }
             let (x, y) = at(index);
             let around = |look: &Self| -> Vec<Colour> {
                 let rows = y.saturating_sub(1)..(y + 2).min(down);
@@ -94,8 +110,7 @@ impl Look {
                     .map(|(x, y)| look.blocks[y * self.across + x])
                     .collect()
             };
-            !is_same_size
-                || !is_among(self.blocks[index], &around(other), tolerance)
+            !is_among(self.blocks[index], &around(other), tolerance)
                 || !is_among(other.blocks[index], &around(self), tolerance)
         });
         let difference = |index: usize| {
@@ -108,15 +123,27 @@ impl Look {
 
     /// An area of this picture that the other has not, or by far not as large: its colour.
     fn lost_area(&self, other: &Self) -> Option<Colour> {
-        let count = |look: &Self, colour: Colour| {
-            let is_it = |it: &&Colour| (0..3).all(|part| it[part].abs_diff(colour[part]) <= NOTHING);
-            look.blocks.iter().filter(is_it).count()
+        let (here, there) = (self.areas(), other.areas());
+        let is_lost = |(colour, size): &(&Colour, &usize)| {
+            let is_it = |it: &Colour| (0..3).all(|part| it[part].abs_diff(colour[part]) <= NOTHING);
+            let left: usize = there.iter().filter(|(it, _)| is_it(it)).map(|(_, size)| size).sum();
+            **size >= self.blocks.len() / AREA && left < **size / 3
         };
-        let is_lost = |colour: &&Colour| {
-            let there = count(self, **colour);
-            there >= self.blocks.len() / AREA && count(other, **colour) < there / 2
-        };
-        self.blocks.iter().find(is_lost).copied()
+        here.iter().find(is_lost).map(|(colour, _)| *colour)
+    }
+
+    /// How many blocks of which colours are in plain areas, where those beside and below are the same.
+    fn areas(&self) -> BTreeMap<Colour, usize> {
+        let mut areas = BTreeMap::new();
+        let rows: Vec<&[Colour]> = self.blocks.chunks_exact(self.across).collect();
+        for two in rows.windows(2) {
+            for (above, below) in two[0].windows(2).zip(two[1].windows(2)) {
+                if above == below && above[0] == above[1] {
+                    *areas.entry(above[0]).or_default() += 1;
+                }
+            }
+        }
+        areas
     }
 
     /// The colour of an area that only one of both has, as a page's style would say it.
@@ -161,12 +188,14 @@ fn is_among(colour: Colour, others: &[Colour], tolerance: u8) -> bool {
 }
 
 impl Mask {
-    fn has_row(&self, y: usize) -> bool {
-        (self.y..self.y + self.height).contains(&(y as f64))
-    }
-
-    fn has_column(&self, x: usize) -> bool {
-        (self.x..self.x + self.width).contains(&(x as f64))
+    /// Paints what it covers.
+    fn cover(&self, pixels: &mut Pixels) {
+        let whole = |at: f64, most: usize| (at.round().max(0.0) as usize).min(most);
+        let (left, right) = (whole(self.x, pixels.width), whole(self.x + self.width, pixels.width));
+        for y in whole(self.y, pixels.height)..whole(self.y + self.height, pixels.height) {
+            let row = y * pixels.width;
+            pixels.samples[(row + left) * pixels.channels..(row + right) * pixels.channels].fill(128);
+        }
     }
 }
 
@@ -205,19 +234,25 @@ impl fmt::Display for Difference {
     }
 }
 
+/// A picture in which each pixel has the colour that `at` says.
+#[cfg(test)]
+fn picture(width: usize, height: usize, at: impl Fn(usize, usize) -> [u8; 3]) -> Pixels {
+    let samples = (0..width * height).flat_map(|it| at(it % width, it / width)).collect();
+    Pixels { width, height, channels: 3, samples }
+}
+
 #[test]
 fn a_look_is_the_same_after_it_was_written_and_read() {
-    let colours: Vec<[u8; 3]> = (0..200 * 300_u32)
-        .map(|at| {
-            if at % 200 < 60 || at > 40_000 {
-                [255, 128, 7]
-            } else {
-                [u8::try_from(at % 251).unwrap(), 0, 90]
-            }
-        })
-        .collect();
     let mask = Mask { x: 0.0, y: 100.0, width: 50.5, height: 52.0 };
-    let look = Look::of(&Pixels { width: 200, colours }, &[mask]);
+    let pixels =
+        picture(
+            200,
+            300,
+            |x, y| {
+                if x < 60 || y > 200 { [255, 128, 7] } else { [u8::try_from(x).unwrap(), 0, 90] }
+            },
+        );
+    let look = Look::of(pixels, &[mask]);
     let text = look.to_string();
     assert!(text.contains("*2 ") && text.contains("\n=") && text.contains("WWW"), "{text}");
     assert!(Look::parse(&text.lines().collect::<Vec<_>>()) == look);
@@ -225,20 +260,18 @@ fn a_look_is_the_same_after_it_was_written_and_read() {
 
 #[test]
 fn what_moves_a_little_is_alike_and_what_comes_goes_or_changes_its_colour_is_not() {
-    let picture = |left: usize, width: usize, ink: [u8; 3]| {
-        let is_ink =
-            |at: usize| (left..left + width).contains(&(at % 400)) && (100..144).contains(&(at / 400));
-        let colours = (0..400 * 400).map(|at| if is_ink(at) { ink } else { [255, 255, 255] }).collect();
-        Look::of(&Pixels { width: 400, colours }, &[])
+    let button = |left: usize, width: usize, ink: [u8; 3]| {
+        let is_ink = |x, y| (left..left + width).contains(&x) && (100..144).contains(&y);
+        Look::of(picture(400, 400, |x, y| if is_ink(x, y) { ink } else { [255; 3] }), &[])
     };
-    let green = picture(100, 140, [7, 128, 63]);
-    assert_eq!(green.differences(&picture(112, 130, [12, 120, 60])), []);
-    for other in [picture(100, 140, [63, 128, 7]), picture(0, 0, [0; 3]), picture(0, 400, [7, 128, 63])] {
+    let green = button(100, 140, [7, 128, 63]);
+    assert_eq!(green.differences(&button(112, 130, [12, 120, 60])), []);
+    for other in [button(100, 140, [63, 128, 7]), button(0, 0, [0; 3]), button(0, 400, [7, 128, 63])] {
         assert_ne!(green.differences(&other), []);
         assert_ne!(other.differences(&green), []);
     }
-    let [white, grey] = [[255; 3], [243, 245, 244]]
-        .map(|colour| Look::of(&Pixels { width: 400, colours: vec![colour; 400 * 400] }, &[]));
+    let [white, grey] =
+        [[255; 3], [243, 245, 244]].map(|colour| Look::of(picture(400, 400, |_, _| colour), &[]));
     assert_eq!(white.differences(&grey), []);
     assert_eq!(white.other_area(&grey).as_deref(), Some("#ffffff"));
     assert_eq!(white.other_area(&white), None);

@@ -8,7 +8,7 @@ use std::{env, fs};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use e2e::browser::Browser;
-use e2e::picture::{self, Pixels};
+use e2e::picture::Pixels;
 use serde_json::{Value, json};
 
 use crate::look::{Look, Mask};
@@ -94,9 +94,9 @@ impl Stage {
     /// How the page that was checked looks, and the picture.
     pub(crate) async fn picture(&self) -> (Look, Pixels, Vec<u8>) {
         let png = self.screenshot().await;
-        let pixels = picture::pixels(&png);
+        let pixels = Pixels::read(&png);
         let masks = rectangles(&self.browser.value("checks.hidden()").await);
-        (Look::of(&pixels, &masks), pixels, png)
+        (Look::of(pixels.clone(), &masks), pixels, png)
     }
 
     /// Looks at the page that is open, by day and by night and on every screen.
@@ -174,10 +174,10 @@ fn has_white_around(pixels: &Pixels, code: Mask) -> bool {
     let edge = |from: f64, length: f64, most: usize| {
         ((from.ceil() as usize + MARKS).min(most), ((from + length) as usize - MARKS).min(most))
     };
-    let height = pixels.colours.len() / pixels.width;
+    let height = pixels.height;
     let ((top, bottom), (left, right)) =
         (edge(code.y, code.height, height), edge(code.x, code.width, pixels.width));
-    let is_white = |x: usize, y: usize| pixels.colours[y * pixels.width + x].iter().all(|part| *part >= 250);
+    let is_white = |x: usize, y: usize| pixels.at(x, y).iter().all(|part| *part >= 250);
     let is_inside = |x: usize, y: usize| {
         (left + ZONE..right - ZONE).contains(&x) && (top + ZONE..bottom.saturating_sub(ZONE)).contains(&y)
     };
