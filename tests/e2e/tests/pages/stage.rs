@@ -91,6 +91,15 @@ impl Stage {
         STANDARD.decode(taken["data"].as_str().unwrap()).unwrap()
     }
 
+    /// Keeps a picture of one element by day, where pictures are kept.
+    pub(crate) async fn keep(&self, name: &str, selector: &str) {
+        let Some(folder) = &self.screenshots else { return };
+        self.turn("light").await;
+        self.show_on(PHONE).await;
+        let png = self.browser.picture_of(selector).await.unwrap();
+        fs::write(folder.join(format!("{name}-{}.png", self.language)), png).unwrap();
+    }
+
     /// How the page that was checked looks, and the picture.
     pub(crate) async fn picture(&self) -> (Look, Pixels, Vec<u8>) {
         let png = self.screenshot().await;

@@ -113,9 +113,15 @@ async fn real(stack: &Stack, stage: &mut Stage) {
     stage.browser.until("document.querySelectorAll('#chat .theirs').length > 1").await;
     stage.browser.until("document.querySelector('#codes .picture')?.complete").await;
     stage.see("phone, asked").await;
+    page.expect("scanned").await;
+    let number = page.expect("scanned").await["number"].as_str().unwrap().to_owned();
+    wechat.say(&person, &number).await.unwrap();
+    stage.browser.until("document.querySelectorAll('#chat .theirs').length > 2").await;
+    stage.see("phone, granted").await;
+    stage.keep("conversation", "#phone").await;
     stage.browser.open(&content).await;
     stage.browser.until("document.querySelector('#preselected-scan').textContent").await;
-    stage.browser.until("document.querySelectorAll('#chat .theirs').length > 1").await;
+    stage.browser.until("document.querySelectorAll('#chat .theirs').length > 2").await;
     stage.see("phone, opened by its camera").await;
     // It keeps asking, which a played world would not answer.
     stage.browser.open("about:blank").await;
