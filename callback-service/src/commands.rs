@@ -18,6 +18,8 @@ use tokio::task::spawn_blocking;
 use tokio::time::timeout;
 
 use crate::config::{self, Config};
+use crate::logins::confirmation::Confirmations;
+use crate::logins::confirmation::place::Places;
 use crate::metrics::Metrics;
 use crate::outbox::{self, Outbox};
 use crate::provider::Provider;
@@ -220,7 +222,9 @@ async fn forget(config: Config, openid: String) -> anyhow::Result<String> {
         if let Some(provider) = provider {
             provider.forget_all(&openid).await?;
         }
-        store.forget(&person, i64::try_from(now).unwrap_or(i64::MAX)).await?;
+        let now = i64::try_from(now).unwrap_or(i64::MAX);
+        store.forget(&person, now).await?;
+        Confirmations::new(&store, Places::default()).forget(&person, now).await?;
         Ok(format!("{openid} is forgotten; sites that want to know are being told by the running service\n"))
     })
     .await

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use e2e::fleet::Fleet;
 use e2e::history::{Browser, Event, Recorder};
-use e2e::roaming::{Asks, Habits, Roaming};
+use e2e::roaming::{Asks, Habits, Numbers, Roaming};
 use test_redis::Redis;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
@@ -42,6 +42,7 @@ async fn five_thousand_pages_are_back_in_thirty_seconds_and_cost_no_call() {
             seed,
             recorder: recorder.clone(),
             codes: codes.clone(),
+            numbers: Numbers::default(),
         };
         pages.spawn(roaming.run());
         if number % 100 == 99 {

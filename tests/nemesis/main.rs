@@ -6,6 +6,7 @@
 #![allow(clippy::unwrap_used, reason = "tests fail loudly")]
 
 mod clock;
+mod confirmation;
 mod cost;
 mod herd;
 mod kills;
@@ -18,9 +19,9 @@ mod wake_ups;
 
 use std::time::Duration;
 
-use e2e::crowd::{self, Crowd, Plan};
+use e2e::crowd::{self, Crowd, Manner, Plan};
 use e2e::fleet::{Fleet, Options};
-use e2e::history::{History, Summary, check};
+use e2e::history::{Browser, History, Summary, check};
 use e2e::roaming::{Habits, Outcome};
 use tokio::sync::{Semaphore, SemaphorePermit};
 
@@ -55,11 +56,23 @@ fn options(store: &str, gateways: usize, callbacks: usize) -> Options {
 
 fn plan(fleet: &Fleet, people: u32, pace: Duration, hesitation: Duration) -> Plan {
     let (gateways, habits, seed) = (fleet.browsers(), Habits::default(), crowd::seed());
-    Plan { people, pace, hesitation, gateways, habits, seed, sites: None }
+    Plan { people, pace, hesitation, gateways, habits, seed, sites: None, manner: |_| Manner::Confirms }
 }
 
-/// Waits for the crowd, asks how every login stands, and judges.
+/// Waits for the crowd, asks how every login stands, and judges. Everybody is logged in in the end.
 async fn judge(crowd: Crowd, fleet: &Fleet, declare: impl FnOnce(&mut History)) -> Summary {
+    let (summary, outcomes) = judge_outcomes(crowd, fleet, declare).await;
+    let done = outcomes.iter().filter(|(_, outcome)| matches!(outcome, Outcome::Granted { .. })).count();
+    assert_eq!(done, outcomes.len(), "everybody is logged in in the end");
+    summary
+}
+
+/// As [`judge`], whatever became of each page.
+async fn judge_outcomes(
+    crowd: Crowd,
+    fleet: &Fleet,
+    declare: impl FnOnce(&mut History),
+) -> (Summary, Vec<(Browser, Outcome)>) {
     let recorder = crowd.recorder.clone();
     let (outcomes, scenes) = crowd.finish(LONGEST).await;
     // A test that freezes a gateway freezes the first.
@@ -77,7 +90,5 @@ async fn judge(crowd: Crowd, fleet: &Fleet, declare: impl FnOnce(&mut History)) 
         }
     };
     eprintln!("{summary}");
-    let done = outcomes.iter().filter(|(_, outcome)| matches!(outcome, Outcome::Granted { .. })).count();
-    assert_eq!(done, outcomes.len(), "everybody is logged in in the end");
-    summary
+    (summary, outcomes)
 }

@@ -34,8 +34,8 @@ impl Scans {
     pub(crate) async fn answered(self: &Arc<Self>, text: Text<'_>, arrived: Instant) -> Option<ToPhone> {
         let typed = Typed::read(text.content)?;
         let Text { person, .. } = text;
-        // A push without an id is known again by its time and its words.
-        let id = text.id.map_or_else(|| format!("{} {}", text.created_at, text.content), str::to_owned);
+        // A push without an id is known again by its time and what it says.
+        let id = text.id.map_or_else(|| format!("{} {typed:?}", text.created_at), str::to_owned);
         let scans = Arc::clone(self);
         let (answering, name) = (typed.clone(), (person.clone(), id.clone()));
         let answered =

@@ -7,7 +7,7 @@
 
 pub(crate) mod answer;
 mod attempt;
-mod confirmation;
+pub(crate) mod confirmation;
 mod gateway;
 pub(crate) mod link;
 mod nickname;
@@ -223,7 +223,8 @@ impl Scans {
             Some(provider) => provider.forget(person, end_of_second(at)).await,
             None => Ok(()),
         };
-        self.store.forget(person, at).await.and(at_sites)
+        let asked = self.confirmations.forget(person, at).await;
+        self.store.forget(person, at).await.and(at_sites).and(asked)
     }
 
     /// The task of a scan, started unless it runs already; `None` when there are too many.

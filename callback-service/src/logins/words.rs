@@ -9,12 +9,15 @@ use wechat::push::MAX_CONTENT;
 
 use super::confirmation::Question;
 
-/// One text for the phone, in both languages, and the settings of each.
+/// One text for the phone, in both languages, and the settings of each. Of a person who has only written or followed the
+/// language is not known, so those texts are in one.
 struct Text {
     /// What it is for.
     help: &'static str,
+    /// Whether an operator may want it not to be sent.
+    may_be_empty: bool,
     chinese: Setting,
-    english: Setting,
+    english: Option<Setting>,
 }
 
 /// A text's flag, its environment variable, and its words unless they are set.
@@ -32,15 +35,21 @@ macro_rules! texts {
 
         const TEXTS: &[Text] = &[$(Text {
             help: $help,
+            // Nobody could confirm what they are not asked.
+            may_be_empty: !matches!(Name::$name, Name::Confirm),
             chinese: Setting {
                 flag: concat!("callback-text-", $flag),
                 variable: concat!("CALLBACK_TEXT_", $variable),
                 words: $zh,
             },
-            english: Setting {
-                flag: concat!("callback-text-", $flag, "-en"),
-                variable: concat!("CALLBACK_TEXT_", $variable, "_EN"),
-                words: $en,
+            english: if $en.is_empty() {
+                None
+            } else {
+                Some(Setting {
+                    flag: concat!("callback-text-", $flag, "-en"),
+                    variable: concat!("CALLBACK_TEXT_", $variable, "_EN"),
+                    words: $en,
+                })
             },
         }),+];
     };
@@ -49,26 +58,26 @@ macro_rules! texts {
 texts! {
     First, "first", "FIRST",
         "Logged in by following the account",
-        "{name}，登录成功！\\n这是你第{count}次登录，玩的开心！",
-        "{name}, you are logged in.\\nThis is your login number {count}.";
+        "{name}，登录成功！\n这是你第{count}次登录，玩的开心！",
+        "{name}, you are logged in.\nThis is your login number {count}.";
     Follower, "follower", "FOLLOWER",
         "Logged in as a follower",
-        "{name}，欢迎回来！\\n这是你第{count}次登录，玩的开心！",
-        "{name}, welcome back: you are logged in.\\nThis is your login number {count}.";
+        "{name}，欢迎回来！\n这是你第{count}次登录，玩的开心！",
+        "{name}, welcome back: you are logged in.\nThis is your login number {count}.";
     Greeting, "greeting", "GREETING",
         "The answer to any message. As with every text, an empty one says nothing",
         "您好！打开网站的登录页，用微信扫一扫页面上的二维码即可登录。",
-        "Hello! Open the login page of the site, and scan the code on it with WeChat to log in.";
+        "";
     Welcome, "welcome", "WELCOME",
         "Followed the account without a QR code of ours: found it by name, or scanned another code of it. WeChat's own \
          welcome is off while pushes come here",
         "感谢关注！打开网站的登录页，用微信扫一扫页面上的二维码即可登录。",
-        "Thank you for following. Open the login page of the site, and scan the code on it with WeChat to log in.";
+        "";
     Confirm, "confirm", "CONFIRM",
         "The question after a scan that is to be confirmed. {site}, {browser}, {system}, {place} and {time} stand for \
          what is known of the page; a line whose only such word is not known is left out",
-        "「{site}」正在请求登录\\n浏览器：{browser}（{system}）\\n地点：{place}\\n时间：{time}\\n\\n如果是你本人打开的网页，请回复网页上显示的两位数字。\\n如果不是，或者二维码是别人发给你的，请回复 0。",
-        "“{site}” asks to log you in\\nBrowser: {browser} ({system})\\nPlace: {place}\\nTime: {time} (China)\\n\\nDid you open that page yourself? Then reply with the two digits that it shows.\\nIf not, or if somebody sent you the code, reply 0.";
+        "「{site}」正在请求登录\n浏览器：{browser}（{system}）\n地点：{place}\n时间：{time}\n\n如果是你本人打开的网页，请回复网页上显示的两位数字。\n如果不是，或者二维码是别人发给你的，请回复 0。",
+        "“{site}” asks to log you in\nBrowser: {browser} ({system})\nPlace: {place}\nTime: {time} (China)\n\nDid you open that page yourself? Then reply with the two digits that it shows.\nIf not, or if somebody sent you the code, reply 0.";
     Replaced, "replaced", "REPLACED",
         "Stands before the question where another login was waiting for its number",
         "上一次扫码的登录已取消。",
@@ -136,16 +145,23 @@ impl Args for Texts {
     fn augment_args(command: Command) -> Command {
         TEXTS.iter().fold(command, |command, text| {
             let argument = |setting: &Setting, help: String| {
+                let parser = if text.may_be_empty { self::text } else { needed };
                 Arg::new(setting.flag)
                     .long(setting.flag)
                     .env(setting.variable)
                     .default_value(setting.words)
-                    .value_parser(self::text)
+                    .value_parser(parser)
                     .help(help)
             };
-            let chinese = argument(&text.chinese, text.help.to_owned());
-            let help = format!("{}, for a person whose WeChat is in English", text.help);
-            command.arg(chinese).arg(argument(&text.english, help))
+            let command = command.arg(argument(&text.chinese, text.help.to_owned()));
+            match &text.english {
+                None => command,
+                Some(english) => {
+                    let of = text.chinese.variable;
+                    let help = format!("As {of}, for a person whose WeChat is in English");
+                    command.arg(argument(english, help))
+                }
+            }
         })
     }
 
@@ -159,7 +175,7 @@ impl FromArgMatches for Texts {
         let read = |setting: &Setting| matches.get_one::<String>(setting.flag).cloned().unwrap_or_default();
         Ok(Self {
             chinese: TEXTS.iter().map(|text| read(&text.chinese)).collect(),
-            english: TEXTS.iter().map(|text| read(&text.english)).collect(),
+            english: TEXTS.iter().map(|text| read(text.english.as_ref().unwrap_or(&text.chinese))).collect(),
         })
     }
 
@@ -278,16 +294,16 @@ impl Texts {
         })
     }
 
-    /// The answer to a message. Nobody asks WeChat for that person's language.
+    /// The answer to a message.
     #[must_use]
     pub(crate) fn greeting(&self) -> Option<String> {
-        said(self.text(Name::Greeting, Language::Chinese).to_owned())
+        said(self.text(Name::Greeting, Language::default()).to_owned())
     }
 
     /// The words for a person who has followed the account without a code of ours.
     #[must_use]
     pub(crate) fn welcome(&self) -> Option<String> {
-        said(self.text(Name::Welcome, Language::Chinese).to_owned())
+        said(self.text(Name::Welcome, Language::default()).to_owned())
     }
 
     fn text(&self, name: Name, language: Language) -> &str {
@@ -341,6 +357,12 @@ fn fill(template: &str, nickname: Option<&str>, count: Option<u32>) -> String {
             .iter()
             .fold(text, |text, place| text.replace(place, "")),
     }
+}
+
+/// Reads a text that must say something.
+fn needed(setting: &str) -> Result<String, String> {
+    let text = text(setting)?;
+    said(text).ok_or_else(|| "is empty; people have to be asked, or nobody could confirm a login".to_owned())
 }
 
 /// Reads a text; an environment file has no line breaks, so `\n` stands for one.
@@ -478,6 +500,8 @@ mod tests {
             assert_eq!((texts.greeting(), texts.zh(&PhoneReply::Look)), (None, None), "{empty:?}");
             assert!(texts.zh(&PhoneReply::Taken).is_some());
         }
+        let error = Flags::try_parse_from(["x", "--callback-text-confirm", "\\n"]).unwrap_err().to_string();
+        assert!(error.contains("--callback-text-confirm") && error.contains("asked"), "{error}");
         let name_alone = self::texts(&["--callback-text-first", "{name}"]);
         assert_eq!(name_alone.zh(&logged_in(true, None, Some(1))), None);
         assert!(

@@ -7,8 +7,6 @@
 mod example_site;
 mod issuer;
 
-pub use example_site::CONFIRMS as EXAMPLE_SITE_CONFIRMS;
-
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
 use std::time::Duration;
 

@@ -78,7 +78,7 @@ async fn the_code_opened_in_a_phones_browser_logs_in_too() {
     phone.until(button).await;
     phone.click("#preselected-scan").await;
     let reply = phone.until("document.querySelector('#chat .theirs')?.textContent").await;
-    assert!(reply.as_str().unwrap().contains("登录成功"), "{reply}");
+    assert!(reply.as_str().unwrap().contains("you are logged in"), "{reply}");
     assert_eq!(phone.complaints().await, [""; 0]);
 
     computer.until_state("granted").await;

@@ -59,6 +59,8 @@ fn what_is_wrong_about_sites_ends_the_start_and_the_check_with_one_line_that_nam
     let secret = folder.path().join("secret.toml");
     std::fs::write(&secret, SITE.replace("public = true", "secret_sha256 = \"not-a-hash-and-never-shown\""))
         .unwrap();
+    let table = folder.path().join("GeoLite2-City.csv");
+    std::fs::write(&table, "network,geoname_id\n").unwrap();
     let is_set = |name, value: &str| vec![(name, value.to_owned())];
     let redis = || ("CALLBACK_STORE", "redis://127.0.0.1:1".to_owned());
     let (public, browser) =
@@ -101,6 +103,14 @@ fn what_is_wrong_about_sites_ends_the_start_and_the_check_with_one_line_that_nam
         (is_set("CALLBACK_SESSION_IDLE", "0s"), "CALLBACK_SESSION_IDLE: must be between"),
         (is_set("CALLBACK_SESSION_LIFE", "91days"), "CALLBACK_SESSION_LIFE: must be between"),
         (is_set("CALLBACK_KEY_AGE", "1s"), "CALLBACK_KEY_AGE: must be between"),
+        (
+            is_set("CALLBACK_GEO_FILE", "/nowhere/GeoLite2-City.mmdb"),
+            "CALLBACK_GEO_FILE: /nowhere/GeoLite2-City.mmdb: No such file",
+        ),
+        (
+            is_set("CALLBACK_GEO_FILE", table.to_str().unwrap()),
+            "GeoLite2-City.csv: is no database in MaxMind's format (.mmdb)",
+        ),
         (
             is_set("CALLBACK_LOGO", "logo.png"),
             "callback-logo <CALLBACK_LOGO>': must be an http, https or data",

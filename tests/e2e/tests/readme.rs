@@ -1,5 +1,5 @@
 //! What the documents claim: the README's commands work as a newcomer types them, and the tests that
-//! docs/security.md names exist.
+//! docs/security.md and docs/cross-device.md name exist.
 
 #![allow(clippy::unwrap_used, reason = "tests fail loudly")]
 
@@ -258,27 +258,30 @@ fn flags_go_to_the_demo_and_wrong_ones_are_named() {
 }
 
 #[test]
-fn every_test_that_the_security_page_names_exists() {
+fn every_test_that_the_security_pages_name_exists() {
     let root = std::path::Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../.."));
-    let page = std::fs::read_to_string(root.join("docs/security.md")).unwrap();
     let sources = ["protocol", "crates", "ws-gateway", "callback-service", "tests"];
     let code: String = sources.iter().map(|folder| read_all(&root.join(folder))).collect();
-    let rows = page.lines().filter(|line| line.starts_with("| ") && !line.starts_with("| threat"));
-    let mut named = 0;
-    for row in rows {
-        let last = row.trim_end_matches(['|', ' ']).rsplit(" | ").next().unwrap();
-        let tests = last.split('`').skip(1).step_by(2);
-        assert!(last.contains("**open**") || last.contains('`'), "neither a test nor open: {row}");
-        for test in tests {
-            named += 1;
-            let is_script = test.ends_with(".sh") && root.join(test).is_file();
-            assert!(
-                is_script || code.contains(&format!("fn {test}()")),
-                "docs/security.md names {test}, which is no test"
-            );
+    for (name, least) in [("docs/security.md", 40), ("docs/cross-device.md", 20)] {
+        let page = document(name);
+        let is_head =
+            |line: &str| ["| threat", "| practice", "| mitigation"].iter().any(|it| line.starts_with(it));
+        let mut named = 0;
+        for row in page.lines().filter(|line| line.starts_with("| ") && !is_head(line)) {
+            let last = row.trim_end_matches(['|', ' ']).rsplit(" | ").next().unwrap();
+            let tests = last.split('`').skip(1).step_by(2);
+            assert!(last.contains("**") || last.contains('`'), "neither a test nor open: {row}");
+            for test in tests {
+                named += 1;
+                let is_script = test.ends_with(".sh") && root.join(test).is_file();
+                assert!(
+                    is_script || code.contains(&format!("fn {test}()")),
+                    "{name} names {test}, which is no test"
+                );
+            }
         }
+        assert!(named >= least, "{name}: {named}");
     }
-    assert!(named > 40, "{named}");
 }
 
 /// A module that passes has a test of its name, with underscores.

@@ -58,10 +58,13 @@ pub(crate) enum Kind {
     Alone,
     /// At a site, several at once.
     Together,
+    /// At a site, one after another, each confirmed by the number of the page.
+    Confirmed,
 }
 
 impl Kind {
-    pub(crate) const ALL: [Self; 4] = [Self::Plain, Self::PlainBeside, Self::Alone, Self::Together];
+    pub(crate) const ALL: [Self; 5] =
+        [Self::Plain, Self::PlainBeside, Self::Alone, Self::Together, Self::Confirmed];
 }
 
 /// The processor time of the services.
@@ -107,11 +110,13 @@ async fn measure(options: &Options, found: &mut Found) -> anyhow::Result<()> {
     let sited = System::start_for(LOGIN_TTL, at_once + 100, Some(&site)).await?;
     let visitors = SiteVisitors::new(&sited, &site)?;
     let plain = async |system: &System, number| system.visitors.log_in(number).await.map(drop).map_err(told);
-    let at_site = async |number| visitors.log_in(number).await;
+    let at_site = async |number| visitors.log_in(number, false).await;
+    let confirmed = async |number| visitors.log_in(number, true).await;
     for number in 0..FIRST {
         plain(&bare, number).await?;
         plain(&sited, number).await?;
         at_site(number).await?;
+        confirmed(number).await?;
     }
     let mut costs = [Cost::default(); Kind::ALL.len()];
     for (turn, from) in (0..logins).step_by(usize::try_from(TURN)?).enumerate() {
@@ -136,6 +141,9 @@ async fn measure(options: &Options, found: &mut Found) -> anyhow::Result<()> {
                 Kind::Together => {
                     let steps = cost.add(&sited, many(numbers.clone(), at_once, at_site)).await?;
                     found.steps_together.extend(steps);
+                }
+                Kind::Confirmed => {
+                    cost.add(&sited, many(numbers.clone(), 1, confirmed)).await?;
                 }
             }
         }

@@ -43,7 +43,7 @@ pub(crate) struct Code {
 #[serde(tag = "message_type", rename_all = "snake_case")]
 enum Said {
     QrcodeUrl { content: String, resume: String },
-    Scanned {},
+    Scanned { number: Option<String> },
     ScanSuccess { user: String, code: Option<String> },
     Expired {},
     Denied {},
@@ -128,6 +128,20 @@ impl Page {
         }
     }
 
+    /// Waits for the number by which the person confirms.
+    ///
+    /// # Errors
+    /// When anything but `scanned` comes.
+    pub(crate) async fn number(&mut self) -> anyhow::Result<String> {
+        loop {
+            match self.hear(PATIENCE).await? {
+                Ok(Said::Scanned { number: Some(number) }) => return Ok(number),
+                Ok(Said::Scanned { number: None }) => {}
+                other => return Err(unexpected("a number", &other)),
+            }
+        }
+    }
+
     /// Waits until somebody is logged in, and returns their name.
     ///
     /// # Errors
@@ -145,7 +159,7 @@ impl Page {
     pub(crate) async fn granted(&mut self) -> anyhow::Result<(String, Option<String>)> {
         loop {
             match self.hear(PATIENCE).await? {
-                Ok(Said::Scanned {}) => {}
+                Ok(Said::Scanned { .. }) => {}
                 Ok(Said::ScanSuccess { user, code }) => return Ok((user, code)),
                 other => return Err(unexpected("scan_success", &other)),
             }

@@ -15,6 +15,9 @@ const PEOPLE: u64 = 2_000;
 /// The reply to a recorded login contains one of these; see the texts of the callback service.
 const LOGGED_IN: [&str; 2] = ["登录成功", "欢迎回来"];
 
+/// The question for the page's number contains this.
+const ASKED: &str = "正在请求登录";
+
 /// All phones.
 pub(crate) struct Phones {
     http: reqwest::Client,
@@ -80,11 +83,34 @@ impl Phones {
     /// When the text is not that of a login, or the push took more than one try.
     pub(crate) async fn scan(&self, person: &Person, content: &str) -> anyhow::Result<()> {
         let scan = json!({"openid": person.openid, "text": content});
-        let delivery: Delivery = self.post("/phone/scan", &scan).await?.json().await?;
+        self.is_told(self.post("/phone/scan", &scan).await?, &LOGGED_IN).await
+    }
+
+    /// As [`Phones::scan`], where the person is asked for the page's number.
+    ///
+    /// # Errors
+    /// When they are not.
+    pub(crate) async fn scan_and_be_asked(&self, person: &Person, content: &str) -> anyhow::Result<()> {
+        let scan = json!({"openid": person.openid, "text": content});
+        self.is_told(self.post("/phone/scan", &scan).await?, &[ASKED]).await
+    }
+
+    /// Types a number, and waits for the text on the phone.
+    ///
+    /// # Errors
+    /// As [`Phones::scan`].
+    pub(crate) async fn confirm(&self, person: &Person, number: &str) -> anyhow::Result<()> {
+        let text = json!({"openid": person.openid, "text": number});
+        self.is_told(self.post("/phone/say", &text).await?, &LOGGED_IN).await
+    }
+
+    /// The phone shows a text with one of these in it, after one try.
+    async fn is_told(&self, answer: reqwest::Response, expected: &[&str]) -> anyhow::Result<()> {
+        let delivery: Delivery = answer.json().await?;
         let failed = delivery.attempts.iter().find_map(|attempt| attempt.error.as_deref());
         ensure!(failed.is_none(), "a push failed: {}", failed.unwrap_or_default());
         let words = delivery.reply.unwrap_or_default();
-        ensure!(LOGGED_IN.iter().any(|known| words.contains(known)), "a phone was told: {words}");
+        ensure!(expected.iter().any(|known| words.contains(known)), "a phone was told: {words}");
         Ok(())
     }
 

@@ -137,7 +137,7 @@ pub(crate) fn pages(found: &Found) {
 pub(crate) fn oidc_begins(rounds: u8, logins: u32, workers: u16) {
     println!(
         "oidc: {rounds} rounds of {logins} logins of each kind: plain without sites, plain with them, at a site one after \
-         another, and {workers} at once\n"
+         another, {workers} at once, and confirmed\n"
     );
 }
 
@@ -160,6 +160,7 @@ pub(crate) fn oidc(found: &oidc::Found, workers: u16) {
             Kind::PlainBeside => "plain, with CALLBACK_SITES",
             Kind::Alone => "at a site, one after another",
             Kind::Together => "at a site, several at once",
+            Kind::Confirmed => "at a site, confirmed, in turn",
         };
         let range = |of: fn(&Cost) -> Duration| {
             let costs = || found.costs.iter().map(|costs| of(&costs[kind as usize]));

@@ -26,6 +26,9 @@ pub(crate) const STEPS: [&str; 6] =
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Took(pub(crate) [Duration; STEPS.len()]);
 
+/// The acr of a login that its person has confirmed.
+const CONFIRMED: &str = "urn:saoma:scan-confirmed";
+
 /// The longest wait for an answer.
 const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -61,14 +64,14 @@ impl SiteVisitors {
         Ok(Self { visitors, site: site.clone(), provider: system.provider(), http: http.build()? })
     }
 
-    /// Logs visitor `number` in.
+    /// Logs visitor `number` in, by the scan alone or by a scan that they confirm.
     ///
     /// # Errors
     /// When any step does not go as it should.
-    pub(crate) async fn log_in(&self, number: u64) -> anyhow::Result<Took> {
+    pub(crate) async fn log_in(&self, number: u64, confirms: bool) -> anyhow::Result<Took> {
         let (proofs, person) = (Proofs::random(&mut Rng::new()), Person::of(number));
         let mut watch = Watch { since: Instant::now(), took: Vec::with_capacity(STEPS.len()) };
-        let (handle, cookie) = self.authorize(&proofs).await.context("/authorize")?;
+        let (handle, cookie) = self.authorize(&proofs, confirms).await.context("/authorize")?;
         watch.step();
 
         let mut page = Page::open_for(self.visitors.gateway, number, ISSUER, &handle).await?;
@@ -79,12 +82,24 @@ impl SiteVisitors {
         };
         watch.step();
 
+        let phones = &self.visitors.phones;
+        let content = &shown.content;
+        let asked = match confirms {
+            true => Some(tokio::try_join!(page.number(), phones.scan_and_be_asked(&person, content))?.0),
+            false => None,
+        };
         let on_page = async {
             let (_, code) = page.granted().await?;
             watch.step();
             code.context("the page of a request got no code")
         };
-        let (code, ()) = tokio::try_join!(on_page, self.visitors.phones.scan(&person, &shown.content))?;
+        let on_phone = async {
+            match &asked {
+                Some(number) => phones.confirm(&person, number).await,
+                None => phones.scan(&person, content).await,
+            }
+        };
+        let (code, ()) = tokio::try_join!(on_page, on_phone)?;
         page.over().await?;
 
         // Neither the phone's reply nor the close is a part of this.
@@ -105,7 +120,7 @@ impl SiteVisitors {
     }
 
     /// The site sends its browser here. Gives the handle of the login page, and the browser's cookie.
-    async fn authorize(&self, proofs: &Proofs) -> anyhow::Result<(String, String)> {
+    async fn authorize(&self, proofs: &Proofs, confirms: bool) -> anyhow::Result<(String, String)> {
         let request = self.http.get(self.url("/authorize")).query(&[
             ("client_id", self.site.id.as_str()),
             ("redirect_uri", &self.site.redirect_uri),
@@ -116,6 +131,8 @@ impl SiteVisitors {
             ("code_challenge", &proofs.challenge()),
             ("code_challenge_method", "S256"),
         ]);
+        // The site's entry asks for none.
+        let request = if confirms { request.query(&[("acr_values", CONFIRMED)]) } else { request };
         let answer = sent(request, 200).await?;
         let cookie = answer.headers().get(SET_COOKIE).context("no cookie")?.to_str()?;
         let cookie = cookie.split(';').next().unwrap_or_default().to_owned();

@@ -36,7 +36,7 @@ pub(super) fn number() -> String {
 
 /// What people are asked, and what they have answered.
 #[derive(Debug)]
-pub(super) struct Confirmations {
+pub(crate) struct Confirmations {
     talks: Records<Kept<Talk>>,
     places: Places,
     #[cfg(test)]
@@ -44,7 +44,7 @@ pub(super) struct Confirmations {
 }
 
 impl Confirmations {
-    pub(super) fn new(store: &Store, places: Places) -> Self {
+    pub(crate) fn new(store: &Store, places: Places) -> Self {
         Self {
             talks: store.records(KIND),
             places,
@@ -91,6 +91,14 @@ impl Confirmations {
         id: &str,
     ) -> Result<(), StoreError> {
         self.change(person, |talk, now| talk.expire(scene, id, now)).await
+    }
+
+    /// Forgets what a person was asked before they unfollowed at `at` (CreateTime).
+    pub(crate) async fn forget(&self, person: &wechat::Person, at: i64) -> Result<(), StoreError> {
+        if self.talks.read(person.as_str()).await?.record.is_none() {
+            return Ok(());
+        }
+        self.change(person, |talk, _| talk.forget(at)).await
     }
 
     async fn change<T>(

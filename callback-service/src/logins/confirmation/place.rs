@@ -54,8 +54,9 @@ impl Places {
         let region = city.subdivisions.first().and_then(|region| name(&region.names));
         let mut parts: Vec<String> = Vec::new();
         for part in [name(&city.country.names), region, name(&city.city.names)].into_iter().flatten() {
-            // Beijing is a city and a region.
-            if !parts.contains(&part) {
+            // Beijing is a city and a region, which is 北京 and 北京市.
+            let is_said = |said: &String| said.trim_end_matches('市') == part.trim_end_matches('市');
+            if !parts.iter().any(is_said) {
                 parts.push(part);
             }
         }
@@ -87,3 +88,6 @@ fn shortened(address: IpAddr) -> String {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -68,6 +68,9 @@ struct Asked {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 struct Decided {
     login: Kept<Login>,
+    /// What its page showed, where it was asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    number: Option<String>,
     verdict: Verdict,
     /// The push that decided it, by its id, where it was one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -198,12 +201,12 @@ impl Talk {
             // A repeat of an older scan that comes after the newer one.
             Some(asked) if asked.login.created_at > login.created_at => {
                 self.asked = Some(asked);
-                self.decide(login, Verdict::Replaced, None, now);
+                self.decide(login, None, Verdict::Replaced, None, now);
                 return Asking::Decided(Verdict::Replaced);
             }
             Some(asked) => {
                 let before = Login::clone(&asked.login);
-                self.decide(before.clone(), Verdict::Replaced, None, now);
+                self.decide(before.clone(), None, Verdict::Replaced, None, now);
                 Some(Box::new(before))
             }
             None => None,
@@ -221,7 +224,14 @@ impl Talk {
             return again(decided, By::ItsRepeat);
         }
         let Some(asked) = &mut self.asked else {
-            let last = self.decided.last().filter(|decided| now < decided.at + SAME_WORDS);
+            let is_about = |decided: &&Kept<Decided>| match typed {
+                // Whoever is logged in may be typing to the account for another reason.
+                Typed::Number(number) if decided.verdict == Verdict::Right => {
+                    decided.number.as_ref() == Some(number)
+                }
+                _ => true,
+            };
+            let last = self.decided.last().filter(|decided| now < decided.at + SAME_WORDS).filter(is_about);
             return last.map_or(Answered::Nothing, |decided| again(decided, By::AnotherPush));
         };
         let verdict = match typed {
@@ -241,16 +251,16 @@ impl Talk {
                 }
             }
         };
-        let login = Login::clone(&asked.login);
+        let (login, number) = (Login::clone(&asked.login), asked.number.clone());
         self.asked = None;
-        self.decide(login.clone(), verdict, Some(id), now);
+        self.decide(login.clone(), Some(number), verdict, Some(id), now);
         Answered::Decided { login: Box::new(login), verdict, by: By::ThisPush }
     }
 
     /// The time of a login that waits was over before the push of this id came.
     pub(super) fn expire(&mut self, scene: Scene, id: &str, now: Moment) {
         if let Some(asked) = self.asked.take_if(|asked| asked.login.scene == scene) {
-            self.decide(Login::clone(&asked.login), Verdict::Late, Some(id), now);
+            self.decide(Login::clone(&asked.login), None, Verdict::Late, Some(id), now);
         }
     }
 
@@ -259,12 +269,25 @@ impl Talk {
         self.decided.retain(|decided| now < decided.at + REMEMBERED);
     }
 
-    fn decide(&mut self, login: Login, verdict: Verdict, by: Option<&str>, at: Moment) {
+    /// Forgets the logins whose scans were not later than `at` (CreateTime): the person has unfollowed.
+    pub(super) fn forget(&mut self, at: i64) {
+        self.asked.take_if(|asked| asked.login.created_at <= at);
+        self.decided.retain(|decided| decided.login.created_at > at);
+    }
+
+    fn decide(
+        &mut self,
+        login: Login,
+        number: Option<String>,
+        verdict: Verdict,
+        by: Option<&str>,
+        at: Moment,
+    ) {
         if self.decided.len() >= MOST_DECIDED {
             self.decided.remove(0);
         }
         let by = by.map(str::to_owned);
-        self.decided.push(Decided { login: login.into(), verdict, by, at }.into());
+        self.decided.push(Decided { login: login.into(), number, verdict, by, at }.into());
     }
 }
 
@@ -339,8 +362,9 @@ mod tests {
         let (mut talk, login) = asked();
         assert_eq!(talk.answer("1", &number("47"), NOW), decided(&login, Verdict::Right, ThisPush));
         assert_eq!(talk.answer("1", &number("47"), NOW), decided(&login, Verdict::Right, ItsRepeat));
-        // Whatever is typed afterwards changes nothing.
-        for typed in [number("47"), number("11"), Typed::No] {
+        // Whatever is typed afterwards changes nothing. Another number is about something else.
+        assert_eq!(talk.answer("2", &number("11"), NOW), Answered::Nothing);
+        for typed in [number("47"), Typed::No] {
             assert_eq!(talk.answer("2", &typed, NOW), decided(&login, Verdict::Right, AnotherPush));
         }
         let later = NOW + SAME_WORDS;
@@ -412,6 +436,16 @@ mod tests {
         talk.expire(login.scene, "1", NOW);
         assert_eq!(talk.answer("1", &number("48"), NOW), decided(&login, Verdict::Late, ItsRepeat));
         assert_eq!(talk.answer("2", &number("47"), NOW), decided(&login, Verdict::Late, AnotherPush));
+    }
+
+    #[test]
+    fn who_unfollows_is_forgotten() {
+        let (mut talk, _) = asked();
+        talk.ask(login(101), "12", question(), NOW);
+        talk.forget(100);
+        assert!(talk.asked.is_some() && talk.decided.is_empty());
+        talk.forget(101);
+        assert_eq!(talk, Talk::default());
     }
 
     #[test]

@@ -21,7 +21,7 @@ pub(crate) enum Typed {
 impl Typed {
     /// Reads a text; `None` where it is no answer.
     pub(crate) fn read(text: &str) -> Option<Self> {
-        let text: String = text.chars().take(MAX_TEXT + 1).filter(|&letter| !is_beside(letter)).collect();
+        let text: String = text.chars().filter(|&letter| !is_beside(letter)).take(MAX_TEXT + 1).collect();
         if text.is_empty() || text.chars().count() > MAX_TEXT {
             return None;
         }
@@ -135,9 +135,11 @@ mod tests {
             "我的号码是47",
             "+47",
             "0x47",
+            "47                    你好",
         ] {
             assert_eq!(Typed::read(text), None, "{text:?}");
         }
         assert_eq!(Typed::read(&"4 ".repeat(10_000)), None);
+        assert_eq!(Typed::read(&format!("4{}7", " ".repeat(1_000))), Some(Typed::Number("47".to_owned())));
     }
 }

@@ -3,10 +3,6 @@
 use aws_lc_rs::digest;
 use data_encoding::HEXLOWER;
 
-/// Whether a login at the example site asks in the chat for the two digits that the page shows. The site's pages and
-/// tests go by it, too.
-pub const CONFIRMS: bool = false;
-
 /// The site has two entries, to show a login with the question in the chat and one without. A site of yours has one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Entry {
@@ -24,14 +20,6 @@ impl Entry {
         match self {
             Self::Usual => "example",
             Self::Unasked => "example-unasked",
-        }
-    }
-
-    /// Whether the person is asked in the chat.
-    pub(super) fn confirms(self) -> bool {
-        match self {
-            Self::Usual => CONFIRMS,
-            Self::Unasked => false,
         }
     }
 
@@ -56,7 +44,7 @@ impl Entry {
     /// The entry as the issuer reads it. With `id_token_claims` the ID token has the name in it, and the site need
     /// not ask for it at `/userinfo`.
     pub(super) fn text(self, origin: &str, secret: &str) -> String {
-        let (id, confirm) = (self.id(), self.confirms());
+        let (id, confirm) = (self.id(), self == Self::Usual);
         let hash = HEXLOWER.encode(digest::digest(&digest::SHA256, secret.as_bytes()).as_ref());
         format!(
             "[[site]]\n\

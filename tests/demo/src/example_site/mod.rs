@@ -27,7 +27,6 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-pub use self::entries::CONFIRMS;
 use self::entries::Entry;
 use self::openid::{Attempt, Claims, Client, Trouble, random};
 use self::page::{Frame, Shown};

@@ -8,7 +8,7 @@ use login_page::Language;
 use serde_json::Value;
 use server::http::{self as web, Response};
 
-use super::entries::{CONFIRMS, Entry};
+use super::entries::Entry;
 use super::openid::Trouble;
 use super::widget::Form;
 use super::{Places, Session, Way};

@@ -22,6 +22,8 @@ pub(super) struct Run {
     attached_since: Option<Duration>,
     /// Since when it has waited, and how long it may.
     waits: Option<(Duration, Duration)>,
+    /// Since when it has come back to a login without being told that login's number again.
+    without_number_since: Option<Duration>,
 }
 
 /// A browser at one of its logins.
@@ -31,6 +33,8 @@ pub(super) struct AtLogin {
     pub(super) attached: Vec<(Duration, Duration)>,
     /// The ends that it heard.
     pub(super) ends: Vec<(Duration, End, String)>,
+    /// The number that it was told first.
+    pub(super) number: Option<String>,
     /// When it was told that the login is unknown.
     pub(super) unknown: Option<Duration>,
     /// When it showed another login instead.
@@ -63,9 +67,11 @@ impl Run {
         let mut run = Self::default();
         for (at, event) in events {
             run.wait_is_over(browser, *at, violations);
+            run.number_is_due(browser, *at, limits, violations);
             run.step(browser, *at, event, limits, violations);
         }
         run.wait_is_over(browser, end, violations);
+        run.number_is_due(browser, end, limits, violations);
         run.detach(end);
         run
     }
@@ -101,12 +107,16 @@ impl Run {
                     self.show(browser, at, scene, violations);
                 }
                 self.attached_since.get_or_insert(at);
+                if self.login().is_some_and(|login| login.number.is_some() && login.ends.is_empty()) {
+                    self.without_number_since.get_or_insert(at);
+                }
             }
             Event::Heard { scene, news, .. } => {
                 self.hear(browser, at, scene.as_ref(), news, limits, violations);
             }
             Event::GivesUp { .. } => self.finish(Fate::GaveUp),
             Event::Scans { .. }
+            | Event::Types { .. }
             | Event::Told { .. }
             | Event::Recorded { .. }
             | Event::AtSite { .. }
@@ -143,8 +153,9 @@ impl Run {
             News::Error { retry_in } => {
                 return self.wait(at, retry_in.unwrap_or_default() + limits.answered_within);
             }
-            News::Scanned { expires_in } => {
+            News::Scanned { expires_in, number } => {
                 self.wait(at, *expires_in + limits.grace);
+                self.is_numbered(browser, number.as_ref(), violations);
                 None
             }
             News::Granted { user, .. } => {
@@ -165,11 +176,49 @@ impl Run {
             return;
         };
         match end {
-            Some((end, user)) => login.ends.push((at, end, user)),
+            Some((end, user)) => {
+                login.ends.push((at, end, user));
+                self.without_number_since = None;
+            }
             None if login.ends.is_empty() => {}
             None => {
                 violations.push(Violation::CameBack { browser, scene: scene.cloned().unwrap_or_default() });
             }
+        }
+    }
+
+    /// The page is told that its code was scanned, perhaps with the number to show.
+    fn is_numbered(&mut self, browser: Browser, number: Option<&String>, violations: &mut Vec<Violation>) {
+        let Some(scene) = self.now.clone() else { return };
+        let Some(login) = self.login() else { return };
+        match (&login.number, number) {
+            (Some(before), Some(number)) if before != number => {
+                let numbers = [before.clone(), number.clone()];
+                violations.push(Violation::OtherNumber { browser, scene, numbers });
+            }
+            (Some(_), None) => violations.push(Violation::NumberGone { browser, scene }),
+            (None, Some(number)) => login.number = Some(number.clone()),
+            _ => {}
+        }
+        if number.is_some() {
+            self.without_number_since = None;
+        }
+    }
+
+    /// A page that comes back shows its number again.
+    fn number_is_due(
+        &mut self,
+        browser: Browser,
+        now: Duration,
+        limits: &Limits,
+        violations: &mut Vec<Violation>,
+    ) {
+        if let Some(since) = self.without_number_since
+            && now > since + limits.answered_within
+            && let Some(scene) = self.now.clone()
+        {
+            violations.push(Violation::NumberGone { browser, scene });
+            self.without_number_since = None;
         }
     }
 
@@ -197,6 +246,7 @@ impl Run {
     }
 
     fn detach(&mut self, at: Duration) {
+        self.without_number_since = None;
         if let Some(since) = self.attached_since.take()
             && let Some(login) = self.login()
         {

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::browser::{AtLogin, Run};
 use super::codes::Codes;
+use super::confirmation;
 use super::{Browser, End, Event, History, KEPT_AFTER_END, Limits, Summary, Violation, Words};
 
 /// Judges a run.
@@ -20,6 +21,9 @@ use super::{Browser, End, Event, History, KEPT_AFTER_END, Limits, Summary, Viola
 ///   of the scan that logged its owner in.
 /// - A page at a site is logged in with a code, which no other login and no other browser gets. That site alone can
 ///   redeem it, once, for the person who scanned.
+/// - Where people confirm, nobody is logged in who has not typed the number of the page after their own scan, nor
+///   after they have said no or typed three wrong ones. A login is decided once, and only by whoever has it. Its number
+///   stays the same, and a page that comes back shows it.
 /// - A code that comes within [`CODE_LIFE`](super::CODE_LIFE) for the first time is redeemed.
 ///
 /// A login whose record Redis itself has lost may break the third rule, that of phones, and the last one. Such logins
@@ -31,12 +35,14 @@ pub fn check(history: &History) -> Result<Summary, Vec<Violation>> {
     let mut violations = Vec::new();
     let runs = runs(history, &mut violations);
     let logins = logins(history, &runs);
+    let confirming = confirmation::browsers(history);
     let mut summary = Summary::of_runs(&runs);
     // Violations that a lost record would explain, by scene, without the scenes that are known to be lost.
     let mut explicable: BTreeMap<&str, Vec<Violation>> = BTreeMap::new();
     for (scene, login) in &logins {
         login.count(&mut summary);
         login.judge_ends(scene, &mut violations);
+        confirmation::judge(scene, login, &confirming, &mut violations);
         let mut found = Vec::new();
         login.judge_words(scene, &mut found);
         login.judge_delivery(scene, &history.limits, &mut found, &mut summary);
@@ -51,10 +57,10 @@ pub fn check(history: &History) -> Result<Summary, Vec<Violation>> {
     codes.judge(&mut violations);
     for (code, scene) in codes.scenes() {
         let login = scene.and_then(|scene| logins.get(scene));
-        codes.judge_person(code, login.map_or(&[], |login| &login.scans), &mut violations);
+        codes.judge_person(code, login.map_or(&[], |login| &login.acts), &mut violations);
         if let (Some(scene), Some(login)) = (scene, login)
             && !login.is_lost
-            && let Some(refused) = codes.refused(code, &login.scans)
+            && let Some(refused) = codes.refused(code, &login.acts)
         {
             explicable.entry(scene).or_default().push(refused);
         }
@@ -82,6 +88,7 @@ fn runs(history: &History, violations: &mut Vec<Violation>) -> BTreeMap<Browser,
             | Event::Renews { browser }
             | Event::GivesUp { browser } => *browser,
             Event::Scans { .. }
+            | Event::Types { .. }
             | Event::Told { .. }
             | Event::Recorded { .. }
             | Event::AtSite { .. }
@@ -99,24 +106,39 @@ fn runs(history: &History, violations: &mut Vec<Violation>) -> BTreeMap<Browser,
 
 /// Everything that happened to one login.
 #[derive(Default)]
-struct Login<'a> {
-    pages: BTreeMap<Browser, &'a AtLogin>,
-    scans: Vec<Scan<'a>>,
-    recorded: Vec<(Duration, Option<End>)>,
+pub(super) struct Login<'a> {
+    pub(super) pages: BTreeMap<Browser, &'a AtLogin>,
+    /// In the order of their times.
+    pub(super) acts: Vec<Act<'a>>,
+    pub(super) recorded: Vec<(Duration, Option<End>)>,
     is_lost: bool,
 }
 
-pub(super) struct Scan<'a> {
+/// A person scans, or types an answer.
+pub(super) struct Act<'a> {
     pub(super) person: &'a str,
     pub(super) at: Duration,
+    /// The answer; nothing where it is a scan.
+    pub(super) typed: Option<&'a str>,
     pub(super) told: Option<(Duration, Words)>,
 }
 
+impl Act<'_> {
+    pub(super) fn is_scan(&self) -> bool {
+        self.typed.is_none()
+    }
+
+    /// The words on the phone; none while there are none.
+    pub(super) fn words(&self) -> Option<Words> {
+        self.told.map(|(_, words)| words)
+    }
+}
+
 /// A page's news that a person is logged in.
-struct Grant<'a> {
-    browser: Browser,
-    at: Duration,
-    user: &'a str,
+pub(super) struct Grant<'a> {
+    pub(super) browser: Browser,
+    pub(super) at: Duration,
+    pub(super) user: &'a str,
 }
 
 fn logins<'a>(history: &'a History, runs: &'a BTreeMap<Browser, Run>) -> BTreeMap<&'a str, Login<'a>> {
@@ -129,13 +151,18 @@ fn logins<'a>(history: &'a History, runs: &'a BTreeMap<Browser, Run>) -> BTreeMa
     for (at, event) in &history.events {
         match event {
             Event::Scans { person, scene } => {
-                logins.entry(scene).or_default().scans.push(Scan { person, at: *at, told: None });
+                let act = Act { person, at: *at, typed: None, told: None };
+                logins.entry(scene).or_default().acts.push(act);
+            }
+            Event::Types { person, scene, text } => {
+                let act = Act { person, at: *at, typed: Some(text), told: None };
+                logins.entry(scene).or_default().acts.push(act);
             }
             Event::Told { person, scene, words } => {
-                let scans = &mut logins.entry(scene).or_default().scans;
-                let mut open = scans.iter_mut().filter(|scan| scan.person == person && scan.told.is_none());
-                if let Some(scan) = open.next() {
-                    scan.told = Some((*at, *words));
+                let acts = &mut logins.entry(scene).or_default().acts;
+                let mut open = acts.iter_mut().filter(|act| act.person == person && act.told.is_none());
+                if let Some(act) = open.next() {
+                    act.told = Some((*at, *words));
                 }
             }
             Event::Recorded { scene, end } => {
@@ -149,7 +176,16 @@ fn logins<'a>(history: &'a History, runs: &'a BTreeMap<Browser, Run>) -> BTreeMa
 }
 
 impl<'a> Login<'a> {
-    fn grants(&self) -> impl Iterator<Item = Grant<'a>> {
+    pub(super) fn scans(&self) -> impl Iterator<Item = &Act<'a>> {
+        self.acts.iter().filter(|act| act.is_scan())
+    }
+
+    /// The number that a page of it shows.
+    pub(super) fn number(&self) -> Option<&'a str> {
+        self.pages.values().find_map(|page| page.number.as_deref())
+    }
+
+    pub(super) fn grants(&self) -> impl Iterator<Item = Grant<'a>> {
         self.pages.iter().flat_map(|(browser, page)| {
             let granted = page.ends.iter().filter(|(_, end, _)| *end == End::Granted);
             granted.map(|(at, _, user)| Grant { browser: *browser, at: *at, user })
@@ -158,7 +194,7 @@ impl<'a> Login<'a> {
 
     /// When `person` was logged in, if the events show it.
     fn granted_to(&self, person: &str) -> Option<Duration> {
-        let alone = self.scans.iter().all(|scan| scan.person == person);
+        let alone = self.scans().all(|scan| scan.person == person);
         let named = |user: &str| user == person || (user.is_empty() && alone);
         let heard = self.grants().filter(|grant| named(grant.user)).map(|grant| grant.at).min();
         let mut recorded = self.recorded.iter().filter(|(_, end)| alone && *end == Some(End::Granted));
@@ -172,8 +208,8 @@ impl<'a> Login<'a> {
                 .push(Violation::Shared { scene: scene(), browsers: self.pages.keys().copied().collect() });
         }
         for Grant { browser, at, user } in self.grants() {
-            let did_scan = |scan: &Scan<'_>| scan.at <= at && (user.is_empty() || scan.person == user);
-            if !self.scans.iter().any(did_scan) {
+            let did = |scan: &Act<'_>| scan.at <= at && (user.is_empty() || scan.person == user);
+            if !self.scans().any(did) {
                 violations.push(Violation::WrongPerson { browser, scene: scene(), user: user.to_owned() });
             }
         }
@@ -189,38 +225,42 @@ impl<'a> Login<'a> {
     }
 
     fn judge_words(&self, scene: &str, violations: &mut Vec<Violation>) {
-        for (at, scan) in self.scans.iter().enumerate() {
-            let Some((told_at, words)) = scan.told else { continue };
+        for (at, act) in self.acts.iter().enumerate() {
+            let Some((told_at, words)) = act.told else { continue };
             let because = match words {
-                Words::LoggedIn => self.contradicts_logged_in(scan, told_at),
-                Words::TryAgain | Words::Expired | Words::Taken | Words::Denied => {
-                    self.contradicts_refusal(scan.person, &self.scans[at + 1..], told_at, words)
+                Words::LoggedIn | Words::Confirmed => self.contradicts_logged_in(act, told_at),
+                Words::TryAgain | Words::Expired | Words::Taken | Words::Denied | Words::WrongNumber => {
+                    self.contradicts_refusal(act.person, &self.acts[at + 1..], told_at, words)
                 }
-                Words::LookAtPage | Words::Other | Words::Nothing => None,
+                // These are decisions: nothing that the person does afterwards logs them in.
+                Words::NotMe | Words::WrongNumbers | Words::Late => {
+                    self.contradicts_refusal(act.person, &[], told_at, words)
+                }
+                Words::Question | Words::LookAtPage | Words::Other | Words::Nothing => None,
             };
             if let Some(because) = because {
-                let person = scan.person.to_owned();
+                let person = act.person.to_owned();
                 violations.push(Violation::Untrue { scene: scene.to_owned(), person, words, because });
             }
         }
     }
 
-    fn contradicts_logged_in(&self, scan: &Scan<'_>, told_at: Duration) -> Option<String> {
+    fn contradicts_logged_in(&self, act: &Act<'_>, told_at: Duration) -> Option<String> {
         for (browser, page) in &self.pages {
             for (_, end, user) in &page.ends {
                 if *end != End::Granted {
                     return Some(format!("{browser} heard of its end as {end:?}"));
                 }
-                if !user.is_empty() && user != scan.person {
+                if !user.is_empty() && user != act.person {
                     return Some(format!("{browser} was logged in as {user:?}"));
                 }
             }
         }
-        let mut others = self.scans.iter().filter(|other| other.person != scan.person);
-        if let Some(other) = others.find(|other| matches!(other.told, Some((_, Words::LoggedIn)))) {
+        let mut others = self.acts.iter().filter(|other| other.person != act.person);
+        if let Some(other) = others.find(|other| other.words() == Some(Words::LoggedIn)) {
             return Some(format!("{:?} was told the same", other.person));
         }
-        let until = scan.at + KEPT_AFTER_END;
+        let until = act.at + KEPT_AFTER_END;
         let mut later = self.recorded.iter().filter(|(at, _)| (told_at..until).contains(at));
         let (_, end) = later.find(|(_, end)| *end != Some(End::Granted))?;
         Some(format!("the gateway then says {end:?}"))
@@ -229,22 +269,22 @@ impl<'a> Login<'a> {
     fn contradicts_refusal(
         &self,
         person: &str,
-        later: &[Scan<'_>],
+        later: &[Act<'_>],
         told_at: Duration,
         words: Words,
     ) -> Option<String> {
         let granted_at = self.granted_to(person)?;
-        // A scan that began after these words may have logged the person in.
-        let did = |scan: &Scan<'_>| scan.person == person && (told_at..=granted_at).contains(&scan.at);
+        // What the person did after these words may have logged them in.
+        let did = |act: &Act<'_>| act.person == person && (told_at..=granted_at).contains(&act.at);
         if later.iter().any(did) {
             return None;
         }
         // The gateway forgets a login some time after its end.
-        let first = self.scans.iter().find(|scan| scan.person == person)?.at;
+        let first = self.scans().find(|scan| scan.person == person)?.at;
         if words == Words::Expired && told_at >= first + KEPT_AFTER_END {
             return None;
         }
-        Some(format!("that scan logged them in, as known at {granted_at:.1?}"))
+        Some(format!("what they did logged them in, as known at {granted_at:.1?}"))
     }
 
     fn judge_delivery(
@@ -276,13 +316,13 @@ impl<'a> Login<'a> {
         summary.away += 1;
     }
 
-    /// A scan that is known to be recorded: when it began, since when that is known, and whose it is.
+    /// A scan, or its confirmation, that is known to be recorded: when it began, since when that is known, and whose it is.
     fn recorded_scan(&self) -> Option<(Duration, Duration, &str)> {
-        let told = self.scans.iter().filter_map(|scan| match scan.told {
-            Some((at, Words::LoggedIn)) => Some((scan.at, at, scan.person)),
+        let told = self.acts.iter().filter_map(|act| match act.told {
+            Some((at, Words::LoggedIn)) => Some((act.at, at, act.person)),
             _ => None,
         });
-        let first = self.scans.first();
+        let first = self.scans().next();
         let recorded =
             self.recorded.iter().filter(|(_, end)| *end == Some(End::Granted)).filter_map(|(at, _)| {
                 let first = first?;
@@ -292,17 +332,19 @@ impl<'a> Login<'a> {
     }
 
     fn count(&self, summary: &mut Summary) {
-        summary.scans += self.scans.len();
-        for (_, words) in self.scans.iter().filter_map(|scan| scan.told) {
+        summary.scans += self.scans().count();
+        for words in self.acts.iter().filter_map(Act::words) {
             *summary.words.entry(words).or_default() += 1;
         }
+        // Where people confirm, what they do last is to type the number.
+        let last = self.number();
         for Grant { at, user, .. } in self.grants() {
-            let theirs = self.scans.iter().filter(|scan| user.is_empty() || scan.person == user);
-            // A scan that was answered "try again" did not do it.
-            let mut did =
-                theirs.filter(|scan| !matches!(scan.told, Some((_, Words::TryAgain))) && scan.at <= at);
-            if let Some(scan) = did.next() {
-                summary.scan_to_page.push(at - scan.at);
+            let theirs = self.acts.iter().filter(|act| user.is_empty() || act.person == user);
+            // What was answered "try again" did not do it.
+            let mut did = theirs
+                .filter(|act| act.typed == last && act.words() != Some(Words::TryAgain) && act.at <= at);
+            if let Some(act) = did.next() {
+                summary.scan_to_page.push(at - act.at);
             }
         }
     }

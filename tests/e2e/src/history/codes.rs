@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use super::check::Scan;
+use super::check::Act;
 use super::{Browser, CODE_LIFE, Event, Gets, History, News, Summary, Violation, Words};
 
 /// The codes of a run.
@@ -55,7 +55,7 @@ impl<'a> Codes<'a> {
 
     fn step(&mut self, at: Duration, event: &'a Event) {
         match event {
-            Event::AtSite { browser, site } => drop(self.sites.insert(*browser, site)),
+            Event::AtSite { browser, site, .. } => drop(self.sites.insert(*browser, site)),
             Event::Heard { browser, scene, news: News::Granted { user, code: Some(code) } } => {
                 let scene = scene.as_deref().unwrap_or_default();
                 self.codes.entry(code).or_default().pages.insert((*browser, scene, user));
@@ -117,16 +117,16 @@ impl<'a> Codes<'a> {
         }
     }
 
-    /// Judges whom a code gave, by the scans of its scene.
-    pub(super) fn judge_person(&self, name: &str, scans: &[Scan<'_>], violations: &mut Vec<Violation>) {
+    /// Judges whom a code gave, by what people did about its scene.
+    pub(super) fn judge_person(&self, name: &str, acts: &[Act<'_>], violations: &mut Vec<Violation>) {
         let code = &self.codes[name];
         for (one, person) in code.won() {
-            let did = scans.iter().any(|scan| scan.person == person && scan.at <= one.at);
-            let mut others = scans.iter().filter(|scan| scan.person != person);
+            let did = acts.iter().any(|act| act.is_scan() && act.person == person && act.at <= one.at);
+            let mut others = acts.iter().filter(|act| act.person != person);
             let mut users = code.pages.iter().map(|(_, _, user)| *user).filter(|user| !user.is_empty());
             // The page and the phone were told who it is.
-            let denied = users.any(|user| user != person)
-                || others.any(|scan| matches!(scan.told, Some((_, Words::LoggedIn))));
+            let denied =
+                users.any(|user| user != person) || others.any(|act| act.words() == Some(Words::LoggedIn));
             if !did || denied {
                 let (code, person) = (name.to_owned(), person.to_owned());
                 violations.push(Violation::OtherPerson { code, person });
@@ -135,12 +135,12 @@ impl<'a> Codes<'a> {
     }
 
     /// The refusal of a code that was good: it came in time, from its site, and no other try can have used it.
-    pub(super) fn refused(&self, name: &str, scans: &[Scan<'_>]) -> Option<Violation> {
+    pub(super) fn refused(&self, name: &str, acts: &[Act<'_>]) -> Option<Violation> {
         let code = &self.codes[name];
         let (_, scene, _) = code.pages.first()?;
         let own: Vec<_> = code.tries.iter().filter(|one| Some(one.site) == self.site(code)).collect();
         // It is made after the first scan began.
-        let until = scans.first()?.at + CODE_LIFE;
+        let until = acts.first()?.at + CODE_LIFE;
         let refusal = own.iter().enumerate().find_map(|(number, one)| {
             let (got_at, Gets::Refusal) = one.got? else { return None };
             let mut others = own.iter().enumerate().filter(|(other, _)| *other != number);

@@ -7,6 +7,7 @@
 mod browser;
 mod check;
 mod codes;
+mod confirmation;
 mod report;
 #[cfg(test)]
 mod tests;
@@ -89,11 +90,11 @@ pub enum Event {
         /// The scene of the code.
         scene: String,
     },
-    /// A person's phone shows the answer to a scan.
+    /// A person's phone shows the answer to a scan, or to what they have typed.
     Told {
         /// The person's nickname.
         person: String,
-        /// The scene that was scanned.
+        /// The scene that was scanned, or that they mean.
         scene: String,
         /// The words on the phone.
         words: Words,
@@ -111,6 +112,17 @@ pub enum Event {
         browser: Browser,
         /// The site's id.
         site: String,
+        /// Whether people confirm each login in the chat, by the number that the page shows.
+        confirms: bool,
+    },
+    /// A person types an answer to the question for a login's number. Their phone's answer is [`Event::Told`].
+    Types {
+        /// The person's nickname.
+        person: String,
+        /// The scene of the login that they mean.
+        scene: String,
+        /// The digits; 0 says that it was not them.
+        text: String,
     },
     /// A site's back end begins to redeem a code.
     Redeems {
@@ -146,6 +158,8 @@ pub enum News {
     Scanned {
         /// The time that the login has now.
         expires_in: Duration,
+        /// What the page shows, where the person is to confirm.
+        number: Option<String>,
     },
     /// The login is granted.
     Granted {
@@ -204,6 +218,18 @@ pub enum Words {
     LookAtPage,
     /// You said no.
     Denied,
+    /// Which number does the page show?
+    Question,
+    /// That is not the number.
+    WrongNumber,
+    /// Too many wrong numbers: nobody is logged in.
+    WrongNumbers,
+    /// You said that it was not you: nobody is logged in.
+    NotMe,
+    /// The number came too late: nobody is logged in.
+    Late,
+    /// You have confirmed it before, and are logged in.
+    Confirmed,
     /// Words with another meaning.
     Other,
     /// No reply: WeChat says that the account is out of order.
@@ -216,6 +242,13 @@ impl Words {
     pub fn of(reply: Option<&str>) -> Self {
         let Some(reply) = reply else { return Self::Nothing };
         let meanings = [
+            // Words that other texts have, too, come last.
+            ("正在请求登录", Self::Question),
+            ("数字不对", Self::WrongNumber),
+            ("数字错误次数过多", Self::WrongNumbers),
+            ("已拒绝", Self::NotMe),
+            ("已超时", Self::Late),
+            ("已经确认", Self::Confirmed),
             ("登录成功", Self::LoggedIn),
             ("欢迎回来", Self::LoggedIn),
             ("再扫一次", Self::TryAgain),
@@ -252,6 +285,12 @@ impl Recorder {
         let mut events = self.events.lock().unwrap_or_else(PoisonError::into_inner);
         assert!(events.len() < MAX_EVENTS, "the run does not end");
         events.push((self.began.elapsed(), event));
+    }
+
+    /// The time since the run began.
+    #[must_use]
+    pub fn elapsed(&self) -> Duration {
+        self.began.elapsed()
     }
 
     /// The events so far.

@@ -140,6 +140,47 @@ pub enum Violation {
         /// The callback service that refused it.
         instance: usize,
     },
+    /// A page showed another number than before for the same login.
+    OtherNumber {
+        /// The browser.
+        browser: Browser,
+        /// The scene.
+        scene: String,
+        /// The number before, and this one.
+        numbers: [String; 2],
+    },
+    /// A page no longer shows the number of a login that still waits for it.
+    NumberGone {
+        /// The browser.
+        browser: Browser,
+        /// The scene.
+        scene: String,
+    },
+    /// Somebody was logged in who had not typed the number of the page, or had said no before.
+    NotConfirmed {
+        /// The scene.
+        scene: String,
+        /// The person, as far as anybody was told.
+        user: String,
+        /// How it is known.
+        known: String,
+    },
+    /// People were told of two different decisions about a login.
+    DecidedTwice {
+        /// The scene.
+        scene: String,
+        /// What they were told.
+        words: Vec<Words>,
+    },
+    /// What somebody typed counted for a login that is not theirs.
+    NotTheirs {
+        /// The scene.
+        scene: String,
+        /// The person.
+        person: String,
+        /// The words on their phone.
+        words: Words,
+    },
     /// More logins look lost by Redis than Redis can have lost.
     TooManyLost {
         /// The number that was found.
@@ -195,6 +236,24 @@ impl fmt::Display for Violation {
             }
             Self::NotRedeemed { code, scene, instance } => {
                 write!(out, "the code {code} of {scene} was good, and instance {instance} refused it")
+            }
+            Self::OtherNumber { browser, scene, numbers: [before, now] } => {
+                write!(out, "{browser} shows {now} for {scene}, and showed {before} before")
+            }
+            Self::NumberGone { browser, scene } => {
+                write!(out, "{browser} no longer shows the number of {scene}, which waits for it")
+            }
+            Self::NotConfirmed { scene, user, known } => {
+                write!(out, "{user:?} was logged in by {scene} without a right number of theirs: {known}")
+            }
+            Self::DecidedTwice { scene, words } => {
+                write!(out, "{scene} was decided more than once: {words:?}")
+            }
+            Self::NotTheirs { scene, person, words } => {
+                write!(
+                    out,
+                    "{person:?} had not scanned {scene}, and was told {words:?} when they typed its number"
+                )
             }
             Self::TooManyLost { found, declared } => {
                 write!(out, "{found} logins look lost, and Redis can have lost {declared}")

@@ -98,6 +98,11 @@ impl Course {
         self.rng.usize(..number)
     }
 
+    /// When the person reloads the page, if they do so.
+    pub(super) fn reloads_in(&mut self) -> Option<Duration> {
+        self.habits.reloads.map(|within| within.mul_f64(self.rng.f64()))
+    }
+
     /// A random time up to a limit that doubles each time.
     fn back_off(&mut self) -> Duration {
         let Habits { first_retry, longest_retry, .. } = self.habits;

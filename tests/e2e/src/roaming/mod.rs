@@ -3,6 +3,7 @@
 //! told that the code has expired. It records everything that it sees.
 
 mod course;
+mod numbers;
 #[cfg(test)]
 mod system;
 #[cfg(test)]
@@ -17,6 +18,7 @@ use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep, timeout};
 
 use self::course::{Course, Next};
+pub use self::numbers::Numbers;
 use crate::history::{Browser, Event, News, Recorder};
 use crate::page::{Heard, Page};
 
@@ -36,6 +38,8 @@ pub struct Habits {
     pub silence: Duration,
     /// How often the code is renewed while nobody looks.
     pub renewals: u32,
+    /// The person reloads the page at a random moment within this time, again and again. None: never.
+    pub reloads: Option<Duration>,
 }
 
 impl Default for Habits {
@@ -45,6 +49,7 @@ impl Default for Habits {
             longest_retry: Duration::from_secs(30),
             silence: Duration::from_secs(40),
             renewals: 3,
+            reloads: None,
         }
     }
 }
@@ -82,6 +87,8 @@ pub struct Roaming {
     pub recorder: Recorder,
     /// Gets each code once. The receiver must keep up, because the page waits for room here.
     pub codes: mpsc::Sender<Shown>,
+    /// Gets each number that the page shows.
+    pub numbers: Numbers,
 }
 
 /// A new code on a page.
@@ -117,6 +124,8 @@ pub enum Outcome {
 enum Ended {
     Page(Outcome),
     Lost(u16),
+    /// The person reloads the page.
+    Reloaded,
 }
 
 impl Roaming {
@@ -146,6 +155,10 @@ impl Visit {
                 Ok(Some(page)) => match self.attend(page).await {
                     Ended::Page(outcome) => return outcome,
                     Ended::Lost(code) => code,
+                    Ended::Reloaded => {
+                        self.record(Event::Closed { browser, code: 1001, back_in: Some(Duration::ZERO) });
+                        continue;
+                    }
                 },
                 Ok(None) | Err(_) => 1006,
             };
@@ -178,10 +191,17 @@ impl Visit {
         None
     }
 
-    /// Follows the gateway's messages over one connection.
+    /// Follows the gateway's messages over one connection, until the person reloads the page. What it shows is gone
+    /// then, but for its resume key.
     async fn attend(&mut self, mut page: Page) -> Ended {
+        let reload = reload(self.course.reloads_in());
+        tokio::pin!(reload);
         loop {
-            let said = match timeout(self.roaming.habits.silence, page.next()).await {
+            let next = tokio::select! {
+                next = timeout(self.roaming.habits.silence, page.next()) => next,
+                () = &mut reload => return Ended::Reloaded,
+            };
+            let said = match next {
                 Ok(Heard::Message(said)) => said,
                 Ok(Heard::Closed(code)) => return Ended::Lost(code),
                 Err(_) => return Ended::Lost(1006),
@@ -189,7 +209,7 @@ impl Visit {
             let message_type = said["message_type"].as_str().unwrap_or_default();
             match message_type {
                 "qrcode_url" => self.show(&said).await,
-                "scanned" => self.hears(News::Scanned { expires_in: seconds(&said["expires_in"]) }),
+                "scanned" => self.is_scanned(&said),
                 "scan_success" => {
                     let user = text(&said["user"]);
                     let code = said["code"].as_str().map(str::to_owned);
@@ -236,6 +256,14 @@ impl Visit {
         }
     }
 
+    fn is_scanned(&self, said: &Value) {
+        let number = said["number"].as_str().map(str::to_owned);
+        if let (Some(scene), Some(number)) = (&self.scene, &number) {
+            self.roaming.numbers.show(scene, number);
+        }
+        self.hears(News::Scanned { expires_in: seconds(&said["expires_in"]), number });
+    }
+
     /// Waits for the close after a login, so that it is recorded.
     async fn goodbye(&self, mut page: Page) {
         let close = async {
@@ -261,6 +289,13 @@ impl Visit {
 
     fn record(&self, event: Event) {
         self.roaming.recorder.record(event);
+    }
+}
+
+async fn reload(after: Option<Duration>) {
+    match after {
+        Some(after) => sleep(after).await,
+        None => std::future::pending().await,
     }
 }
 

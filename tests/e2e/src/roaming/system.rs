@@ -31,6 +31,7 @@ async fn pages_cut_off_while_people_scan_are_all_logged_in_on_their_first_code()
             seed,
             recorder: recorder.clone(),
             codes: show.clone(),
+            numbers: Numbers::default(),
         };
         pages.insert(number, tokio::spawn(page.run()));
     }

@@ -129,6 +129,7 @@ fn open_with(gateways: &[SocketAddr], habits: Habits) -> Opened {
         seed: 1,
         recorder: recorder.clone(),
         codes: show,
+        numbers: Numbers::default(),
     };
     Opened { outcome: tokio::spawn(page.run()), recorder, codes }
 }
@@ -170,7 +171,7 @@ async fn it_comes_back_with_its_key_and_shows_its_code_once() {
             "closed 1001, comes back",
             "connected",
             "shows s for 120s",
-            "s: Scanned { expires_in: 130s }",
+            "s: Scanned { expires_in: 130s, number: None }",
             r#"s: Granted { user: "ann", code: None }"#,
             "closed 4010",
         ]

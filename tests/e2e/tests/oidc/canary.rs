@@ -1,5 +1,6 @@
 //! Whoever reads a log, the store or an error page must not be able to log in with it. Real processes that log all they can,
-//! every secret that a login has, and then a search for each of them.
+//! every secret that a login has, and then a search for each of them. The number of a page that is confirmed is no secret:
+//! it opens nothing without the phone of whoever scanned, and a test here says where it is kept.
 
 use std::collections::HashMap;
 
@@ -11,6 +12,7 @@ use tokio::task::block_in_place;
 
 use crate::agent::{Agent, Answer};
 use crate::backchannel::BackEnd;
+use crate::confirmation::{Asked, says};
 use crate::instances::Instances;
 use crate::parameters::Parameters;
 use crate::provider::code_of;
@@ -18,6 +20,9 @@ use crate::relying_party::{Authentication, Site, Tokens, came_back, pkce, random
 
 /// What the shop proves its webhooks' sender with.
 const WEBHOOK_KEY: &str = "webhook-canary-0123456789abcdef0123456789";
+
+/// The acr of a login that its person has confirmed in the chat.
+const CONFIRMED: &str = "urn:saoma:scan-confirmed";
 
 /// Secrets, each with what it is.
 #[derive(Default)]
@@ -137,6 +142,20 @@ async fn use_everything(instances: &Instances, shop: &Site) -> Canaries {
     let answer = shop.redeem(&provider, &grant).await;
     canaries.tokens(&shop.take(&provider, &query, &answer).await);
 
+    // A login that is confirmed, after a wrong number.
+    let request = shop.request().with("prompt", "login").with("acr_values", CONFIRMED);
+    let (handle, person) = (agent.authorize(&request).await.handle(), provider.person());
+    let mut asked = Asked::of(&provider, provider.page(&handle).await, &person).await;
+    for text in [asked.wrong(), &asked.number] {
+        says(&provider, &person, text).await;
+    }
+    let posted = code_of(&asked.page.expect("scan_success").await);
+    canaries.add(&posted, "the code of a confirmed login");
+    let code = came_back(&provider, &request, &agent.go_on(&handle, &posted).await);
+    canaries.add(&code, "a site's code after a confirmed login");
+    let tokens = shop.take(&provider, &request, &shop.redeem(&provider, &shop.grant(&code)).await).await;
+    canaries.tokens(&tokens);
+
     let tokens = shop.log_in(&mut agent, &shop.request().with("prompt", "login"), &provider.person()).await;
     canaries.tokens(&tokens);
     canaries.cookies(&agent);
@@ -224,4 +243,36 @@ async fn no_secret_is_in_sqlites_files() {
     search();
     canaries.search(logs(&mut instances).await.as_bytes(), "the log");
     search();
+}
+
+/// It has to be compared, so it stands there as it is.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn whoever_reads_the_number_of_a_page_in_the_store_can_do_nothing_with_it() {
+    let redis = Redis::start().await;
+    let shop = Site::shop().and("confirm = true");
+    let instances = Instances::start(&redis.url(), 1, std::slice::from_ref(&shop)).await;
+    let provider = instances.at(0);
+    let (mut agent, person) = (Agent::new(&provider), provider.person());
+    let handle = agent.authorize(&shop.request()).await.handle();
+    let mut asked = Asked::of(&provider, provider.page(&handle).await, &person).await;
+    let is_number = format!("\"number\":\"{}\"", asked.number);
+    let mut places = Vec::new();
+    for key in redis.cli(&["KEYS", "*"]).await.lines().filter(|key| !key.is_empty()) {
+        if redis.cli(&["TYPE", key]).await == "string" && redis.cli(&["GET", key]).await.contains(&is_number)
+        {
+            places.push(key.to_owned());
+        }
+    }
+    assert!(matches!(&places[..], [key] if key.ends_with(&format!("confirmation:{person}"))), "{places:?}");
+
+    // The reader has a phone, too, and even the picture.
+    let reader = provider.person();
+    let words = says(&provider, &reader, &asked.number).await;
+    assert!(words.contains("扫一扫"), "nothing is asked of them: {words}");
+    let words = provider.wechat.scan(&reader, &asked.content).await.unwrap().reply.unwrap();
+    assert!(words.contains("已经被使用过"), "{words}");
+    let words = says(&provider, &reader, &asked.number).await;
+    assert!(words.contains("扫一扫"), "{words}");
+    says(&provider, &person, &asked.number).await;
+    asked.page.expect("scan_success").await;
 }

@@ -25,21 +25,21 @@ fn shop() -> Site {
 }
 
 /// A login that waits for its person's number.
-struct Asked {
-    page: Page,
+pub(crate) struct Asked {
+    pub(crate) page: Page,
     /// What the page shows.
-    number: String,
+    pub(crate) number: String,
     /// The resume key of the page.
     resume: String,
     /// The scanned code.
-    content: String,
+    pub(crate) content: String,
     /// What the account asked.
     question: String,
 }
 
 impl Asked {
     /// A person scans the code of a page, and is asked.
-    async fn of(provider: &Provider, mut page: Page, person: &str) -> Self {
+    pub(crate) async fn of(provider: &Provider, mut page: Page, person: &str) -> Self {
         let shown = page.code().await;
         let question = reply(provider.wechat.scan(person, &shown.content).await.unwrap().reply);
         let scanned = page.expect("scanned").await;
@@ -53,7 +53,7 @@ impl Asked {
     }
 
     /// A number that it is not.
-    fn wrong(&self) -> &'static str {
+    pub(crate) fn wrong(&self) -> &'static str {
         if self.number == "11" { "12" } else { "11" }
     }
 }
@@ -63,7 +63,7 @@ fn reply(reply: Option<String>) -> String {
 }
 
 /// What the account replies to a text.
-async fn says(provider: &Provider, person: &str, text: &str) -> String {
+pub(crate) async fn says(provider: &Provider, person: &str, text: &str) -> String {
     reply(provider.wechat.say(person, text).await.unwrap().reply)
 }
 

@@ -10,9 +10,10 @@ use test_redis::{Options, Redis};
 use tokio::task::block_in_place;
 
 use crate::agent::Agent;
+use crate::confirmation::{Asked, says};
 use crate::instances::Instances;
 use crate::parameters::Parameters;
-use crate::provider::Provider;
+use crate::provider::{Provider, code_of};
 use crate::relying_party::{Site, came_back, came_back_with, is_refused, userinfo};
 
 /// A code lives so long, in seconds.
@@ -76,6 +77,63 @@ async fn one_that_is_killed_between_two_steps_costs_nobody_the_login() {
     let tokens = shop.finish(&first, &request, &answer).await;
     instances.start_again(1).await;
     assert_eq!(userinfo(&second, &tokens.access_token).await.json(), tokens.person);
+}
+
+/// What a person is asked, and what they have answered, is in the store.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn one_that_is_killed_between_scan_and_digits_leaves_the_answer_to_the_other() {
+    let redis = Redis::start().await;
+    let shop = Site::shop().and("confirm = true");
+    let mut instances = Instances::start(&redis.url(), 2, std::slice::from_ref(&shop)).await;
+    let (first, second) = (instances.at(0), instances.at(1));
+    let (mut agent, person) = (Agent::new(&first), first.person());
+    let request = shop.request();
+    let handle = agent.authorize(&request).await.handle();
+    // Whichever runs alone takes the push.
+    instances.kill(1).await;
+    let mut asked = Asked::of(&first, first.page(&handle).await, &person).await;
+    instances.start_again(1).await;
+    instances.kill(0).await;
+    let words = says(&second, &person, asked.wrong()).await;
+    assert!(words.contains("还可以试 2 次"), "{words}");
+    instances.start_again(0).await;
+    instances.kill(1).await;
+    let words = says(&first, &person, &asked.number).await;
+    assert!(words.contains("欢迎回来"), "{words}");
+    let code = code_of(&asked.page.expect("scan_success").await);
+    instances.start_again(1).await;
+    instances.kill(0).await;
+    assert_eq!(says(&second, &person, &asked.number).await, words, "the other one knows what it came to");
+    let words = says(&second, &person, "0").await;
+    assert!(words.contains("已经确认"), "{words}");
+    agent.provider = second.clone();
+    let answer = agent.go_on(&handle, &code).await;
+    let tokens = shop.finish(&second, &request, &answer).await;
+    assert_eq!(
+        (&tokens.claims["sub"], &tokens.claims["acr"]),
+        (&person.into(), &"urn:saoma:scan-confirmed".into())
+    );
+}
+
+/// A no is as good at another instance, and stays one.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_no_at_another_instance_than_the_scans_ends_the_login() {
+    let redis = Redis::start().await;
+    let shop = Site::shop().and("confirm = true");
+    let mut instances = Instances::start(&redis.url(), 2, std::slice::from_ref(&shop)).await;
+    let (first, second) = (instances.at(0), instances.at(1));
+    let (mut agent, person) = (Agent::new(&first), first.person());
+    let handle = agent.authorize(&shop.request()).await.handle();
+    instances.kill(1).await;
+    let mut asked = Asked::of(&first, first.page(&handle).await, &person).await;
+    instances.start_again(1).await;
+    instances.kill(0).await;
+    let words = says(&second, &person, "0").await;
+    assert!(words.contains("没有人登录"), "{words}");
+    asked.page.expect("denied").await;
+    instances.start_again(0).await;
+    instances.kill(1).await;
+    assert_eq!(says(&first, &person, &asked.number).await, words);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

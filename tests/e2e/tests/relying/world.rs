@@ -31,6 +31,9 @@ const NOTIFY_KEY: &str = "0123456789abcdef0123456789abcdef";
 /// The state of Saoma's login page that shows a code.
 const WAITING: &str = "document.body.dataset.state === 'waiting'";
 
+/// The number that Saoma's login page shows to whoever has scanned, once it is there.
+const NUMBER: &str = "document.querySelector('.saoma-number')?.textContent.match(/^\\s*(\\d\\d)\\s*$/)?.[1]";
+
 /// How a site shows who it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Authentication {
@@ -240,12 +243,17 @@ impl World {
         self.browser.until(&format!("location.origin === '{issuer}' && {WAITING}")).await;
     }
 
-    /// Scans the code of Saoma's login page, which the browser shows. The browser then leaves for the site.
+    /// Scans the code of Saoma's login page, which the browser shows, and confirms it by the number that it shows then. The
+    /// browser then leaves for the site.
     pub(crate) async fn scan(&self) {
         self.until_asked_to_scan().await;
         let code = self.browser.read_code(".saoma-code", &[]).await;
         let delivery = self.wechat.scan(&self.person, &code).await.unwrap();
         assert!(delivery.reply.is_some(), "{:?}", delivery.attempts);
+        let number = self.browser.until(NUMBER).await;
+        let delivery = self.wechat.say(&self.person, number.as_str().unwrap()).await.unwrap();
+        let reply = delivery.reply.unwrap_or_default();
+        assert!(reply.contains("欢迎回来"), "{reply}: {:?}", delivery.attempts);
     }
 
     /// Waits until the browser has come to this address, and gives what stands there.

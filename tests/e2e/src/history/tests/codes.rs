@@ -3,7 +3,7 @@
 use super::*;
 
 fn at_site(browser: Browser, site: &str) -> Event {
-    Event::AtSite { browser, site: site.to_owned() }
+    Event::AtSite { browser, site: site.to_owned(), confirms: false }
 }
 
 fn granted_with(browser: Browser, scene: &str, user: &str, code: &str) -> Event {

@@ -1,6 +1,7 @@
 //! Invented histories: for each rule there is one that breaks it, and the check must find it.
 
 mod codes;
+mod confirmation;
 mod generated;
 
 use std::collections::BTreeMap;
@@ -32,7 +33,7 @@ fn granted(browser: Browser, scene: &str, user: &str) -> Event {
 }
 
 fn scanned(browser: Browser, scene: &str) -> Event {
-    heard(browser, scene, News::Scanned { expires_in: seconds(120) })
+    heard(browser, scene, News::Scanned { expires_in: seconds(120), number: None })
 }
 
 fn closed(browser: Browser, code: u16, back_in: u64) -> Event {
@@ -297,7 +298,7 @@ fn a_page_that_is_left_without_a_word_is_caught() {
     };
     let connecting = Event::Connecting { browser: A, gives_up_in: seconds(40) };
     let busy = |retry_in| heard(A, "s", News::Error { retry_in });
-    let longer = heard(A, "s", News::Scanned { expires_in: seconds(300) });
+    let longer = heard(A, "s", News::Scanned { expires_in: seconds(300), number: None });
     silent_after(vec![(0, connecting)], 55);
     silent_after(vec![(0, Event::Connected { browser: A })], 15);
     silent_after(vec![(0, shown(A, "s"))], 135);
@@ -355,6 +356,17 @@ fn the_default_texts_have_their_meanings() {
     assert_eq!(meant("这个二维码已过期，请刷新网页后重新扫码。"), Words::Expired);
     assert_eq!(meant("这个二维码已经被使用过，请刷新网页后重新扫码。"), Words::Taken);
     assert_eq!(meant("这次登录已取消。"), Words::Denied);
+    assert_eq!(meant("「shop」正在请求登录\n地点：127.0.*.*"), Words::Question);
+    assert_eq!(meant("上一次扫码的登录已取消。\n「shop」正在请求登录"), Words::Question);
+    let wrong =
+        "数字不对，请看网页上显示的两位数字再回复一次（还可以试 2 次）。如果不是你本人在登录，请回复 0。";
+    assert_eq!(meant(wrong), Words::WrongNumber);
+    let many = "数字错误次数过多，登录已取消。需要登录时请刷新网页后重新扫码。";
+    assert_eq!(meant(many), Words::WrongNumbers);
+    assert_eq!(meant("已拒绝，没有人登录。如果二维码是别人发给你的，请不要再扫。"), Words::NotMe);
+    assert_eq!(meant("已超时，没有登录。请刷新网页后重新扫码。"), Words::Late);
+    let confirmed = "这次登录刚才已经确认，不能再取消。如果不是你本人，请到该网站退出登录。";
+    assert_eq!(meant(confirmed), Words::Confirmed);
     assert_eq!(meant("系统繁忙，没有登录，请稍后再扫一次。"), Words::TryAgain);
     let look = "请看一下网页：结果以网页显示为准；如果网页没有反应，请刷新后重新扫码。";
     assert_eq!(meant(look), Words::LookAtPage);

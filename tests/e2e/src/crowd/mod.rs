@@ -1,6 +1,10 @@
 //! Many people with their browsers. Pages open at a fixed pace, and people scan the codes. A person scans again
-//! when the phone says so, or when the phone said to look at the page and the page still shows its code. Every
-//! event is recorded for the check. Where the pages are those of sites, the sites' back ends redeem the codes.
+//! when the phone says so, or when the phone said to look at the page and the page still shows its code. Where they are
+//! asked for the page's number, they answer, each after their manner. Every event is recorded for the check. Where the
+//! pages are those of sites, the sites' back ends redeem the codes.
+
+mod manner;
+mod people;
 
 use std::collections::HashSet;
 use std::net::SocketAddr;
@@ -10,24 +14,20 @@ use std::time::Duration;
 use protocol::message::{State, Status};
 use protocol::{Client, Key, Notice};
 use secrecy::SecretString;
-use simulator::{Person, Simulator};
+use simulator::Simulator;
 use tokio::sync::mpsc;
 use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::{Instant, sleep, timeout};
 
+pub use self::manner::{Manner, Victim};
+use self::people::People;
 use crate::fleet::NOTIFY_KEY;
-use crate::history::{Browser, End, Event, Recorder, Words};
-use crate::roaming::{Asks, Habits, Outcome, Roaming, Shown};
+use crate::history::{Browser, End, Event, Recorder};
+use crate::roaming::{Asks, Habits, Numbers, Outcome, Roaming, Shown};
 use crate::sites::BackEnds;
 
-/// The most scans of one code by a person whose phone keeps saying that it failed.
-const SCANS: usize = 30;
-
-/// The pause before a scan that the phone asked for.
-const AGAIN: Duration = Duration::from_millis(500);
-
-/// How long people look at the page when the phone tells them to.
-const LOOK: Duration = Duration::from_secs(5);
+/// How long a page stays open whose login nobody confirms.
+const LEFT_AFTER: Duration = Duration::from_secs(20);
 
 /// The browsers whose pages are done.
 type Done = Arc<Mutex<HashSet<Browser>>>;
@@ -49,6 +49,8 @@ pub struct Plan {
     pub seed: u64,
     /// The sites that the browsers are at. None: the pages are the gateway's own.
     pub sites: Option<BackEnds>,
+    /// What a browser's person does when they are asked to confirm.
+    pub manner: fn(Browser) -> Manner,
 }
 
 /// A running crowd.
@@ -75,9 +77,15 @@ impl Crowd {
         let recorder = Recorder::new();
         let (codes, shown) = mpsc::channel(1024);
         let done = Done::default();
-        let people = People { wechat: wechat.clone(), recorder: recorder.clone(), done: Arc::clone(&done) };
+        let numbers = Numbers::default();
+        let people = People {
+            wechat: wechat.clone(),
+            recorder: recorder.clone(),
+            done: Arc::clone(&done),
+            numbers: numbers.clone(),
+        };
         let people = tokio::spawn(people.scan_all(shown, plan.clone()));
-        let pages = tokio::spawn(open_all(plan, recorder.clone(), codes, done));
+        let pages = tokio::spawn(open_all(plan, recorder.clone(), codes, numbers, done));
         Self { recorder, pages, people }
     }
 
@@ -97,6 +105,7 @@ async fn open_all(
     plan: Plan,
     recorder: Recorder,
     codes: mpsc::Sender<Shown>,
+    numbers: Numbers,
     done: Done,
 ) -> Vec<(Browser, Outcome)> {
     let mut pages = JoinSet::new();
@@ -106,8 +115,10 @@ async fn open_all(
         let mut asks = Asks::default();
         if let Some((_, visit)) = &visit {
             asks = visit.proofs.asks(&visit.site);
-            recorder.record(Event::AtSite { browser, site: visit.site.id.clone() });
+            let (site, confirms) = (visit.site.id.clone(), visit.site.confirm);
+            recorder.record(Event::AtSite { browser, site, confirms });
         }
+        let is_left = (plan.manner)(browser).leaves_the_login_open();
         let (recorder, done) = (recorder.clone(), Arc::clone(&done));
         let roaming = Roaming {
             browser,
@@ -117,9 +128,13 @@ async fn open_all(
             seed: plan.seed,
             recorder: recorder.clone(),
             codes: codes.clone(),
+            numbers: numbers.clone(),
         };
         pages.spawn(async move {
-            let outcome = roaming.run().await;
+            let outcome = match is_left {
+                false => roaming.run().await,
+                true => until_left(roaming, &recorder).await,
+            };
             done.lock().unwrap().insert(browser);
             if let (Some((sites, visit)), Outcome::Granted { code: Some(code), .. }) = (visit, &outcome) {
                 sites.learn(visit, code, &recorder).await;
@@ -132,57 +147,14 @@ async fn open_all(
     pages.join_all().await
 }
 
-/// The people in front of the browsers.
-#[derive(Clone)]
-struct People {
-    wechat: Simulator,
-    recorder: Recorder,
-    done: Done,
-}
-
-impl People {
-    async fn scan_all(self, mut shown: mpsc::Receiver<Shown>, plan: Plan) -> Vec<String> {
-        let mut scans = JoinSet::new();
-        let mut rng = fastrand::Rng::with_seed(plan.seed);
-        let mut scanned = Vec::new();
-        while let Some(shown) = shown.recv().await {
-            let hesitation = plan.hesitation.mul_f64(rng.f64());
-            scanned.push(shown.scene.clone());
-            let people = self.clone();
-            scans.spawn(async move {
-                sleep(hesitation).await;
-                people.scan(&shown).await;
-            });
-        }
-        scans.join_all().await;
-        scanned
-    }
-
-    /// Scans a browser's code for its person, and again as long as there is a reason.
-    async fn scan(&self, shown: &Shown) {
-        let Self { wechat, recorder, done } = self;
-        let person = person(shown.browser);
-        let openid = openid(shown.browser);
-        wechat.add_person(Person {
-            openid: openid.clone(),
-            nickname: person.clone(),
-            follower: true,
-            ..Person::default()
-        });
-        for _ in 0..SCANS {
-            let scene = shown.scene.clone();
-            recorder.record(Event::Scans { person: person.clone(), scene: scene.clone() });
-            let reply = wechat.scan(&openid, &shown.content).await.unwrap().reply;
-            let words = Words::of(reply.as_deref());
-            recorder.record(Event::Told { person: person.clone(), scene, words });
-            match words {
-                Words::TryAgain | Words::Nothing => sleep(AGAIN).await,
-                Words::LookAtPage => sleep(LOOK).await,
-                _ => return,
-            }
-            if done.lock().unwrap().contains(&shown.browser) {
-                return;
-            }
+/// A page that somebody closes, because nothing happens.
+async fn until_left(roaming: Roaming, recorder: &Recorder) -> Outcome {
+    let browser = roaming.browser;
+    match timeout(LEFT_AFTER, roaming.run()).await {
+        Ok(outcome) => outcome,
+        Err(_) => {
+            recorder.record(Event::Closed { browser, code: 1001, back_in: None });
+            Outcome::Stopped(1001)
         }
     }
 }
@@ -191,6 +163,11 @@ impl People {
 #[must_use]
 pub fn person(browser: Browser) -> String {
     format!("person {}", browser.0)
+}
+
+/// The nickname of somebody who scans a picture of another person's page.
+fn victim(browser: Browser) -> String {
+    format!("victim {}", browser.0)
 }
 
 fn openid(browser: Browser) -> String {
