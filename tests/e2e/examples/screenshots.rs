@@ -8,7 +8,8 @@
 
 #![allow(clippy::unwrap_used, reason = "whoever makes the pictures reads the panic")]
 
-use std::collections::BTreeSet;
+use std::cmp::Reverse;
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::{env, fs};
 
@@ -24,7 +25,7 @@ const LOGIN: [&str; 4] = [
     "conversation-zh-CN",
     "login_granted-zh-CN-light-phone",
 ];
-const WIDGET: [&str; 1] = ["site_with_widget_waiting-zh-CN-light-desk"];
+const WIDGET: [&str; 1] = ["widget-zh-CN"];
 
 /// Pictures beside each other, each of them cut to what is in its middle.
 const FRAME: &str = "<!doctype html><meta charset=utf-8><style>
@@ -42,12 +43,13 @@ async fn main() {
     let browser = Browser::start("zh-CN").await;
     browser.client.set_window_size(2000, 1500).await.unwrap();
     for (name, parts, style) in [
-        ("login.png", &LOGIN[..], "width: 300px; height: 460px"),
+        ("login.png", &LOGIN[..], "width: 300px; height: 480px"),
         ("widget.png", &WIDGET, "width: 900px; height: 520px; object-position: top"),
     ] {
         let pictures = parts.iter().map(|part| {
             let png = fs::read(from.join(format!("{part}.png"))).unwrap();
-            format!("<img style='{style}' src=data:image/png;base64,{}>", STANDARD.encode(png))
+            let place = if part.starts_with("conversation") { "; object-position: top" } else { "" };
+            format!("<img style='{style}{place}' src=data:image/png;base64,{}>", STANDARD.encode(png))
         });
         let html = format!("{FRAME}{}", pictures.collect::<String>());
         let page = from.join("frame.html");
@@ -58,23 +60,26 @@ async fn main() {
     }
 }
 
-/// Writes a picture with a palette. Colours that the eye takes for the same become one until there are few enough.
+/// Writes a picture with a palette: its most frequent colours, and for every other one the nearest of those.
 fn write(file: &Path, picture: &Pixels) {
     let all = (0..picture.height).flat_map(|y| (0..picture.width).map(move |x| picture.at(x, y)));
     let all: Vec<[u8; 3]> = all.collect();
-    let (colours, palette) = (0..8)
-        .map(|bits| {
-            let rough = |colour: &[u8; 3]| {
-                colour.map(|part| (part >> bits << bits) | ((part >> 7) * ((1 << bits) - 1)))
-            };
-            let colours: Vec<[u8; 3]> = all.iter().map(rough).collect();
-            let palette: BTreeSet<[u8; 3]> = colours.iter().copied().collect();
-            (colours, Vec::from_iter(palette))
-        })
-        .find(|(_, palette)| palette.len() <= 256)
-        .unwrap();
-    let pixels: Vec<u8> =
-        colours.iter().map(|colour| u8::try_from(palette.binary_search(colour).unwrap()).unwrap()).collect();
+    let mut counts = HashMap::<[u8; 3], usize>::new();
+    for colour in &all {
+        *counts.entry(*colour).or_default() += 1;
+    }
+    let mut palette: Vec<[u8; 3]> = counts.keys().copied().collect();
+    palette.sort_by_key(|colour| (Reverse(counts[colour]), *colour));
+    palette.truncate(256);
+    let distance = |one: [u8; 3], other: [u8; 3]| -> u32 {
+        (0..3).map(|part| u32::from(one[part].abs_diff(other[part])).pow(2)).sum()
+    };
+    let nearest = |colour: [u8; 3]| {
+        let index = (0..palette.len()).min_by_key(|index| distance(palette[*index], colour)).unwrap();
+        (colour, u8::try_from(index).unwrap())
+    };
+    let indices: HashMap<[u8; 3], u8> = counts.keys().copied().map(nearest).collect();
+    let pixels: Vec<u8> = all.iter().map(|colour| indices[colour]).collect();
     let size = |length: usize| u32::try_from(length).unwrap();
     let mut png = Vec::new();
     let mut encoder = Encoder::new(&mut png, size(picture.width), size(picture.height));

@@ -95,7 +95,7 @@ impl Stage {
     pub(crate) async fn keep(&self, name: &str, selector: &str) {
         let Some(folder) = &self.screenshots else { return };
         self.turn("light").await;
-        self.show_on(PHONE).await;
+        self.show_on(DESK).await;
         let png = self.browser.picture_of(selector).await.unwrap();
         fs::write(folder.join(format!("{name}-{}.png", self.language)), png).unwrap();
     }
