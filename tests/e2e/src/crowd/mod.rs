@@ -174,11 +174,19 @@ fn openid(browser: Browser) -> String {
     format!("o{:0>27}", browser.0)
 }
 
+fn openid_of_victim(browser: Browser) -> String {
+    format!("v{:0>27}", browser.0)
+}
+
 /// The nickname of the person whom a site knows by this `sub`.
 #[must_use]
 pub fn person_of(sub: &str) -> String {
-    let number = sub.strip_prefix('o').and_then(|number| number.parse().ok()).map(Browser);
-    number.filter(|browser| openid(*browser) == sub).map_or_else(|| sub.to_owned(), person)
+    let number = sub.get(1..).and_then(|number| number.parse().ok()).map(Browser);
+    match number {
+        Some(browser) if openid(browser) == sub => person(browser),
+        Some(browser) if openid_of_victim(browser) == sub => victim(browser),
+        _ => sub.to_owned(),
+    }
 }
 
 /// Asks a gateway for the state of every login, and records the answers.

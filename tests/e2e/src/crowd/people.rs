@@ -9,7 +9,7 @@ use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 
 use super::manner::Victim;
-use super::{Done, Manner, Plan, openid, person, victim};
+use super::{Done, Manner, Plan, openid, openid_of_victim, person, victim};
 use crate::history::{Browser, Event, Recorder, Words};
 use crate::page::PATIENCE;
 use crate::roaming::{Numbers, Shown};
@@ -70,8 +70,7 @@ impl People {
             }
             return;
         };
-        // An openid in a form of its own.
-        let phone = self.phone(shown, victim(shown.browser), format!("v{:0>27}", shown.browser.0));
+        let phone = self.phone(shown, victim(shown.browser), openid_of_victim(shown.browser));
         if phone.scan_until_asked().await != Words::Question {
             return;
         }

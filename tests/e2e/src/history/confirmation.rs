@@ -88,9 +88,9 @@ fn has(login: &Login<'_>, person: &str, by: Duration) -> bool {
     own.peek().is_some_and(|first| first.at <= by) && own.all(|scan| scan.words() != Some(Words::Taken))
 }
 
-/// Whether words answer a number or a no, and not any message.
+/// Whether words answer a number or a no, and not any message. To look at the page is said when nothing is known.
 fn takes_for_answer(words: Words) -> bool {
-    decision(words).is_some() || words == Words::WrongNumber
+    !matches!(words, Words::Other | Words::LookAtPage | Words::Nothing)
 }
 
 /// Which decision words tell of.

@@ -158,7 +158,9 @@ fn a_decision_by_somebody_who_has_not_scanned_is_caught() {
             |found: &Violation| matches!(found, Violation::NotTheirs { person, .. } if person == "ben");
         assert!(found.iter().any(is_it), "{found:?}");
     };
-    for words in [Words::WrongNumber, Words::WrongNumbers, Words::NotMe, Words::Late, Words::LoggedIn] {
+    let answers =
+        [Words::WrongNumber, Words::WrongNumbers, Words::NotMe, Words::Late, Words::LoggedIn, Words::Taken];
+    for words in answers {
         not_theirs(with(asked(), typed(20, "ben", NUMBER, words)));
         let taken = vec![(13, scans("ben", "s")), (14, told("ben", "s", Words::Taken))];
         not_theirs(with(with(asked(), taken), typed(20, "ben", "0", words)));

@@ -5,11 +5,8 @@ use std::net::IpAddr;
 
 use ipnet::IpNet;
 
-/// Stands before the metadata.
-const MARK: &[u8] = b"\xab\xcd\xefMaxMind.com";
-
-/// Zeros between the tree and the data.
-const GAP: usize = 16;
+const BEFORE_METADATA: &[u8] = b"\xab\xcd\xefMaxMind.com";
+const BEFORE_DATA: usize = 16;
 
 /// A value of the data section.
 #[derive(Debug, Clone)]
@@ -52,10 +49,7 @@ impl Value {
 fn head(kind: u8, size: usize, out: &mut Vec<u8>) {
     let size = u8::try_from(size).unwrap();
     assert!(size < 29, "a longer one would have bytes of its own for that");
-    match kind {
-        0..=7 => out.push(kind << 5 | size),
-        _ => out.extend([size, kind - 7]),
-    }
+    if kind < 8 { out.push(kind << 5 | size) } else { out.extend([size, kind - 7]) }
 }
 
 /// What a record of the tree leads to.
@@ -63,7 +57,6 @@ fn head(kind: u8, size: usize, out: &mut Vec<u8>) {
 enum Leads {
     Nowhere,
     ToNode(usize),
-    /// A place in the data section.
     ToData(usize),
 }
 
@@ -92,13 +85,13 @@ pub(super) fn database(kind: &'static str, ip_version: u16, networks: &[(&str, V
         let number = match leads {
             Leads::Nowhere => tree.len(),
             Leads::ToNode(node) => *node,
-            Leads::ToData(place) => tree.len() + GAP + place,
+            Leads::ToData(place) => tree.len() + BEFORE_DATA + place,
         };
         file.extend(&u32::try_from(number).unwrap().to_be_bytes()[1..]);
     }
-    file.extend([0; GAP]);
+    file.extend([0; BEFORE_DATA]);
     file.extend(data);
-    file.extend(MARK);
+    file.extend(BEFORE_METADATA);
     let metadata = Value::Map(vec![
         ("binary_format_major_version", Value::Number(5, 2)),
         ("binary_format_minor_version", Value::Number(5, 0)),
