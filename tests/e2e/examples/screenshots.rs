@@ -21,7 +21,7 @@ use png::{BitDepth, ColorType, Compression, Encoder};
 
 const LOGIN: [&str; 4] = [
     "login_waiting-zh-CN-light-phone",
-    "login_number-en-dark-phone",
+    "number-zh-CN",
     "conversation-zh-CN",
     "login_granted-zh-CN-light-phone",
 ];
@@ -42,10 +42,9 @@ async fn main() {
     };
     let browser = Browser::start("zh-CN").await;
     browser.client.set_window_size(2000, 1500).await.unwrap();
-    for (name, parts, style) in [
-        ("login.png", &LOGIN[..], "width: 300px; height: 480px"),
-        ("widget.png", &WIDGET, "width: 900px; height: 520px; object-position: top"),
-    ] {
+    for (name, parts, style) in
+        [("login.png", &LOGIN[..], "width: 300px; height: 480px"), ("widget.png", &WIDGET, "width: 900px")]
+    {
         let pictures = parts.iter().map(|part| {
             let png = fs::read(from.join(format!("{part}.png"))).unwrap();
             let place = if part.starts_with("conversation") { "; object-position: top" } else { "" };

@@ -91,11 +91,11 @@ impl Stage {
         STANDARD.decode(taken["data"].as_str().unwrap()).unwrap()
     }
 
-    /// Keeps a picture of one element by day, where pictures are kept.
-    pub(crate) async fn keep(&self, name: &str, selector: &str) {
+    /// Keeps a picture of one element, where pictures are kept.
+    pub(crate) async fn keep(&self, name: &str, selector: &str, scheme: &str, screen: Screen) {
         let Some(folder) = &self.screenshots else { return };
-        self.turn("light").await;
-        self.show_on(DESK).await;
+        self.turn(scheme).await;
+        self.show_on(screen).await;
         let png = self.browser.picture_of(selector).await.unwrap();
         fs::write(folder.join(format!("{name}-{}.png", self.language)), png).unwrap();
     }

@@ -3,7 +3,7 @@
 use demo::{Options, Stack};
 use e2e::page::Page;
 
-use crate::stage::Stage;
+use crate::stage::{DESK, PHONE, Stage};
 use crate::{played, shop};
 
 const LOGO: &str = "data:image/svg+xml,%3Csvg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 120 40'%3E\
@@ -21,6 +21,11 @@ fn brand(service: &str) -> Vec<String> {
     settings.map(|(name, value)| format!("--{service}-{name}={value}")).into()
 }
 
+/// Replaces the gateway's address in the lines that the example site shows.
+const WITHOUT_PORT: &str =
+    "document.querySelector('pre code').textContent = document.querySelector('pre code')
+    .textContent.replace(/http:[^\\s]*:[0-9]+/, 'https://login.example.com')";
+
 pub(crate) async fn walk(language: &'static str) {
     let start = async |branded: bool| {
         let wechat = simulator::Settings { nicknames: true, ..simulator::Settings::default() };
@@ -36,7 +41,7 @@ pub(crate) async fn walk(language: &'static str) {
         Stack::start(options).await.unwrap()
     };
     let (plain, branded, mut stage) = tokio::join!(start(false), start(true), Stage::start(language));
-    real(&plain, &mut stage).await;
+    let number = real(&plain, &mut stage).await;
 
     // From here on the gateway is a played one, and the phone has no part.
     stage.browser.run_first(played::WORLD).await;
@@ -56,14 +61,14 @@ pub(crate) async fn walk(language: &'static str) {
         for (state, steps) in states {
             stage.play(&url, &steps).await;
             stage.see(&format!("{name} {state}")).await;
-            if (name, state) == ("site with widget", "waiting") {
-                // No reader of a picture has use for a port.
-                let sample = "document.querySelector('pre code')";
-                stage.browser.value(&format!("{sample}.textContent = {sample}.textContent.replace(/http:[^\\s\"]*:[0-9]+/, 'https://login.example.com')")).await;
-                stage.keep("widget", "body").await;
-            }
         }
     }
+    // For the README: the page whose digits the real conversation has, and a sample without a port.
+    stage.play(&format!("{}?lang=en", login(&plain)), &[played::code(), played::scanned(&number)]).await;
+    stage.keep("number", "body", "dark", PHONE).await;
+    stage.play(&site(&plain, "/widget"), &[played::code()]).await;
+    stage.browser.value(WITHOUT_PORT).await;
+    stage.keep("widget", "body", "light", DESK).await;
     // Two of the pages say that a request was wrong, and so does their status; and the widget tells developers of a refusal.
     let complaints = stage.browser.complaints().await;
     let is_meant =
@@ -73,8 +78,9 @@ pub(crate) async fn walk(language: &'static str) {
     stage.end();
 }
 
-/// What a real login leads to: pages of the simulated phone, of the example site, and the issuer's short ones.
-async fn real(stack: &Stack, stage: &mut Stage) {
+/// What real logins lead to: pages of the simulated phone, of the example site, and the issuer's short ones. Returns the
+/// digits that were typed on the phone.
+async fn real(stack: &Stack, stage: &mut Stage) -> String {
     let (wechat, site) = (&stack.wechat, format!("http://{}", stack.example_site.unwrap()));
     let issuer = format!("http://{}", stack.callback.pushes);
     let person = wechat.invent_person("阿狸", false).openid;
@@ -124,11 +130,12 @@ async fn real(stack: &Stack, stage: &mut Stage) {
     wechat.say(&person, &number).await.unwrap();
     stage.browser.until("document.querySelectorAll('#chat .theirs').length > 2").await;
     stage.see("phone, granted").await;
-    stage.keep("conversation", "#phone").await;
+    stage.keep("conversation", "#phone", "light", DESK).await;
     stage.browser.open(&content).await;
     stage.browser.until("document.querySelector('#preselected-scan').textContent").await;
     stage.browser.until("document.querySelectorAll('#chat .theirs').length > 2").await;
     stage.see("phone, opened by its camera").await;
     // It keeps asking, which a played world would not answer.
     stage.browser.open("about:blank").await;
+    number
 }
