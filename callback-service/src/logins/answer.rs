@@ -33,13 +33,14 @@ impl Scans {
     /// has `arrived`. `None` where nothing was asked, or the text is no answer: then it is a message like any other.
     pub(crate) async fn answered(self: &Arc<Self>, text: Text<'_>, arrived: Instant) -> Option<ToPhone> {
         let typed = Typed::read(text.content)?;
-        let Text { person, .. } = text;
+        let Text { person, created_at, .. } = text;
         // A push without an id is known again by its time and what it says.
         let id = text.id.map_or_else(|| format!("{} {typed:?}", text.created_at), str::to_owned);
         let scans = Arc::clone(self);
         let (answering, name) = (typed.clone(), (person.clone(), id.clone()));
-        let answered =
-            self.done_in_time(async move { scans.confirmations.answer(&name.0, &name.1, &answering).await });
+        let answered = self.done_in_time(async move {
+            scans.confirmations.answer(&name.0, &name.1, &answering, created_at).await
+        });
         match answered.await {
             Ok(Answered::Nothing) => None,
             Ok(Answered::Wrong { login, left }) => Some(self.wrong(person, *login, left, &id, arrived).await),
@@ -80,7 +81,8 @@ impl Scans {
         ToPhone { reply: PhoneReply::Wrong(left), language: login.language }
     }
 
-    /// Does what a decision asks for, and tells a site `why` its login was denied. It may be done before, and is done again without harm.
+    /// Does what a decision asks for, and tells a site `why` its login was denied. What was done before is done again
+    /// without harm.
     async fn follow(
         self: &Arc<Self>,
         person: &Person,
@@ -116,6 +118,8 @@ impl Scans {
             // A repeat of the scan was being worked on, which had read the store before the number came.
             told = self.log_in(login.scan(person), arrived).await;
         }
+        // The person reads one language, also where WeChat does not say it a second time.
+        told.language = login.language;
         if *typed == Typed::No && matches!(told.reply, PhoneReply::LoggedIn { .. }) {
             told.reply = PhoneReply::Confirmed;
         }
@@ -133,16 +137,22 @@ impl Scans {
         let deny = Notice::Deny { scene: login.scene, by: Some(person.to_string()) };
         let (scans, login) = (Arc::clone(self), login.clone());
         self.tasks.spawn(async move {
-            let until = Instant::now() + scans.times.clear;
-            if let Err(error) = gateway::ask(&scans.gateway, &deny, until, false).await {
-                tracing::error!(
-                    scene = shortened(&login.scene),
-                    "a page does not hear that its login was denied: {error}; its time runs out"
-                );
-            }
-            if let (Some(provider), Some(parties), Some(why)) = (&scans.provider, &login.parties, why) {
-                provider.tell_of_denial(login.scene.as_str(), &parties.site, &parties.sub, why).await;
-            }
+            let page = async {
+                let until = Instant::now() + scans.times.clear;
+                if let Err(error) = gateway::ask(&scans.gateway, &deny, until, false).await {
+                    tracing::error!(
+                        scene = shortened(&login.scene),
+                        "a page does not hear that its login was denied: {error}; its time runs out"
+                    );
+                }
+            };
+            // The site hears it also while the gateway is away: nobody types the answer twice.
+            let site = async {
+                if let (Some(provider), Some(parties), Some(why)) = (&scans.provider, &login.parties, why) {
+                    provider.tell_of_denial(login.scene.as_str(), &parties.site, &parties.sub, why).await;
+                }
+            };
+            tokio::join!(page, site);
         })
     }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use login_page::Language;
-use protocol::message::{Code, Context};
+use protocol::message::{Code, Context, State};
 use protocol::{Answer, NoAnswer, Notice};
 use tokio::time::Instant;
 use wechat::User;
@@ -24,6 +24,15 @@ pub(super) struct Attempt<'a> {
     pub(super) arrived: Instant,
 }
 
+/// What a claim came to.
+struct Claimed {
+    heard: Heard,
+    /// The login's state at that moment.
+    state: Option<State>,
+    /// What the gateway knows of its page.
+    context: Option<Box<Context>>,
+}
+
 impl Attempt<'_> {
     /// Makes the attempt; gives what the phone hears, and in which language.
     pub(super) async fn run(&self) -> ToPhone {
@@ -32,7 +41,7 @@ impl Attempt<'_> {
             ControlFlow::Break(recorded) => return logged_in(recorded),
         };
         let user = self.scans.nicknames.ask(&self.scan.openid);
-        let (claim, context) = self.claim(before, None).await;
+        let Claimed { heard: claim, context, .. } = self.claim(before, None, self.scans.times.claim).await;
         let is_for_site = match verdict::after_claim(before, claim) {
             Next::Tell(reply) => return ToPhone { reply, language: Language::default() },
             Next::End => false,
@@ -95,14 +104,15 @@ impl Attempt<'_> {
         })
     }
 
-    /// What the gateway said to the claim, and what it knows of the login's page.
-    async fn claim(&self, before: Before, number: Option<String>) -> (Heard, Option<Box<Context>>) {
+    /// Claims the login, or repeats the claim, perhaps with a number for its page.
+    async fn claim(&self, before: Before, number: Option<String>, within: Duration) -> Claimed {
         let Scan { scene, openid, .. } = self.scan;
         let claim = Notice::Claim { scene: *scene, by: openid.to_string(), number };
-        let until = self.until(before.keeps_asking(), self.scans.times.claim);
+        let until = self.until(before.keeps_asking(), within);
         let answer = gateway::ask(&self.scans.gateway, &claim, until, false).await;
-        let claimed = heard(Heard::of_claim, &answer);
-        (claimed, answer.ok().and_then(|answer| answer.context))
+        let heard = heard(Heard::of_claim, &answer);
+        let (state, context) = answer.map_or_else(|_| (None, None), |answer| (answer.state, answer.context));
+        Claimed { heard, state, context }
     }
 
     /// Whether a login may go to the site or request that its page named.
@@ -144,17 +154,28 @@ impl Attempt<'_> {
         let known = match numbered(&context) {
             Some(known) => known,
             None => {
-                let (claim, context) = self.claim(before, Some(confirmation::number())).await;
-                match (verdict::after_claim(before, claim), numbered(&context)) {
-                    (Next::Tell(reply), _) => return ControlFlow::Break(Refused::Tell(reply)),
-                    (_, Some(known)) => known,
+                // WeChat may have been asked for the nickname as long as the first claim may take.
+                let within = self.scans.times.scan;
+                let Claimed { heard, state, context } =
+                    self.claim(before, Some(confirmation::number()), within).await;
+                let told = match (verdict::after_claim(before, heard), numbered(&context)) {
+                    (Next::Tell(reply), _) => Err(reply),
+                    (_, Some(known)) => Ok(known),
+                    // A login that has ended takes no number any more.
+                    (_, None) if state == Some(State::Denied) => Err(PhoneReply::Denied),
                     (_, None) => {
-                        tracing::error!(
-                            "the gateway does not give the page a number, so nobody can confirm a login: is its version \
-                             older than this service's? Upgrade the gateways first"
-                        );
-                        return ControlFlow::Break(Refused::Tell(PhoneReply::TryAgain));
+                        if state == Some(State::Scanned) {
+                            tracing::error!(
+                                "the gateway does not give the page a number, so nobody can confirm a login: is its \
+                                 version older than this service's? Upgrade the gateways first"
+                            );
+                        }
+                        Err(before.without_an_end())
                     }
+                };
+                match told {
+                    Ok(known) => known,
+                    Err(reply) => return ControlFlow::Break(Refused::Tell(reply)),
                 }
             }
         };

@@ -244,9 +244,11 @@ impl Scans {
         let scans = Arc::clone(self);
         let span = tracing::info_span!("scan", scene = shortened(&scan.scene));
         let attempt = async move {
-            let _left = Left { scans: &scans, key };
+            let left = Left { scans: &scans, key };
             let reply = Attempt { scans: &scans, scan: &scan, arrived }.run().await;
             tracing::info!(outcome = reply.reply.name(), "a scan was answered");
+            // Whoever hears this reply and asks again has to find no task of this scan, or would hear it once more.
+            drop(left);
             tell.send_replace(Some(reply));
         };
         self.tasks.spawn(attempt.instrument(span));

@@ -27,7 +27,7 @@ pub(super) enum Before {
 
 impl Before {
     /// The reply when this attempt has recorded nothing.
-    fn without_an_end(self) -> PhoneReply {
+    pub(super) fn without_an_end(self) -> PhoneReply {
         match self {
             Self::Nothing => PhoneReply::TryAgain,
             Self::LongAgo | Self::Perhaps => PhoneReply::Look,

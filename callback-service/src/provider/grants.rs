@@ -52,7 +52,7 @@ enum Way {
     /// By the request of this handle.
     Request(Token),
     /// By a page of the site.
-    Page { nonce: Option<String>, code_challenge: String },
+    Page { nonce: String, code_challenge: String },
 }
 
 /// A site as a person is told of it, and the person as the site is.
@@ -78,6 +78,8 @@ pub(crate) enum Denial {
     ForeignPage,
     /// The page sent no challenge.
     NoChallenge,
+    /// The page sent no nonce.
+    NoNonce,
 }
 
 impl Denial {
@@ -88,6 +90,7 @@ impl Denial {
             Self::WrongNumber => "wrong_number",
             Self::ForeignPage => "foreign_page",
             Self::NoChallenge => "no_challenge",
+            Self::NoNonce => "no_nonce",
         }
     }
 }
@@ -127,7 +130,8 @@ impl Provider {
         let code = match way {
             Way::Request(handle) => self.requests.prove(&handle, &scanned).await?.ok_or(NotGranted::Gone)?,
             Way::Page { nonce, code_challenge } => {
-                let page = ForPage { site: site.id, scope: WIDGET_SCOPE.to_owned(), nonce, code_challenge };
+                let (scope, nonce) = (WIDGET_SCOPE.to_owned(), Some(nonce));
+                let page = ForPage { site: site.id, scope, nonce, code_challenge };
                 self.codes.put_for_page(&page, &scanned).await?
             }
         };
@@ -192,8 +196,20 @@ impl Provider {
             self.tell_of_page(scene, &site, &scanned, Denial::NoChallenge).await;
             return Err(NotGranted::UnknownSite);
         };
+        // Without it a back end that finds none in its session either would take anybody's code for its visitor's.
+        let Some(nonce) = context.nonce.clone().filter(|nonce| !nonce.is_empty()) else {
+            server::tell!(
+                warn,
+                self.told,
+                "no nonce",
+                [site = %site.id],
+                "a page asked for a login without a nonce of its visitor's session; the login was denied"
+            );
+            self.tell_of_page(scene, &site, &scanned, Denial::NoNonce).await;
+            return Err(NotGranted::UnknownSite);
+        };
         let scanned = self.named(&site, scanned).await?;
-        let (nonce, confirm) = (context.nonce.clone(), site.confirm);
+        let confirm = site.confirm;
         Ok(Admitted { site, way: Way::Page { nonce, code_challenge }, scanned, confirm })
     }
 

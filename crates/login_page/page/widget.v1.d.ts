@@ -61,7 +61,7 @@ export interface Trouble {
     | 'insecure_context'
     /** The browser keeps nothing for this page, such as `sessionStorage`. A reload then takes a new code. */
     | 'no_storage'
-    /** The gateway refused the page, mostly because its origin is not one of the site's; `message` has its reason. */
+    /** The gateway or the browser refused the connection, mostly because of the page's origin; `message` says why. */
     | 'refused';
   /** For developers, in English. */
   message: string;

@@ -175,7 +175,11 @@ export function mount(element, { site, nonce, query, gateway, lang, onLogin, onS
     const picture = resumes && resumes === pictured ? 'kept' : '';
     const about = `${challenge}&lang=${language}&subprotocol=${offers ? 'offered' : 'none'}&picture=${picture}`;
     let opened;
-    socket = new WebSocket(purpose + about, ['saoma.v1', `resume.${resumes}`].slice(0, offers + !!resumes));
+    try {
+      socket = new WebSocket(purpose + about, ['saoma.v1', `resume.${resumes}`].slice(0, offers + !!resumes));
+    } catch ({ message }) {
+      return fail('refused', message);
+    }
     socket.onopen = () => {
       opened = true;
       unopened = 0;

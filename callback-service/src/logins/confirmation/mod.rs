@@ -26,12 +26,18 @@ use crate::store::{Store, StoreError};
 const KIND: &str = "confirmation";
 
 /// The numbers that pages show: two digits, of which the first is no 0, so that nobody leaves one out, and 0 means no.
-const NUMBERS: std::ops::RangeInclusive<u8> = 10..=99;
+const FIRST_NUMBER: u8 = 10;
+const NUMBERS: u8 = 90;
 
 /// A new number for a page.
 pub(super) fn number() -> String {
-    // It decides nothing alone: whoever can read it has the page, and whoever guesses it has three tries.
-    fastrand::u8(NUMBERS).to_string()
+    // Whoever could foretell it would send it together with a picture of the code.
+    let mut byte = [u8::MAX];
+    // So that each is as likely as another.
+    while byte[0] >= 2 * NUMBERS {
+        aws_lc_rs::rand::fill(&mut byte).expect("random numbers");
+    }
+    (FIRST_NUMBER + byte[0] % NUMBERS).to_string()
 }
 
 /// What people are asked, and what they have answered.
@@ -66,12 +72,13 @@ impl Confirmations {
         self.change(person, |talk, now| talk.ask(login.clone(), number, question.clone(), now)).await
     }
 
-    /// The person has typed an answer, in the push of this id.
+    /// The person has typed an answer at `sent_at` (CreateTime), in the push of this id.
     pub(super) async fn answer(
         &self,
         person: &wechat::Person,
         id: &str,
         typed: &Typed,
+        sent_at: i64,
     ) -> Result<Answered, StoreError> {
         #[cfg(test)]
         self.fault.happen().await?;
@@ -80,7 +87,7 @@ impl Confirmations {
         if !found.record.is_some_and(|talk| talk.knows(id) || talk.awaits(found.now)) {
             return Ok(Answered::Nothing);
         }
-        self.change(person, |talk, now| talk.answer(id, typed, now)).await
+        self.change(person, |talk, now| talk.answer(id, typed, sent_at, now)).await
     }
 
     /// The gateway says that the time of a login was over before the push of this id came.

@@ -105,9 +105,7 @@ impl Verdict {
             Self::Late => "late",
         }
     }
-}
 
-impl Verdict {
     /// What a site is told, where it is told anything.
     pub(crate) fn denial(self) -> Option<Denial> {
         match self {
@@ -218,12 +216,14 @@ impl Talk {
         Asking::Ask { question: told, replaced }
     }
 
-    /// The person has typed an answer, in the push of this id.
-    pub(super) fn answer(&mut self, id: &str, typed: &Typed, now: Moment) -> Answered {
+    /// The person has typed an answer at `sent_at` (CreateTime), in the push of this id. What was sent before the last scan
+    /// is about the login before it, also where it comes late.
+    pub(super) fn answer(&mut self, id: &str, typed: &Typed, sent_at: i64, now: Moment) -> Answered {
         if let Some(decided) = self.decided.iter().find(|decided| decided.by.as_deref() == Some(id)) {
             return again(decided, By::ItsRepeat);
         }
-        let Some(asked) = &mut self.asked else {
+        let asked = self.asked.as_mut().filter(|asked| asked.login.created_at <= sent_at);
+        let Some(asked) = asked else {
             let is_about = |decided: &&Kept<Decided>| match typed {
                 // Whoever is logged in may be typing to the account for another reason.
                 Typed::Number(number) if decided.verdict == Verdict::Right => {
@@ -322,6 +322,9 @@ mod tests {
 
     const NOW: Moment = Moment(1_000_000);
 
+    /// Later than every scan here.
+    const SENT_AT: i64 = 1_000;
+
     fn login(created_at: i64) -> Login {
         Login { scene: Scene::random(), first: false, created_at, language: Language::Chinese, parties: None }
     }
@@ -360,17 +363,20 @@ mod tests {
     #[test]
     fn the_right_number_decides_once_and_its_repeats_get_the_same() {
         let (mut talk, login) = asked();
-        assert_eq!(talk.answer("1", &number("47"), NOW), decided(&login, Verdict::Right, ThisPush));
-        assert_eq!(talk.answer("1", &number("47"), NOW), decided(&login, Verdict::Right, ItsRepeat));
+        assert_eq!(talk.answer("1", &number("47"), SENT_AT, NOW), decided(&login, Verdict::Right, ThisPush));
+        assert_eq!(talk.answer("1", &number("47"), SENT_AT, NOW), decided(&login, Verdict::Right, ItsRepeat));
         // Whatever is typed afterwards changes nothing. Another number is about something else.
-        assert_eq!(talk.answer("2", &number("11"), NOW), Answered::Nothing);
+        assert_eq!(talk.answer("2", &number("11"), SENT_AT, NOW), Answered::Nothing);
         for typed in [number("47"), Typed::No] {
-            assert_eq!(talk.answer("2", &typed, NOW), decided(&login, Verdict::Right, AnotherPush));
+            assert_eq!(talk.answer("2", &typed, SENT_AT, NOW), decided(&login, Verdict::Right, AnotherPush));
         }
         let later = NOW + SAME_WORDS;
-        assert_eq!(talk.answer("3", &Typed::No, later), Answered::Nothing);
+        assert_eq!(talk.answer("3", &Typed::No, SENT_AT, later), Answered::Nothing);
         assert!(!talk.awaits(later) && talk.awaits(NOW));
-        assert_eq!(talk.answer("1", &number("47"), later), decided(&login, Verdict::Right, ItsRepeat));
+        assert_eq!(
+            talk.answer("1", &number("47"), SENT_AT, later),
+            decided(&login, Verdict::Right, ItsRepeat)
+        );
         // Nor does another scan of the same code ask again.
         assert_eq!(talk.ask(login, "47", question(), later), Asking::Decided(Verdict::Right));
     }
@@ -378,17 +384,34 @@ mod tests {
     #[test]
     fn three_wrong_numbers_or_a_no_deny_it() {
         let (mut talk, login) = asked();
-        assert_eq!(talk.answer("1", &number("48"), NOW), wrong(&login, 2));
-        assert_eq!(talk.answer("1", &number("48"), NOW), wrong(&login, 2), "a repeat is no other try");
-        assert_eq!(talk.answer("2", &number("4"), NOW), wrong(&login, 1));
-        assert_eq!(talk.answer("1", &number("48"), NOW), wrong(&login, 2), "nor is it the last one's answer");
-        assert_eq!(talk.answer("3", &number("74"), NOW), decided(&login, Verdict::WrongNumbers, ThisPush));
-        assert_eq!(talk.answer("4", &number("47"), NOW), decided(&login, Verdict::WrongNumbers, AnotherPush));
+        assert_eq!(talk.answer("1", &number("48"), SENT_AT, NOW), wrong(&login, 2));
+        assert_eq!(
+            talk.answer("1", &number("48"), SENT_AT, NOW),
+            wrong(&login, 2),
+            "a repeat is no other try"
+        );
+        assert_eq!(talk.answer("2", &number("4"), SENT_AT, NOW), wrong(&login, 1));
+        assert_eq!(
+            talk.answer("1", &number("48"), SENT_AT, NOW),
+            wrong(&login, 2),
+            "nor is it the last one's answer"
+        );
+        assert_eq!(
+            talk.answer("3", &number("74"), SENT_AT, NOW),
+            decided(&login, Verdict::WrongNumbers, ThisPush)
+        );
+        assert_eq!(
+            talk.answer("4", &number("47"), SENT_AT, NOW),
+            decided(&login, Verdict::WrongNumbers, AnotherPush)
+        );
 
         let (mut talk, login) = asked();
-        talk.answer("1", &number("48"), NOW);
-        assert_eq!(talk.answer("2", &Typed::No, NOW), decided(&login, Verdict::NotMe, ThisPush));
-        assert_eq!(talk.answer("3", &number("47"), NOW), decided(&login, Verdict::NotMe, AnotherPush));
+        talk.answer("1", &number("48"), SENT_AT, NOW);
+        assert_eq!(talk.answer("2", &Typed::No, SENT_AT, NOW), decided(&login, Verdict::NotMe, ThisPush));
+        assert_eq!(
+            talk.answer("3", &number("47"), SENT_AT, NOW),
+            decided(&login, Verdict::NotMe, AnotherPush)
+        );
         assert_eq!(talk.ask(login, "47", question(), NOW), Asking::Decided(Verdict::NotMe));
     }
 
@@ -404,8 +427,12 @@ mod tests {
         let again = Asking::Ask { question: told, replaced: None };
         assert_eq!(talk.ask(after.clone(), "12", question(), NOW), again);
         assert_eq!(talk.ask(before, "47", question(), NOW), Asking::Decided(Verdict::Replaced));
-        assert_eq!(talk.answer("1", &number("47"), NOW), wrong(&after, 2), "the number of the login before");
-        assert_eq!(talk.answer("2", &number("12"), NOW), decided(&after, Verdict::Right, ThisPush));
+        assert_eq!(
+            talk.answer("1", &number("47"), SENT_AT, NOW),
+            wrong(&after, 2),
+            "the number of the login before"
+        );
+        assert_eq!(talk.answer("2", &number("12"), SENT_AT, NOW), decided(&after, Verdict::Right, ThisPush));
     }
 
     #[test]
@@ -414,28 +441,47 @@ mod tests {
         let older = login(99);
         assert_eq!(talk.ask(older.clone(), "12", question(), NOW), Asking::Decided(Verdict::Replaced));
         assert_eq!(talk.ask(older, "12", question(), NOW), Asking::Decided(Verdict::Replaced));
-        assert_eq!(talk.answer("1", &number("47"), NOW), decided(&newer, Verdict::Right, ThisPush));
+        assert_eq!(talk.answer("1", &number("47"), SENT_AT, NOW), decided(&newer, Verdict::Right, ThisPush));
     }
 
     #[test]
     fn a_repeated_answer_to_the_login_before_is_no_answer_to_this_one() {
         let (mut talk, before) = asked();
-        talk.answer("1", &number("47"), NOW);
+        talk.answer("1", &number("47"), SENT_AT, NOW);
         let after = login(101);
         talk.ask(after.clone(), "12", question(), NOW);
-        assert_eq!(talk.answer("1", &number("47"), NOW), decided(&before, Verdict::Right, ItsRepeat));
-        assert_eq!(talk.answer("2", &number("12"), NOW), decided(&after, Verdict::Right, ThisPush));
+        assert_eq!(
+            talk.answer("1", &number("47"), SENT_AT, NOW),
+            decided(&before, Verdict::Right, ItsRepeat)
+        );
+        assert_eq!(talk.answer("2", &number("12"), SENT_AT, NOW), decided(&after, Verdict::Right, ThisPush));
+    }
+
+    #[test]
+    fn what_was_typed_before_a_scan_and_comes_after_it_is_no_answer_to_it() {
+        let (mut talk, before) = asked();
+        let after = login(105);
+        talk.ask(after.clone(), "47", question(), NOW);
+        for typed in [number("47"), number("11"), Typed::No] {
+            let replaced = decided(&before, Verdict::Replaced, AnotherPush);
+            assert_eq!(talk.answer("1", &typed, 104, NOW), replaced, "{typed:?}");
+        }
+        assert_eq!(talk.answer("1", &number("11"), 105, NOW), wrong(&after, 2));
+        assert_eq!(talk.answer("2", &number("47"), 105, NOW), decided(&after, Verdict::Right, ThisPush));
     }
 
     #[test]
     fn a_login_whose_time_is_over_waits_no_more() {
         let (mut talk, login) = asked();
-        assert_eq!(talk.answer("1", &number("48"), NOW), wrong(&login, 2));
+        assert_eq!(talk.answer("1", &number("48"), SENT_AT, NOW), wrong(&login, 2));
         talk.expire(Scene::random(), "1", NOW);
-        assert_eq!(talk.answer("1", &number("48"), NOW), wrong(&login, 2), "it is another login");
+        assert_eq!(talk.answer("1", &number("48"), SENT_AT, NOW), wrong(&login, 2), "it is another login");
         talk.expire(login.scene, "1", NOW);
-        assert_eq!(talk.answer("1", &number("48"), NOW), decided(&login, Verdict::Late, ItsRepeat));
-        assert_eq!(talk.answer("2", &number("47"), NOW), decided(&login, Verdict::Late, AnotherPush));
+        assert_eq!(talk.answer("1", &number("48"), SENT_AT, NOW), decided(&login, Verdict::Late, ItsRepeat));
+        assert_eq!(
+            talk.answer("2", &number("47"), SENT_AT, NOW),
+            decided(&login, Verdict::Late, AnotherPush)
+        );
     }
 
     #[test]
@@ -462,7 +508,7 @@ mod tests {
     #[test]
     fn what_a_newer_version_added_is_kept() {
         let (mut talk, _) = asked();
-        talk.answer("1", &number("48"), NOW);
+        talk.answer("1", &number("48"), SENT_AT, NOW);
         let mut newer = serde_json::to_value(&talk).unwrap();
         newer["way"] = "typed".into();
         newer["asked"]["device"] = "a phone".into();

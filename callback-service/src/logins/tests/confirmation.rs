@@ -47,9 +47,13 @@ impl Asked {
 
     /// What the phone hears after a text; nothing if it is a message like any other.
     async fn types(&self, id: &str, content: &str) -> Option<PhoneReply> {
+        Some(self.told(id, content).await?.reply)
+    }
+
+    async fn told(&self, id: &str, content: &str) -> Option<ToPhone> {
         let person = Person::new("oPerson");
-        let text = Text { person: &person, content, id: Some(id), created_at: 1 };
-        Some(self.scans.answered(text, Instant::now()).await?.reply)
+        let text = Text { person: &person, content, id: Some(id), created_at: i64::MAX };
+        self.scans.answered(text, Instant::now()).await
     }
 
     fn number(&self, scan: &Scan) -> String {
@@ -80,7 +84,7 @@ fn play(logins: &mut HashMap<Scene, Played>, notice: &Notice) -> Answer {
     let state = login.end.unwrap_or(State::Scanned);
     match notice {
         Notice::Claim { number, .. } => {
-            if login.number.is_none() {
+            if login.number.is_none() && login.end.is_none() {
                 login.number.clone_from(number);
             }
             let context = Context { number: login.number.clone(), ..Context::default() };
@@ -165,7 +169,7 @@ async fn a_text_is_an_answer_only_where_something_is_asked() {
         assert_eq!(asked.types("2", text).await, None, "no answer: {text}");
     }
     let other = Person::new("oOther");
-    let text = Text { person: &other, content: &asked.number(&scan), id: Some("3"), created_at: 1 };
+    let text = Text { person: &other, content: &asked.number(&scan), id: Some("3"), created_at: i64::MAX };
     assert!(asked.scans.answered(text, Instant::now()).await.is_none(), "another person");
     assert_eq!(asked.end(&scan), None);
 }
@@ -188,6 +192,33 @@ async fn whoever_is_too_late_hears_so() {
         assert_eq!(asked.types(id, &number).await, Some(PhoneReply::Expired));
     }
     assert!(!asked.heard.kinds().contains(&"scan"), "a claim's answer says that it is over");
+}
+
+#[tokio::test]
+async fn what_follows_a_number_is_said_in_the_language_of_the_question() {
+    for is_late in [false, true] {
+        let (asked, scan) = (Asked::start().await, scan());
+        asked.logins.lock().insert(scan.scene, Played { number: Some("47".to_owned()), end: None });
+        // WeChat said it at the scan, and does not say it again.
+        let Scan { scene, first, created_at, ref openid } = scan;
+        let login = Login { scene, first, created_at, language: Language::English, parties: None };
+        asked.scans.ask_person(openid, &login, "47", &Context::default()).await.unwrap();
+        if is_late {
+            asked.ended(&scan, State::Expired);
+        }
+        let told = asked.told("1", "47").await.unwrap();
+        assert_eq!(told.language, Language::English, "{told:?}");
+        assert_eq!(told.reply == PhoneReply::Expired, is_late, "{told:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_login_that_may_have_been_granted_without_a_number_is_not_told_to_be_tried_again() {
+    let (asked, scan) = (Asked::start().await, scan());
+    // By a process that asked for none, and was killed before it had counted the login.
+    asked.store.attempt(&scan).await.unwrap();
+    asked.logins.lock().insert(scan.scene, Played { number: None, end: Some(State::Granted) });
+    assert_eq!(asked.scan(&scan).await, PhoneReply::Look);
 }
 
 #[tokio::test]
@@ -215,7 +246,8 @@ async fn a_process_that_is_killed_at_any_step_is_followed_by_one_that_goes_on() 
     let number = asked.number(&scan);
     // It is killed after the store has the answer, and before the gateway is told.
     let person = Person::new("oPerson");
-    let decided = asked.scans.confirmations.answer(&person, "1", &Typed::Number(number.clone())).await;
+    let decided =
+        asked.scans.confirmations.answer(&person, "1", &Typed::Number(number.clone()), i64::MAX).await;
     assert!(matches!(decided.unwrap(), Answered::Decided { verdict: Verdict::Right, by: By::ThisPush, .. }));
     let asked = asked.restarted();
     assert_eq!(asked.end(&scan), None);
@@ -228,7 +260,7 @@ async fn a_process_that_is_killed_at_any_step_is_followed_by_one_that_goes_on() 
     let second = another(&scan);
     asked.scan(&second).await;
     let number = Typed::Number(asked.number(&second));
-    asked.scans.confirmations.answer(&person, "2", &number).await.unwrap();
+    asked.scans.confirmations.answer(&person, "2", &number, i64::MAX).await.unwrap();
     assert_eq!(asked.restarted().scan(&second).await, told(Some(2)));
 }
 
@@ -272,7 +304,7 @@ async fn without_the_store_nobody_is_asked_and_nobody_is_logged_in() {
     let scans = asking(client, store);
     assert_eq!(scans.hears(scan(), Instant::now()).await, PhoneReply::TryAgain);
     let person = Person::new("oPerson");
-    let text = Text { person: &person, content: "47", id: None, created_at: 1 };
+    let text = Text { person: &person, content: "47", id: None, created_at: i64::MAX };
     let told = scans.answered(text, Instant::now()).await.unwrap();
     assert_eq!(told.reply, PhoneReply::Look, "perhaps it is an answer");
     assert!(!heard.kinds().contains(&"scan"));

@@ -125,3 +125,19 @@ async fn with_no_time_for_nicknames_wechat_is_not_asked() {
     settled(&scans).await;
     assert!(asked.try_recv().is_err());
 }
+
+/// WeChat was asked as long as the claim may take, and the page gets its number all the same.
+#[tokio::test]
+async fn a_nickname_that_does_not_come_leaves_time_for_the_question() {
+    let (gateway, client) = Gateway::start().await;
+    gateway.play(|notice| {
+        let Notice::Claim { number, .. } = notice else { return None };
+        let context = Context { number: number.clone(), ..Context::default() };
+        Some(Answer { context: Some(Box::new(context)), ..claimed() })
+    });
+    let (url, _asked) = wechat(None).await;
+    let mut scans = with_wechat(client, sqlite(), wechat_at(&url), PATIENCE);
+    Arc::get_mut(&mut scans).unwrap().confirms = true;
+    let told = scans.hears(scan(), Instant::now()).await;
+    assert!(matches!(told, PhoneReply::Question(_)), "{told:?}");
+}

@@ -192,6 +192,38 @@ async fn whatever_stands_in_the_way_is_said_to_the_person_and_to_the_developer()
 }
 
 #[tokio::test]
+async fn whatever_else_stands_in_its_storage_is_got_over() {
+    // As real ones do.
+    let page = Alone::start(
+        "const Played = WebSocket;
+        window.WebSocket = function (url, protocols) {
+            if (protocols.some((it) => /[^\\w.-]/.test(it))) throw new DOMException('no such subprotocol', 'SyntaxError');
+            return new Played(url, protocols);
+        };",
+    )
+    .await;
+    page.browser.open(&page.site.mounted(&json!([{ "site": "shop", "nonce": "n" }]))).await;
+    page.connects().await;
+    page.say(code(120)).await;
+    for kept in ["'null'", "'{'", "'[]'", "'7'"] {
+        page.browser.value(&format!("sessionStorage['saoma.shop'] = {kept}")).await;
+        page.browser.client.refresh().await.unwrap();
+        page.connects().await;
+        assert_eq!(page.world("look()").await["offers"], json!(["saoma.v1"]), "{kept}");
+    }
+    page.say(code(120)).await;
+    let other_key = "sessionStorage['saoma.shop'] = JSON.stringify(['a key', ...JSON.parse(sessionStorage['saoma.shop']).slice(1)])";
+    page.browser.value(other_key).await;
+    page.browser.client.refresh().await.unwrap();
+    until(&page.browser, 0, "stopped").await;
+    assert_eq!(page.browser.text(".saoma-detail").await, "no such subprotocol");
+    assert_eq!(page.browser.value("told.at(-1).error.code").await, "refused");
+    page.browser.value("document.querySelector('.saoma-button').click()").await;
+    page.connects().await;
+    assert_eq!(page.world("look()").await["offers"], json!(["saoma.v1"]));
+}
+
+#[tokio::test]
 async fn the_keyboard_reaches_the_button_and_is_not_lost_with_it() {
     let page = Alone::open().await;
     page.say(code(120)).await;

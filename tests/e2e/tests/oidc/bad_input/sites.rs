@@ -89,6 +89,14 @@ async fn a_widget_without_a_good_challenge_is_denied() {
 }
 
 #[tokio::test]
+async fn a_widget_without_a_nonce_is_denied() {
+    let provider = open_to_all().await;
+    let (_, challenge) = pkce();
+    is_denied(&provider, Some(ORIGIN), &query(&challenge).with("nonce", "")).await;
+    is_denied(&provider, Some(ORIGIN), &query(&challenge).without("nonce")).await;
+}
+
+#[tokio::test]
 async fn who_names_nobodys_site_or_request_is_denied() {
     let provider = open_to_all().await;
     let (_, challenge) = pkce();
