@@ -1,62 +1,92 @@
-//! Makes the README's picture: the login page with its code, the simulated phone after the scan, and the page
-//! again. Run as `cargo run -p e2e --example screenshots docs/login.png`, and look at what it made.
+//! Makes the README's pictures from those that the test `pages` keeps:
+//!
+//!     WRITE_SCREENSHOTS=/tmp/pages cargo test --workspace --test pages
+//!     cargo run --package e2e --example screenshots /tmp/pages docs
+//!
+//! `login.png` has the code, the number on a page at night, the conversation on the simulated phone, and the end.
+//! `widget.png` has the code in a page of a site. Look at what it made.
 
-#![allow(clippy::unwrap_used, reason = "whoever makes the picture reads the panic")]
+#![allow(clippy::unwrap_used, reason = "whoever makes the pictures reads the panic")]
+
+use std::cmp::Reverse;
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::{env, fs};
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use demo::{Options, Stack};
 use e2e::browser::Browser;
+use e2e::picture::Pixels;
+use png::{BitDepth, ColorType, Compression, Encoder};
 
-const WIDTH: u32 = 400;
-/// What the login page needs without a scrollbar.
-const HEIGHT: u32 = 560;
+const LOGIN: [&str; 4] = [
+    "login_waiting-zh-CN-light-phone",
+    "number-zh-CN",
+    "conversation-zh-CN",
+    "login_granted-zh-CN-light-phone",
+];
+const WIDGET: [&str; 1] = ["widget-zh-CN"];
 
+/// Pictures beside each other, each of them cut to what is in its middle.
 const FRAME: &str = "<!doctype html><meta charset=utf-8><style>
     body { margin: 0 }
-    main { display: inline-flex; align-items: center; gap: 20px; padding: 20px; background: #e4e8ec }
-    img { border-radius: 10px; box-shadow: 0 1px 6px #0003 }
+    main { display: inline-flex; gap: 16px; padding: 16px; background: #e4e8ec }
+    img { object-fit: cover; border-radius: 10px; box-shadow: 0 1px 6px #0003 }
 </style><main>";
 
 #[tokio::main]
 async fn main() {
-    let target = std::env::args().nth(1).expect("name the PNG file to write");
-    let wechat = simulator::Settings { nicknames: true, ..simulator::Settings::default() };
-    let stack = Stack::start(Options { wechat, ..Options::default() }).await.unwrap();
-    let person = stack.wechat.invent_person("阿狸", false);
-
-    let computer = Browser::start("zh-CN").await;
-    resize(&computer, WIDTH, HEIGHT).await;
-    computer.open(&format!("http://{}/", stack.gateway.browsers)).await;
-    let code = computer.read_code(".saoma-code", &[]).await;
-    let waiting = computer.client.screenshot().await.unwrap();
-
-    let phone = Browser::start("zh-CN").await;
-    // The phone takes a share of the window, so a tall one lets it have all it wants.
-    resize(&phone, WIDTH, 2 * HEIGHT).await;
-    phone.run_first(&format!("localStorage.openid = {:?}", person.openid)).await;
-    phone.open(&code).await;
-    phone.until("document.querySelector('#preselected-scan').textContent").await;
-    phone.click("#preselected-scan").await;
-    phone.until("document.querySelector('#chat .theirs')").await;
-    let chat = phone.picture_of("#phone").await.unwrap();
-
-    computer.until_state("granted").await;
-    let granted = computer.client.screenshot().await.unwrap();
-
-    let pictures =
-        [waiting, chat, granted].map(|it| format!("<img src=data:image/png;base64,{}>", STANDARD.encode(it)));
-    resize(&computer, 4 * WIDTH, 2 * HEIGHT).await;
-    let html = STANDARD.encode(format!("{FRAME}{}", pictures.concat()));
-    computer.open(&format!("data:text/html;base64,{html}")).await;
-    let picture = computer.picture_of("main").await.unwrap();
-    std::fs::write(&target, picture).unwrap();
+    let folders: Vec<PathBuf> = env::args_os().skip(1).map(PathBuf::from).collect();
+    let [from, to] = &folders[..] else {
+        panic!("name the folder of the screenshots, and the one to write to")
+    };
+    let browser = Browser::start("zh-CN").await;
+    browser.client.set_window_size(2000, 1500).await.unwrap();
+    for (name, parts, style) in
+        [("login.png", &LOGIN[..], "width: 300px; height: 480px"), ("widget.png", &WIDGET, "width: 900px")]
+    {
+        let pictures = parts.iter().map(|part| {
+            let png = fs::read(from.join(format!("{part}.png"))).unwrap();
+            let place = if part.starts_with("conversation") { "; object-position: top" } else { "" };
+            format!("<img style='{style}{place}' src=data:image/png;base64,{}>", STANDARD.encode(png))
+        });
+        let html = format!("{FRAME}{}", pictures.collect::<String>());
+        let page = from.join("frame.html");
+        fs::write(&page, html).unwrap();
+        browser.open(&format!("file://{}", page.canonicalize().unwrap().display())).await;
+        let picture = Pixels::read(&browser.picture_of("main").await.unwrap());
+        write(&to.join(name), &picture);
+    }
 }
 
-/// Makes the page itself this large, whatever the window has around it.
-async fn resize(browser: &Browser, width: u32, height: u32) {
-    browser.client.set_window_size(width, height).await.unwrap();
-    let lost = browser.value("outerHeight - innerHeight").await.as_u64().unwrap();
-    let height = height + u32::try_from(lost).unwrap();
-    browser.client.set_window_size(width, height).await.unwrap();
+/// Writes a picture with a palette: its most frequent colours, and for every other one the nearest of those.
+fn write(file: &Path, picture: &Pixels) {
+    let all = (0..picture.height).flat_map(|y| (0..picture.width).map(move |x| picture.at(x, y)));
+    let all: Vec<[u8; 3]> = all.collect();
+    let mut counts = HashMap::<[u8; 3], usize>::new();
+    for colour in &all {
+        *counts.entry(*colour).or_default() += 1;
+    }
+    let mut palette: Vec<[u8; 3]> = counts.keys().copied().collect();
+    palette.sort_by_key(|colour| (Reverse(counts[colour]), *colour));
+    palette.truncate(256);
+    let distance = |one: [u8; 3], other: [u8; 3]| -> u32 {
+        (0..3).map(|part| u32::from(one[part].abs_diff(other[part])).pow(2)).sum()
+    };
+    let nearest = |colour: [u8; 3]| {
+        let index = (0..palette.len()).min_by_key(|index| distance(palette[*index], colour)).unwrap();
+        (colour, u8::try_from(index).unwrap())
+    };
+    let indices: HashMap<[u8; 3], u8> = counts.keys().copied().map(nearest).collect();
+    let pixels: Vec<u8> = all.iter().map(|colour| indices[colour]).collect();
+    let size = |length: usize| u32::try_from(length).unwrap();
+    let mut png = Vec::new();
+    let mut encoder = Encoder::new(&mut png, size(picture.width), size(picture.height));
+    encoder.set_color(ColorType::Indexed);
+    encoder.set_depth(BitDepth::Eight);
+    encoder.set_palette(palette.concat());
+    encoder.set_compression(Compression::High);
+    encoder.set_filter(png::Filter::NoFilter);
+    encoder.write_header().unwrap().write_image_data(&pixels).unwrap();
+    fs::write(file, png).unwrap();
 }

@@ -1,8 +1,8 @@
-//! The phone's camera: finds the text of a QR code in a picture of the screen.
+//! Pictures of the screen: their pixels, and what the phone's camera finds in them, which is the text of a QR code.
 
 use std::io::Cursor;
 
-use png::{ColorType, Decoder, Transformations};
+use png::{Decoder, Transformations};
 use rqrr::PreparedImage;
 
 /// Reads the QR code in a PNG file of any colour type; `None` if no code can be read.
@@ -13,44 +13,72 @@ use rqrr::PreparedImage;
 /// When `png` is not a PNG file.
 #[must_use]
 pub fn scan(png: &[u8]) -> Option<String> {
-    let (width, grey) = greyscale(png);
+    let pixels = Pixels::read(png);
     let mut picture =
-        PreparedImage::prepare_from_greyscale(width, grey.len() / width, |x, y| grey[y * width + x]);
+        PreparedImage::prepare_from_greyscale(pixels.width, pixels.height, |x, y| luminance(pixels.at(x, y)));
     let grids = picture.detect_grids();
     grids.iter().find_map(|grid| grid.decode().ok()).map(|(_, text)| text)
 }
 
-/// The picture's width, and its pixels from black (0) to white, row by row.
-fn greyscale(png: &[u8]) -> (usize, Vec<u8>) {
-    let mut decoder = Decoder::new(Cursor::new(png));
-    decoder.set_transformations(Transformations::normalize_to_color8());
-    let mut reader = decoder.read_info().unwrap();
-    let mut samples = vec![0; reader.output_buffer_size().unwrap()];
-    let frame = reader.next_frame(&mut samples).unwrap();
-    let pixels = samples[..frame.buffer_size()].chunks_exact(frame.color_type.samples());
-    let grey = match frame.color_type {
-        ColorType::Grayscale | ColorType::Indexed => pixels.map(|it| it[0]).collect(),
-        ColorType::GrayscaleAlpha => pixels.map(|it| on_white(it[0], it[1])).collect(),
-        ColorType::Rgb => pixels.map(luminance).collect(),
-        ColorType::Rgba => pixels.map(|it| on_white(luminance(it), it[3])).collect(),
-    };
-    (frame.width as usize, grey)
+/// What is in a picture.
+#[derive(Debug, Clone)]
+pub struct Pixels {
+    /// Pixels of a row.
+    pub width: usize,
+    /// Rows.
+    pub height: usize,
+    /// Samples of a pixel: grey or red, green and blue, and perhaps how opaque it is.
+    pub channels: usize,
+    /// All samples, row by row.
+    pub samples: Vec<u8>,
+}
+
+impl Pixels {
+    /// Reads a PNG file of any colour type.
+    ///
+    /// # Panics
+    /// When `png` is not a PNG file.
+    #[must_use]
+    pub fn read(png: &[u8]) -> Self {
+        let mut decoder = Decoder::new(Cursor::new(png));
+        decoder.set_transformations(Transformations::normalize_to_color8());
+        let mut reader = decoder.read_info().unwrap();
+        let mut samples = vec![0; reader.output_buffer_size().unwrap()];
+        let frame = reader.next_frame(&mut samples).unwrap();
+        let (width, height) = (frame.width as usize, frame.height as usize);
+        Self { width, height, channels: frame.color_type.samples(), samples }
+    }
+
+    /// The colour of a pixel, on white: red, green and blue.
+    ///
+    /// # Panics
+    /// When it is not in the picture.
+    #[must_use]
+    pub fn at(&self, x: usize, y: usize) -> [u8; 3] {
+        match self.samples[(y * self.width + x) * self.channels..][..self.channels] {
+            [grey] => [grey; 3],
+            [grey, alpha] => [on_white(grey, alpha); 3],
+            [red, green, blue] | [red, green, blue, 255] => [red, green, blue],
+            [red, green, blue, alpha] => [red, green, blue].map(|part| on_white(part, alpha)),
+            _ => panic!("{} channels", self.channels),
+        }
+    }
 }
 
 /// The brightness of a colour, by the weights of ITU-R BT.601 in 256ths.
-fn luminance(pixel: &[u8]) -> u8 {
-    let weighted: u32 = [77, 150, 29].iter().zip(pixel).map(|(weight, &part)| weight * u32::from(part)).sum();
+fn luminance(pixel: [u8; 3]) -> u8 {
+    let weighted: u32 = [77, 150, 29].iter().zip(pixel).map(|(weight, part)| weight * u32::from(part)).sum();
     u8::try_from(weighted / 256).unwrap_or(u8::MAX)
 }
 
-fn on_white(grey: u8, alpha: u8) -> u8 {
-    let dark = u16::from(u8::MAX - grey) * u16::from(alpha) / u16::from(u8::MAX);
+fn on_white(part: u8, alpha: u8) -> u8 {
+    let dark = u16::from(u8::MAX - part) * u16::from(alpha) / u16::from(u8::MAX);
     u8::MAX - u8::try_from(dark).unwrap_or(u8::MAX)
 }
 
 #[cfg(test)]
 mod tests {
-    use png::{BitDepth, Encoder};
+    use png::{BitDepth, ColorType, Encoder};
 
     use super::*;
 
