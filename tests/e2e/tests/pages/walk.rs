@@ -118,7 +118,8 @@ async fn real(stack: &Stack, stage: &mut Stage) -> String {
     stage.browser.open(&phone).await;
     stage.browser.until("document.querySelector('#chat .theirs')").await;
     stage.see("phone").await;
-    let mut page = Page::open(stack.gateway.browsers).await;
+    let of_site = "/ws?site=example&nonce=n&code_challenge=E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM";
+    let mut page = Page::of(Some(&site), stack.gateway.browsers, of_site).await.unwrap();
     let content = page.code().await.content;
     let _other = Page::open(stack.gateway.browsers).await;
     wechat.scan(&person, &content).await.unwrap();
