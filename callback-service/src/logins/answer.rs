@@ -1,20 +1,24 @@
 //! What a person types into the chat while a login waits for their number: from the text to its words.
 //!
-//! The store decides first, by the rule of `confirmation::talk`, and what follows is done afterwards: so whatever is cut off
-//! is done by WeChat's repeat of the push, or when the person types again.
+//! The store decides first, by the rule of `confirmation::talk`, and what follows is done afterwards: so whatever is cut
+//! off is done by WeChat's repeat of the push, or when the person types again.
 
 use std::sync::Arc;
 
-use protocol::Notice;
-use protocol::message::State;
+use login_page::Language;
+use protocol::message::{State, Status};
+use protocol::{Notice, Scene};
+use server::tell;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout_at};
+use tracing::Instrument as _;
 use wechat::Person;
 
-use super::confirmation::{Answered, By, Login, Typed, Verdict};
+use super::confirmation::{Answered, Awaits, By, Login, Typed, Verdict};
 use super::words::{PhoneReply, ToPhone};
 use super::{Scans, gateway, shortened};
 use crate::provider::Denial;
+use crate::store::StoreError;
 
 /// A text that a person sent to the account.
 pub(crate) struct Text<'t> {
@@ -31,99 +35,41 @@ pub(crate) struct Text<'t> {
 impl Scans {
     /// Takes a text for an answer to the question for the number, and gives what the phone hears, in time for a push that
     /// has `arrived`. `None` where nothing was asked, or the text is no answer: then it is a message like any other.
+    ///
+    /// Dropping the future does not stop what follows the answer.
     pub(crate) async fn answered(self: &Arc<Self>, text: Text<'_>, arrived: Instant) -> Option<ToPhone> {
         let typed = Typed::read(text.content)?;
-        let Text { person, created_at, .. } = text;
-        // A push without an id is known again by its time and what it says.
-        let id = text.id.map_or_else(|| format!("{} {typed:?}", text.created_at), str::to_owned);
-        let scans = Arc::clone(self);
-        let (answering, name) = (typed.clone(), (person.clone(), id.clone()));
-        let answered = self.done_in_time(async move {
-            scans.confirmations.answer(&name.0, &name.1, &answering, created_at).await
-        });
-        match answered.await {
-            Ok(Answered::Nothing) => None,
-            Ok(Answered::Wrong { login, left }) => Some(self.wrong(person, *login, left, &id, arrived).await),
-            Ok(Answered::Decided { login, verdict, by }) => {
-                if by == By::ThisPush {
-                    self.count_confirmation(verdict.name());
-                    tracing::info!(
-                        scene = shortened(&login.scene),
-                        verdict = verdict.name(),
-                        "a number was typed"
-                    );
-                }
-                let why = verdict.denial().filter(|_| by != By::AnotherPush);
-                Some(self.follow(person, *login, verdict, why, &typed, arrived).await)
-            }
-            Err(error) => {
-                // Perhaps it is an answer, and perhaps it counts.
-                tracing::error!("what a person has typed cannot be looked up: {error}");
-                Some(ToPhone { reply: PhoneReply::Look, language: login_page::Language::default() })
-            }
-        }
-    }
-
-    /// What a wrong number hears. Whoever types after the login's time is not told to try again.
-    async fn wrong(&self, person: &Person, login: Login, left: u8, id: &str, arrived: Instant) -> ToPhone {
-        self.count_confirmation("wrong");
-        let query = Notice::Query { scene: login.scene };
-        let state = gateway::ask(&self.gateway, &query, arrived + self.times.claim, false).await;
-        let is_over = state.is_ok_and(|answer| {
-            answer.status == protocol::message::Status::Unknown || answer.state == Some(State::Expired)
-        });
-        if is_over {
-            if let Err(error) = self.in_time(self.confirmations.expire(person, login.scene, id)).await {
-                tracing::error!("{error}");
-            }
-            return ToPhone { reply: PhoneReply::Late, language: login.language };
-        }
-        ToPhone { reply: PhoneReply::Wrong(left), language: login.language }
-    }
-
-    /// Does what a decision asks for, and tells a site `why` its login was denied. What was done before is done again
-    /// without harm.
-    async fn follow(
-        self: &Arc<Self>,
-        person: &Person,
-        login: Login,
-        verdict: Verdict,
-        why: Option<Denial>,
-        typed: &Typed,
-        arrived: Instant,
-    ) -> ToPhone {
-        let language = login.language;
-        let reply = match verdict {
-            Verdict::Right => return self.confirmed(person, &login, typed, arrived).await,
-            Verdict::NotMe => PhoneReply::NotMe,
-            Verdict::WrongNumbers => PhoneReply::WrongNumbers,
-            Verdict::Replaced => PhoneReply::Denied,
-            Verdict::Late => return ToPhone { reply: PhoneReply::Late, language },
+        let look = || Some(ToPhone { reply: PhoneReply::Look, language: Language::default() });
+        let Ok(place) = Arc::clone(&self.answering).try_acquire_owned() else {
+            tell!(
+                warn,
+                self.told,
+                "answers",
+                "too many numbers are typed at once; a person was told to look at the page"
+            );
+            return look();
         };
-        // WeChat's repeat of the push does what is not done when the process ends before its answer.
-        let _ = timeout_at(arrived + self.times.words, self.deny(person, &login, why)).await;
-        ToPhone { reply, language }
-    }
-
-    /// The login goes on as a scan that was confirmed.
-    async fn confirmed(
-        self: &Arc<Self>,
-        person: &Person,
-        login: &Login,
-        typed: &Typed,
-        arrived: Instant,
-    ) -> ToPhone {
-        let mut told = self.log_in(login.scan(person), arrived).await;
-        if matches!(told.reply, PhoneReply::Question(_)) {
-            // A repeat of the scan was being worked on, which had read the store before the number came.
-            told = self.log_in(login.scan(person), arrived).await;
+        let answer = Answer {
+            scans: Arc::clone(self),
+            person: text.person.clone(),
+            // A push without an id is known again by its time and what it says.
+            id: text.id.map_or_else(|| format!("{} {typed:?}", text.created_at), str::to_owned),
+            typed,
+            sent_at: text.created_at,
+            arrived,
+        };
+        let told = self.tasks.spawn(
+            async move {
+                let _place = place;
+                answer.take().await
+            }
+            .in_current_span(),
+        );
+        match timeout_at(arrived + self.times.words, told).await {
+            Ok(Ok(told)) => told,
+            // It is not clear yet. Or the task is gone, which takes a panic.
+            _ => look(),
         }
-        // The person reads one language, also where WeChat does not say it a second time.
-        told.language = login.language;
-        if *typed == Typed::No && matches!(told.reply, PhoneReply::LoggedIn { .. }) {
-            told.reply = PhoneReply::Confirmed;
-        }
-        told
     }
 
     /// Denies a login, and tells its site why, for as long as it takes. Nobody can be logged in by it any more, whether the
@@ -154,5 +100,121 @@ impl Scans {
             };
             tokio::join!(page, site);
         })
+    }
+}
+
+/// An answer that is being taken, of a push that has `arrived`.
+struct Answer {
+    scans: Arc<Scans>,
+    person: Person,
+    /// The push's.
+    id: String,
+    typed: Typed,
+    /// CreateTime.
+    sent_at: i64,
+    arrived: Instant,
+}
+
+impl Answer {
+    /// Lets the store decide, and does what follows.
+    async fn take(self) -> Option<ToPhone> {
+        let Self { scans, person, id, typed, .. } = &self;
+        match self.is_awaited().await {
+            Ok(true) => {}
+            Ok(false) => return None,
+            Err(error) => return Some(self.unclear(&error)),
+        }
+        match scans.confirmations.answer(person, id, typed, self.sent_at).await {
+            Ok(Answered::Nothing) => None,
+            Ok(Answered::Wrong { login, left }) => Some(self.wrong(*login, left).await),
+            Ok(Answered::Decided { login, verdict, by }) => {
+                if by == By::ThisPush {
+                    scans.count_confirmation(verdict.name());
+                    let (scene, verdict) = (shortened(&login.scene), verdict.name());
+                    tracing::info!(scene, verdict, "a number was typed");
+                }
+                Some(self.follow(*login, verdict, by).await)
+            }
+            Err(error) => Some(self.unclear(&error)),
+        }
+    }
+
+    /// Perhaps it is an answer, and perhaps it counts.
+    fn unclear(&self, error: &StoreError) -> ToPhone {
+        tracing::error!("what a person has typed cannot be looked up: {error}");
+        ToPhone { reply: PhoneReply::Look, language: Language::default() }
+    }
+
+    /// Whether anybody waits for it. Whoever was asked long ago and went away may type to the account for another reason:
+    /// then the gateway does not know the login any more.
+    async fn is_awaited(&self) -> Result<bool, StoreError> {
+        let Self { scans, person, id, .. } = self;
+        let scene = match scans.confirmations.awaits(person, id).await? {
+            Awaits::Nothing => return Ok(false),
+            Awaits::Answer => return Ok(true),
+            Awaits::LongAgo(scene) => scene,
+        };
+        if self.state(scene).await.is_none_or(|answer| answer.status != Status::Unknown) {
+            return Ok(true);
+        }
+        scans.confirmations.leave(person, scene).await?;
+        Ok(false)
+    }
+
+    /// What the gateway says of a login, in time for more to follow.
+    async fn state(&self, scene: Scene) -> Option<protocol::Answer> {
+        let until = self.arrived + self.scans.times.claim;
+        gateway::ask(&self.scans.gateway, &Notice::Query { scene }, until, false).await.ok()
+    }
+
+    /// What a wrong number hears. Whoever types after the login's time is not told to try again.
+    async fn wrong(&self, login: Login, left: u8) -> ToPhone {
+        let Self { scans, person, id, .. } = self;
+        scans.count_confirmation("wrong");
+        let is_over = self
+            .state(login.scene)
+            .await
+            .is_some_and(|answer| answer.status == Status::Unknown || answer.state == Some(State::Expired));
+        if is_over {
+            if let Err(error) = scans.confirmations.expire(person, login.scene, id).await {
+                tracing::error!("{error}");
+            }
+            return ToPhone { reply: PhoneReply::Late, language: login.language };
+        }
+        ToPhone { reply: PhoneReply::Wrong(left), language: login.language }
+    }
+
+    /// Does what a decision asks for. What a repeat finds done is done again without harm.
+    async fn follow(&self, login: Login, verdict: Verdict, by: By) -> ToPhone {
+        let language = login.language;
+        let reply = match verdict {
+            Verdict::Right => return self.confirmed(&login).await,
+            Verdict::NotMe => PhoneReply::NotMe,
+            Verdict::WrongNumbers => PhoneReply::WrongNumbers,
+            Verdict::Replaced => PhoneReply::Denied,
+            Verdict::Late => PhoneReply::Late,
+        };
+        if by != By::AnotherPush && verdict != Verdict::Late {
+            // WeChat's repeat of the push does what is not done when the process ends before its answer.
+            let denied = self.scans.deny(&self.person, &login, verdict.denial());
+            let _ = timeout_at(self.arrived + self.scans.times.scan, denied).await;
+        }
+        ToPhone { reply, language }
+    }
+
+    /// The login goes on as a scan that was confirmed.
+    async fn confirmed(&self, login: &Login) -> ToPhone {
+        let log_in = || self.scans.log_in(login.scan(&self.person), self.arrived);
+        let mut told = log_in().await;
+        if matches!(told.reply, PhoneReply::Question(_)) {
+            // A repeat of the scan was being worked on, which had read the store before the number came.
+            told = log_in().await;
+        }
+        // The person reads one language, also where WeChat does not say it a second time.
+        told.language = login.language;
+        if self.typed == Typed::No && matches!(told.reply, PhoneReply::LoggedIn { .. }) {
+            told.reply = PhoneReply::Confirmed;
+        }
+        told
     }
 }

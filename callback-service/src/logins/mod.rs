@@ -48,7 +48,7 @@ use crate::metrics::Metrics;
 use crate::provider::Provider;
 use crate::store::{Scan, Store, StoreError};
 
-/// Scans that are worked on at once. The next person is told to look at the page.
+/// Scans that are worked on at once, and typed numbers. The next person is told to look at the page.
 const MAX_RUNNING: usize = 10_000;
 
 /// The pause before a person is forgotten once more, after the store has failed. It doubles, up to the last one.
@@ -114,6 +114,8 @@ pub(crate) struct Scans {
     /// Whom logins for sites go through, where there are sites.
     provider: Option<Arc<Provider>>,
     store: Arc<Store>,
+    /// Places for typed numbers that are being taken.
+    answering: Arc<Semaphore>,
     /// Places for people who are forgotten later.
     forgetting: Arc<Semaphore>,
     running: Mutex<HashMap<Key, watch::Receiver<Option<ToPhone>>>>,
@@ -150,6 +152,7 @@ impl Scans {
             metrics,
             provider,
             store,
+            answering: Arc::new(Semaphore::new(MAX_RUNNING)),
             forgetting: Arc::new(Semaphore::new(MOST_FORGETTING)),
             running: Mutex::default(),
             tasks,
@@ -264,11 +267,15 @@ impl Scans {
         context: &Context,
     ) -> Result<Asking, StoreError> {
         let asking = self.in_time(self.confirmations.ask(person, login, number, context)).await?;
-        if let Asking::Ask { replaced, .. } = &asking {
-            self.count_confirmation("asked");
+        if let Asking::Ask { replaced, is_new, .. } = &asking {
+            if *is_new {
+                self.count_confirmation("asked");
+            }
             if let Some(before) = replaced {
-                self.count_confirmation(Verdict::Replaced.name());
-                // Its page hears it when it can.
+                if *is_new {
+                    self.count_confirmation(Verdict::Replaced.name());
+                }
+                // Its page hears it when it can, and from a repeated scan if this process ends before.
                 drop(self.deny(person, before, None));
             }
         }

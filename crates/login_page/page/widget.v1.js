@@ -46,7 +46,7 @@ text-align:center;overflow-wrap:anywhere;color:var(--saoma-ink,inherit);backgrou
 border:1px solid var(--saoma-line,transparent);border-radius:var(--saoma-radius,16px);
 font-family:var(--saoma-font,inherit);font-size:14px}
 .saoma-box [hidden]{display:none!important}
-.saoma-stage{display:grid;place-items:center;width:max(228px,var(--saoma-size,272px));aspect-ratio:1}
+.saoma-stage{display:grid;place-items:center;width:max(236px,var(--saoma-size,272px));aspect-ratio:1}
 .saoma-stage>*{grid-area:1/1}
 .saoma-code{box-sizing:border-box;width:100%;border:8px solid #fff;border-radius:10px}
 .saoma-code[src^=data]{image-rendering:pixelated}

@@ -40,6 +40,17 @@ pub(super) fn number() -> String {
     (FIRST_NUMBER + byte[0] % NUMBERS).to_string()
 }
 
+/// Whether an answer is waited for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Awaits {
+    /// It is not.
+    Nothing,
+    /// It is, or one was given a moment ago.
+    Answer,
+    /// It is, for so long that the gateway may not know the login any more.
+    LongAgo(Scene),
+}
+
 /// What people are asked, and what they have answered.
 #[derive(Debug)]
 pub(crate) struct Confirmations {
@@ -80,14 +91,26 @@ impl Confirmations {
         typed: &Typed,
         sent_at: i64,
     ) -> Result<Answered, StoreError> {
+        self.change(person, |talk, now| talk.answer(id, typed, sent_at, now)).await
+    }
+
+    /// Whether anything waits for an answer of a person. Many people type a number to an account that asks nothing, and
+    /// nothing is written for them.
+    pub(super) async fn awaits(&self, person: &wechat::Person, id: &str) -> Result<Awaits, StoreError> {
         #[cfg(test)]
         self.fault.happen().await?;
-        // Many people type a number to an account that asks nothing.
         let found = self.talks.read(person.as_str()).await?;
-        if !found.record.is_some_and(|talk| talk.knows(id) || talk.awaits(found.now)) {
-            return Ok(Answered::Nothing);
-        }
-        self.change(person, |talk, now| talk.answer(id, typed, sent_at, now)).await
+        let Some(talk) = found.record else { return Ok(Awaits::Nothing) };
+        Ok(match talk.asked_long_ago(found.now) {
+            Some(scene) => Awaits::LongAgo(scene),
+            None if talk.knows(id) || talk.awaits(found.now) => Awaits::Answer,
+            None => Awaits::Nothing,
+        })
+    }
+
+    /// Nothing is asked about this login any more.
+    pub(super) async fn leave(&self, person: &wechat::Person, scene: Scene) -> Result<(), StoreError> {
+        self.change(person, |talk, _| talk.leave(scene)).await
     }
 
     /// The gateway says that the time of a login was over before the push of this id came.
@@ -106,6 +129,12 @@ impl Confirmations {
             return Ok(());
         }
         self.change(person, |talk, _| talk.forget(at)).await
+    }
+
+    /// Lets time pass since the person was asked.
+    #[cfg(test)]
+    pub(super) async fn age(&self, person: &wechat::Person, by: std::time::Duration) {
+        self.change(person, |talk, _| talk.age(by)).await.expect("a test's store");
     }
 
     async fn change<T>(

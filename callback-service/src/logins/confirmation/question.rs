@@ -23,6 +23,9 @@ pub(crate) struct Question {
     pub place: String,
     /// When the page asked for the login, in seconds since 1970.
     pub at: u64,
+    /// In which language the facts are, and the person is asked.
+    #[serde(with = "tag")]
+    pub language: Language,
     /// It takes the place of a login that waited.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub replaces: bool,
@@ -39,6 +42,7 @@ impl Question {
             system: system(user_agent, language).map(str::to_owned),
             place: places.of(&context.ip, language),
             at: context.created_at,
+            language,
             replaces: false,
         }
     }
@@ -48,6 +52,22 @@ impl Question {
         const EAST: u64 = 8 * 3600;
         let second = (self.at + EAST) % (24 * 3600);
         format!("{:02}:{:02}", second / 3600, second / 60 % 60)
+    }
+}
+
+/// A language as a record keeps it.
+pub(super) mod tag {
+    use login_page::Language;
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde gives a reference")]
+    pub(in super::super) fn serialize<S: Serializer>(language: &Language, to: S) -> Result<S::Ok, S::Error> {
+        to.serialize_str(language.tag())
+    }
+
+    pub(in super::super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Language, D::Error> {
+        let tag = String::deserialize(from)?;
+        Ok(Language::wished([tag.as_str()]).unwrap_or_default())
     }
 }
 

@@ -11,7 +11,7 @@ use protocol::Scene;
 use records::{Kept, Moment};
 use serde::{Deserialize, Serialize};
 
-use super::question::Question;
+use super::question::{Question, tag};
 use super::typed::Typed;
 use crate::provider::{Denial, Parties};
 use crate::store::Scan;
@@ -24,6 +24,9 @@ const MOST_DECIDED: usize = 8;
 
 /// How long a person hears again what became of the last login, when they type once more.
 const SAME_WORDS: Duration = Duration::from_secs(180);
+
+/// How long the gateway may know a login after its claim at the least: 120 s, and 180 s after its end.
+const LONG: Duration = Duration::from_secs(300);
 
 /// How long anything is remembered: longer than a login and WeChat's repeats live.
 pub(super) const REMEMBERED: Duration = Duration::from_secs(3600);
@@ -59,6 +62,9 @@ struct Asked {
     /// What the page shows.
     number: String,
     question: Question,
+    /// When the person was asked.
+    #[serde(default = "long_ago")]
+    at: Moment,
     /// The pushes with wrong numbers, by their ids.
     #[serde(default)]
     wrong: Vec<String>,
@@ -135,6 +141,8 @@ pub(crate) enum Asking {
         question: Box<Question>,
         /// The login before.
         replaced: Option<Box<Login>>,
+        /// The person has not been asked before.
+        is_new: bool,
     },
     /// This login waits no more.
     Decided(Verdict),
@@ -194,7 +202,10 @@ impl Talk {
             Some(asked) if asked.login.scene == login.scene => {
                 let question = Box::new(asked.question.clone());
                 self.asked = Some(asked);
-                return Asking::Ask { question, replaced: None };
+                let before = self.decided.last().filter(|before| before.verdict == Verdict::Replaced);
+                let replaced = before.filter(|_| question.replaces);
+                let replaced = replaced.map(|before| Box::new(Login::clone(&before.login)));
+                return Asking::Ask { question, replaced, is_new: false };
             }
             // A repeat of an older scan that comes after the newer one.
             Some(asked) if asked.login.created_at > login.created_at => {
@@ -211,9 +222,9 @@ impl Talk {
         };
         let question = Question { replaces: replaced.is_some(), ..question };
         let told = Box::new(question.clone());
-        let asked = Asked { login: login.into(), number: number.to_owned(), question, wrong: Vec::new() };
-        self.asked = Some(asked.into());
-        Asking::Ask { question: told, replaced }
+        let (login, number) = (login.into(), number.to_owned());
+        self.asked = Some(Asked { login, number, question, at: now, wrong: Vec::new() }.into());
+        Asking::Ask { question: told, replaced, is_new: true }
     }
 
     /// The person has typed an answer at `sent_at` (CreateTime), in the push of this id. What was sent before the last scan
@@ -257,6 +268,23 @@ impl Talk {
         Answered::Decided { login: Box::new(login), verdict, by: By::ThisPush }
     }
 
+    /// The login that has waited so long that the gateway may not know it any more.
+    pub(super) fn asked_long_ago(&self, now: Moment) -> Option<Scene> {
+        self.asked.as_ref().filter(|asked| now >= asked.at + LONG).map(|asked| asked.login.scene)
+    }
+
+    #[cfg(test)]
+    pub(super) fn age(&mut self, by: Duration) {
+        if let Some(asked) = &mut self.asked {
+            asked.at = Moment(asked.at.0 - u64::try_from(by.as_millis()).unwrap_or_default());
+        }
+    }
+
+    /// Nothing is asked about this login any more.
+    pub(super) fn leave(&mut self, scene: Scene) {
+        self.asked.take_if(|asked| asked.login.scene == scene);
+    }
+
     /// The time of a login that waits was over before the push of this id came.
     pub(super) fn expire(&mut self, scene: Scene, id: &str, now: Moment) {
         if let Some(asked) = self.asked.take_if(|asked| asked.login.scene == scene) {
@@ -291,24 +319,12 @@ impl Talk {
     }
 }
 
-fn again(decided: &Decided, by: By) -> Answered {
-    Answered::Decided { login: Box::new(Login::clone(&decided.login)), verdict: decided.verdict, by }
+fn long_ago() -> Moment {
+    Moment(0)
 }
 
-/// A language as a record keeps it.
-mod tag {
-    use login_page::Language;
-    use serde::{Deserialize, Deserializer, Serializer};
-
-    #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde gives a reference")]
-    pub(super) fn serialize<S: Serializer>(language: &Language, to: S) -> Result<S::Ok, S::Error> {
-        to.serialize_str(language.tag())
-    }
-
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Language, D::Error> {
-        let tag = String::deserialize(from)?;
-        Ok(Language::wished([tag.as_str()]).unwrap_or_default())
-    }
+fn again(decided: &Decided, by: By) -> Answered {
+    Answered::Decided { login: Box::new(Login::clone(&decided.login)), verdict: decided.verdict, by }
 }
 
 #[cfg(test)]
@@ -336,6 +352,7 @@ mod tests {
             system: None,
             place: String::new(),
             at: 0,
+            language: Language::Chinese,
             replaces: false,
         }
     }
@@ -348,7 +365,7 @@ mod tests {
     fn asked() -> (Talk, Login) {
         let (mut talk, login) = (Talk::default(), login(100));
         let asking = talk.ask(login.clone(), "47", question(), NOW);
-        assert_eq!(asking, Asking::Ask { question: Box::new(question()), replaced: None });
+        assert_eq!(asking, Asking::Ask { question: Box::new(question()), replaced: None, is_new: true });
         (talk, login)
     }
 
@@ -419,12 +436,14 @@ mod tests {
     fn a_scan_of_another_code_takes_the_place_of_the_one_before_and_says_so() {
         let (mut talk, before) = asked();
         let after = login(101);
-        let Asking::Ask { question: told, replaced } = talk.ask(after.clone(), "12", question(), NOW) else {
-            panic!()
-        };
-        assert_eq!((told.replaces, replaced), (true, Some(Box::new(before.clone()))));
-        // A repeat of either scan hears the same as before.
-        let again = Asking::Ask { question: told, replaced: None };
+        let asking = talk.ask(after.clone(), "12", question(), NOW);
+        let told = Box::new(Question { replaces: true, ..question() });
+        let replaced = Some(Box::new(before.clone()));
+        let (question_told, replaced_told) = (told.clone(), replaced.clone());
+        let expected = Asking::Ask { question: question_told, replaced: replaced_told, is_new: true };
+        assert_eq!(asking, expected);
+        // A repeat of either scan hears the same as before, and finds the login that is to be denied.
+        let again = Asking::Ask { question: told, replaced, is_new: false };
         assert_eq!(talk.ask(after.clone(), "12", question(), NOW), again);
         assert_eq!(talk.ask(before, "47", question(), NOW), Asking::Decided(Verdict::Replaced));
         assert_eq!(

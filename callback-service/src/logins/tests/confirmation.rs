@@ -21,6 +21,7 @@ struct Asked {
 struct Played {
     number: Option<String>,
     end: Option<State>,
+    is_forgotten: bool,
 }
 
 impl Asked {
@@ -81,6 +82,9 @@ fn asking(client: Client, store: Arc<Store>) -> Arc<Scans> {
 
 fn play(logins: &mut HashMap<Scene, Played>, notice: &Notice) -> Answer {
     let login = logins.entry(notice.scene()).or_default();
+    if login.is_forgotten {
+        return Answer::new(Status::Unknown);
+    }
     let state = login.end.unwrap_or(State::Scanned);
     match notice {
         Notice::Claim { number, .. } => {
@@ -198,7 +202,7 @@ async fn whoever_is_too_late_hears_so() {
 async fn what_follows_a_number_is_said_in_the_language_of_the_question() {
     for is_late in [false, true] {
         let (asked, scan) = (Asked::start().await, scan());
-        asked.logins.lock().insert(scan.scene, Played { number: Some("47".to_owned()), end: None });
+        asked.logins.lock().insert(scan.scene, Played { number: Some("47".to_owned()), ..Played::default() });
         // WeChat said it at the scan, and does not say it again.
         let Scan { scene, first, created_at, ref openid } = scan;
         let login = Login { scene, first, created_at, language: Language::English, parties: None };
@@ -217,8 +221,56 @@ async fn a_login_that_may_have_been_granted_without_a_number_is_not_told_to_be_t
     let (asked, scan) = (Asked::start().await, scan());
     // By a process that asked for none, and was killed before it had counted the login.
     asked.store.attempt(&scan).await.unwrap();
-    asked.logins.lock().insert(scan.scene, Played { number: None, end: Some(State::Granted) });
+    asked.logins.lock().insert(scan.scene, Played { end: Some(State::Granted), ..Played::default() });
     assert_eq!(asked.scan(&scan).await, PhoneReply::Look);
+}
+
+/// Whoever left a question alone and types to the account much later is not kept from it.
+#[tokio::test]
+async fn a_question_that_was_left_alone_takes_no_texts_of_later() {
+    let (asked, scan) = (Asked::start().await, scan());
+    asked.scan(&scan).await;
+    let number = asked.number(&scan);
+    let person = Person::new("oPerson");
+    // As the gateway forgets a login, and the store's clock goes on.
+    asked.logins.lock().get_mut(&scan.scene).unwrap().is_forgotten = true;
+    asked.scans.confirmations.age(&person, Duration::from_secs(300)).await;
+    for (id, text) in [("1", "1"), ("2", "0"), ("3", number.as_str())] {
+        assert_eq!(asked.types(id, text).await, None, "{text}");
+    }
+    // While the gateway knows it, it is too late and told so.
+    let second = another(&scan);
+    asked.scan(&second).await;
+    asked.ended(&second, State::Expired);
+    asked.scans.confirmations.age(&person, Duration::from_secs(300)).await;
+    assert_eq!(asked.types("4", asked.wrong(&second)).await, Some(PhoneReply::Late));
+}
+
+#[tokio::test]
+async fn a_slow_store_delays_what_follows_a_number_and_does_not_lose_it() {
+    let (asked, scan) = (Asked::start().await, scan());
+    asked.scan(&scan).await;
+    let late = Fault::Late(SHORT.store * 6);
+    let slow = asked.store.with(Faults { confirm: late, ..Faults::default() });
+    let slow = Asked { scans: asking(asked.client.clone(), slow), ..asked.restarted() };
+    assert_eq!(slow.types("1", &asked.number(&scan)).await, Some(told(Some(1))));
+    assert_eq!(asked.end(&scan), Some(State::Granted));
+}
+
+#[tokio::test]
+async fn a_page_whose_login_was_replaced_hears_it_from_a_repeat_of_the_scan() {
+    let (asked, first) = (Asked::start().await, scan());
+    asked.scan(&first).await;
+    let second = another(&first);
+    // The process is killed when the store has the new scan, and before the gateway hears of the old one.
+    let Scan { scene, first: is_first, created_at, ref openid } = second;
+    let login = Login { scene, first: is_first, created_at, language: Language::Chinese, parties: None };
+    let asking = asked.scans.confirmations.ask(openid, &login, "47", &Context::default()).await.unwrap();
+    assert!(matches!(asking, Asking::Ask { is_new: true, replaced: Some(_), .. }));
+    let asked = asked.restarted();
+    assert!(is_question(&asked.scan(&second).await, true));
+    settled(&asked.scans).await;
+    assert_eq!((asked.end(&first), asked.end(&second)), (Some(State::Denied), None));
 }
 
 #[tokio::test]

@@ -266,7 +266,12 @@ impl Texts {
     /// The words of a reply; none where the operator wants none.
     #[must_use]
     pub(crate) fn words(&self, told: &ToPhone) -> Option<String> {
-        let text = |name| self.text(name, told.language);
+        // A question has its facts in a language, and is repeated in it.
+        let language = match &told.reply {
+            PhoneReply::Question(question) => question.language,
+            _ => told.language,
+        };
+        let text = |name| self.text(name, language);
         let plain = |name| text(name).to_owned();
         said(match &told.reply {
             PhoneReply::LoggedIn { first, nickname, count } => {

@@ -29,6 +29,7 @@ fn question() -> Question {
         system: Some("Windows".to_owned()),
         place: "203.0.*.*".to_owned(),
         at: 1_790_000_000,
+        language: Language::Chinese,
         replaces: false,
     }
 }
@@ -92,11 +93,13 @@ fn the_question_names_what_is_known_and_leaves_the_rest_out() {
     assert!(!words.contains('{') && !words.contains("取消"), "{words}");
     let replacing = texts.zh(&asked(Question { replaces: true, ..question() })).unwrap();
     assert!(replacing.starts_with("上一次扫码的登录已取消。\n\n「示例商店」"), "{replacing}");
-    let words = texts.en(&asked(question())).unwrap();
+    // In the language of its facts.
+    let english = |question| asked(Question { language: Language::English, ..question });
+    let words = texts.zh(&english(question())).unwrap();
     assert!(words.contains("Browser: Chrome (Windows)") && words.contains("reply 0"), "{words}");
     let unknown =
         Question { site: String::new(), browser: None, system: None, place: String::new(), ..question() };
-    let words = texts.en(&asked(unknown)).unwrap();
+    let words = texts.zh(&english(unknown)).unwrap();
     assert!(words.starts_with("Time: 22:13") && !words.contains("Browser"), "{words}");
     let half = texts.zh(&asked(Question { system: None, ..question() })).unwrap();
     assert!(half.contains("浏览器：Chrome\n"), "{half}");
