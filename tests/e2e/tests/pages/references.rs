@@ -8,8 +8,9 @@ use std::{env, fs};
 use crate::look::{Difference, Look};
 
 const HEAD: &str = "\
-# How our pages look: the mean colours of blocks, for tests/e2e/tests/pages. Each row is a row of blocks. A colour has three
-# digits (red, green, blue) of 64 levels; *12 says that it is there twelve times, and =3 that three rows are as the one before.
+# How our pages look: the mean colours of blocks, for tests/e2e/tests/pages. Each row is a row of blocks. A colour has
+# three digits (red, green, blue) of 64 levels; *12 says that it is there twelve times, and =3 that three rows are as the
+# one before.
 # It is made by:  WRITE_REFERENCES=1 cargo test --workspace --test pages
 ";
 
