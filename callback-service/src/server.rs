@@ -13,7 +13,7 @@ use server::listen::{self, Accepted, Places};
 use server::service::{Port, Service};
 use server::settings::{self, SettingError};
 use server::shares::{self, Shares};
-use server::stop::{self, Drain};
+use server::stop::{self, Drain, HangUps};
 use server::{address, admin, clock, descriptors, http as web};
 use wechat::push::Mode;
 
@@ -103,6 +103,8 @@ pub struct Server {
     admin: Port,
     most: usize,
     keep_alive: Duration,
+    /// SIGHUPs since the ports were bound.
+    hang_ups: HangUps,
 }
 
 /// Where a service listens, with the ports that were really bound.
@@ -166,6 +168,7 @@ impl Server {
             admin,
             most,
             keep_alive,
+            hang_ups: HangUps::taken_over(),
         })
     }
 
@@ -182,7 +185,7 @@ impl Server {
     /// # Errors
     /// When a listening socket itself fails.
     pub async fn run(self, stopped: impl Future<Output = ()>) -> anyhow::Result<bool> {
-        let Self { callback, link, poster, work, replicas, pushes, admin, most, keep_alive } = self;
+        let Self { callback, link, poster, work, replicas, pushes, admin, most, keep_alive, hang_ups } = self;
         if callback.pushes.mode() == Mode::Plaintext {
             tracing::warn!(
                 "plaintext mode: WeChat's signature does not cover what a push says; use safe mode outside of tests"
@@ -207,7 +210,7 @@ impl Server {
             }
         });
         service.work(work);
-        service.work(reading_again(link, callback.provider.clone()));
+        service.work(reading_again(link, callback.provider.clone(), hang_ups));
         if let (Some(provider), Some(poster)) = (&callback.provider, &poster) {
             service.work(provider.keep());
             service.work(provider.tell_sites(poster));
@@ -239,7 +242,7 @@ fn readiness(callback: &Callback, replicas: Option<Replicas>) -> admin::Readines
 
 /// At each SIGHUP takes over the sites and signing keys, and tells whether the files of TLS are good. Those are read for
 /// each connection anyway; but whoever has just replaced a file wants to know. All else is read at the start.
-async fn reading_again(link: Link, provider: Option<Arc<Provider>>) {
+async fn reading_again(link: Link, provider: Option<Arc<Provider>>, hang_ups: HangUps) {
     let files_of = provider.clone();
     let read = move || (link.read_again(), files_of.as_ref().map(|provider| provider.read_again()));
     let told = move |(tls, sites)| {
@@ -262,7 +265,7 @@ async fn reading_again(link: Link, provider: Option<Arc<Provider>>) {
             provider.renew(files);
         }
     };
-    stop::hung_up(read, told).await;
+    stop::hung_up(hang_ups, read, told).await;
 }
 
 /// The places of WeChat's connections.

@@ -10,7 +10,8 @@ use records::Replicas;
 use server::listen::{Accepted, Places};
 use server::service::{Port, Service};
 use server::shares::{self, Shares};
-use server::{admin, descriptors, http as web, settings, stop};
+use server::stop::{self, HangUps};
+use server::{admin, descriptors, http as web, settings};
 
 use crate::browsers::routes;
 use crate::codes::{Pictures, Ready};
@@ -34,6 +35,8 @@ pub struct Server {
     admin: Port,
     most_pages: usize,
     most_clients: usize,
+    /// SIGHUPs since the ports were bound.
+    hang_ups: HangUps,
 }
 
 /// Where a gateway listens, with the ports that were really bound.
@@ -114,6 +117,7 @@ impl Server {
             replicas,
             qr,
             gateway: Arc::new(gateway),
+            hang_ups: HangUps::taken_over(),
         })
     }
 
@@ -134,7 +138,18 @@ impl Server {
     /// # Errors
     /// When a listening socket itself fails.
     pub async fn run(self, stopped: impl Future<Output = ()>) -> anyhow::Result<bool> {
-        let Self { gateway, work, replicas, qr, browsers, notices, admin, most_pages, most_clients } = self;
+        let Self {
+            gateway,
+            work,
+            replicas,
+            qr,
+            browsers,
+            notices,
+            admin,
+            most_pages,
+            most_clients,
+            hang_ups,
+        } = self;
         let mut service = Service::new(&gateway.drain);
         service.port(browsers, pages(&gateway, most_pages), |accepted| {
             routes::serve(Arc::clone(&gateway), accepted)
@@ -153,7 +168,7 @@ impl Server {
         service.work(gateway.addresses.sweep());
         service.work(qr.refill());
         service.work(qr.sweep());
-        service.work(reading_again(&gateway));
+        service.work(reading_again(&gateway, hang_ups));
         let mut registry = gateway.metrics.registry();
         if let Some(replicas) = &replicas {
             replicas.register(&mut registry);
@@ -174,10 +189,10 @@ fn readiness(gateway: &Gateway, replicas: Option<Replicas>) -> admin::Readiness 
 }
 
 /// Reads the files of the internal port again at each SIGHUP.
-async fn reading_again(gateway: &Arc<Gateway>) {
+async fn reading_again(gateway: &Arc<Gateway>, hang_ups: HangUps) {
     let reading = Arc::clone(gateway);
     let read = move || reading.credentials.read_again();
-    stop::hung_up(read, |files| gateway.credentials.renew(files)).await;
+    stop::hung_up(hang_ups, read, |files| gateway.credentials.renew(files)).await;
 }
 
 /// Open files that are kept free of pages and clients: for refusals under way at both ports (64 and 16), connections

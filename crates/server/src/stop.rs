@@ -6,7 +6,7 @@
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::Semaphore;
 use tokio::time::{Instant, sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
@@ -37,6 +37,19 @@ pub fn signalled() -> impl Future<Output = ()> {
     }
 }
 
+/// SIGHUPs from the moment on at which this is made.
+#[derive(Debug)]
+pub struct HangUps(std::io::Result<Signal>);
+
+impl HangUps {
+    /// Takes the signals over at the call: until then a SIGHUP ends the process, and whoever reads that it listens may send
+    /// one. It needs a runtime.
+    #[must_use]
+    pub fn taken_over() -> Self {
+        Self(signal(SignalKind::hangup()))
+    }
+}
+
 /// Files must have been read again within this.
 const READ_WITHIN: Duration = Duration::from_secs(5);
 
@@ -47,11 +60,12 @@ const MOST_READING: usize = 8;
 /// disk that does not answer; then nothing changes, and the program goes on. Signals that come during a reading count
 /// as one. It never ends.
 pub async fn hung_up<T: Send + 'static>(
+    hang_ups: HangUps,
     read: impl Fn() -> T + Send + Sync + 'static,
     mut take: impl FnMut(T),
 ) {
     let (read, reading) = (Arc::new(read), Arc::new(Semaphore::new(MOST_READING)));
-    match signal(SignalKind::hangup()) {
+    match hang_ups.0 {
         Ok(mut hangup) => {
             while hangup.recv().await.is_some() {
                 let Ok(place) = Arc::clone(&reading).try_acquire_owned() else {

@@ -208,6 +208,18 @@ async fn the_page_runs_no_script_but_its_own() {
 
 /// Where modules are unknown, or ours does not arrive.
 #[tokio::test]
+async fn a_logo_that_does_not_load_leaves_no_hole() {
+    // A picture that is none.
+    let stack = stack(&["--gateway-logo=data:image/png;base64,AAAA"]).await;
+    let browser = Browser::start("en").await;
+    browser.open(&login_page(&stack)).await;
+    browser.until_state("waiting").await;
+    browser.until("document.querySelector('.logo').complete").await;
+    let logo = "[document.querySelector('.logo').naturalWidth, document.querySelector('.logo').clientHeight]";
+    assert_eq!(browser.value(logo).await, json!([0, 0]));
+}
+
+#[tokio::test]
 async fn a_page_whose_script_does_not_run_says_what_may_help() {
     let stack = stack(&[]).await;
     let browser = Browser::start("zh-CN").await;

@@ -107,6 +107,15 @@ async fn a_file_that_does_not_come_holds_nothing_up() {
     assert!(ended.unwrap().success());
 }
 
+/// Whoever reads that it listens may send one, and until it is taken over SIGHUP ends a process.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_hang_up_as_soon_as_it_listens_is_heard() {
+    for _ in 0..5 {
+        let port = Port::start(&entry("shop", &[SHOP_KEY], &["scan"])).await;
+        port.read_again("the clients were read again").await;
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_entry_that_the_program_makes_lets_a_client_in() {
     let port = Port::start(&entry("shop", &[SHOP_KEY], &["query"])).await;
