@@ -4,6 +4,8 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use crate::scene::Scene;
+
 /// The state of a login: `waiting → scanned → granted`, or `denied`, or `expired`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -36,7 +38,7 @@ impl fmt::Display for State {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Status {
-    /// The answer to a query.
+    /// The answer to a query, and to a find that has found a login.
     Ok,
     /// Recorded, and the page is connected.
     Delivered,
@@ -92,6 +94,9 @@ pub struct Answer {
     pub id: Option<String>,
     /// The result of the notice.
     pub status: Status,
+    /// The login that was looked for. Answers `ok` to `find` have it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scene: Option<Scene>,
     /// The login's present state, where there is a login.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub state: Option<State>,
@@ -113,7 +118,16 @@ impl Answer {
     /// An answer that has nothing but a status.
     #[must_use]
     pub fn new(status: Status) -> Self {
-        Self { id: None, status, state: None, repeat: false, context: None, retry_in: None, message: None }
+        Self {
+            id: None,
+            status,
+            scene: None,
+            state: None,
+            repeat: false,
+            context: None,
+            retry_in: None,
+            message: None,
+        }
     }
 
     /// The answer `bad`, with words about what is wrong.
@@ -135,6 +149,9 @@ pub struct Context {
     /// The page's PKCE challenge (RFC 7636).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub code_challenge: Option<String>,
+    /// The official account whose people may log in, where the page named one: its name at the gateway.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub account: Option<String>,
     /// The handle of an authorization request.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub request: Option<String>,

@@ -5,7 +5,7 @@ use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::notice::{Code, MAX_BY, MAX_CODE, MAX_ID, MAX_NICKNAME, Notice};
+use super::notice::{Code, MAX_ACCOUNT, MAX_BY, MAX_CODE, MAX_ID, MAX_NICKNAME, Notice, TYPED};
 use super::one_object;
 use crate::codec::{FrameError, FromFrame};
 use crate::scene::Scene;
@@ -61,6 +61,10 @@ struct Fields {
     by: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     number: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    typed: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    account: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     client: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -121,8 +125,11 @@ impl ClientMessage {
 impl Fields {
     fn notice(self) -> Result<Notice, String> {
         let kind = self.kind.ok_or("type is missing")?;
+        if kind == "find" {
+            return find(self.typed, self.account);
+        }
         if !matches!(kind.as_str(), "scan" | "claim" | "deny" | "query") {
-            return Err("unknown type; there are scan, claim, deny, query and ping".to_owned());
+            return Err("unknown type; there are scan, claim, deny, query, find and ping".to_owned());
         }
         let scene = match (self.scene, self.fd) {
             (Some(scene), None) | (None, Some(scene)) => scene,
@@ -152,6 +159,14 @@ impl Fields {
     }
 }
 
+fn find(typed: Option<String>, account: Option<String>) -> Result<Notice, String> {
+    let typed = typed.ok_or("find needs typed")?;
+    if !TYPED.contains(&typed.len()) || !typed.bytes().all(|byte| byte.is_ascii_digit()) {
+        return Err(format!("typed is a text of {} to {} digits", TYPED.start(), TYPED.end()));
+    }
+    Ok(Notice::Find { typed, account: at_most("account", account, MAX_ACCOUNT)? })
+}
+
 fn fits(text: &str, most: usize) -> bool {
     text.chars().count() <= most
 }
@@ -173,7 +188,7 @@ impl Serialize for ClientMessage {
             Self::Ping { id } => Fields { kind: of("ping"), id, ..Fields::default() },
             Self::Bad { id, .. } => Fields { id, ..Fields::default() },
             Self::Notice { id, notice } => {
-                let (kind, scene) = (of(notice.kind()), Some(notice.scene().to_string()));
+                let (kind, scene) = (of(notice.kind()), notice.scene().map(|scene| scene.to_string()));
                 let fields = Fields { kind, id, scene, ..Fields::default() };
                 match notice {
                     Notice::Scan { nickname, code, by, .. } => {
@@ -182,6 +197,7 @@ impl Serialize for ClientMessage {
                     Notice::Claim { by, number, .. } => Fields { by: Some(by), number, ..fields },
                     Notice::Deny { by, .. } => Fields { by, ..fields },
                     Notice::Query { .. } => fields,
+                    Notice::Find { typed, account } => Fields { typed: Some(typed), account, ..fields },
                 }
             }
         };

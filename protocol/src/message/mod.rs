@@ -10,7 +10,7 @@ mod server;
 
 pub use self::answer::{Answer, Context, State, Status};
 pub use self::client::ClientMessage;
-pub use self::notice::{Code, MAX_BY, MAX_CODE, MAX_ID, MAX_NICKNAME, Notice};
+pub use self::notice::{Code, MAX_ACCOUNT, MAX_BY, MAX_CODE, MAX_ID, MAX_NICKNAME, Notice, TYPED};
 pub use self::server::{Hello, ServerMessage};
 use crate::codec::FrameError;
 

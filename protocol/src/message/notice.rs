@@ -1,6 +1,7 @@
 //! A notice: what a client asks of the gateway about one login.
 
 use std::fmt;
+use std::ops::RangeInclusive;
 
 use serde::{Deserialize, Serialize};
 
@@ -14,6 +15,10 @@ pub const MAX_BY: usize = 128;
 pub const MAX_NICKNAME: usize = 256;
 /// The most characters in a code.
 pub const MAX_CODE: usize = 512;
+/// How many digits a typed code may have. Its gateway chooses how many; fewer would be guessed too soon.
+pub const TYPED: RangeInclusive<usize> = 6..=9;
+/// The most characters in the name of an official account.
+pub const MAX_ACCOUNT: usize = 64;
 
 /// What a client asks of the gateway about one login.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -50,17 +55,25 @@ pub enum Notice {
         /// The login.
         scene: Scene,
     },
+    /// Asks which login shows a code that a person has typed; nothing changes. The answer has its scene.
+    Find {
+        /// The digits.
+        typed: String,
+        /// The official account to which it was typed, where the gateway has several: its name there.
+        account: Option<String>,
+    },
 }
 
 impl Notice {
-    /// The login that the notice is about.
+    /// The login that the notice is about; nothing where it asks which login that is.
     #[must_use]
-    pub fn scene(&self) -> Scene {
+    pub fn scene(&self) -> Option<Scene> {
         match self {
             Self::Scan { scene, .. }
             | Self::Claim { scene, .. }
             | Self::Deny { scene, .. }
-            | Self::Query { scene } => *scene,
+            | Self::Query { scene } => Some(*scene),
+            Self::Find { .. } => None,
         }
     }
 
@@ -72,6 +85,7 @@ impl Notice {
             Self::Claim { .. } => "claim",
             Self::Deny { .. } => "deny",
             Self::Query { .. } => "query",
+            Self::Find { .. } => "find",
         }
     }
 }

@@ -46,6 +46,12 @@ fn an_object_with_a_fault_is_bad_and_says_what() {
         (&format!(r#"{{"type":"claim","scene":"{SCENE}"}}"#), "by"),
         (&format!(r#"{{"type":"claim","scene":"{SCENE}","by":"p","number":"7"}}"#), "number"),
         (&format!(r#"{{"type":"deny","scene":"{SCENE}","by":""}}"#), "by"),
+        (r#"{"type":"find"}"#, "typed"),
+        (r#"{"type":"find","typed":"48291"}"#, "6 to 9 digits"),
+        (r#"{"type":"find","typed":"4829130000"}"#, "6 to 9 digits"),
+        (r#"{"type":"find","typed":"48291x"}"#, "6 to 9 digits"),
+        (r#"{"type":"find","typed":"４８２９１３"}"#, "6 to 9 digits"),
+        (&format!(r#"{{"type":"find","typed":"482913","account":"{long}"}}"#), "account"),
         (&format!(r#"{{"type":"ping","id":"{long}"}}"#), "id"),
         (&format!(r#"{{"type":"scan","scene":"{SCENE}","nickname":"{}"}}"#, "x".repeat(257)), "nickname"),
     ] {
@@ -97,6 +103,8 @@ fn the_documents_limits_are_these() {
         ("by", format!("1 to {MAX_BY} characters")),
         ("nickname", format!("at most {MAX_NICKNAME} characters")),
         ("code", format!("1 to {MAX_CODE} characters")),
+        ("account", format!("at most {MAX_ACCOUNT} characters")),
+        ("typed", format!("{} to {} digits", TYPED.start(), TYPED.end())),
     ] {
         let row = format!("| `{field}` | text, {limit} |");
         assert!(document.contains(&row), "{row}");
@@ -142,13 +150,16 @@ fn text(most: usize) -> impl Strategy<Value = String> {
 fn notice() -> impl Strategy<Value = Notice> {
     let option = |most| proptest::option::of(text(most));
     let scene = any::<u8>().prop_map(|_| Scene::random());
-    (scene, option(20), option(20), option(MAX_BY), text(MAX_BY), proptest::option::of("[0-9]{2}"), 0..4)
-        .prop_map(|(scene, nickname, code, by, person, number, kind)| match kind {
+    let digits = (proptest::option::of("[0-9]{2}"), "[0-9]{6,9}");
+    (scene, option(20), option(20), option(MAX_BY), text(MAX_BY), digits, 0..5).prop_map(
+        |(scene, nickname, code, by, person, (number, typed), kind)| match kind {
             0 => Notice::Scan { scene, nickname, code: code.map(Code), by },
             1 => Notice::Claim { scene, by: person, number },
             2 => Notice::Deny { scene, by },
+            3 => Notice::Find { typed, account: nickname },
             _ => Notice::Query { scene },
-        })
+        },
+    )
 }
 
 fn answer() -> impl Strategy<Value = Answer> {
@@ -167,6 +178,7 @@ fn answer() -> impl Strategy<Value = Answer> {
         |(status, state, id, message, repeat, retry_in, context)| Answer {
             id,
             status,
+            scene: state.map(|_| Scene::random()),
             state,
             repeat,
             context,

@@ -266,5 +266,5 @@ fn answer(message: &ClientMessage) -> Said {
 /// Whether a message changes the login. The first such message always does, because the client has every right.
 fn changes_the_login(message: &ClientMessage) -> bool {
     let ClientMessage::Notice { notice, .. } = message else { return false };
-    notice.scene().as_str() == SCENE && !matches!(notice, Notice::Query { .. })
+    !matches!(notice, Notice::Query { .. }) && notice.scene().is_some_and(|scene| scene.as_str() == SCENE)
 }

@@ -8,7 +8,9 @@ use proptest::option;
 use proptest::prelude::*;
 use proptest::sample::select;
 use protocol::codec::{Codec, FromFrame};
-use protocol::message::{ClientMessage, Code, Hello, MAX_BY, MAX_CODE, MAX_ID, MAX_NICKNAME, ServerMessage};
+use protocol::message::{
+    ClientMessage, Code, Hello, MAX_ACCOUNT, MAX_BY, MAX_CODE, MAX_ID, MAX_NICKNAME, ServerMessage,
+};
 use protocol::{Answer, Context, Notice, Scene, State, Status};
 use serde::Serialize;
 use tokio_util::codec::{Decoder, Encoder};
@@ -36,6 +38,8 @@ fn notice() -> impl Strategy<Value = Notice> {
         }),
         (scene(), by()).prop_map(|(scene, by)| Notice::Deny { scene, by }),
         scene().prop_map(|scene| Notice::Query { scene }),
+        ("[0-9]{6,9}", option::of(text(MAX_ACCOUNT)))
+            .prop_map(|(typed, account)| Notice::Find { typed, account }),
     ]
 }
 
@@ -50,18 +54,21 @@ fn of_a_client() -> impl Strategy<Value = ClientMessage> {
 
 fn context() -> impl Strategy<Value = Context> {
     let field = || option::of(text(50));
-    let of_the_page = (field(), field(), field(), field());
+    let of_the_page = (field(), field(), field(), field(), field());
     (of_the_page, field(), text(50), field(), any::<u64>(), field()).prop_map(
-        |((site, nonce, code_challenge, request), origin, ip, user_agent, created_at, number)| Context {
-            site,
-            nonce,
-            code_challenge,
-            request,
-            origin,
-            ip,
-            user_agent,
-            created_at,
-            number,
+        |((account, site, nonce, code_challenge, request), origin, ip, user_agent, created_at, number)| {
+            Context {
+                account,
+                site,
+                nonce,
+                code_challenge,
+                request,
+                origin,
+                ip,
+                user_agent,
+                created_at,
+                number,
+            }
         },
     )
 }
@@ -73,17 +80,18 @@ fn answer() -> impl Strategy<Value = Answer> {
     let state = option::of(select(states.to_vec()));
     let id = option::of(text(MAX_ID));
     let context = option::of(context().prop_map(Box::new));
-    (id, status, state, any::<bool>(), context, any::<Option<u64>>(), option::of(text(200))).prop_map(
-        |(id, status, state, repeat, context, retry_in, message)| Answer {
+    let scene = option::of("[A-Za-z0-9_-]{22}".prop_map(|text| text.parse::<Scene>().unwrap()));
+    (id, status, (scene, state), any::<bool>(), context, any::<Option<u64>>(), option::of(text(200)))
+        .prop_map(|(id, status, (scene, state), repeat, context, retry_in, message)| Answer {
             id,
             status,
+            scene,
             state,
             repeat,
             context,
             retry_in,
             message,
-        },
-    )
+        })
 }
 
 fn of_a_gateway() -> impl Strategy<Value = ServerMessage> {

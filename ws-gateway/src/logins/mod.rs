@@ -188,10 +188,11 @@ impl Logins {
         if !from.may_send(notice) {
             return Answer::new(Status::Forbidden);
         }
-        match self.change(notice.scene(), |login, now| login.apply(notice, from, now)).await {
+        let Some(scene) = notice.scene() else { return Answer::new(Status::Unknown) };
+        match self.change(scene, |login, now| login.apply(notice, from, now)).await {
             Ok(answer) => answer.unwrap_or_else(|| Answer::new(Status::Unknown)),
             Err(failure) => {
-                tracing::debug!(scene = %notice.scene(), "a notice was not clearly recorded: {failure}");
+                tracing::debug!(%scene, "a notice was not clearly recorded: {failure}");
                 match failure {
                     Failure::NotDone(_) | Failure::Full => {
                         Answer { retry_in: Some(BUSY), ..Answer::new(Status::Busy) }

@@ -37,7 +37,8 @@ impl Right {
     pub(crate) fn for_notice(notice: &Notice) -> Self {
         match notice {
             Notice::Scan { .. } => Self::Scan,
-            Notice::Claim { .. } => Self::Claim,
+            // Whoever looks for a login wants to claim it.
+            Notice::Claim { .. } | Notice::Find { .. } => Self::Claim,
             Notice::Deny { .. } => Self::Deny,
             Notice::Query { .. } => Self::Query,
         }

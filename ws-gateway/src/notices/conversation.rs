@@ -11,7 +11,7 @@ use protocol::message::{Answer, ClientMessage, ServerMessage, Status};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
-use tracing::Instrument;
+use tracing::{Instrument, Span};
 
 use super::{Admitted, End, Frames, HEARTBEAT, write};
 use crate::logins::Sender;
@@ -110,7 +110,7 @@ impl<'g> Conversation<'g> {
         }
         match next {
             Some(Ok(ClientMessage::Notice { id, notice })) => {
-                let span = trace::login(notice.scene());
+                let span = notice.scene().map_or_else(Span::none, trace::login);
                 let work = take(self.gateway, Arc::clone(&self.proved.known), id, notice);
                 let mut work = work.instrument(span).boxed();
                 let answer = work.as_mut().now_or_never();
@@ -154,11 +154,11 @@ impl<'g> Conversation<'g> {
 /// Notes the first scan of a login's code: it no longer counts against the address that it was made for. The answer
 /// does not wait for that.
 fn note_scan(gateway: &Gateway, notice: &Notice, answer: &Answer) {
-    let is_scan = matches!(notice, Notice::Claim { .. } | Notice::Scan { .. });
-    if !is_scan || !answer.status.is_recorded() || answer.repeat {
+    let (Notice::Claim { scene, .. } | Notice::Scan { scene, .. }) = *notice else { return };
+    if !answer.status.is_recorded() || answer.repeat {
         return;
     }
-    let (codes, logins, scene) = (Arc::clone(&gateway.qr), Arc::clone(&gateway.logins), notice.scene());
+    let (codes, logins) = (Arc::clone(&gateway.qr), Arc::clone(&gateway.logins));
     // The answer to a claim has the address; for a scan without a claim it has to be looked up.
     let claimed = answer.context.as_ref().map(|context| context.ip.clone());
     gateway.drain.tasks().spawn(async move {
@@ -198,7 +198,7 @@ async fn take(gateway: &Gateway, known: Arc<Known>, id: Option<String>, notice: 
     tracing::debug!(
         client = client.name,
         notice = notice.kind(),
-        scene = %notice.scene(),
+        scene = notice.scene().map(tracing::field::display),
         status = answer.status.as_str(),
         "a notice was answered"
     );

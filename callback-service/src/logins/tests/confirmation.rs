@@ -81,7 +81,8 @@ fn asking(client: Client, store: Arc<Store>) -> Arc<Scans> {
 }
 
 fn play(logins: &mut HashMap<Scene, Played>, notice: &Notice) -> Answer {
-    let login = logins.entry(notice.scene()).or_default();
+    let Some(scene) = notice.scene() else { return Answer::new(Status::Unknown) };
+    let login = logins.entry(scene).or_default();
     if login.is_forgotten {
         return Answer::new(Status::Unknown);
     }
@@ -94,7 +95,7 @@ fn play(logins: &mut HashMap<Scene, Played>, notice: &Notice) -> Answer {
             let context = Context { number: login.number.clone(), ..Context::default() };
             Answer { context: Some(Box::new(context)), ..answer(Status::Delivered, state) }
         }
-        Notice::Query { .. } => answer(Status::Ok, state),
+        Notice::Query { .. } | Notice::Find { .. } => answer(Status::Ok, state),
         Notice::Scan { .. } | Notice::Deny { .. } => {
             let wanted = if matches!(notice, Notice::Scan { .. }) { State::Granted } else { State::Denied };
             match login.end {

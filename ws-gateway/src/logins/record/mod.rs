@@ -232,7 +232,8 @@ impl Record {
             return refusal;
         }
         match notice {
-            Notice::Query { .. } => Answer::new(Status::Ok),
+            // The login of a find was looked up by its code.
+            Notice::Query { .. } | Notice::Find { .. } => Answer::new(Status::Ok),
             Notice::Claim { by, number, .. } => self.claim(by, number.as_ref(), now),
             Notice::Scan { nickname, code, by, .. } => {
                 let user = nickname.clone().unwrap_or_default();
