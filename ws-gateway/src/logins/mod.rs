@@ -11,10 +11,12 @@ mod record;
 mod resume_key;
 pub(crate) mod rights;
 pub(crate) mod seats;
+mod typed;
 
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::future::join;
 use protocol::message::{Answer, Code, Context, State, Status};
 use protocol::{Notice, Scene};
 use records::{Failure, Keeper, Moment, Records, Redis, RedisUrl, Step, Write};
@@ -24,6 +26,7 @@ use self::connection::Connection;
 pub(crate) use self::record::{Done, Record, Sender};
 pub(crate) use self::resume_key::{ResumeKey, SecretHash};
 use self::seats::{Pages, SeatName};
+use self::typed::TypedCodes;
 
 /// How long an end can be had again, by resume or by a repeated notice; then the login is unknown.
 pub(crate) const KEPT_AFTER_END: Duration = Duration::from_secs(180);
@@ -62,6 +65,9 @@ pub(crate) struct Snapshot {
     pub context: Context,
     /// What was shown.
     pub qr: QrCode,
+    /// The short code that was shown, where one was.
+    #[expect(dead_code, reason = "no page shows one yet")]
+    pub typed: Option<String>,
     /// What the resume key must match.
     pub secret: SecretHash,
     /// The page that shows it.
@@ -95,6 +101,8 @@ pub(crate) struct NewLogin {
     pub context: Context,
     /// What is shown.
     pub qr: QrCode,
+    /// The short code that is shown, from [`Logins::typed_code`].
+    pub typed: Option<String>,
     /// What the resume key must match.
     pub secret: SecretHash,
 }
@@ -107,6 +115,7 @@ type Delay = Box<dyn Fn(&Notice) -> Duration + Send + Sync>;
 /// Dropping a future does not undo what was begun.
 pub(crate) struct Logins {
     records: Records<Record>,
+    typed: TypedCodes,
     pages: Arc<Pages>,
     /// To Redis, where the logins are there.
     connection: Option<Connection>,
@@ -119,7 +128,7 @@ impl Logins {
     /// At most `most` logins in this process's memory, which wake `pages`.
     #[must_use]
     pub(crate) fn in_memory(pages: Arc<Pages>, most: usize) -> Self {
-        Self::new(Records::in_memory("login", most), pages, None)
+        Self::new(Records::in_memory("login", most), TypedCodes::in_memory(most), pages, None)
     }
 
     /// Logins in Redis, under keys that begin with `prefix`, which wake `pages` here and tell other gateways. An end
@@ -127,12 +136,20 @@ impl Logins {
     #[must_use]
     pub(crate) fn in_redis(url: RedisUrl, prefix: &str, replicas: u32, pages: Arc<Pages>) -> (Self, Keeper) {
         let (connection, keeper) = Connection::new(url, prefix, replicas, Arc::clone(&pages));
-        (Self::new(Records::in_redis("login", &connection.redis), pages, Some(connection)), keeper)
+        let redis = &connection.redis;
+        let (records, typed) = (Records::in_redis("login", redis), TypedCodes::in_redis(redis));
+        (Self::new(records, typed, pages, Some(connection)), keeper)
     }
 
-    fn new(records: Records<Record>, pages: Arc<Pages>, connection: Option<Connection>) -> Self {
+    fn new(
+        records: Records<Record>,
+        typed: TypedCodes,
+        pages: Arc<Pages>,
+        connection: Option<Connection>,
+    ) -> Self {
         Self {
             records,
+            typed,
             pages,
             connection,
             #[cfg(test)]
@@ -156,8 +173,22 @@ impl Logins {
     pub(crate) async fn run(&self) {
         match &self.connection {
             Some(connection) => connection.heal().await,
-            None => self.records.sweep().await,
+            None => _ = join(self.records.sweep(), self.typed.sweep()).await,
         }
+    }
+
+    /// Takes a short code for `scene`, which is about to be opened for `ttl` and is `account`'s.
+    ///
+    /// # Errors
+    /// [`StoreError`]; [`StoreError::Full`] also where so many codes are in use that no free one was drawn.
+    #[cfg_attr(not(test), expect(dead_code, reason = "no page shows one yet"))]
+    pub(crate) async fn typed_code(
+        &self,
+        scene: Scene,
+        account: Option<&str>,
+        ttl: Duration,
+    ) -> Result<String, StoreError> {
+        self.typed.take(scene, account, ttl).await
     }
 
     /// Records a new login that lives for `ttl` from now and is shown by the page in `seat`.
@@ -188,18 +219,31 @@ impl Logins {
         if !from.may_send(notice) {
             return Answer::new(Status::Forbidden);
         }
-        let Some(scene) = notice.scene() else { return Answer::new(Status::Unknown) };
-        match self.change(scene, |login, now| login.apply(notice, from, now)).await {
+        match self.record(notice, from).await {
             Ok(answer) => answer.unwrap_or_else(|| Answer::new(Status::Unknown)),
-            Err(failure) => {
-                tracing::debug!(%scene, "a notice was not clearly recorded: {failure}");
-                match failure {
-                    Failure::NotDone(_) | Failure::Full => {
-                        Answer { retry_in: Some(BUSY), ..Answer::new(Status::Busy) }
-                    }
-                    Failure::Unknown(_) => Answer::new(Status::Unsure),
-                }
-            }
+            Err(failure) => not_recorded(notice, &failure),
+        }
+    }
+
+    /// Takes a notice; `None` when its login is unknown.
+    async fn record(&self, notice: &Notice, from: &Sender) -> Result<Option<Answer>, Failure> {
+        let Some(scene) = self.meant(notice).await? else { return Ok(None) };
+        let answer = self.change(scene, |login, now| login.apply(notice, from, now)).await?;
+        let is_found = matches!(notice, Notice::Find { .. });
+        Ok(answer.map(|answer| match answer.status {
+            Status::Ok if is_found => Answer { scene: Some(scene), ..answer },
+            _ => answer,
+        }))
+    }
+
+    /// The login that a notice is about, where there may be one.
+    async fn meant(&self, notice: &Notice) -> Result<Option<Scene>, Failure> {
+        match notice {
+            Notice::Find { typed, account } => self.typed.find(typed, account.as_deref()).await,
+            Notice::Scan { scene, .. }
+            | Notice::Claim { scene, .. }
+            | Notice::Deny { scene, .. }
+            | Notice::Query { scene } => Ok(Some(*scene)),
         }
     }
 
@@ -258,6 +302,16 @@ impl Logins {
             self.pages.wake(scene);
         }
         changed
+    }
+}
+
+/// The answer to a notice that was not clearly recorded.
+fn not_recorded(notice: &Notice, failure: &Failure) -> Answer {
+    let (kind, scene) = (notice.kind(), notice.scene().map(tracing::field::display));
+    tracing::debug!(kind, scene, "a notice was not clearly recorded: {failure}");
+    match failure {
+        Failure::NotDone(_) | Failure::Full => Answer { retry_in: Some(BUSY), ..Answer::new(Status::Busy) },
+        Failure::Unknown(_) => Answer::new(Status::Unsure),
     }
 }
 

@@ -94,6 +94,7 @@ where
     let new = NewLogin {
         context: Context::default(),
         qr: QrCode { url: String::new(), content: String::new() },
+        typed: None,
         secret: ResumeKey::new(scene).hash(),
     };
     let seat = gateway.pages.join(scene);

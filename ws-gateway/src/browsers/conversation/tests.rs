@@ -72,6 +72,7 @@ impl Told {
             code: None,
             context: Context::default(),
             qr: code(),
+            typed: None,
             secret: key.hash(),
             seat: Some(seat.name().clone()),
         };

@@ -107,7 +107,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> PageTask<'_, S> {
         let seat = self.gateway.pages.join(scene);
         let mut context = self.opening.context.clone();
         context.created_at = clock::unix_now();
-        let new = NewLogin { context, qr: code.clone(), secret: key.hash() };
+        let new = NewLogin { context, qr: code.clone(), typed: None, secret: key.hash() };
         let (ttl, now) = (self.gateway.login_ttl, Instant::now());
         let opened = self.gateway.logins.open(scene, new, ttl, seat.name().clone()).await;
         if opened == Err(StoreError::Full) {

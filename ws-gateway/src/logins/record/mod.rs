@@ -60,6 +60,8 @@ pub(crate) struct Login {
 struct Opened {
     context: Kept<Context>,
     qr: Kept<QrCode>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    typed: Option<String>,
     secret: SecretHash,
 }
 
@@ -139,8 +141,8 @@ impl Record {
     /// A login that waits, for `ttl` from `now`, and is shown by the page in `seat`.
     #[must_use]
     pub(crate) fn new(opened: NewLogin, now: Moment, ttl: Duration, seat: Option<SeatName>) -> Self {
-        let NewLogin { context, qr, secret } = opened;
-        let opened = Opened { context: context.into(), qr: qr.into(), secret }.into();
+        let NewLogin { context, qr, typed, secret } = opened;
+        let opened = Opened { context: context.into(), qr: qr.into(), typed, secret }.into();
         Self(Login { opened, expires_at: now + ttl, seat, claim: None, end: None }.into())
     }
 
@@ -202,6 +204,7 @@ impl Record {
             code,
             context: Context::clone(&self.opened.context),
             qr: QrCode::clone(&self.opened.qr),
+            typed: self.opened.typed.clone(),
             secret: self.opened.secret,
             seat: self.seat.clone(),
         }
@@ -217,7 +220,7 @@ impl Record {
     pub(crate) fn apply(&mut self, notice: &Notice, from: &Sender, now: Moment) -> Done<Answer> {
         let before = self.shown();
         let mut answer = self.answer(notice, from, now);
-        if !matches!(answer.status, Status::Forbidden | Status::Bad) {
+        if !matches!(answer.status, Status::Forbidden | Status::Bad | Status::Unknown) {
             answer.state = Some(self.state(now));
         }
         let is_recorded = answer.status.is_recorded();
@@ -232,8 +235,12 @@ impl Record {
             return refusal;
         }
         match notice {
-            // The login of a find was looked up by its code.
-            Notice::Query { .. } | Notice::Find { .. } => Answer::new(Status::Ok),
+            Notice::Query { .. } => Answer::new(Status::Ok),
+            // The login was looked up by the code; it says itself whether it shows it.
+            Notice::Find { typed, .. } if self.opened.typed.as_ref() == Some(typed) => {
+                Answer::new(Status::Ok)
+            }
+            Notice::Find { .. } => Answer::new(Status::Unknown),
             Notice::Claim { by, number, .. } => self.claim(by, number.as_ref(), now),
             Notice::Scan { nickname, code, by, .. } => {
                 let user = nickname.clone().unwrap_or_default();

@@ -24,7 +24,7 @@ fn seat() -> SeatName {
 fn record(context: Context) -> (Record, Scene, Moment) {
     let (scene, now) = (Scene::random(), Moment(1_000_000));
     let qr = QrCode { url: String::new(), content: String::new() };
-    let opened = NewLogin { context, qr, secret: ResumeKey::new(scene).hash() };
+    let opened = NewLogin { context, qr, typed: None, secret: ResumeKey::new(scene).hash() };
     (Record::new(opened, now, TTL, Some(seat())), scene, now)
 }
 

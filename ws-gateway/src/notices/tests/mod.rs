@@ -93,6 +93,7 @@ impl Port {
         let new = NewLogin {
             context,
             qr: QrCode { url: String::new(), content: String::new() },
+            typed: None,
             secret: ResumeKey::new(scene).hash(),
         };
         self.gateway.logins.open(scene, new, TTL, seat.name().clone()).await.unwrap();
