@@ -10,7 +10,7 @@ const TRIES: u8 = 3;
 const TRIES_OF_A_CHOICE: u8 = 1;
 
 /// The answer that means yes where no number is needed. No page shows it: its numbers have two digits.
-const YES: &str = "1";
+pub(crate) const YES: &str = "1";
 
 /// How a person came to a login.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -54,7 +54,7 @@ impl Way {
 
     /// Whether `answer` confirms a login whose page shows `number`; an empty one where it shows none.
     #[must_use]
-    pub(super) fn is_confirmed_by(self, answer: &str, number: &str) -> bool {
+    pub(crate) fn is_confirmed_by(self, answer: &str, number: &str) -> bool {
         let is_number = !number.is_empty() && answer == number;
         match self {
             Self::Scan => is_number,
