@@ -1,5 +1,5 @@
-//! What a believed push does, and its answer: a scan logs in, a follow without a code is welcomed, an unfollow is
-//! forgotten, a message is answered as the operator wants it.
+//! What a believed push does, and its answer: a scan and a text with a login's code log in, a follow without a code is
+//! welcomed, an unfollow is forgotten, another message is answered as the operator wants it.
 
 use std::str::FromStr;
 
@@ -12,6 +12,8 @@ use wechat::push::{self, Kind, Push};
 
 use super::Pushes;
 use crate::logins::answer::Text;
+use crate::logins::way::Way;
+use crate::logins::words::PhoneReply;
 use crate::store::Scan;
 
 /// What becomes of a message that a person writes to the account.
@@ -72,11 +74,16 @@ impl Pushes {
                 None
             }
             Kind::Message { content: Some(content), id, msg_type } if msg_type == "text" => {
-                let text =
-                    Text { person: &push.from, content, id: id.as_deref(), created_at: push.created_at };
+                let text = Text {
+                    person: &push.from,
+                    content,
+                    id: id.as_deref(),
+                    created_at: push.created_at,
+                    about: None,
+                };
                 match self.scans.answered(text, arrived).await {
                     Some(told) => self.texts.words(&told).map(Reply::Words),
-                    None => self.message(),
+                    None => self.typed(text, arrived).await,
                 }
             }
             Kind::Message { .. } => self.message(),
@@ -85,6 +92,21 @@ impl Pushes {
                 None
             }
         }
+    }
+
+    /// The answer to a text that is no answer to a question. Perhaps it is the code of a login.
+    async fn typed(&self, text: Text<'_>, arrived: Instant) -> Option<Reply> {
+        let Some(told) = self.scans.typed(text, arrived).await else { return self.message() };
+        self.metrics.count_scan(Way::Typed, &told.reply);
+        if matches!(told.reply, PhoneReply::WrongCode | PhoneReply::TooManyCodes) {
+            // The digits may be an order's, and meant for the people who read the messages.
+            let words = match self.messages {
+                Messages::CustomerService => None,
+                Messages::Greet | Messages::Ignore => self.texts.words(&told),
+            };
+            return words.map(Reply::Words).or_else(|| self.message());
+        }
+        self.texts.words(&told).map(Reply::Words)
     }
 
     /// The answer to a message that no login waits for.
@@ -97,9 +119,10 @@ impl Pushes {
     }
 
     async fn scanned(&self, push: &Push, scene: Scene, first: bool, arrived: Instant) -> Option<Reply> {
-        let scan = Scan { scene, openid: push.from.clone(), first, created_at: push.created_at };
+        let scan =
+            Scan { scene, openid: push.from.clone(), first, created_at: push.created_at, way: Way::Scan };
         let told = self.scans.log_in(scan, arrived).await;
-        self.metrics.scans.get_or_create(&[("told", told.reply.name())]).inc();
+        self.metrics.count_scan(Way::Scan, &told.reply);
         self.texts.words(&told).map(Reply::Words)
     }
 

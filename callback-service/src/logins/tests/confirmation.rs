@@ -3,119 +3,9 @@
 
 use std::collections::HashMap;
 
-use super::played_gateway::Heard;
+use super::asked::{Asked, Played, another, asking, given, is_question, play};
 use super::*;
 use crate::logins::answer::Text;
-
-/// A gateway that plays each login by the wire's rules, and a service that asks people to confirm.
-struct Asked {
-    scans: Arc<Scans>,
-    store: Arc<Store>,
-    client: Client,
-    heard: Heard,
-    logins: Arc<Mutex<HashMap<Scene, Played>>>,
-}
-
-/// A login as the played gateway knows it.
-#[derive(Debug, Clone, Default)]
-struct Played {
-    number: Option<String>,
-    end: Option<State>,
-    is_forgotten: bool,
-}
-
-impl Asked {
-    async fn start() -> Self {
-        let (gateway, client) = Gateway::start().await;
-        let logins = Arc::new(Mutex::new(HashMap::<Scene, Played>::new()));
-        let kept = Arc::clone(&logins);
-        let heard = gateway.play(move |notice| Some(play(&mut kept.lock(), notice)));
-        let store = sqlite();
-        let scans = asking(client.clone(), Arc::clone(&store));
-        Self { scans, store, client, heard, logins }
-    }
-
-    /// The same after the process was killed: only the store and the gateway have a memory.
-    fn restarted(&self) -> Self {
-        let (store, client) = (Arc::clone(&self.store), self.client.clone());
-        let scans = asking(client.clone(), Arc::clone(&store));
-        Self { scans, store, client, heard: self.heard.clone(), logins: Arc::clone(&self.logins) }
-    }
-
-    async fn scan(&self, scan: &Scan) -> PhoneReply {
-        self.scans.hears(scan.clone(), Instant::now()).await
-    }
-
-    /// What the phone hears after a text; nothing if it is a message like any other.
-    async fn types(&self, id: &str, content: &str) -> Option<PhoneReply> {
-        Some(self.told(id, content).await?.reply)
-    }
-
-    async fn told(&self, id: &str, content: &str) -> Option<ToPhone> {
-        let person = Person::new("oPerson");
-        let text = Text { person: &person, content, id: Some(id), created_at: i64::MAX };
-        self.scans.answered(text, Instant::now()).await
-    }
-
-    fn number(&self, scan: &Scan) -> String {
-        self.logins.lock()[&scan.scene].number.clone().unwrap()
-    }
-
-    fn wrong(&self, scan: &Scan) -> &'static str {
-        if self.number(scan) == "11" { "12" } else { "11" }
-    }
-
-    fn end(&self, scan: &Scan) -> Option<State> {
-        self.logins.lock()[&scan.scene].end
-    }
-
-    fn ended(&self, scan: &Scan, state: State) {
-        self.logins.lock().get_mut(&scan.scene).unwrap().end = Some(state);
-    }
-}
-
-fn asking(client: Client, store: Arc<Store>) -> Arc<Scans> {
-    let mut scans = scans(client, store);
-    Arc::get_mut(&mut scans).unwrap().confirms = true;
-    scans
-}
-
-fn play(logins: &mut HashMap<Scene, Played>, notice: &Notice) -> Answer {
-    let Some(scene) = notice.scene() else { return Answer::new(Status::Unknown) };
-    let login = logins.entry(scene).or_default();
-    if login.is_forgotten {
-        return Answer::new(Status::Unknown);
-    }
-    let state = login.end.unwrap_or(State::Scanned);
-    match notice {
-        Notice::Claim { number, .. } => {
-            if login.number.is_none() && login.end.is_none() {
-                login.number.clone_from(number);
-            }
-            let context = Context { number: login.number.clone(), ..Context::default() };
-            Answer { context: Some(Box::new(context)), ..answer(Status::Delivered, state) }
-        }
-        Notice::Query { .. } | Notice::Find { .. } => answer(Status::Ok, state),
-        Notice::Scan { .. } | Notice::Deny { .. } => {
-            let wanted = if matches!(notice, Notice::Scan { .. }) { State::Granted } else { State::Denied };
-            match login.end {
-                None => login.end = Some(wanted),
-                Some(State::Expired) => return answer(Status::Expired, State::Expired),
-                Some(end) if end != wanted => return answer(Status::Taken, end),
-                Some(_) => {}
-            }
-            answer(Status::Delivered, wanted)
-        }
-    }
-}
-
-fn another(scan: &Scan) -> Scan {
-    Scan { scene: Scene::random(), created_at: scan.created_at + 1, ..scan.clone() }
-}
-
-fn is_question(reply: &PhoneReply, replaces: bool) -> bool {
-    matches!(reply, PhoneReply::Question(question) if question.replaces == replaces)
-}
 
 #[tokio::test]
 async fn nothing_is_granted_before_the_right_number_and_then_it_is_once() {
@@ -174,7 +64,13 @@ async fn a_text_is_an_answer_only_where_something_is_asked() {
         assert_eq!(asked.types("2", text).await, None, "no answer: {text}");
     }
     let other = Person::new("oOther");
-    let text = Text { person: &other, content: &asked.number(&scan), id: Some("3"), created_at: i64::MAX };
+    let text = Text {
+        person: &other,
+        content: &asked.number(&scan),
+        id: Some("3"),
+        created_at: i64::MAX,
+        about: None,
+    };
     assert!(asked.scans.answered(text, Instant::now()).await.is_none(), "another person");
     assert_eq!(asked.end(&scan), None);
 }
@@ -205,9 +101,9 @@ async fn what_follows_a_number_is_said_in_the_language_of_the_question() {
         let (asked, scan) = (Asked::start().await, scan());
         asked.logins.lock().insert(scan.scene, Played { number: Some("47".to_owned()), ..Played::default() });
         // WeChat said it at the scan, and does not say it again.
-        let Scan { scene, first, created_at, ref openid } = scan;
-        let login = Login { scene, first, created_at, language: Language::English, parties: None };
-        asked.scans.ask_person(openid, &login, "47", &Context::default()).await.unwrap();
+        let Scan { scene, first, created_at, ref openid, way } = scan;
+        let login = Login { scene, first, created_at, language: Language::English, parties: None, way };
+        asked.scans.ask_person(openid, &login, Some("47"), &Context::default()).await.unwrap();
         if is_late {
             asked.ended(&scan, State::Expired);
         }
@@ -264,9 +160,10 @@ async fn a_page_whose_login_was_replaced_hears_it_from_a_repeat_of_the_scan() {
     asked.scan(&first).await;
     let second = another(&first);
     // The process is killed when the store has the new scan, and before the gateway hears of the old one.
-    let Scan { scene, first: is_first, created_at, ref openid } = second;
-    let login = Login { scene, first: is_first, created_at, language: Language::Chinese, parties: None };
-    let asking = asked.scans.confirmations.ask(openid, &login, "47", &Context::default()).await.unwrap();
+    let Scan { scene, first: is_first, created_at, ref openid, way } = second;
+    let login = Login { scene, first: is_first, created_at, language: Language::Chinese, parties: None, way };
+    let asking =
+        asked.scans.confirmations.ask(openid, &login, Some("47"), &Context::default()).await.unwrap();
     assert!(matches!(asking, Asking::Ask { is_new: true, replaced: Some(_), .. }));
     let asked = asked.restarted();
     assert!(is_question(&asked.scan(&second).await, true));
@@ -299,8 +196,7 @@ async fn a_process_that_is_killed_at_any_step_is_followed_by_one_that_goes_on() 
     let number = asked.number(&scan);
     // It is killed after the store has the answer, and before the gateway is told.
     let person = Person::new("oPerson");
-    let decided =
-        asked.scans.confirmations.answer(&person, "1", &Typed::Number(number.clone()), i64::MAX).await;
+    let decided = asked.scans.confirmations.answer(&person, given("1", &Typed::Number(number.clone()))).await;
     assert!(matches!(decided.unwrap(), Answered::Decided { verdict: Verdict::Right, by: By::ThisPush, .. }));
     let asked = asked.restarted();
     assert_eq!(asked.end(&scan), None);
@@ -313,7 +209,7 @@ async fn a_process_that_is_killed_at_any_step_is_followed_by_one_that_goes_on() 
     let second = another(&scan);
     asked.scan(&second).await;
     let number = Typed::Number(asked.number(&second));
-    asked.scans.confirmations.answer(&person, "2", &number, i64::MAX).await.unwrap();
+    asked.scans.confirmations.answer(&person, given("2", &number)).await.unwrap();
     assert_eq!(asked.restarted().scan(&second).await, told(Some(2)));
 }
 
@@ -357,7 +253,7 @@ async fn without_the_store_nobody_is_asked_and_nobody_is_logged_in() {
     let scans = asking(client, store);
     assert_eq!(scans.hears(scan(), Instant::now()).await, PhoneReply::TryAgain);
     let person = Person::new("oPerson");
-    let text = Text { person: &person, content: "47", id: None, created_at: i64::MAX };
+    let text = Text { person: &person, content: "47", id: None, created_at: i64::MAX, about: None };
     let told = scans.answered(text, Instant::now()).await.unwrap();
     assert_eq!(told.reply, PhoneReply::Look, "perhaps it is an answer");
     assert!(!heard.kinds().contains(&"scan"));
