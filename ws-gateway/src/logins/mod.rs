@@ -20,7 +20,6 @@ use futures_util::future::join;
 use protocol::message::{Answer, Code, Context, State, Status};
 use protocol::{Notice, Scene};
 use records::{Failure, Keeper, Moment, Records, Redis, RedisUrl, Step, Write};
-use serde::{Deserialize, Serialize};
 
 use self::connection::Connection;
 pub(crate) use self::record::{Done, Record, Sender};
@@ -37,13 +36,41 @@ pub(crate) const AFTER_CLAIM: Duration = Duration::from_secs(120);
 /// When a notice that was not recorded may be sent again, in milliseconds.
 const BUSY: u64 = 250;
 
-/// What was shown for a login; enough to show it again when its page comes back.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct QrCode {
-    /// WeChat's own picture of it.
-    pub url: String,
+/// A QR code that was shown for a login.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum QrCode {
+    /// The official account's, made by WeChat.
+    Account {
+        /// WeChat's own picture of it.
+        url: String,
+        /// The text that the picture encodes.
+        content: String,
+    },
+    /// The address of the login's page at callback-service.
+    Web {
+        /// The text that the picture encodes.
+        address: String,
+    },
+}
+
+impl QrCode {
     /// The text that the picture encodes.
-    pub content: String,
+    #[must_use]
+    pub(crate) fn content(&self) -> &str {
+        match self {
+            Self::Account { content, .. } => content,
+            Self::Web { address } => address,
+        }
+    }
+}
+
+/// What was shown for a login; enough to show it again when its page comes back.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Shown {
+    /// The QR code, where there was one.
+    pub qr: Option<QrCode>,
+    /// The short code to type, where there was one; from [`Logins::typed_code`].
+    pub typed: Option<String>,
 }
 
 /// A login as it is now, by the store's clock.
@@ -64,10 +91,7 @@ pub(crate) struct Snapshot {
     /// Who asked.
     pub context: Context,
     /// What was shown.
-    pub qr: QrCode,
-    /// The short code that was shown, where one was.
-    #[expect(dead_code, reason = "no page shows one yet")]
-    pub typed: Option<String>,
+    pub shown: Shown,
     /// What the resume key must match.
     pub secret: SecretHash,
     /// The page that shows it.
@@ -100,11 +124,24 @@ pub(crate) struct NewLogin {
     /// Who asks.
     pub context: Context,
     /// What is shown.
-    pub qr: QrCode,
-    /// The short code that is shown, from [`Logins::typed_code`].
-    pub typed: Option<String>,
+    pub shown: Shown,
     /// What the resume key must match.
     pub secret: SecretHash,
+}
+
+/// What a notice came to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Answered {
+    /// For the client.
+    pub answer: Answer,
+    /// The login shows a QR code that WeChat has made.
+    pub has_account_code: bool,
+}
+
+impl Answered {
+    fn of(answer: Answer) -> Self {
+        Self { answer, has_account_code: false }
+    }
 }
 
 #[cfg(test)]
@@ -181,7 +218,6 @@ impl Logins {
     ///
     /// # Errors
     /// [`StoreError`]; [`StoreError::Full`] also where so many codes are in use that no free one was drawn.
-    #[cfg_attr(not(test), expect(dead_code, reason = "no page shows one yet"))]
     pub(crate) async fn typed_code(
         &self,
         scene: Scene,
@@ -210,30 +246,34 @@ impl Logins {
 
     /// Takes a notice and wakes the login's page if it changed something. Where the store cannot be used,
     /// the answer says whether the notice can have been recorded: `busy` or `unsure`.
-    pub(crate) async fn notify(&self, notice: &Notice, from: &Sender) -> Answer {
+    pub(crate) async fn notify(&self, notice: &Notice, from: &Sender) -> Answered {
         #[cfg(test)]
         if let Some(delay) = &self.delay {
             tokio::time::sleep(delay(notice)).await;
         }
         // Also where the login is unknown, or the store away.
         if !from.may_send(notice) {
-            return Answer::new(Status::Forbidden);
+            return Answered::of(Answer::new(Status::Forbidden));
         }
         match self.record(notice, from).await {
-            Ok(answer) => answer.unwrap_or_else(|| Answer::new(Status::Unknown)),
-            Err(failure) => not_recorded(notice, &failure),
+            Ok(answered) => answered.unwrap_or_else(|| Answered::of(Answer::new(Status::Unknown))),
+            Err(failure) => Answered::of(not_recorded(notice, &failure)),
         }
     }
 
     /// Takes a notice; `None` when its login is unknown.
-    async fn record(&self, notice: &Notice, from: &Sender) -> Result<Option<Answer>, Failure> {
+    async fn record(&self, notice: &Notice, from: &Sender) -> Result<Option<Answered>, Failure> {
         let Some(scene) = self.meant(notice).await? else { return Ok(None) };
-        let answer = self.change(scene, |login, now| login.apply(notice, from, now)).await?;
-        let is_found = matches!(notice, Notice::Find { .. });
-        Ok(answer.map(|answer| match answer.status {
-            Status::Ok if is_found => Answer { scene: Some(scene), ..answer },
-            _ => answer,
-        }))
+        let mut has_account_code = false;
+        let work = self.change(scene, |login, now| {
+            has_account_code = login.has_account_code();
+            login.apply(notice, from, now)
+        });
+        let Some(mut answer) = work.await? else { return Ok(None) };
+        if answer.status == Status::Ok && matches!(notice, Notice::Find { .. }) {
+            answer.scene = Some(scene);
+        }
+        Ok(Some(Answered { answer, has_account_code }))
     }
 
     /// The login that a notice is about, where there may be one.
@@ -276,7 +316,7 @@ impl Logins {
     async fn change<T>(
         &self,
         scene: Scene,
-        work: impl Fn(&mut Record, Moment) -> Done<T>,
+        mut work: impl FnMut(&mut Record, Moment) -> Done<T>,
     ) -> Result<Option<T>, Failure> {
         let mut is_here = false;
         let changed = self

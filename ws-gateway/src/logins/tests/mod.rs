@@ -16,7 +16,7 @@ use tokio::time::{sleep, timeout};
 
 use super::rights::{Right, Rights};
 use super::seats::{Pages, Seat};
-use super::{Logins, NewLogin, QrCode, ResumeKey, Sender, Snapshot};
+use super::{Logins, NewLogin, QrCode, ResumeKey, Sender, Shown, Snapshot};
 
 const TTL: Duration = Duration::from_secs(60);
 
@@ -47,16 +47,17 @@ impl Gateway {
         context: Context,
     ) -> (Scene, Seat) {
         let seat = self.pages.join(scene);
-        let qr = QrCode { url: String::new(), content: "http://weixin.qq.com/q/…".to_owned() };
+        let (url, content) = ("http://pictures/1".to_owned(), "http://weixin.qq.com/q/…".to_owned());
+        let shown = Shown { qr: Some(QrCode::Account { url, content }), typed };
         let context = Context { ip: "192.0.2.1".to_owned(), created_at: 1, ..context };
-        let new = NewLogin { context, qr, typed, secret: ResumeKey::new(scene).hash() };
+        let new = NewLogin { context, shown, secret: ResumeKey::new(scene).hash() };
         self.logins.open(scene, new, ttl, seat.name().clone()).await.unwrap();
         (scene, seat)
     }
 
     async fn tell(&self, notice: &Notice) -> Answer {
         let from = Sender { client: "callback".to_owned(), may: Rights::all(), id: None };
-        self.logins.notify(notice, &from).await
+        self.logins.notify(notice, &from).await.answer
     }
 
     async fn look(&self, scene: Scene) -> Snapshot {
@@ -225,7 +226,7 @@ async fn who_lacks_the_right_changes_nothing() {
         let (scene, _seat) = here.open(TTL).await;
         let from = Sender { client: "shop".to_owned(), may: Rights::of(&[]), id: None };
         for notice in [claim(scene, "p"), scan(scene, "p"), Notice::Query { scene }] {
-            let answer = there.logins.notify(&notice, &from).await;
+            let answer = there.logins.notify(&notice, &from).await.answer;
             assert_eq!((answer.status, answer.state), (Status::Forbidden, None));
         }
         assert_eq!(here.look(scene).await.state, State::Waiting);
@@ -278,7 +279,7 @@ async fn the_login_of_a_site_is_found_by_clients_with_grant_only() {
         let (scene, _seat, code) = here.open_typed(TTL, context).await;
         let asks = async |rights: &[Right]| {
             let from = Sender { client: "shop".to_owned(), may: Rights::of(rights), id: None };
-            there.logins.notify(&find(&code), &from).await
+            there.logins.notify(&find(&code), &from).await.answer
         };
         assert_eq!(asks(&[Right::Claim]).await, Answer::new(Status::Forbidden));
         assert_eq!(asks(&[Right::Grant, Right::Query]).await, Answer::new(Status::Forbidden));
