@@ -17,7 +17,7 @@ pub const MAX_NICKNAME: usize = 64;
 const MAX_PICTURE: usize = 512;
 
 /// What WeChat tells about a person.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct User {
     /// The name to show, one clean line of at most [`MAX_NICKNAME`] characters. It is mostly missing.
     pub nickname: Option<String>,
@@ -50,9 +50,7 @@ impl Client {
             .await?;
         Ok(User {
             nickname: response.nickname.as_deref().and_then(clean),
-            picture: response
-                .headimgurl
-                .filter(|url| url.starts_with("https://") && url.len() <= MAX_PICTURE),
+            picture: response.headimgurl.filter(|url| is_picture(url)),
             unionid: response.unionid.filter(|unionid| !unionid.is_empty()),
             language: response.language.filter(|language| !language.is_empty()),
             subscribed: response.subscribe == 1,
@@ -70,9 +68,14 @@ struct Response {
     language: Option<String>,
 }
 
+/// Whether an address can be an avatar's.
+pub(super) fn is_picture(url: &str) -> bool {
+    url.starts_with("https://") && url.len() <= MAX_PICTURE
+}
+
 /// Makes one line, without control characters and without characters that change the direction of the text
 /// around it.
-fn clean(nickname: &str) -> Option<String> {
+pub(super) fn clean(nickname: &str) -> Option<String> {
     let visible: String = nickname.chars().filter(|&c| !c.is_control() && !is_disruptive(c)).collect();
     let cut: String = visible.trim().chars().take(MAX_NICKNAME).collect();
     let cut = cut.trim_end();
