@@ -4,14 +4,20 @@ use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::registry::Registry;
 
+use crate::logins::way::Way;
+use crate::logins::words::PhoneReply;
+
 /// A label. Its values come from our own code, never from outside.
 pub(crate) type Label = [(&'static str, &'static str); 1];
+
+/// Two of them.
+pub(crate) type Labels = [(&'static str, &'static str); 2];
 
 /// The service's counters. Clones count together.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Metrics {
-    /// Scans, by what the phone was told.
-    pub scans: Family<Label, Counter>,
+    /// Scans and what stands for one, by what the phone was told and by the way.
+    pub scans: Family<Labels, Counter>,
     /// Confirmations in the chat, by what happened.
     pub confirmations: Family<Label, Counter>,
     /// Pushes that were refused or could not be read, by the check that failed.
@@ -29,11 +35,20 @@ pub(crate) struct Metrics {
 }
 
 impl Metrics {
+    /// Counts a scan, or what stands for one, by what its person was told.
+    pub(crate) fn count_scan(&self, way: Way, told: &PhoneReply) {
+        self.scans.get_or_create(&[("told", told.name()), ("way", way.name())]).inc();
+    }
+
     /// Registers everything under names that begin with `callback_`.
     #[must_use]
     pub(crate) fn registry(&self) -> Registry {
         let mut registry = Registry::with_prefix("callback");
-        registry.register("scans", "Scans by what the phone was told", self.scans.clone());
+        registry.register(
+            "scans",
+            "Scans, typed codes and logins inside WeChat (way), by what the phone was told",
+            self.scans.clone(),
+        );
         registry.register(
             "confirmations",
             "Confirmations in the chat by what happened: asked, right, wrong, not_me, wrong_numbers, replaced, late",

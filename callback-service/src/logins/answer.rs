@@ -14,7 +14,7 @@ use tokio::time::{Instant, timeout_at};
 use tracing::Instrument as _;
 use wechat::Person;
 
-use super::confirmation::{Answered, Awaits, By, Login, Typed, Verdict};
+use super::confirmation::{Answered, Awaits, By, Given, Login, Typed, Verdict};
 use super::words::{PhoneReply, ToPhone};
 use super::{Scans, gateway, shortened};
 use crate::provider::Denial;
@@ -30,6 +30,8 @@ pub(crate) struct Text<'t> {
     pub id: Option<&'t str>,
     /// The push's CreateTime.
     pub created_at: i64,
+    /// The login that it is about, where the person has seen which. In the chat it is the one that waits.
+    pub about: Option<Scene>,
 }
 
 impl Scans {
@@ -56,6 +58,7 @@ impl Scans {
             id: text.id.map_or_else(|| format!("{} {typed:?}", text.created_at), str::to_owned),
             typed,
             sent_at: text.created_at,
+            about: text.about,
             arrived,
         };
         let told = self.tasks.spawn(
@@ -112,19 +115,21 @@ struct Answer {
     typed: Typed,
     /// CreateTime.
     sent_at: i64,
+    about: Option<Scene>,
     arrived: Instant,
 }
 
 impl Answer {
     /// Lets the store decide, and does what follows.
     async fn take(self) -> Option<ToPhone> {
-        let Self { scans, person, id, typed, .. } = &self;
+        let Self { scans, person, id, typed, sent_at, about, .. } = &self;
         match self.is_awaited().await {
             Ok(true) => {}
             Ok(false) => return None,
             Err(error) => return Some(self.unclear(&error)),
         }
-        match scans.confirmations.answer(person, id, typed, self.sent_at).await {
+        let given = Given { id, typed, sent_at: *sent_at, about: *about };
+        match scans.confirmations.answer(person, given).await {
             Ok(Answered::Nothing) => None,
             Ok(Answered::Wrong { login, left }) => Some(self.wrong(*login, left).await),
             Ok(Answered::Decided { login, verdict, by }) => {

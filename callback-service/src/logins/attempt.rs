@@ -71,11 +71,12 @@ impl Attempt<'_> {
             false => None,
             true => Some(verdict::after_word(before, self.admit(context.as_deref(), user).await)?),
         };
-        if admitted.as_ref().map_or(self.scans.confirms, |admitted| admitted.confirm) {
+        let confirms = admitted.as_ref().map_or(self.scans.confirms, |admitted| admitted.confirm);
+        if confirms || self.scan.way.always_asks() {
             let parties = admitted.as_ref().map(Admitted::parties);
-            let Scan { scene, first, created_at, .. } = *self.scan;
-            let login = Login { scene, first, created_at, language, parties };
-            self.confirm(before, &login, context).await?;
+            let Scan { scene, first, created_at, way, .. } = *self.scan;
+            let login = Login { scene, first, created_at, language, parties, way };
+            self.confirm(before, &login, confirms, context).await?;
         }
         let code = match admitted {
             None => None,
@@ -141,47 +142,57 @@ impl Attempt<'_> {
         tokio::time::timeout(within, call).await.unwrap_or_else(slow)
     }
 
-    /// Goes on if the person has confirmed the login. Else the page is given a number, and the person is asked for it.
+    /// Goes on if the person has confirmed the login. Else they are asked: where the login `is_numbered` for the number that
+    /// the page is given, and else for a yes.
     async fn confirm(
         &self,
         before: Before,
         login: &Login,
+        is_numbered: bool,
         context: Option<Box<Context>>,
     ) -> ControlFlow<Refused> {
+        let (number, context) = match is_numbered {
+            true => {
+                let (number, context) = self.number(before, context).await?;
+                (Some(number), context)
+            }
+            false => (None, context.map_or_else(Context::default, |context| *context)),
+        };
+        let asking = self.scans.ask_person(&self.scan.openid, login, number.as_deref(), &context).await;
+        verdict::after_asking(before, asking)
+    }
+
+    /// The number of the login's page, which is given one unless it has one.
+    async fn number(
+        &self,
+        before: Before,
+        context: Option<Box<Context>>,
+    ) -> ControlFlow<Refused, (String, Context)> {
         let numbered = |context: &Option<Box<Context>>| {
             context.as_deref().and_then(|context| Some((context.number.clone()?, context.clone())))
         };
-        let known = match numbered(&context) {
-            Some(known) => known,
-            None => {
-                // WeChat may have been asked for the nickname as long as the first claim may take.
-                let within = self.scans.times.scan;
-                let Claimed { heard, state, context } =
-                    self.claim(before, Some(confirmation::number()), within).await;
-                let told = match (verdict::after_claim(before, heard), numbered(&context)) {
-                    (Next::Tell(reply), _) => Err(reply),
-                    (_, Some(known)) => Ok(known),
-                    // A login that has ended takes no number any more.
-                    (_, None) if state == Some(State::Denied) => Err(PhoneReply::Denied),
-                    (_, None) => {
-                        if state == Some(State::Scanned) {
-                            tracing::error!(
-                                "the gateway does not give the page a number, so nobody can confirm a login: is its \
-                                 version older than this service's? Upgrade the gateways first"
-                            );
-                        }
-                        Err(before.without_an_end())
-                    }
-                };
-                match told {
-                    Ok(known) => known,
-                    Err(reply) => return ControlFlow::Break(Refused::Tell(reply)),
+        if let Some(known) = numbered(&context) {
+            return ControlFlow::Continue(known);
+        }
+        // WeChat may have been asked for the nickname as long as the first claim may take.
+        let within = self.scans.times.scan;
+        let Claimed { heard, state, context } =
+            self.claim(before, Some(confirmation::number()), within).await;
+        ControlFlow::Break(Refused::Tell(match (verdict::after_claim(before, heard), numbered(&context)) {
+            (Next::Tell(reply), _) => reply,
+            (_, Some(known)) => return ControlFlow::Continue(known),
+            // A login that has ended takes no number any more.
+            (_, None) if state == Some(State::Denied) => PhoneReply::Denied,
+            (_, None) => {
+                if state == Some(State::Scanned) {
+                    tracing::error!(
+                        "the gateway does not give the page a number, so nobody can confirm a login: is its version \
+                         older than this service's? Upgrade the gateways first"
+                    );
                 }
+                before.without_an_end()
             }
-        };
-        let (number, context) = known;
-        let asking = self.scans.ask_person(&self.scan.openid, login, &number, &context).await;
-        verdict::after_asking(before, asking)
+        }))
     }
 
     async fn deny(&self, before: Before) -> Heard {

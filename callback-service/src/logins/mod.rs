@@ -13,6 +13,7 @@ pub(crate) mod link;
 mod nickname;
 mod times;
 mod verdict;
+pub(crate) mod way;
 pub(crate) mod words;
 
 #[cfg(test)]
@@ -245,7 +246,7 @@ impl Scans {
         running.insert(key.clone(), reply.clone());
         drop(running);
         let scans = Arc::clone(self);
-        let span = tracing::info_span!("scan", scene = shortened(&scan.scene));
+        let span = tracing::info_span!("scan", scene = shortened(&scan.scene), way = scan.way.name());
         let attempt = async move {
             let left = Left { scans: &scans, key };
             let reply = Attempt { scans: &scans, scan: &scan, arrived }.run().await;
@@ -258,12 +259,13 @@ impl Scans {
         Some(reply)
     }
 
-    /// Asks a person for the number of a login's page. The login whose place this one takes is denied.
+    /// Asks a person for the number of a login's page, or for a yes where it shows none. The login whose place this one
+    /// takes is denied.
     async fn ask_person(
         self: &Arc<Self>,
         person: &Person,
         login: &Login,
-        number: &str,
+        number: Option<&str>,
         context: &Context,
     ) -> Result<Asking, StoreError> {
         let asking = self.in_time(self.confirmations.ask(person, login, number, context)).await?;

@@ -12,6 +12,7 @@ use wechat::push::{self, Kind, Push};
 
 use super::Pushes;
 use crate::logins::answer::Text;
+use crate::logins::way::Way;
 use crate::store::Scan;
 
 /// What becomes of a message that a person writes to the account.
@@ -72,8 +73,13 @@ impl Pushes {
                 None
             }
             Kind::Message { content: Some(content), id, msg_type } if msg_type == "text" => {
-                let text =
-                    Text { person: &push.from, content, id: id.as_deref(), created_at: push.created_at };
+                let text = Text {
+                    person: &push.from,
+                    content,
+                    id: id.as_deref(),
+                    created_at: push.created_at,
+                    about: None,
+                };
                 match self.scans.answered(text, arrived).await {
                     Some(told) => self.texts.words(&told).map(Reply::Words),
                     None => self.message(),
@@ -97,9 +103,10 @@ impl Pushes {
     }
 
     async fn scanned(&self, push: &Push, scene: Scene, first: bool, arrived: Instant) -> Option<Reply> {
-        let scan = Scan { scene, openid: push.from.clone(), first, created_at: push.created_at };
+        let scan =
+            Scan { scene, openid: push.from.clone(), first, created_at: push.created_at, way: Way::Scan };
         let told = self.scans.log_in(scan, arrived).await;
-        self.metrics.scans.get_or_create(&[("told", told.reply.name())]).inc();
+        self.metrics.count_scan(Way::Scan, &told.reply);
         self.texts.words(&told).map(Reply::Words)
     }
 

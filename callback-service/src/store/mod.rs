@@ -20,11 +20,12 @@ use records::{
 
 use self::person::Person;
 use self::signature::Body;
+use crate::logins::way::Way;
 
 /// How the tables that the first versions made in a SQLite file become records.
 const FROM_SCHEMA_1: &str = include_str!("from_schema_1.sql");
 
-/// One scan of one person.
+/// One scan of one person, or what stands for a scan.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Scan {
     /// The login that was scanned.
@@ -35,6 +36,8 @@ pub(crate) struct Scan {
     pub first: bool,
     /// The push's CreateTime, in seconds since 1970.
     pub created_at: i64,
+    /// How the person came to it.
+    pub way: Way,
 }
 
 /// A login that the gateway has recorded, as it was told to the phone.

@@ -17,7 +17,7 @@ use records::{Kept, Moment, Records, Step, Write};
 
 use self::place::Places;
 pub(crate) use self::question::Question;
-pub(crate) use self::talk::{Answered, Asking, By, Login, Verdict};
+pub(crate) use self::talk::{Answered, Asking, By, Given, Login, Verdict};
 use self::talk::{REMEMBERED, Talk};
 pub(crate) use self::typed::Typed;
 use crate::store::{Store, StoreError};
@@ -70,28 +70,27 @@ impl Confirmations {
         }
     }
 
-    /// The person has scanned `login`, whose page shows `number`. `context` is what the gateway knows of the page.
+    /// The person has scanned `login`, whose page shows `number` where they are to tell it. `context` is what the gateway
+    /// knows of the page.
     pub(super) async fn ask(
         &self,
         person: &wechat::Person,
         login: &Login,
-        number: &str,
+        number: Option<&str>,
         context: &Context,
     ) -> Result<Asking, StoreError> {
         let name = login.parties.as_ref().map(|parties| parties.name.as_str());
-        let question = Question::new(name, context, &self.places, login.language);
+        let question = Question::new(name, context, &self.places, login);
         self.change(person, |talk, now| talk.ask(login.clone(), number, question.clone(), now)).await
     }
 
-    /// The person has typed an answer at `sent_at` (CreateTime), in the push of this id.
+    /// The person has given an answer.
     pub(super) async fn answer(
         &self,
         person: &wechat::Person,
-        id: &str,
-        typed: &Typed,
-        sent_at: i64,
+        given: Given<'_>,
     ) -> Result<Answered, StoreError> {
-        self.change(person, |talk, now| talk.answer(id, typed, sent_at, now)).await
+        self.change(person, |talk, now| talk.answer(given, now)).await
     }
 
     /// Whether anything waits for an answer of a person. Many people type a number to an account that asks nothing, and

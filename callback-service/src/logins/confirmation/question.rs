@@ -6,6 +6,8 @@ use serde::{Deserialize, Serialize};
 
 use super::browser::{browser, system};
 use super::place::Places;
+use super::talk::Login;
+use crate::logins::way::Way;
 
 /// The facts of a login, in the person's language. A stranger chose the page's User-Agent and Origin, so that of these
 /// only names of our own and a plain host are told.
@@ -29,11 +31,18 @@ pub(crate) struct Question {
     /// It takes the place of a login that waited.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub replaces: bool,
+    /// How the person came to it.
+    #[serde(default, skip_serializing_if = "Way::is_scan")]
+    pub way: Way,
+    /// What the page shows, where the person is to tell it; else they only say yes. It is kept beside the question.
+    #[serde(skip)]
+    pub number: Option<String>,
 }
 
 impl Question {
     /// The facts of a login, which is for this site where it is for one.
-    pub(super) fn new(site: Option<&str>, context: &Context, places: &Places, language: Language) -> Self {
+    pub(super) fn new(site: Option<&str>, context: &Context, places: &Places, login: &Login) -> Self {
+        let Login { language, way, .. } = *login;
         let user_agent = context.user_agent.as_deref().unwrap_or_default();
         let host = || context.origin.as_deref().and_then(host).unwrap_or_default();
         Self {
@@ -44,6 +53,8 @@ impl Question {
             at: context.created_at,
             language,
             replaces: false,
+            way,
+            number: None,
         }
     }
 
@@ -79,6 +90,8 @@ fn host(origin: &str) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
+    use protocol::Scene;
+
     use super::*;
 
     #[test]
@@ -90,7 +103,15 @@ mod tests {
             created_at: 1_790_000_000,
             ..Context::default()
         };
-        let of = |site| Question::new(site, &context, &Places::default(), Language::Chinese);
+        let login = |language| Login {
+            scene: Scene::random(),
+            first: false,
+            created_at: 0,
+            language,
+            parties: None,
+            way: Way::Typed,
+        };
+        let of = |site| Question::new(site, &context, &Places::default(), &login(Language::Chinese));
         let question = of(None);
         assert_eq!((question.site.as_str(), question.place.as_str()), ("xn--fiq228c.example", "203.0.*.*"));
         assert_eq!(
@@ -100,7 +121,8 @@ mod tests {
         // date -u -d @1790000000 says 14:13.
         assert_eq!(question.time(), "22:13");
         assert_eq!(of(Some("示例商店")).site, "示例商店");
-        let nothing = Question::new(None, &Context::default(), &Places::default(), Language::English);
+        let nothing = Question::new(None, &Context::default(), &Places::default(), &login(Language::English));
+        assert_eq!(nothing.way, Way::Typed);
         assert_eq!((nothing.site.as_str(), nothing.browser, nothing.place.as_str()), ("", None, "unknown"));
     }
 }

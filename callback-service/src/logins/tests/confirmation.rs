@@ -53,7 +53,7 @@ impl Asked {
 
     async fn told(&self, id: &str, content: &str) -> Option<ToPhone> {
         let person = Person::new("oPerson");
-        let text = Text { person: &person, content, id: Some(id), created_at: i64::MAX };
+        let text = Text { person: &person, content, id: Some(id), created_at: i64::MAX, about: None };
         self.scans.answered(text, Instant::now()).await
     }
 
@@ -111,6 +111,10 @@ fn play(logins: &mut HashMap<Scene, Played>, notice: &Notice) -> Answer {
 
 fn another(scan: &Scan) -> Scan {
     Scan { scene: Scene::random(), created_at: scan.created_at + 1, ..scan.clone() }
+}
+
+fn given<'a>(id: &'a str, typed: &'a Typed) -> Given<'a> {
+    Given { id, typed, sent_at: i64::MAX, about: None }
 }
 
 fn is_question(reply: &PhoneReply, replaces: bool) -> bool {
@@ -174,7 +178,13 @@ async fn a_text_is_an_answer_only_where_something_is_asked() {
         assert_eq!(asked.types("2", text).await, None, "no answer: {text}");
     }
     let other = Person::new("oOther");
-    let text = Text { person: &other, content: &asked.number(&scan), id: Some("3"), created_at: i64::MAX };
+    let text = Text {
+        person: &other,
+        content: &asked.number(&scan),
+        id: Some("3"),
+        created_at: i64::MAX,
+        about: None,
+    };
     assert!(asked.scans.answered(text, Instant::now()).await.is_none(), "another person");
     assert_eq!(asked.end(&scan), None);
 }
@@ -205,9 +215,9 @@ async fn what_follows_a_number_is_said_in_the_language_of_the_question() {
         let (asked, scan) = (Asked::start().await, scan());
         asked.logins.lock().insert(scan.scene, Played { number: Some("47".to_owned()), ..Played::default() });
         // WeChat said it at the scan, and does not say it again.
-        let Scan { scene, first, created_at, ref openid } = scan;
-        let login = Login { scene, first, created_at, language: Language::English, parties: None };
-        asked.scans.ask_person(openid, &login, "47", &Context::default()).await.unwrap();
+        let Scan { scene, first, created_at, ref openid, way } = scan;
+        let login = Login { scene, first, created_at, language: Language::English, parties: None, way };
+        asked.scans.ask_person(openid, &login, Some("47"), &Context::default()).await.unwrap();
         if is_late {
             asked.ended(&scan, State::Expired);
         }
@@ -264,9 +274,10 @@ async fn a_page_whose_login_was_replaced_hears_it_from_a_repeat_of_the_scan() {
     asked.scan(&first).await;
     let second = another(&first);
     // The process is killed when the store has the new scan, and before the gateway hears of the old one.
-    let Scan { scene, first: is_first, created_at, ref openid } = second;
-    let login = Login { scene, first: is_first, created_at, language: Language::Chinese, parties: None };
-    let asking = asked.scans.confirmations.ask(openid, &login, "47", &Context::default()).await.unwrap();
+    let Scan { scene, first: is_first, created_at, ref openid, way } = second;
+    let login = Login { scene, first: is_first, created_at, language: Language::Chinese, parties: None, way };
+    let asking =
+        asked.scans.confirmations.ask(openid, &login, Some("47"), &Context::default()).await.unwrap();
     assert!(matches!(asking, Asking::Ask { is_new: true, replaced: Some(_), .. }));
     let asked = asked.restarted();
     assert!(is_question(&asked.scan(&second).await, true));
@@ -299,8 +310,7 @@ async fn a_process_that_is_killed_at_any_step_is_followed_by_one_that_goes_on() 
     let number = asked.number(&scan);
     // It is killed after the store has the answer, and before the gateway is told.
     let person = Person::new("oPerson");
-    let decided =
-        asked.scans.confirmations.answer(&person, "1", &Typed::Number(number.clone()), i64::MAX).await;
+    let decided = asked.scans.confirmations.answer(&person, given("1", &Typed::Number(number.clone()))).await;
     assert!(matches!(decided.unwrap(), Answered::Decided { verdict: Verdict::Right, by: By::ThisPush, .. }));
     let asked = asked.restarted();
     assert_eq!(asked.end(&scan), None);
@@ -313,7 +323,7 @@ async fn a_process_that_is_killed_at_any_step_is_followed_by_one_that_goes_on() 
     let second = another(&scan);
     asked.scan(&second).await;
     let number = Typed::Number(asked.number(&second));
-    asked.scans.confirmations.answer(&person, "2", &number, i64::MAX).await.unwrap();
+    asked.scans.confirmations.answer(&person, given("2", &number)).await.unwrap();
     assert_eq!(asked.restarted().scan(&second).await, told(Some(2)));
 }
 
@@ -357,7 +367,7 @@ async fn without_the_store_nobody_is_asked_and_nobody_is_logged_in() {
     let scans = asking(client, store);
     assert_eq!(scans.hears(scan(), Instant::now()).await, PhoneReply::TryAgain);
     let person = Person::new("oPerson");
-    let text = Text { person: &person, content: "47", id: None, created_at: i64::MAX };
+    let text = Text { person: &person, content: "47", id: None, created_at: i64::MAX, about: None };
     let told = scans.answered(text, Instant::now()).await.unwrap();
     assert_eq!(told.reply, PhoneReply::Look, "perhaps it is an answer");
     assert!(!heard.kinds().contains(&"scan"));

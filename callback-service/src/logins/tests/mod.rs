@@ -22,7 +22,8 @@ use protocol::{Answer, Notice};
 
 use self::played_gateway::{Gateway, answer, busy, claimed, claimed_for, granted, no_gateway, repeated};
 use super::*;
-use crate::logins::confirmation::{Answered, By, Typed};
+use crate::logins::confirmation::{Answered, By, Given, Typed};
+use crate::logins::way::Way;
 use crate::store::faults::{Fault, Faults};
 use crate::store::{Memory, Recorded, Store};
 
@@ -33,7 +34,8 @@ const PROMISED: Duration = Duration::from_secs(4);
 const PATIENCE: Duration = Duration::from_secs(20);
 
 fn scan() -> Scan {
-    Scan { scene: Scene::random(), openid: Person::new("oPerson"), first: true, created_at: 1_700_000_000 }
+    let (scene, openid) = (Scene::random(), Person::new("oPerson"));
+    Scan { scene, openid, first: true, created_at: 1_700_000_000, way: Way::Scan }
 }
 
 fn claim_of(scan: &Scan) -> Notice {

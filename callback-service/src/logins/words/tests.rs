@@ -5,6 +5,7 @@
 use clap::Parser;
 
 use super::*;
+use crate::logins::way::Way;
 
 #[derive(Debug, Parser)]
 struct Flags {
@@ -31,6 +32,8 @@ fn question() -> Question {
         at: 1_790_000_000,
         language: Language::Chinese,
         replaces: false,
+        way: Way::Scan,
+        number: None,
     }
 }
 

@@ -13,9 +13,11 @@ use test_redis::{PATIENCE, Redis};
 use tokio::time::{Duration, sleep, timeout};
 
 use super::{Memory, Recorded, Scan, Store};
+use crate::logins::way::Way;
 
 pub(crate) fn scan(openid: &str, created_at: i64) -> Scan {
-    Scan { scene: Scene::random(), openid: wechat::Person::new(openid), first: true, created_at }
+    let openid = wechat::Person::new(openid);
+    Scan { scene: Scene::random(), openid, first: true, created_at, way: Way::Scan }
 }
 
 /// Runs a test on each store, as two services see it.

@@ -88,7 +88,7 @@ async fn counts_scans_and_signatures_of_the_first_version_are_found_again() {
     let (attempted, only_attempted, follower) = (scan("a", 101), scan("c", 102), scan("d", 103));
     file.execute("INSERT INTO people VALUES ('a', 7, 100), ('b', 3, 50), ('d', 1, 103)", []).unwrap();
     let note = |scan: &Scan, noted_at: i64, count: Option<u32>, nickname: Option<&str>| {
-        let Scan { scene, openid, first, created_at } = scan;
+        let Scan { scene, openid, first, created_at, .. } = scan;
         let values = (scene.as_str(), openid.as_str(), first, created_at, noted_at, count, nickname);
         file.execute("INSERT INTO scans VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)", values).unwrap();
     };

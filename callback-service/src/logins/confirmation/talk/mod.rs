@@ -13,11 +13,9 @@ use serde::{Deserialize, Serialize};
 
 use super::question::{Question, tag};
 use super::typed::Typed;
+use crate::logins::way::Way;
 use crate::provider::{Denial, Parties};
 use crate::store::Scan;
-
-/// Numbers that a person may type for one login. The page shows one of ninety.
-pub(super) const TRIES: u8 = 3;
 
 /// Decisions that are remembered of a person. WeChat's repeats come within 15 s.
 const MOST_DECIDED: usize = 8;
@@ -46,12 +44,16 @@ pub(crate) struct Login {
     /// Who it is between, where it is for a site.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub parties: Option<Parties>,
+    /// How the person came to it.
+    #[serde(default, skip_serializing_if = "Way::is_scan")]
+    pub way: Way,
 }
 
 impl Login {
     /// The scan of `person` that asked for it.
     pub(crate) fn scan(&self, person: &wechat::Person) -> Scan {
-        Scan { scene: self.scene, openid: person.clone(), first: self.first, created_at: self.created_at }
+        let Self { scene, first, created_at, way, .. } = *self;
+        Scan { scene, openid: person.clone(), first, created_at, way }
     }
 }
 
@@ -59,7 +61,7 @@ impl Login {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 struct Asked {
     login: Kept<Login>,
-    /// What the page shows.
+    /// What the page shows; empty where it shows none, and a yes is waited for.
     number: String,
     question: Question,
     /// When the person was asked.
@@ -68,6 +70,14 @@ struct Asked {
     /// The pushes with wrong numbers, by their ids.
     #[serde(default)]
     wrong: Vec<String>,
+}
+
+impl Asked {
+    /// The question as it is told.
+    fn told(&self) -> Question {
+        let number = (!self.number.is_empty()).then(|| self.number.clone());
+        Question { number, ..self.question.clone() }
+    }
 }
 
 /// What became of a login that waited.
@@ -148,6 +158,19 @@ pub(crate) enum Asking {
     Decided(Verdict),
 }
 
+/// An answer that a person has given.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Given<'a> {
+    /// The push's id, which its repeats have as well.
+    pub id: &'a str,
+    /// What was typed.
+    pub typed: &'a Typed,
+    /// The push's CreateTime.
+    pub sent_at: i64,
+    /// The login that it is about, where the person has seen which; else it is the one that waits.
+    pub about: Option<Scene>,
+}
+
 /// What a typed answer comes to.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Answered {
@@ -193,14 +216,20 @@ impl Talk {
         self.asked.is_some() || self.decided.iter().any(|decided| now < decided.at + SAME_WORDS)
     }
 
-    /// The person has scanned a login whose page shows `number`.
-    pub(super) fn ask(&mut self, login: Login, number: &str, question: Question, now: Moment) -> Asking {
+    /// The person has scanned a login whose page shows `number`, where they are to tell it.
+    pub(super) fn ask(
+        &mut self,
+        login: Login,
+        number: Option<&str>,
+        question: Question,
+        now: Moment,
+    ) -> Asking {
         if let Some(decided) = self.decided.iter().find(|decided| decided.login.scene == login.scene) {
             return Asking::Decided(decided.verdict);
         }
         let replaced = match self.asked.take() {
             Some(asked) if asked.login.scene == login.scene => {
-                let question = Box::new(asked.question.clone());
+                let question = Box::new(asked.told());
                 self.asked = Some(asked);
                 let before = self.decided.last().filter(|before| before.verdict == Verdict::Replaced);
                 let replaced = before.filter(|_| question.replaces);
@@ -221,25 +250,36 @@ impl Talk {
             None => None,
         };
         let question = Question { replaces: replaced.is_some(), ..question };
-        let told = Box::new(question.clone());
-        let (login, number) = (login.into(), number.to_owned());
-        self.asked = Some(Asked { login, number, question, at: now, wrong: Vec::new() }.into());
-        Asking::Ask { question: told, replaced, is_new: true }
+        let (login, number) = (login.into(), number.unwrap_or_default().to_owned());
+        let asked = Asked { login, number, question, at: now, wrong: Vec::new() };
+        let question = Box::new(asked.told());
+        self.asked = Some(asked.into());
+        Asking::Ask { question, replaced, is_new: true }
     }
 
-    /// The person has typed an answer at `sent_at` (CreateTime), in the push of this id. What was sent before the last scan
-    /// is about the login before it, also where it comes late.
-    pub(super) fn answer(&mut self, id: &str, typed: &Typed, sent_at: i64, now: Moment) -> Answered {
+    /// The person has given an answer. What was sent before the last scan is about the login before it, also where it
+    /// comes late.
+    pub(super) fn answer(&mut self, given: Given<'_>, now: Moment) -> Answered {
+        let Given { id, typed, sent_at, about } = given;
         if let Some(decided) = self.decided.iter().find(|decided| decided.by.as_deref() == Some(id)) {
             return again(decided, By::ItsRepeat);
         }
-        let asked = self.asked.as_mut().filter(|asked| asked.login.created_at <= sent_at);
+        let is_meant = |login: &Login| match about {
+            Some(scene) => login.scene == scene,
+            None => login.created_at <= sent_at,
+        };
+        let asked = self.asked.as_mut().filter(|asked| is_meant(&asked.login));
         let Some(asked) = asked else {
+            if let Some(scene) = about {
+                let decided = self.decided.iter().find(|decided| decided.login.scene == scene);
+                return decided.map_or(Answered::Nothing, |decided| again(decided, By::AnotherPush));
+            }
             let is_about = |decided: &&Kept<Decided>| match typed {
                 // Whoever is logged in may be typing to the account for another reason.
-                Typed::Number(number) if decided.verdict == Verdict::Right => {
-                    decided.number.as_ref() == Some(number)
-                }
+                Typed::Number(typed) if decided.verdict == Verdict::Right => decided
+                    .number
+                    .as_ref()
+                    .is_some_and(|number| decided.login.way.is_confirmed_by(typed, number)),
                 _ => true,
             };
             let last = self.decided.last().filter(|decided| now < decided.at + SAME_WORDS).filter(is_about);
@@ -247,7 +287,7 @@ impl Talk {
         };
         let verdict = match typed {
             Typed::No => Verdict::NotMe,
-            Typed::Number(number) if *number == asked.number => Verdict::Right,
+            Typed::Number(typed) if asked.login.way.is_confirmed_by(typed, &asked.number) => Verdict::Right,
             Typed::Number(_) => {
                 let tries = match asked.wrong.iter().position(|wrong| wrong == id) {
                     Some(before) => before + 1,
@@ -256,7 +296,7 @@ impl Talk {
                         asked.wrong.len()
                     }
                 };
-                match TRIES.saturating_sub(u8::try_from(tries).unwrap_or(u8::MAX)) {
+                match asked.login.way.tries().saturating_sub(u8::try_from(tries).unwrap_or(u8::MAX)) {
                     0 => Verdict::WrongNumbers,
                     left => return Answered::Wrong { login: Box::new(Login::clone(&asked.login)), left },
                 }

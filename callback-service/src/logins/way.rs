@@ -1,0 +1,100 @@
+//! The ways in which a person claims a login. All come to the same claim, on the same record of the gateway; they differ in
+//! what the person has seen before, and so in what confirms the login.
+
+use serde::{Deserialize, Serialize};
+
+/// Wrong answers that end a login: the page's number is one of ninety.
+const TRIES: u8 = 3;
+
+/// As many where the person chooses among three numbers: a second choice would be a guess.
+const TRIES_OF_A_CHOICE: u8 = 1;
+
+/// The answer that means yes where no number is needed. No page shows it: its numbers have two digits.
+const YES: &str = "1";
+
+/// How a person came to a login.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Way {
+    /// They have scanned the page's QR code.
+    #[default]
+    Scan,
+    /// They have sent the page's code to the account.
+    Typed,
+    /// They have opened a page of ours inside WeChat.
+    Wechat,
+}
+
+impl Way {
+    /// A short name for logs and metrics.
+    #[must_use]
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Scan => "scan",
+            Self::Typed => "typed",
+            Self::Wechat => "wechat",
+        }
+    }
+
+    /// Whether the person is asked also where nobody wants a confirmation. A link that was opened is less than a scan, so
+    /// they press a button.
+    #[must_use]
+    pub(crate) fn always_asks(self) -> bool {
+        self == Self::Wechat
+    }
+
+    /// Wrong answers that end a login.
+    #[must_use]
+    pub(super) fn tries(self) -> u8 {
+        match self {
+            Self::Scan | Self::Typed => TRIES,
+            Self::Wechat => TRIES_OF_A_CHOICE,
+        }
+    }
+
+    /// Whether `answer` confirms a login whose page shows `number`; an empty one where it shows none.
+    #[must_use]
+    pub(super) fn is_confirmed_by(self, answer: &str, number: &str) -> bool {
+        let is_number = !number.is_empty() && answer == number;
+        match self {
+            Self::Scan => is_number,
+            // Whoever has sent the page's code has read the page.
+            Self::Typed => is_number || answer == YES,
+            Self::Wechat if number.is_empty() => answer == YES,
+            Self::Wechat => is_number,
+        }
+    }
+
+    /// For records: most logins are scans, and older ones say nothing.
+    #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde gives a reference")]
+    pub(super) fn is_scan(&self) -> bool {
+        *self == Self::Scan
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_way_is_confirmed_by_what_its_person_has_not_seen_before() {
+        for (way, number, answer, is_confirmed) in [
+            (Way::Scan, "47", "47", true),
+            (Way::Scan, "47", "1", false),
+            (Way::Scan, "", "", false),
+            (Way::Scan, "", "1", false),
+            (Way::Typed, "47", "47", true),
+            (Way::Typed, "47", "1", true),
+            (Way::Typed, "47", "48", false),
+            (Way::Wechat, "47", "47", true),
+            (Way::Wechat, "47", "1", false),
+            (Way::Wechat, "", "1", true),
+            (Way::Wechat, "", "47", false),
+        ] {
+            assert_eq!(way.is_confirmed_by(answer, number), is_confirmed, "{way:?} {number:?} {answer:?}");
+        }
+        let written: Vec<_> =
+            [Way::Scan, Way::Typed, Way::Wechat].map(|way| serde_json::to_value(way).ok()).into();
+        assert_eq!(written, ["scan", "typed", "wechat"].map(|name| Some(name.into())), "records keep them");
+    }
+}
