@@ -64,7 +64,7 @@ async fn a_wrong_number_ends_the_login_and_so_does_a_no() {
         // The right one comes too late.
         let late = webview.press(&question, &number).await.unwrap();
         assert!(!late.body.contains("登录成功"), "{}", late.body);
-        shows(&webview.open(&question.url).await.unwrap(), 200, words);
+        shows(&webview.open(&question.url).await.unwrap(), 200, "已取消");
     }
 }
 
