@@ -18,6 +18,7 @@ use tokio::task::spawn_blocking;
 use tokio::time::timeout;
 
 use crate::config::{self, Config};
+use crate::logins::code::Codes;
 use crate::logins::confirmation::Confirmations;
 use crate::logins::confirmation::place::Places;
 use crate::metrics::Metrics;
@@ -225,6 +226,7 @@ async fn forget(config: Config, openid: String) -> anyhow::Result<String> {
         let now = i64::try_from(now).unwrap_or(i64::MAX);
         store.forget(&person, now).await?;
         Confirmations::new(&store, Places::default()).forget(&person, now).await?;
+        Codes::new(&store).forget(&person).await?;
         Ok(format!("{openid} is forgotten; sites that want to know are being told by the running service\n"))
     })
     .await

@@ -31,7 +31,7 @@ GOODBYE = 2  # seconds for what follows a login: the close, and nothing else
 # What callback-service's default texts mean (callback-service/src/texts.rs), and of those what says that nothing was
 # recorded. "nothing" is WeChat's own line, or a phone without an answer.
 WORDS = {
-    "登录成功": "yes", "欢迎回来": "yes", "再扫一次": "try again", "看一下网页": "look",
+    "登录成功": "yes", "欢迎回来": "yes", "再试一次": "try again", "看一下网页": "look",
     "已过期": "expired", "已经被使用过": "taken", "已取消": "denied",
 }
 NO = {"try again", "expired", "taken", "denied"}

@@ -21,6 +21,7 @@ use crate::provider::Denial;
 use crate::store::StoreError;
 
 /// A text that a person sent to the account.
+#[derive(Clone, Copy)]
 pub(crate) struct Text<'t> {
     /// Who.
     pub person: &'t Person,
@@ -30,7 +31,8 @@ pub(crate) struct Text<'t> {
     pub id: Option<&'t str>,
     /// The push's CreateTime.
     pub created_at: i64,
-    /// The login that it is about, where the person has seen which. In the chat it is the one that waits.
+    /// The login that it is about, where it was chosen on a page of ours that was opened inside WeChat. In the chat it is
+    /// the one that waits, unless such a page asks.
     pub about: Option<Scene>,
 }
 

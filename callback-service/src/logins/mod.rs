@@ -2,11 +2,13 @@
 //!
 //! The task goes on when WeChat hangs up. `attempt` is what it does: recall, claim, ask the person and the provider where
 //! the login wants it, end, count. `verdict` decides what follows from each answer. [`confirmation`] asks the person for
-//! the number that the page shows, and `answer` is what they type. `gateway` asks until an answer is clear, [`link`] is the
+//! the number that the page shows, and `answer` is what they type. [`code`] finds the login whose code a person has sent,
+//! and [`way`] says how the ways to a login differ. `gateway` asks until an answer is clear, [`link`] is the
 //! way there, `times` shares out the seconds that WeChat waits, and [`words`] turns the reply into a text.
 
 pub(crate) mod answer;
 mod attempt;
+pub(crate) mod code;
 pub(crate) mod confirmation;
 mod gateway;
 pub(crate) mod link;
@@ -40,6 +42,7 @@ use tracing::Instrument as _;
 use wechat::{Person, User};
 
 use self::attempt::Attempt;
+use self::code::Codes;
 use self::confirmation::place::Places;
 use self::confirmation::{Asking, Confirmations, Login, Verdict};
 use self::nickname::Nicknames;
@@ -109,13 +112,15 @@ pub(crate) struct Scans {
     nicknames: Nicknames,
     /// What people are asked before a login.
     confirmations: Confirmations,
+    /// Which codes they have sent.
+    codes: Codes,
     /// Whether logins without a site are confirmed, too.
     confirms: bool,
     metrics: Metrics,
     /// Whom logins for sites go through, where there are sites.
     provider: Option<Arc<Provider>>,
     store: Arc<Store>,
-    /// Places for typed numbers that are being taken.
+    /// Places for typed numbers and codes that are being taken.
     answering: Arc<Semaphore>,
     /// Places for people who are forgotten later.
     forgetting: Arc<Semaphore>,
@@ -145,10 +150,12 @@ impl Scans {
         let within = user_info_within.min(TIMES.claim);
         let nicknames = Nicknames::new(wechat, within, tasks.clone(), Arc::clone(&told));
         let confirmations = Confirmations::new(&store, places);
+        let codes = Codes::new(&store);
         Arc::new(Self {
             gateway,
             nicknames,
             confirmations,
+            codes,
             confirms,
             metrics,
             provider,
@@ -238,7 +245,8 @@ impl Scans {
             None => Ok(()),
         };
         let asked = self.confirmations.forget(person, at).await;
-        self.store.forget(person, at).await.and(at_sites).and(asked)
+        let typed = self.codes.forget(person).await;
+        self.store.forget(person, at).await.and(at_sites).and(asked).and(typed)
     }
 
     /// The task of a scan, started unless it runs already; `None` when there are too many.

@@ -3,14 +3,8 @@
 
 use serde::{Deserialize, Serialize};
 
-/// Wrong answers that end a login: the page's number is one of ninety.
-const TRIES: u8 = 3;
-
-/// As many where the person chooses among three numbers: a second choice would be a guess.
-const TRIES_OF_A_CHOICE: u8 = 1;
-
 /// The answer that means yes where no number is needed. No page shows it: its numbers have two digits.
-const YES: &str = "1";
+pub(crate) const YES: &str = "1";
 
 /// How a person came to a login.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -43,18 +37,9 @@ impl Way {
         self == Self::Wechat
     }
 
-    /// Wrong answers that end a login.
-    #[must_use]
-    pub(super) fn tries(self) -> u8 {
-        match self {
-            Self::Scan | Self::Typed => TRIES,
-            Self::Wechat => TRIES_OF_A_CHOICE,
-        }
-    }
-
     /// Whether `answer` confirms a login whose page shows `number`; an empty one where it shows none.
     #[must_use]
-    pub(super) fn is_confirmed_by(self, answer: &str, number: &str) -> bool {
+    pub(crate) fn is_confirmed_by(self, answer: &str, number: &str) -> bool {
         let is_number = !number.is_empty() && answer == number;
         match self {
             Self::Scan => is_number,

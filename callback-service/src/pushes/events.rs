@@ -1,5 +1,5 @@
-//! What a believed push does, and its answer: a scan logs in, a follow without a code is welcomed, an unfollow is
-//! forgotten, a message is answered as the operator wants it.
+//! What a believed push does, and its answer: a scan and a text with a login's code log in, a follow without a code is
+//! welcomed, an unfollow is forgotten, another message is answered as the operator wants it.
 
 use std::str::FromStr;
 
@@ -13,6 +13,7 @@ use wechat::push::{self, Kind, Push};
 use super::Pushes;
 use crate::logins::answer::Text;
 use crate::logins::way::Way;
+use crate::logins::words::PhoneReply;
 use crate::store::Scan;
 
 /// What becomes of a message that a person writes to the account.
@@ -82,7 +83,7 @@ impl Pushes {
                 };
                 match self.scans.answered(text, arrived).await {
                     Some(told) => self.texts.words(&told).map(Reply::Words),
-                    None => self.message(),
+                    None => self.typed(text, arrived).await,
                 }
             }
             Kind::Message { .. } => self.message(),
@@ -91,6 +92,21 @@ impl Pushes {
                 None
             }
         }
+    }
+
+    /// The answer to a text that is no answer to a question. Perhaps it is the code of a login.
+    async fn typed(&self, text: Text<'_>, arrived: Instant) -> Option<Reply> {
+        let Some(told) = self.scans.typed(text, arrived).await else { return self.message() };
+        self.metrics.count_scan(Way::Typed, &told.reply);
+        if matches!(told.reply, PhoneReply::WrongCode | PhoneReply::TooManyCodes) {
+            // The digits may be an order's, and meant for the people who read the messages.
+            let words = match self.messages {
+                Messages::CustomerService => None,
+                Messages::Greet | Messages::Ignore => self.texts.words(&told),
+            };
+            return words.map(Reply::Words).or_else(|| self.message());
+        }
+        self.texts.words(&told).map(Reply::Words)
     }
 
     /// The answer to a message that no login waits for.

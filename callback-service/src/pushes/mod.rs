@@ -36,7 +36,9 @@ use crate::provider::Provider;
 #[group(skip)]
 pub(crate) struct Settings {
     /// What becomes of a person's message: greet answers with CALLBACK_TEXT_GREETING, customer_service hands it to
-    /// the account's customer service (客服), ignore leaves it.
+    /// the account's customer service (客服), ignore leaves it. A text that answers a question, or is a login's code, is
+    /// no message. Digits that could be a code and are no login's go to customer_service as well; else they are
+    /// answered with CALLBACK_TEXT_WRONG_CODE.
     #[arg(long, env, default_value = "greet")]
     pub callback_messages: Messages,
 }

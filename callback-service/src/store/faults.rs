@@ -15,6 +15,7 @@ pub(crate) struct Faults {
     pub record: Fault,
     pub forget: Fault,
     pub confirm: Fault,
+    pub typing: Fault,
 }
 
 /// What goes wrong in a call.

@@ -110,7 +110,7 @@ async fn without_the_gateway_the_phone_is_told_the_truth_in_time_and_recovery_is
     let delivery = wechat.scan(&openid, &code.content).await.unwrap();
     assert!(began.elapsed() < Duration::from_secs(4), "{:?}", began.elapsed());
     let words = delivery.reply.unwrap();
-    assert!(words.contains("再扫一次") || words.contains("看一下网页"), "{words}");
+    assert!(words.contains("再试一次") || words.contains("看一下网页"), "{words}");
     assert!(!words.contains("登录成功") && !words.contains("欢迎回来"), "{words}");
 
     let mut second = gateway(&wechat, &api, &browsers.to_string(), &notices);

@@ -19,7 +19,7 @@ use self::place::Places;
 pub(crate) use self::question::Question;
 pub(crate) use self::talk::{Answered, Asking, By, Given, Login, Verdict};
 use self::talk::{REMEMBERED, Talk};
-pub(crate) use self::typed::Typed;
+pub(crate) use self::typed::{Typed, digit, is_beside};
 use crate::store::{Store, StoreError};
 
 /// The kind of its records.

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::browser::{browser, system};
 use super::place::Places;
 use super::talk::Login;
-use crate::logins::way::Way;
+use crate::logins::way::{Way, YES};
 
 /// The facts of a login, in the person's language. A stranger chose the page's User-Agent and Origin, so that of these
 /// only names of our own and a plain host are told.
@@ -56,6 +56,11 @@ impl Question {
             way,
             number: None,
         }
+    }
+
+    /// Whether 1 is an answer to it.
+    pub(crate) fn takes_yes(&self) -> bool {
+        self.way.is_confirmed_by(YES, self.number.as_deref().unwrap_or_default())
     }
 
     /// The time in China, where there is one time and no daylight saving: `14:05`.

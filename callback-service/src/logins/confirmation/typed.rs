@@ -34,7 +34,7 @@ impl Typed {
 }
 
 /// Whether a character says nothing: blanks, and what stands around a number or behind it.
-fn is_beside(letter: char) -> bool {
+pub(crate) fn is_beside(letter: char) -> bool {
     letter.is_whitespace()
         || letter.is_control()
         || "\u{200b}\u{200c}\u{200d}\u{2060}\u{feff}\u{200e}\u{200f}.,!-'\"()。，、！：:；;“”‘’（）【】「」号"
@@ -42,7 +42,7 @@ fn is_beside(letter: char) -> bool {
 }
 
 /// A digit as people write it.
-fn digit(letter: char) -> Option<char> {
+pub(crate) fn digit(letter: char) -> Option<char> {
     match letter {
         '0'..='9' => Some(letter),
         '０'..='９' => char::from_digit(u32::from(letter) - u32::from('０'), 10),

@@ -6,12 +6,15 @@
 #![allow(clippy::unwrap_used)]
 
 mod answers;
+mod asked;
+mod codes;
 mod confirmation;
 mod faults;
 mod nickname;
 mod played_gateway;
 mod repeats;
 mod unclear;
+mod ways;
 
 use std::path::Path;
 use std::sync::LazyLock;

@@ -36,7 +36,7 @@ macro_rules! texts {
         const TEXTS: &[Text] = &[$(Text {
             help: $help,
             // Nobody could confirm what they are not asked.
-            may_be_empty: !matches!(Name::$name, Name::Confirm),
+            may_be_empty: !matches!(Name::$name, Name::Confirm | Name::ConfirmTyped),
             chinese: Setting {
                 flag: concat!("callback-text-", $flag),
                 variable: concat!("CALLBACK_TEXT_", $variable),
@@ -78,38 +78,53 @@ texts! {
          what is known of the page; a line whose only such word is not known is left out",
         "「{site}」正在请求登录\n浏览器：{browser}（{system}）\n地点：{place}\n时间：{time}\n\n如果是你本人打开的网页，请回复网页上显示的两位数字。\n如果不是，或者二维码是别人发给你的，请回复 0。",
         "“{site}” asks to log you in\nBrowser: {browser} ({system})\nPlace: {place}\nTime: {time} (China)\n\nDid you open that page yourself? Then reply with the two digits that it shows.\nIf not, or if somebody sent you the code, reply 0.";
+    ConfirmTyped, "confirm-typed", "CONFIRM_TYPED",
+        "The same question after a code was sent to the account: whoever has read the page's code need not read its two \
+         digits, too, though they count as well",
+        "「{site}」正在请求登录\n浏览器：{browser}（{system}）\n地点：{place}\n时间：{time}\n\n如果是你本人打开的网页，请回复 1 登录。\n如果不是，或者验证码是别人发给你的，请回复 0。",
+        "“{site}” asks to log you in\nBrowser: {browser} ({system})\nPlace: {place}\nTime: {time} (China)\n\nDid you open that page yourself? Then reply 1 to log in.\nIf not, or if somebody sent you the code, reply 0.";
     Replaced, "replaced", "REPLACED",
         "Stands before the question where another login was waiting for its number",
-        "上一次扫码的登录已取消。",
-        "The login that you scanned before is cancelled.";
+        "上一次的登录已取消。",
+        "The login before this one is cancelled.";
     Wrong, "wrong", "WRONG",
         "The number is another one than the page's. {left} stands for the tries that are left",
         "数字不对，请看网页上显示的两位数字再回复一次（还可以试 {left} 次）。如果不是你本人在登录，请回复 0。",
         "That is not the number. Look at the page and reply with its two digits (tries left: {left}). If it is not you, reply 0.";
     WrongNumbers, "wrong-numbers", "WRONG_NUMBERS",
         "Too many wrong numbers",
-        "数字错误次数过多，登录已取消。需要登录时请刷新网页后重新扫码。",
-        "Too many wrong numbers; the login is cancelled. To log in, reload the page and scan again.";
+        "数字错误次数过多，登录已取消。需要登录时请刷新网页后重试。",
+        "Too many wrong numbers; the login is cancelled. To log in, reload the page and try again.";
     NotMe, "not-me", "NOT_ME",
         "The person has said that it was not them",
-        "已拒绝，没有人登录。如果二维码是别人发给你的，请不要再扫。",
-        "Refused; nobody is logged in. If somebody sent you that code, do not scan it again.";
+        "已拒绝，没有人登录。如果二维码或验证码是别人发给你的，请不要再用。",
+        "Refused; nobody is logged in. If somebody sent you that code, do not use it again.";
     Late, "late", "LATE",
         "The number came after the login's time",
-        "已超时，没有登录。请刷新网页后重新扫码。",
-        "Too late; nobody is logged in. Reload the page and scan again.";
+        "已超时，没有登录。请刷新网页后重试。",
+        "Too late; nobody is logged in. Reload the page and try again.";
     Confirmed, "confirmed", "CONFIRMED",
         "The person types 0 after the login was confirmed and recorded",
         "这次登录刚才已经确认，不能再取消。如果不是你本人，请到该网站退出登录。",
         "This login was confirmed a moment ago and cannot be taken back here. If it was not you, log out on that site.";
+    WrongCode, "wrong-code", "WRONG_CODE",
+        "No page shows the code that was sent, or none does any more. Where it is empty, the text is a message like any \
+         other",
+        "验证码不对或已过期，请发送网页上现在显示的验证码。\nWrong or expired code: send the one that the page shows now.",
+        "";
+    TooManyCodes, "too-many-codes", "TOO_MANY_CODES",
+        "The person has sent too many wrong codes, and none is looked up for a time. Where it is empty, the text is a \
+         message like any other",
+        "验证码错误次数过多，请 10 分钟后再试。\nToo many wrong codes. Please try again in 10 minutes.",
+        "";
     Expired, "expired", "EXPIRED",
         "The QR code is too old",
-        "这个二维码已过期，请刷新网页后重新扫码。",
-        "This code has expired. Reload the page and scan again.";
+        "这次登录已过期，请刷新网页后重试。",
+        "This login has expired. Reload the page and try again.";
     Taken, "taken", "TAKEN",
-        "Somebody else has used the QR code",
-        "这个二维码已经被使用过，请刷新网页后重新扫码。",
-        "This code has been used already. Reload the page and scan again.";
+        "Somebody else has used the page's code",
+        "这个码已经被使用过，请刷新网页后重试。",
+        "This code has been used already. Reload the page and try again.";
     Denied, "denied", "DENIED",
         "The login was denied",
         "这次登录已取消。",
@@ -120,16 +135,16 @@ texts! {
         "This site is not registered; the login is cancelled.";
     Nameless, "nameless", "NAMELESS",
         "The site knows people by a name that WeChat has not given (unionid)",
-        "微信没有提供这个网站需要的身份信息，登录已取消。如果刷新网页后重新扫码也不行，请告诉网站。",
-        "WeChat has not given what this site needs to know you by; the login is cancelled. If scanning again does not help, tell the site.";
+        "微信没有提供这个网站需要的身份信息，登录已取消。如果刷新网页后重试也不行，请告诉网站。",
+        "WeChat has not given what this site needs to know you by; the login is cancelled. If trying again does not help, tell the site.";
     TryAgain, "try-again", "TRY_AGAIN",
         "Certainly nothing was recorded",
-        "系统繁忙，没有登录，请稍后再扫一次。",
-        "The system is busy and nobody is logged in. Please scan again in a moment.";
+        "系统繁忙，没有登录，请稍后再试一次。",
+        "The system is busy and nobody is logged in. Please try again in a moment.";
     Look, "look", "LOOK",
         "Perhaps it was recorded: the page knows",
-        "请看一下网页：结果以网页显示为准；如果网页没有反应，请刷新后重新扫码。",
-        "Please look at the page: it knows whether you are logged in. If nothing happens there, reload it and scan again.";
+        "请看一下网页：结果以网页显示为准；如果网页没有反应，请刷新后重试。",
+        "Please look at the page: it knows whether you are logged in. If nothing happens there, reload it and try again.";
 }
 
 /// The texts. `{name}` stands for the nickname and `{count}` for the login number (the first is 1); `\n` may be written
@@ -214,9 +229,13 @@ pub(crate) enum PhoneReply {
     Late,
     /// The person says no to a login that they have confirmed.
     Confirmed,
+    /// No page shows the code that was sent.
+    WrongCode,
+    /// Too many codes that were sent were wrong.
+    TooManyCodes,
     /// The code is too old.
     Expired,
-    /// Somebody else has used the code.
+    /// Somebody else has used the page's code.
     Taken,
     /// The login was denied.
     Denied,
@@ -242,6 +261,8 @@ impl PhoneReply {
             Self::NotMe => "not_me",
             Self::Late => "late",
             Self::Confirmed => "confirmed",
+            Self::WrongCode => "wrong_code",
+            Self::TooManyCodes => "too_many_codes",
             Self::Expired => "expired",
             Self::Taken => "taken",
             Self::Denied => "denied",
@@ -278,7 +299,8 @@ impl Texts {
                 fill(text(if *first { Name::First } else { Name::Follower }), nickname.as_deref(), *count)
             }
             PhoneReply::Question(question) => {
-                let asked = describe(text(Name::Confirm), question);
+                let name = if question.takes_yes() { Name::ConfirmTyped } else { Name::Confirm };
+                let asked = describe(text(name), question);
                 match said(plain(Name::Replaced)).filter(|_| question.replaces) {
                     Some(replaced) => format!("{replaced}\n\n{asked}"),
                     None => asked,
@@ -289,6 +311,8 @@ impl Texts {
             PhoneReply::NotMe => plain(Name::NotMe),
             PhoneReply::Late => plain(Name::Late),
             PhoneReply::Confirmed => plain(Name::Confirmed),
+            PhoneReply::WrongCode => plain(Name::WrongCode),
+            PhoneReply::TooManyCodes => plain(Name::TooManyCodes),
             PhoneReply::Expired => plain(Name::Expired),
             PhoneReply::Taken => plain(Name::Taken),
             PhoneReply::Denied => plain(Name::Denied),

@@ -68,6 +68,8 @@ fn only_a_recorded_login_is_told_as_one() {
         PhoneReply::NotMe,
         PhoneReply::Late,
         PhoneReply::Confirmed,
+        PhoneReply::WrongCode,
+        PhoneReply::TooManyCodes,
         PhoneReply::Expired,
         PhoneReply::Taken,
         PhoneReply::Denied,
@@ -95,7 +97,7 @@ fn the_question_names_what_is_known_and_leaves_the_rest_out() {
     }
     assert!(!words.contains('{') && !words.contains("取消"), "{words}");
     let replacing = texts.zh(&asked(Question { replaces: true, ..question() })).unwrap();
-    assert!(replacing.starts_with("上一次扫码的登录已取消。\n\n「示例商店」"), "{replacing}");
+    assert!(replacing.starts_with("上一次的登录已取消。\n\n「示例商店」"), "{replacing}");
     // In the language of its facts.
     let english = |question| asked(Question { language: Language::English, ..question });
     let words = texts.zh(&english(question())).unwrap();
@@ -110,6 +112,33 @@ fn the_question_names_what_is_known_and_leaves_the_rest_out() {
     let tricky = Question { site: "{time}".to_owned(), ..question() };
     assert!(texts.zh(&asked(tricky)).unwrap().starts_with("「{time}」"));
     assert!(texts.zh(&PhoneReply::Wrong(2)).unwrap().contains("还可以试 2 次"));
+}
+
+#[test]
+fn who_has_typed_the_pages_code_is_asked_for_1_and_who_has_scanned_for_the_two_digits() {
+    let texts = texts(&[]);
+    for (way, number, takes_yes) in [
+        (Way::Scan, Some("47"), false),
+        (Way::Typed, Some("47"), true),
+        (Way::Wechat, Some("47"), false),
+        (Way::Wechat, None, true),
+    ] {
+        let question = Question { way, number: number.map(str::to_owned), ..question() };
+        let words = texts.zh(&PhoneReply::Question(Box::new(question.clone()))).unwrap();
+        assert_eq!(
+            (words.contains("回复 1 "), words.contains("两位数字")),
+            (takes_yes, !takes_yes),
+            "{words}"
+        );
+        for part in ["「示例商店」", "Chrome（Windows）", "地点：203.0.*.*", "时间：22:13", "回复 0"]
+        {
+            assert!(words.contains(part), "{part} is not in {words}");
+        }
+        assert!(!words.contains("47"), "the page alone shows it: {words}");
+        let english = Question { language: Language::English, ..question };
+        let words = texts.en(&PhoneReply::Question(Box::new(english))).unwrap();
+        assert_eq!(words.contains("reply 1 "), takes_yes, "{words}");
+    }
 }
 
 #[test]
@@ -128,8 +157,12 @@ fn an_empty_text_says_nothing() {
         assert_eq!((texts.greeting(), texts.zh(&PhoneReply::Look)), (None, None), "{empty:?}");
         assert!(texts.zh(&PhoneReply::Taken).is_some());
     }
-    let error = Flags::try_parse_from(["x", "--callback-text-confirm", "\\n"]).unwrap_err().to_string();
-    assert!(error.contains("--callback-text-confirm") && error.contains("asked"), "{error}");
+    for flag in
+        ["--callback-text-confirm", "--callback-text-confirm-typed", "--callback-text-confirm-typed-en"]
+    {
+        let error = Flags::try_parse_from(["x", flag, "\\n"]).unwrap_err().to_string();
+        assert!(error.contains(flag) && error.contains("asked"), "{error}");
+    }
     let name_alone = self::texts(&["--callback-text-first", "{name}"]);
     assert_eq!(name_alone.zh(&logged_in(true, None, Some(1))), None);
     assert!(may_be_empty(OsStr::new("CALLBACK_TEXT_LOOK")) && !may_be_empty(OsStr::new("CALLBACK_STORE")));

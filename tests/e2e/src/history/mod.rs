@@ -251,6 +251,8 @@ impl Words {
             ("已经确认", Self::Confirmed),
             ("登录成功", Self::LoggedIn),
             ("欢迎回来", Self::LoggedIn),
+            ("再试一次", Self::TryAgain),
+            // As earlier versions said it.
             ("再扫一次", Self::TryAgain),
             ("已过期", Self::Expired),
             ("已经被使用过", Self::Taken),

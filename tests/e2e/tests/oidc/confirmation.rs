@@ -217,7 +217,7 @@ async fn one_person_on_two_pages_confirms_the_newer_one() {
     let mut first = Asked::of(&provider, widget(&provider).await.0, &person).await;
     // CreateTime counts seconds, and a repeat of the older scan is known by it.
     let mut second = Asked::of(&provider, widget(&provider).await.0, &person).await;
-    assert!(second.question.starts_with("上一次扫码的登录已取消"), "{}", second.question);
+    assert!(second.question.starts_with("上一次的登录已取消"), "{}", second.question);
     first.page.expect("denied").await;
     if first.number != second.number {
         let words = says(&provider, &person, &first.number).await;

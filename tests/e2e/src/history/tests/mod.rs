@@ -353,22 +353,25 @@ fn the_default_texts_have_their_meanings() {
     let meant = |reply| Words::of(Some(reply));
     assert_eq!(meant("阿狸，登录成功！\n这是你第1次登录，玩的开心！"), Words::LoggedIn);
     assert_eq!(meant("阿狸，欢迎回来！\n这是你第2次登录，玩的开心！"), Words::LoggedIn);
-    assert_eq!(meant("这个二维码已过期，请刷新网页后重新扫码。"), Words::Expired);
-    assert_eq!(meant("这个二维码已经被使用过，请刷新网页后重新扫码。"), Words::Taken);
+    assert_eq!(meant("这次登录已过期，请刷新网页后重试。"), Words::Expired);
+    assert_eq!(meant("这个码已经被使用过，请刷新网页后重试。"), Words::Taken);
     assert_eq!(meant("这次登录已取消。"), Words::Denied);
     assert_eq!(meant("「shop」正在请求登录\n地点：127.0.*.*"), Words::Question);
-    assert_eq!(meant("上一次扫码的登录已取消。\n「shop」正在请求登录"), Words::Question);
+    assert_eq!(meant("上一次的登录已取消。\n「shop」正在请求登录"), Words::Question);
     let wrong =
         "数字不对，请看网页上显示的两位数字再回复一次（还可以试 2 次）。如果不是你本人在登录，请回复 0。";
     assert_eq!(meant(wrong), Words::WrongNumber);
-    let many = "数字错误次数过多，登录已取消。需要登录时请刷新网页后重新扫码。";
+    let many = "数字错误次数过多，登录已取消。需要登录时请刷新网页后重试。";
     assert_eq!(meant(many), Words::WrongNumbers);
-    assert_eq!(meant("已拒绝，没有人登录。如果二维码是别人发给你的，请不要再扫。"), Words::NotMe);
-    assert_eq!(meant("已超时，没有登录。请刷新网页后重新扫码。"), Words::Late);
+    assert_eq!(meant("已拒绝，没有人登录。如果二维码或验证码是别人发给你的，请不要再用。"), Words::NotMe);
+    assert_eq!(meant("已超时，没有登录。请刷新网页后重试。"), Words::Late);
     let confirmed = "这次登录刚才已经确认，不能再取消。如果不是你本人，请到该网站退出登录。";
     assert_eq!(meant(confirmed), Words::Confirmed);
-    assert_eq!(meant("系统繁忙，没有登录，请稍后再扫一次。"), Words::TryAgain);
-    let look = "请看一下网页：结果以网页显示为准；如果网页没有反应，请刷新后重新扫码。";
+    for words in ["系统繁忙，没有登录，请稍后再试一次。", "系统繁忙，没有登录，请稍后再扫一次。"]
+    {
+        assert_eq!(meant(words), Words::TryAgain);
+    }
+    let look = "请看一下网页：结果以网页显示为准；如果网页没有反应，请刷新后重试。";
     assert_eq!(meant(look), Words::LookAtPage);
     assert_eq!((Words::of(None), meant("hello")), (Words::Nothing, Words::Other));
 }

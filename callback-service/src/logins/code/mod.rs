@@ -1,0 +1,270 @@
+//! A code that a person sends into the chat: from the text to the login whose page shows it.
+//!
+//! [`read`] takes the code out of the text, [`tries`] says whether this person may have one more looked up, and the gateway
+//! says which login shows it. From there it is a scan like any other.
+
+mod read;
+mod tries;
+
+use std::sync::Arc;
+
+use login_page::Language;
+use protocol::message::{State, Status};
+use protocol::{NoAnswer, Notice, Scene};
+use records::{Kept, Moment, Records, Step, Write};
+use server::tell;
+use tokio::time::{Instant, timeout_at};
+use tracing::Instrument as _;
+use wechat::Person;
+
+use self::read::Code;
+use self::tries::{Begun, Tries, WINDOW};
+use super::answer::Text;
+use super::way::Way;
+use super::words::{PhoneReply, ToPhone};
+use super::{Scans, gateway};
+use crate::store::{Scan, Store, StoreError};
+
+/// The kind of its records.
+const KIND: &str = "typing";
+
+/// The codes that people have sent.
+#[derive(Debug)]
+pub(crate) struct Codes {
+    tries: Records<Kept<Tries>>,
+    #[cfg(test)]
+    fault: crate::store::faults::Fault,
+}
+
+impl Codes {
+    pub(crate) fn new(store: &Store) -> Self {
+        Self {
+            tries: store.records(KIND),
+            #[cfg(test)]
+            fault: store.faults.typing,
+        }
+    }
+
+    async fn begin(&self, person: &Person, id: &str) -> Result<Begun, StoreError> {
+        #[cfg(test)]
+        self.fault.happen().await?;
+        let begun = self.tries.update(person.as_str(), |found, now| {
+            let mut tries = swept(found, now);
+            let before = tries.clone();
+            let begun = tries.begin(id, now);
+            // Most of those who guess on are only told to wait, and nothing is written for them.
+            if tries == before { Step::Keep(begun) } else { Step::Write(until_forgotten(tries, now), begun) }
+        });
+        Ok(begun.await?)
+    }
+
+    async fn found(&self, person: &Person, id: &str, code: &Code, scene: Scene) -> Result<(), StoreError> {
+        self.change(person, |tries, now| tries.found(id, code.as_str(), scene, now)).await
+    }
+
+    async fn take_back(&self, person: &Person, id: &str) -> Result<(), StoreError> {
+        self.change(person, |tries, _| tries.take_back(id)).await
+    }
+
+    async fn before(&self, person: &Person, code: &Code) -> Result<Option<Scene>, StoreError> {
+        let found = self.tries.read(person.as_str()).await?;
+        Ok(found.record.and_then(|tries| tries.before(code.as_str(), found.now)))
+    }
+
+    /// Forgets the logins that a person has found, because they have unfollowed.
+    pub(crate) async fn forget(&self, person: &Person) -> Result<(), StoreError> {
+        if self.tries.read(person.as_str()).await?.record.is_none() {
+            return Ok(());
+        }
+        self.change(person, |tries, _| tries.forget()).await
+    }
+
+    async fn change(&self, person: &Person, work: impl Fn(&mut Tries, Moment)) -> Result<(), StoreError> {
+        #[cfg(test)]
+        self.fault.happen().await?;
+        let changed = self.tries.update(person.as_str(), |found, now| {
+            let mut tries = swept(found, now);
+            work(&mut tries, now);
+            Step::Write(until_forgotten(tries, now), ())
+        });
+        Ok(changed.await?)
+    }
+}
+
+/// What is kept, without what counts no more.
+fn swept(found: Option<&Kept<Tries>>, now: Moment) -> Kept<Tries> {
+    let mut tries = found.cloned().unwrap_or_default();
+    tries.sweep(now);
+    tries
+}
+
+/// It waits for no replica: what is lost gives a person a few more tries.
+fn until_forgotten(tries: Kept<Tries>, now: Moment) -> Write<Kept<Tries>> {
+    Write::new(tries, now + WINDOW)
+}
+
+impl Scans {
+    /// Takes a text for the code of a login's page, and gives what the phone hears, in time for a push that has `arrived`.
+    /// `None` where it brings no code, or no gateway shows any: then it is a message like any other.
+    ///
+    /// Dropping the future does not stop the login.
+    pub(crate) async fn typed(self: &Arc<Self>, text: Text<'_>, arrived: Instant) -> Option<ToPhone> {
+        let code = Code::read(text.content)?;
+        let Ok(place) = Arc::clone(&self.answering).try_acquire_owned() else {
+            tell!(
+                warn,
+                self.told,
+                "codes",
+                "too many codes are sent at once; a person was told to try again"
+            );
+            return Some(plain(PhoneReply::TryAgain));
+        };
+        let sent = Sent {
+            scans: Arc::clone(self),
+            person: text.person.clone(),
+            // A push without an id is known again by its time and what it says.
+            id: text.id.map_or_else(|| format!("{} {}", text.created_at, code.as_str()), str::to_owned),
+            code,
+            sent_at: text.created_at,
+            arrived,
+        };
+        let told = self.tasks.spawn(
+            async move {
+                let _place = place;
+                sent.take().await
+            }
+            .in_current_span(),
+        );
+        match timeout_at(arrived + self.times.words, told).await {
+            Ok(Ok(told)) => told,
+            // It is not clear yet. Or the task is gone, which takes a panic.
+            _ => Some(plain(PhoneReply::Look)),
+        }
+    }
+}
+
+/// A reply to a person of whom only the text is known, and so no language.
+fn plain(reply: PhoneReply) -> ToPhone {
+    ToPhone { reply, language: Language::default() }
+}
+
+/// A code that was sent in a push that has `arrived`.
+struct Sent {
+    scans: Arc<Scans>,
+    person: Person,
+    /// The push's.
+    id: String,
+    code: Code,
+    /// CreateTime.
+    sent_at: i64,
+    arrived: Instant,
+}
+
+/// What looking a code up came to.
+enum LookedUp {
+    /// A login shows it.
+    Found(Scene),
+    /// None does, or none does any more.
+    Nobodys,
+    /// There is no clear answer.
+    Unclear,
+    /// The gateway looks nothing up.
+    Refused,
+}
+
+impl Sent {
+    async fn take(self) -> Option<ToPhone> {
+        let Self { scans, person, id, code, .. } = &self;
+        let begun = match scans.in_time(scans.codes.begin(person, id)).await {
+            Ok(begun) => begun,
+            Err(error) => {
+                // Without the store nobody could be kept from guessing.
+                tracing::error!("a code is not looked up: {error}");
+                return Some(plain(PhoneReply::TryAgain));
+            }
+        };
+        let scene = match begun {
+            Begun::Found(scene) => scene,
+            Begun::TooMany => {
+                tracing::info!("a person has sent too many wrong codes, and is told to wait");
+                return Some(plain(PhoneReply::TooManyCodes));
+            }
+            Begun::LookUp => match self.look_up().await {
+                LookedUp::Found(scene) => {
+                    let noted = scans.in_time(scans.codes.found(person, id, code, scene));
+                    let (noted, told) = tokio::join!(noted, self.log_in(scene));
+                    if let Err(error) = noted {
+                        // A repeat of the push looks it up once more.
+                        tracing::error!("it is not noted that a code was found: {error}");
+                    }
+                    return Some(told);
+                }
+                LookedUp::Nobodys => match scans.in_time(scans.codes.before(person, code)).await {
+                    Ok(Some(scene)) => {
+                        self.take_back().await;
+                        scene
+                    }
+                    Ok(None) | Err(_) => {
+                        tracing::info!("a person has sent a code that no login shows");
+                        return Some(plain(PhoneReply::WrongCode));
+                    }
+                },
+                LookedUp::Unclear => {
+                    self.take_back().await;
+                    return Some(plain(PhoneReply::TryAgain));
+                }
+                LookedUp::Refused => {
+                    self.take_back().await;
+                    return None;
+                }
+            },
+        };
+        Some(self.log_in(scene).await)
+    }
+
+    /// Asks the gateway whose code it is.
+    async fn look_up(&self) -> LookedUp {
+        let find = Notice::Find { typed: self.code.as_str().to_owned(), account: None };
+        let until = self.arrived + self.scans.times.claim;
+        match gateway::ask(&self.scans.gateway, &find, until, false).await {
+            Ok(answer) => match (answer.status, answer.scene) {
+                // A code that was right is no better than one that never was.
+                (Status::Ok, _) if answer.state == Some(State::Expired) => LookedUp::Nobodys,
+                (Status::Ok, Some(scene)) => LookedUp::Found(scene),
+                (Status::Unknown, _) => LookedUp::Nobodys,
+                (status, _) => {
+                    let message = answer.message.as_deref().unwrap_or_default();
+                    tell!(
+                        error,
+                        self.scans.told,
+                        "find",
+                        "the gateway looks no codes up ({}: {message:?}), so nobody logs in by a typed code; is \
+                         its version older than this service's, or has this client no right to claim?",
+                        status.as_str()
+                    );
+                    LookedUp::Refused
+                }
+            },
+            Err(NoAnswer::NotSent | NoAnswer::Unknown) => LookedUp::Unclear,
+        }
+    }
+
+    /// The try was none. Whoever cannot be noted has one try less.
+    async fn take_back(&self) {
+        if let Err(error) = self.scans.in_time(self.scans.codes.take_back(&self.person, &self.id)).await {
+            tracing::error!("{error}");
+        }
+    }
+
+    async fn log_in(&self, scene: Scene) -> ToPhone {
+        let Self { scans, person, sent_at, arrived, .. } = self;
+        let (openid, created_at) = (person.clone(), *sent_at);
+        let mut told =
+            scans.log_in(Scan { scene, openid, first: false, created_at, way: Way::Typed }, *arrived).await;
+        if told.reply == PhoneReply::Expired {
+            // Its time was over a moment ago: the same words, whenever it was.
+            told.reply = PhoneReply::WrongCode;
+        }
+        told
+    }
+}
