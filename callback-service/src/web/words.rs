@@ -215,7 +215,8 @@ pub(super) fn of(reply: &PhoneReply) -> Option<Words> {
         ),
         PhoneReply::Nameless => NAMELESS,
         PhoneReply::TryAgain => BUSY,
-        PhoneReply::Look => said(
+        // Codes that people type are none of this way's.
+        PhoneReply::Look | PhoneReply::WrongCode | PhoneReply::TooManyCodes => said(
             Mark::Stopped,
             ("请看登录页", "结果以登录页显示为准。如果那里没有反应，请刷新后重新扫码。"),
             (
