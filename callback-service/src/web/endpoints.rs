@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use http::StatusCode;
-use http::header::{HeaderName, ORIGIN};
+use http::header::{HeaderName, HeaderValue, LOCATION, ORIGIN};
 use hyper::body::Incoming as Body;
 use login_page::Language;
 use protocol::Scene;
@@ -316,7 +316,7 @@ impl Web {
             return pages::ask(question, &numbers, visit, login_page, language);
         };
         match login_page {
-            Some(page) if matches!(told.reply, PhoneReply::LoggedIn { .. }) => see_other(&page),
+            Some(page) if matches!(told.reply, PhoneReply::LoggedIn { .. }) => onward(see_other(&page)),
             Some(page) => pages::say(StatusCode::OK, words, vec![pages::back(page, language)], language),
             None => pages::say(StatusCode::OK, words, vec![], language),
         }
@@ -340,7 +340,7 @@ impl Web {
         let answered =
             provider.answer_inside(visitor.asked, request, &browser, (who, &guest.arrival), code).await;
         match answered {
-            Ok(answer) => answer,
+            Ok(answer) => onward(answer),
             Err(NotAnswered::Gone) => {
                 pages::say(StatusCode::BAD_REQUEST, words::REQUEST_GONE, vec![], language)
             }
@@ -373,6 +373,17 @@ impl Web {
     fn count(&self, outcome: &'static str) {
         self.metrics.web_authorizations.get_or_create(&[("outcome", outcome)]).inc();
     }
+}
+
+/// The same redirect with an empty fragment. Without one a browser keeps that of the address before, which is WeChat's
+/// `#wechat_redirect`, and pages that keep their own place there would look for it.
+fn onward(mut answer: Response) -> Response {
+    let location = answer.headers().get(LOCATION).filter(|location| !location.as_bytes().contains(&b'#'));
+    let location = location.map(|location| [location.as_bytes(), b"#"].concat());
+    if let Some(location) = location.and_then(|location| HeaderValue::from_bytes(&location).ok()) {
+        answer.headers_mut().insert(LOCATION, location);
+    }
+    answer
 }
 
 /// Whether this is one of the answers that a question offers: no, yes, or a number.

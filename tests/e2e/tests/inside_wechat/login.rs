@@ -75,7 +75,7 @@ async fn the_login_page_in_the_same_wechat_is_opened_again_at_the_end() {
     let (_, mut webview) = stage.somebody();
     let question = webview.open(&format!("{address}?back=1")).await.unwrap();
     let done = webview.press(&question, "1").await.unwrap();
-    assert_eq!(done.url, format!("http://{}/", stage.stack.gateway.browsers));
+    assert_eq!(done.url, format!("http://{}/#", stage.stack.gateway.browsers));
 }
 
 #[tokio::test]

@@ -22,6 +22,7 @@ fn authorize(stage: &Stage, site: &str, more: &str) -> String {
 /// A parameter of an address.
 fn parameter(url: &str, name: &str) -> Option<String> {
     let (_, query) = url.split_once('?')?;
+    let query = query.trim_end_matches('#');
     form_urlencoded::parse(query.as_bytes()).find(|(key, _)| key == name).map(|(_, value)| value.into_owned())
 }
 
