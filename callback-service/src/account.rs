@@ -38,6 +38,10 @@ pub(crate) struct Settings {
     /// account that allows one fixed address. Loopback is asked without.
     #[arg(long, env, default_value = wechat::OFFICIAL_API_URL)]
     wechat_api_url: String,
+
+    /// Where browsers are sent for a web authorization. Unset: WeChat's own host, or WECHAT_API_URL when that is set.
+    #[arg(long, env)]
+    wechat_open_url: Option<String>,
 }
 
 /// A push that is older than this is no news, and to remember it for longer would cost memory.
@@ -110,6 +114,15 @@ impl Settings {
     /// Whether WeChat is a simulated one, with which a demo's secrets are taken.
     pub(crate) fn is_simulated(&self) -> bool {
         wechat::is_simulated(&self.wechat_api_url)
+    }
+
+    /// Where browsers are sent for a web authorization.
+    pub(crate) fn open_url(&self) -> String {
+        match &self.wechat_open_url {
+            Some(url) => url.clone(),
+            None if self.wechat_api_url == wechat::OFFICIAL_API_URL => wechat::OFFICIAL_OPEN_URL.to_owned(),
+            None => self.wechat_api_url.clone(),
+        }
     }
 
     /// Puts the account together.

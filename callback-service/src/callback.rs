@@ -13,12 +13,18 @@ use crate::metrics::Metrics;
 use crate::provider::Provider;
 use crate::pushes::{self, Pushes, ReplayGuard};
 use crate::store::Store;
+use crate::web::settings::VerifyFiles;
+use crate::web::{self, Web};
 
 /// The state of a callback-service.
 pub(crate) struct Callback {
     pub pushes: Pushes,
     /// Where there are sites.
     pub provider: Option<Arc<Provider>>,
+    /// Where people log in inside WeChat.
+    pub web: Option<Web>,
+    /// What WeChat asks for at the root, to know whose the domain is.
+    pub verify_files: VerifyFiles,
     pub gateway: Client,
     pub metrics: Metrics,
     /// Whose X-Forwarded-For is believed.
@@ -33,6 +39,10 @@ pub(crate) struct Parts {
     pub gateway: Client,
     pub store: Arc<Store>,
     pub provider: Option<Arc<Provider>>,
+    pub web: Option<web::settings::Checked>,
+    /// Where browsers are sent for a web authorization.
+    pub open_url: String,
+    pub verify_files: VerifyFiles,
     pub metrics: Metrics,
     pub logins: logins::Checked,
     pub pushes: pushes::Settings,
@@ -46,11 +56,18 @@ impl Callback {
     #[must_use]
     pub(crate) fn new(parts: Parts) -> Self {
         let Parts { account, replay, gateway, store, provider, metrics, logins, pushes, texts, .. } = parts;
+        let (web, open_url, verify_files) = (parts.web, parts.open_url, parts.verify_files);
         let (trusted_proxies, drain) = (parts.trusted_proxies, parts.drain);
         let tasks = drain.tasks().clone();
+        let (wechat, kept) = (account.api.clone(), Arc::clone(&store));
         let scans =
             Scans::new(gateway.clone(), account.api, store, provider.clone(), logins, metrics.clone(), tasks);
+        let web = web.map(|checked| {
+            let (scans, provider, metrics) = (Arc::clone(&scans), provider.clone(), metrics.clone());
+            let app_id = account.push.app_id().to_owned();
+            Web::new(web::Parts { checked, wechat, app_id, open_url, scans, provider, metrics }, &kept)
+        });
         let pushes = Pushes::new(account.push, replay, scans, &pushes, texts, metrics.clone());
-        Self { pushes, provider, gateway, metrics, trusted_proxies, drain }
+        Self { pushes, provider, web, verify_files, gateway, metrics, trusted_proxies, drain }
     }
 }

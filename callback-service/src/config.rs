@@ -17,7 +17,7 @@ use crate::logins::link::{self, Link};
 use crate::logins::words::{self, Texts};
 use crate::server::{Connections, Ports};
 use crate::storage::{self, Storage};
-use crate::{account, logins, provider, pushes};
+use crate::{account, logins, provider, pushes, web};
 
 /// The settings as they are written.
 #[derive(Debug, Clone, Args)]
@@ -47,6 +47,9 @@ pub(crate) struct Settings {
 
     #[command(flatten)]
     sites: provider::settings::Settings,
+
+    #[command(flatten)]
+    web: web::settings::Settings,
 
     #[command(flatten)]
     pushes: pushes::Settings,
@@ -104,6 +107,11 @@ pub struct Config {
     pub(crate) storage: Storage,
     pub(crate) account: Account,
     pub(crate) sites: Option<provider::settings::Checked>,
+    /// Logins inside WeChat, where there are any.
+    pub(crate) web: Option<web::settings::Checked>,
+    /// Where browsers are sent for those.
+    pub(crate) open_url: String,
+    pub(crate) verify_files: web::settings::VerifyFiles,
     pub(crate) logins: logins::Checked,
     pub(crate) pushes: pushes::Settings,
     pub(crate) texts: Texts,
@@ -128,8 +136,19 @@ impl Config {
     }
 
     fn checked(settings: Settings, secrets: Secrets) -> Result<Self, SettingError> {
-        let Settings { ports, link, storage, connections, logins, account, log_format, sites, pushes, texts } =
-            settings;
+        let Settings {
+            ports,
+            link,
+            storage,
+            connections,
+            logins,
+            account,
+            log_format,
+            sites,
+            web,
+            pushes,
+            texts,
+        } = settings;
         let connections = connections.checked()?;
         if !account.is_simulated() {
             settings::refuse_printed(&[("NOTIFY_KEY", secrets.notify_key.as_ref())])?;
@@ -137,10 +156,27 @@ impl Config {
         }
         let link = Link::new(link, secrets.notify_key)?;
         let storage = Storage::new(storage, &secrets.storage)?;
+        let open_url = account.open_url();
         let account = account.checked(secrets.account)?;
         let logins = logins.checked()?;
-        let sites = sites.checked(account.push.mode(), &storage)?;
-        Ok(Self { log_format, ports, connections, link, storage, account, sites, logins, pushes, texts })
+        let inside = web.scope();
+        let (web, verify_files) = web.checked(|needed_by| sites.for_browsers(needed_by))?;
+        let sites = sites.checked(account.push.mode(), &storage, inside)?;
+        Ok(Self {
+            log_format,
+            ports,
+            connections,
+            link,
+            storage,
+            account,
+            sites,
+            web,
+            open_url,
+            verify_files,
+            logins,
+            pushes,
+            texts,
+        })
     }
 }
 
@@ -242,6 +278,9 @@ mod tests {
             (vec!["--wechat-mode", "Plain"], secrets(), "WECHAT_MODE"),
             (vec!["--wechat-push-max-age", "never"], secrets(), "WECHAT_PUSH_MAX_AGE"),
             (vec!["--callback-messages", "reply"], secrets(), "CALLBACK_MESSAGES"),
+            (vec!["--callback-web-authorization", "yes"], secrets(), "CALLBACK_WEB_AUTHORIZATION"),
+            (vec!["--callback-web-authorization", "base"], secrets(), "CALLBACK_PUBLIC_URL"),
+            (vec!["--callback-mp-verify", "/nowhere/secret.txt"], secrets(), "CALLBACK_MP_VERIFY"),
             (vec![], without(|secrets| secrets.notify_key = None), "NOTIFY_KEY"),
             (vec![], without(|secrets| secrets.notify_key = Some("short".into())), "NOTIFY_KEY"),
             (vec![], without(|secrets| secrets.account.token = None), "WECHAT_TOKEN"),

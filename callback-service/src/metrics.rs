@@ -20,6 +20,8 @@ pub(crate) struct Metrics {
     pub scans: Family<Labels, Counter>,
     /// Confirmations in the chat, by what happened.
     pub confirmations: Family<Label, Counter>,
+    /// Web authorizations by what WeChat said: came, refused, snapshot, bad_code, failed.
+    pub web_authorizations: Family<Label, Counter>,
     /// Pushes that were refused or could not be read, by the check that failed.
     pub refused: Family<Label, Counter>,
     /// Connections that were refused because the port was full.
@@ -53,6 +55,11 @@ impl Metrics {
             "confirmations",
             "Confirmations in the chat by what happened: asked, right, wrong, not_me, wrong_numbers, replaced, late",
             self.confirmations.clone(),
+        );
+        registry.register(
+            "web_authorizations",
+            "Web authorizations by what WeChat said: came, refused, snapshot, bad_code, failed",
+            self.web_authorizations.clone(),
         );
         registry.register(
             "refused",

@@ -12,6 +12,7 @@ use tokio::time::Instant;
 use crate::callback::Callback;
 use crate::provider::{Endpoint, Incoming as ToProvider, Part};
 use crate::pushes::Asked;
+use crate::web::{Page, scene_of};
 
 /// What answers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -28,10 +29,14 @@ enum Door {
     Check,
     /// The provider's, where there are sites; else there is nothing there.
     Provider(Endpoint),
+    /// Logins inside WeChat, where there are any.
+    Inside(Page),
+    /// What WeChat asks for to know whose the domain is.
+    MpVerify,
 }
 
 /// Every route: methods (none for all of them), path, door. ARCHITECTURE.md has the same table.
-const ROUTES: [(&[Method], &str, Door); 17] = [
+const ROUTES: [(&[Method], &str, Door); 23] = [
     (&[], "/livez", Door::Alive),
     (&[Method::GET, Method::HEAD], "/", Door::Root),
     (&[Method::GET], WECHAT, Door::Verification),
@@ -49,7 +54,19 @@ const ROUTES: [(&[Method], &str, Door); 17] = [
     (&[Method::GET, Method::HEAD], "/widget.v1.js", Door::Provider(Endpoint::Part(Part::Widget))),
     (&[Method::GET, Method::HEAD], "/authorize.js", Door::Provider(Endpoint::Part(Part::RequestScript))),
     (&[Method::GET, Method::HEAD], "/login.css", Door::Provider(Endpoint::Part(Part::Style))),
+    (&[Method::GET], LOGIN, Door::Inside(Page::Login)),
+    (&[Method::GET], "/login/site", Door::Inside(Page::Site)),
+    (&[Method::GET], "/login/again", Door::Inside(Page::Again)),
+    (&[Method::GET], "/login/back", Door::Inside(Page::Back)),
+    (&[Method::POST], "/login/answer", Door::Inside(Page::Answer)),
+    (&[Method::GET, Method::HEAD], MP_VERIFY, Door::MpVerify),
 ];
+
+/// Stands for the path of each login: its scene is behind `/login/`.
+const LOGIN: &str = "/login/{scene}";
+
+/// Stands for the path of each verification file.
+const MP_VERIFY: &str = "/MP_verify_{name}.txt";
 
 /// The methods of what every page may read.
 const READ: [Method; 3] = [Method::GET, Method::HEAD, Method::OPTIONS];
@@ -74,25 +91,61 @@ pub(crate) async fn route(callback: &Callback, request: Request<Incoming>, peer:
     let (head, body) = request.into_parts();
     let (path, query) = (head.uri.path(), head.uri.query().unwrap_or_default());
     let asked = Asked { path, query, from };
-    match way(&head.method, path, pushes.app_id(), callback.provider.is_some()) {
+    let there = There {
+        sites: callback.provider.is_some(),
+        inside: callback.web.is_some(),
+        verify_file: callback.verify_files.at(path).is_some(),
+    };
+    match way(&head.method, path, pushes.app_id(), there) {
         Way::To(Door::Alive) => web::text(StatusCode::OK, "alive\n"),
         Way::To(Door::Root) => pushes.greet(&asked).await,
         Way::To(Door::Verification) => pushes.verify(&asked).await,
         Way::To(Door::Push) => pushes.take(&asked, body, arrived).await,
         Way::To(Door::Check) => web::text(StatusCode::OK, ""),
-        Way::To(Door::Provider(endpoint)) => match &callback.provider {
-            Some(provider) => provider.answer(endpoint, ToProvider { head: &head, from }, body).await,
-            None => pushes.astray(&asked, None).await,
+        Way::To(Door::Provider(endpoint)) => match (&callback.provider, &callback.web) {
+            (Some(provider), _) => provider.answer(endpoint, ToProvider { head: &head, from }, body).await,
+            (None, Some(web)) if endpoint == STYLE => web.style(),
+            (None, _) => pushes.astray(&asked, None).await,
         },
+        Way::To(Door::Inside(page)) => match &callback.web {
+            Some(web) => web.answer(page, ToProvider { head: &head, from }, body).await,
+            None => pushes.astray(&asked, callback.provider.as_deref()).await,
+        },
+        Way::To(Door::MpVerify) => {
+            web::text(StatusCode::OK, callback.verify_files.at(path).unwrap_or_default())
+        }
         Way::NotAllowed(methods) => web::method_not_allowed(&methods),
         Way::Nowhere => pushes.astray(&asked, callback.provider.as_deref()).await,
     }
 }
 
-fn way(method: &Method, path: &str, app_id: &str, has_sites: bool) -> Way {
-    let path = if is_wechat(path, app_id) { WECHAT } else { path };
+/// The style of every page, which logins inside WeChat have without sites, too.
+const STYLE: Endpoint = Endpoint::Part(Part::Style);
+
+/// What there is behind the doors that are not always there.
+#[derive(Debug, Clone, Copy, Default)]
+struct There {
+    sites: bool,
+    inside: bool,
+    /// The path is that of a verification file.
+    verify_file: bool,
+}
+
+fn way(method: &Method, path: &str, app_id: &str, there: There) -> Way {
+    let path = match path {
+        _ if is_wechat(path, app_id) => WECHAT,
+        _ if there.verify_file => MP_VERIFY,
+        _ if scene_of(path).is_some() => LOGIN,
+        // Nobody asks for these by their names in the table.
+        LOGIN | MP_VERIFY => return Way::Nowhere,
+        other => other,
+    };
     let rows = || {
-        let is_there = |door: &Door| has_sites || !matches!(door, Door::Provider(_));
+        let is_there = |door: &Door| match door {
+            Door::Provider(endpoint) => there.sites || (there.inside && *endpoint == STYLE),
+            Door::Inside(_) => there.inside,
+            _ => true,
+        };
         ROUTES.iter().filter(move |(_, of, door)| *of == path && is_there(door))
     };
     match rows().find(|(methods, ..)| methods.is_empty() || methods.contains(method)) {
@@ -128,6 +181,8 @@ mod tests {
         }
     }
 
+    const ALL: There = There { sites: true, inside: true, verify_file: false };
+
     #[test]
     fn each_request_has_one_way() {
         let not_allowed = |methods: &str| Way::NotAllowed(methods.to_owned());
@@ -148,18 +203,40 @@ mod tests {
             (Method::OPTIONS, "/authorize", not_allowed("GET, POST")),
             (Method::GET, "/authorize/", Way::Nowhere),
         ] {
-            assert_eq!(way(&method, path, "wx1", true), expected, "{method} {path}");
+            assert_eq!(way(&method, path, "wx1", ALL), expected, "{method} {path}");
         }
+    }
+
+    #[test]
+    fn logins_inside_wechat_have_their_ways_where_there_are_any() {
+        let login = format!("/login/{}", protocol::Scene::random());
+        let inside = There { inside: true, ..There::default() };
+        for (method, path, expected) in [
+            (Method::GET, login.as_str(), Way::To(Door::Inside(Page::Login))),
+            (Method::POST, &login, Way::NotAllowed("GET".to_owned())),
+            (Method::GET, "/login/back", Way::To(Door::Inside(Page::Back))),
+            (Method::GET, "/login/short", Way::Nowhere),
+            (Method::GET, LOGIN, Way::Nowhere),
+            (Method::GET, MP_VERIFY, Way::Nowhere),
+            (Method::GET, "/login.css", Way::To(Door::Provider(STYLE))),
+            (Method::GET, "/login.js", Way::Nowhere),
+        ] {
+            assert_eq!(way(&method, path, "wx1", inside), expected, "{method} {path}");
+        }
+        let sites = There { sites: true, ..There::default() };
+        assert_eq!(way(&Method::GET, &login, "wx1", sites), Way::Nowhere);
+        let file = There { verify_file: true, ..There::default() };
+        assert_eq!(way(&Method::GET, "/MP_verify_a.txt", "wx1", file), Way::To(Door::MpVerify));
     }
 
     #[test]
     fn without_sites_there_is_no_provider() {
         for path in ["/token", "/authorize", "/jwks.json", "/.well-known/openid-configuration", "/login.js"] {
             for method in [Method::GET, Method::POST, Method::OPTIONS] {
-                assert_eq!(way(&method, path, "wx1", false), Way::Nowhere, "{method} {path}");
+                assert_eq!(way(&method, path, "wx1", There::default()), Way::Nowhere, "{method} {path}");
             }
         }
-        assert_eq!(way(&Method::GET, "/wechat", "wx1", false), Way::To(Door::Verification));
+        assert_eq!(way(&Method::GET, "/wechat", "wx1", There::default()), Way::To(Door::Verification));
     }
 
     /// The table that people read is this one.
@@ -174,6 +251,7 @@ mod tests {
             let door = match door {
                 Door::Provider(Endpoint::Part(part)) => format!("Part, {part:?}"),
                 Door::Provider(endpoint) => format!("{endpoint:?}"),
+                Door::Inside(page) => format!("{page:?}"),
                 door => format!("{door:?}"),
             };
             format!("| {methods} | `{path}` | {door}: ")

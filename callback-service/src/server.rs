@@ -123,6 +123,7 @@ impl Server {
     /// When the store cannot be used, or a port cannot be bound.
     pub fn bind(config: Config) -> anyhow::Result<Self> {
         let Config { ports, connections, link, storage, account, sites, logins, pushes, texts, .. } = config;
+        let (inside, open_url, verify_files) = (config.web, config.open_url, config.verify_files);
         let forgets = storage.ends_with_the_process();
         let Opened { store, work, replicas } = storage.open()?;
         let replay = match (account.push.mode(), account.push.max_age()) {
@@ -151,6 +152,9 @@ impl Server {
             gateway: link.connect(),
             store,
             provider,
+            web: inside,
+            open_url,
+            verify_files,
             metrics,
             logins,
             pushes,
@@ -214,6 +218,9 @@ impl Server {
         if let (Some(provider), Some(poster)) = (&callback.provider, &poster) {
             service.work(provider.keep());
             service.work(provider.tell_sites(poster));
+        }
+        if let Some(inside) = &callback.web {
+            service.work(inside.keep());
         }
         let mut registry = callback.metrics.registry();
         if let Some(replicas) = &replicas {

@@ -12,7 +12,7 @@ use server::tell;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout_at};
 use tracing::Instrument as _;
-use wechat::Person;
+use wechat::{Person, User};
 
 use super::confirmation::{Answered, Awaits, By, Given, Login, Typed, Verdict};
 use super::words::{PhoneReply, ToPhone};
@@ -31,7 +31,8 @@ pub(crate) struct Text<'t> {
     pub id: Option<&'t str>,
     /// The push's CreateTime.
     pub created_at: i64,
-    /// The login that it is about, where the person has seen which. In the chat it is the one that waits.
+    /// The login that it is about, where it was chosen on a page of ours that was opened inside WeChat. In the chat it is
+    /// the one that waits, unless such a page asks.
     pub about: Option<Scene>,
 }
 
@@ -41,6 +42,16 @@ impl Scans {
     ///
     /// Dropping the future does not stop what follows the answer.
     pub(crate) async fn answered(self: &Arc<Self>, text: Text<'_>, arrived: Instant) -> Option<ToPhone> {
+        self.answered_known(text, None, arrived).await
+    }
+
+    /// As [`Scans::answered`], for a person of whom WeChat has told something on the way here.
+    pub(crate) async fn answered_known(
+        self: &Arc<Self>,
+        text: Text<'_>,
+        known: Option<User>,
+        arrived: Instant,
+    ) -> Option<ToPhone> {
         let typed = Typed::read(text.content)?;
         let look = || Some(ToPhone { reply: PhoneReply::Look, language: Language::default() });
         let Ok(place) = Arc::clone(&self.answering).try_acquire_owned() else {
@@ -60,6 +71,7 @@ impl Scans {
             typed,
             sent_at: text.created_at,
             about: text.about,
+            known,
             arrived,
         };
         let told = self.tasks.spawn(
@@ -117,6 +129,7 @@ struct Answer {
     /// CreateTime.
     sent_at: i64,
     about: Option<Scene>,
+    known: Option<User>,
     arrived: Instant,
 }
 
@@ -210,7 +223,7 @@ impl Answer {
 
     /// The login goes on as a scan that was confirmed.
     async fn confirmed(&self, login: &Login) -> ToPhone {
-        let log_in = || self.scans.log_in(login.scan(&self.person), self.arrived);
+        let log_in = || self.scans.log_in_known(login.scan(&self.person), self.known.clone(), self.arrived);
         let mut told = log_in().await;
         if matches!(told.reply, PhoneReply::Question(_)) {
             // A repeat of the scan was being worked on, which had read the store before the number came.

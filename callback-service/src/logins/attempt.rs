@@ -21,6 +21,8 @@ use crate::store::{Memory, Recorded, Scan, StoreError};
 pub(super) struct Attempt<'a> {
     pub(super) scans: &'a Arc<Scans>,
     pub(super) scan: &'a Scan,
+    /// What WeChat has told of the person on the way here.
+    pub(super) known: Option<User>,
     pub(super) arrived: Instant,
 }
 
@@ -47,7 +49,10 @@ impl Attempt<'_> {
             Next::End => false,
             Next::Grant => true,
         };
-        let user = user.await;
+        let user = match self.known.clone() {
+            Some(known) => Some(known.over(user.await)),
+            None => user.await,
+        };
         let language = confirmation::language(user.as_ref());
         let reply = match self.go_on(before, is_for_site, context, user).await {
             ControlFlow::Continue(reply) | ControlFlow::Break(Refused::Tell(reply)) => reply,

@@ -39,7 +39,7 @@ use tokio::sync::{Semaphore, watch};
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 use tokio_util::task::TaskTracker;
 use tracing::Instrument as _;
-use wechat::Person;
+use wechat::{Person, User};
 
 use self::attempt::Attempt;
 use self::code::Codes;
@@ -174,8 +174,18 @@ impl Scans {
     ///
     /// Dropping the future does not stop the task.
     pub(crate) async fn log_in(self: &Arc<Self>, scan: Scan, arrived: Instant) -> ToPhone {
+        self.log_in_known(scan, None, arrived).await
+    }
+
+    /// As [`Scans::log_in`], for a person of whom WeChat has told something on the way here.
+    pub(crate) async fn log_in_known(
+        self: &Arc<Self>,
+        scan: Scan,
+        known: Option<User>,
+        arrived: Instant,
+    ) -> ToPhone {
         let look = || ToPhone { reply: PhoneReply::Look, language: Language::default() };
-        let Some(mut reply) = self.join(scan, arrived) else {
+        let Some(mut reply) = self.join(scan, known, arrived) else {
             // An earlier push of the same scan may have recorded an end.
             return look();
         };
@@ -240,7 +250,12 @@ impl Scans {
     }
 
     /// The task of a scan, started unless it runs already; `None` when there are too many.
-    fn join(self: &Arc<Self>, scan: Scan, arrived: Instant) -> Option<watch::Receiver<Option<ToPhone>>> {
+    fn join(
+        self: &Arc<Self>,
+        scan: Scan,
+        known: Option<User>,
+        arrived: Instant,
+    ) -> Option<watch::Receiver<Option<ToPhone>>> {
         let key = (scan.scene, scan.openid.clone());
         let mut running = self.running.lock();
         if let Some(reply) = running.get(&key) {
@@ -257,7 +272,7 @@ impl Scans {
         let span = tracing::info_span!("scan", scene = shortened(&scan.scene), way = scan.way.name());
         let attempt = async move {
             let left = Left { scans: &scans, key };
-            let reply = Attempt { scans: &scans, scan: &scan, arrived }.run().await;
+            let reply = Attempt { scans: &scans, scan: &scan, known, arrived }.run().await;
             tracing::info!(outcome = reply.reply.name(), "a scan was answered");
             // Whoever hears this reply and asks again has to find no task of this scan, or would hear it once more.
             drop(left);

@@ -3,12 +3,6 @@
 
 use serde::{Deserialize, Serialize};
 
-/// Wrong answers that end a login: the page's number is one of ninety.
-const TRIES: u8 = 3;
-
-/// As many where the person chooses among three numbers: a second choice would be a guess.
-const TRIES_OF_A_CHOICE: u8 = 1;
-
 /// The answer that means yes where no number is needed. No page shows it: its numbers have two digits.
 pub(crate) const YES: &str = "1";
 
@@ -41,15 +35,6 @@ impl Way {
     #[must_use]
     pub(crate) fn always_asks(self) -> bool {
         self == Self::Wechat
-    }
-
-    /// Wrong answers that end a login.
-    #[must_use]
-    pub(super) fn tries(self) -> u8 {
-        match self {
-            Self::Scan | Self::Typed => TRIES,
-            Self::Wechat => TRIES_OF_A_CHOICE,
-        }
     }
 
     /// Whether `answer` confirms a login whose page shows `number`; an empty one where it shows none.

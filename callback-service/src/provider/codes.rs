@@ -57,6 +57,18 @@ impl Codes {
         self.write(|_| code.clone()).await
     }
 
+    /// Keeps a code that was made from a request under a name that the browser's visit has, unless it is kept already.
+    pub(super) async fn put_as(&self, token: &Token, code: Code) -> Result<(), StoreError> {
+        let name = token.hash();
+        let kept = self.0.update(name.as_str(), |found, now| match found {
+            Some(_) => Step::Keep(()),
+            None => {
+                Step::Write(Write { durably: true, ..Write::new(code.clone().into(), now + CODE_LIFE) }, ())
+            }
+        });
+        Ok(kept.await?)
+    }
+
     /// Keeps a code for a page of a site, before the gateway is asked to record the scan; gives the code itself.
     pub(super) async fn put_for_page(&self, page: &ForPage, scanned: &Scanned) -> Result<Token, StoreError> {
         let sid = sid();

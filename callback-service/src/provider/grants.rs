@@ -214,7 +214,7 @@ impl Provider {
     }
 
     /// The person with the name by which the site knows people.
-    async fn named(&self, site: &Site, mut scanned: Scanned) -> Result<Scanned, NotGranted> {
+    pub(super) async fn named(&self, site: &Site, mut scanned: Scanned) -> Result<Scanned, NotGranted> {
         if scanned.unionid.is_none() {
             scanned.unionid = self.accounts.unionid(&scanned.person).await?;
         }

@@ -15,9 +15,10 @@ mod codes;
 mod endpoints;
 mod grants;
 mod identity;
+pub(crate) mod inside;
 pub(crate) mod keys;
 mod leaving;
-mod pages;
+pub(crate) mod pages;
 mod requests;
 mod sessions;
 pub(crate) mod settings;
@@ -41,7 +42,7 @@ use tokio::time::{Instant, sleep};
 use self::access::AccessTokens;
 use self::accounts::Accounts;
 use self::codes::Codes;
-pub(crate) use self::endpoints::{Endpoint, Incoming, Part};
+pub(crate) use self::endpoints::{Cookie, Endpoint, Incoming, Parameters, Part, see_other};
 pub(crate) use self::grants::{Admitted, Denial, NotGranted, Parties};
 pub(crate) use self::identity::Scanned;
 use self::keys::Keys;
@@ -49,7 +50,7 @@ use self::requests::Requests;
 use self::sessions::Sessions;
 use self::settings::{Addresses, Checked};
 use self::sites::Sites;
-use self::token::Token;
+pub(crate) use self::token::{Hash, Token};
 use crate::outbox::Outbox;
 use crate::store::Store;
 
@@ -87,6 +88,8 @@ pub(crate) struct Provider {
     outbox: Outbox,
     /// The official account's appid.
     app_id: String,
+    /// What is asked of a browser that is WeChat's own, where anything is.
+    inside: Option<wechat::Scope>,
     /// What the operator put on the login page.
     brand: Brand,
     /// The style of every page, in the operator's colour.
@@ -112,7 +115,7 @@ impl Provider {
         outbox: Outbox,
         app_id: String,
     ) -> Result<Arc<Self>, SettingError> {
-        let Checked { addresses, sites, keys, key_age, lives, address_rate, brand } = checked;
+        let Checked { addresses, sites, keys, key_age, lives, address_rate, brand, inside } = checked;
         Ok(Arc::new(Self {
             addresses,
             sites,
@@ -125,6 +128,7 @@ impl Provider {
             accounts: Accounts::new(store, lives.life),
             outbox,
             app_id,
+            inside,
             style: Bytes::from(brand.style()),
             brand,
             pages: Allowance::new(address_rate, MINUTE),

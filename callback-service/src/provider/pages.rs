@@ -1,6 +1,6 @@
-//! What the provider shows to people: the login page for a request of `/authorize`, and three small pages beside it. One says
+//! What the provider shows to people: the login page for a request of `/authorize`, and small pages beside it. One says
 //! that something is wrong, to the person in their language and to the site's developer in English; one asks whether somebody
-//! wants to log out; one says what came of that. None of them says again what came in with a request.
+//! wants to log out; one says what came of that; one, inside WeChat, offers to log in with a tap. None of them says again what came in with a request.
 
 use askama::Template;
 use http::StatusCode;
@@ -133,6 +133,35 @@ pub(super) fn login(page: &ForRequest<'_>) -> Response {
     html(StatusCode::OK, page.html(), policy.unwrap_or(HeaderValue::from_static("default-src 'none'")))
 }
 
+/// Offers a login inside WeChat: the person taps, and the browser brings `request` to `/login/site`.
+pub(super) fn ask_inside(
+    site: &str,
+    request: &str,
+    other: &str,
+    cancel: &str,
+    language: Language,
+) -> Response {
+    let (title, words, go, other_ways, back) = match language {
+        Language::Chinese => (
+            format!("登录 {site}"),
+            format!("登录后，{site} 会知道你是谁。如果不是你自己要登录，请返回。"),
+            "用微信登录",
+            "其他登录方式",
+            format!("返回 {site}"),
+        ),
+        Language::English => (
+            format!("Log in to {site}"),
+            format!("{site} will learn who you are. If this is not what you wanted, go back."),
+            "Log in with WeChat",
+            "Other ways to log in",
+            format!("Back to {site}"),
+        ),
+    };
+    let state = "stopped";
+    let page = AskInside { language, state, title, words, go, request, other, other_ways, cancel, back };
+    small(StatusCode::OK, &page)
+}
+
 /// Says that something is wrong.
 pub(super) fn error(status: StatusCode, trouble: &Trouble, language: Language) -> Response {
     let page = ErrorPage {
@@ -198,6 +227,21 @@ struct AskLogout<'a> {
 }
 
 #[derive(Template)]
+#[template(path = "ask_inside.html")]
+struct AskInside<'a> {
+    language: Language,
+    state: &'static str,
+    title: String,
+    words: String,
+    go: &'static str,
+    request: &'a str,
+    other: &'a str,
+    other_ways: &'static str,
+    cancel: &'a str,
+    back: String,
+}
+
+#[derive(Template)]
 #[template(path = "said.html")]
 struct Said {
     language: Language,
@@ -206,7 +250,8 @@ struct Said {
     words: &'static str,
 }
 
-fn small(status: StatusCode, page: &impl Template) -> Response {
+/// A page of a few words.
+pub(crate) fn small(status: StatusCode, page: &impl Template) -> Response {
     let page = page.render().expect("a text takes every other text");
     html(status, page, HeaderValue::from_static(POLICY))
 }

@@ -161,6 +161,16 @@ impl Requests {
         Ok(proved.await?.then_some(code))
     }
 
+    /// What a request of the browser with this cookie asks for, also once it has had its answer; `None` if there is no such
+    /// request, or another browser made it.
+    pub(super) async fn of_browser(&self, name: &Hash, browser: &Hash) -> Result<Option<Asked>, StoreError> {
+        let found = self.0.read(name.as_str()).await?;
+        Ok(found
+            .record
+            .filter(|request| request.browser == *browser)
+            .map(|request| Asked::clone(&request.asked)))
+    }
+
     /// Whether browser, page and request belong together. Nothing is changed yet.
     pub(super) async fn resume(
         &self,
@@ -175,8 +185,7 @@ impl Requests {
 
     /// Ends a request with the code that answers it, or with nothing but the end; says whether this was the first time. It
     /// may be repeated where the store did not say whether it was done.
-    pub(super) async fn answer(&self, handle: &Token, answer: &Hash) -> Result<bool, StoreError> {
-        let name = handle.hash();
+    pub(super) async fn answer(&self, name: &Hash, answer: &Hash) -> Result<bool, StoreError> {
         let answered = self.0.update(name.as_str(), |found, now| {
             let Some(request) = found else { return Step::Keep(false) };
             if request.answer.as_ref().is_some_and(|before| before != answer) {

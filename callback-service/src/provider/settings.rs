@@ -24,7 +24,8 @@ pub(crate) struct Settings {
     #[arg(long, env)]
     pub(crate) callback_sites: Option<PathBuf>,
 
-    /// This service as browsers see it, https://id.example.cn: the issuer. Sites keep it for ever.
+    /// This service as browsers see it, https://id.example.cn: the issuer. Sites keep it for ever. For web authorizations its
+    /// host has to be registered in the account's console (网页授权域名).
     #[arg(long, env)]
     pub(crate) callback_public_url: Option<String>,
 
@@ -90,6 +91,9 @@ const SESSION: std::ops::RangeInclusive<Duration> =
 const KEY_AGE: std::ops::RangeInclusive<Duration> =
     Duration::from_secs(24 * 3600)..=Duration::from_secs(3650 * 24 * 3600);
 
+/// The setting that makes a provider.
+const SITES: &str = "CALLBACK_SITES";
+
 /// Where the provider is.
 #[derive(Debug, Clone)]
 pub(super) struct Addresses {
@@ -115,6 +119,21 @@ pub(crate) struct Checked {
     pub(super) address_rate: u32,
     /// What the pages show beside the site's name.
     pub(super) brand: Brand,
+    /// What is asked of a browser that is WeChat's own, where anything is.
+    pub(super) inside: Option<wechat::Scope>,
+}
+
+/// This service as browsers see it: what is needed without sites, too, where people log in inside WeChat.
+#[derive(Debug, Clone)]
+pub(crate) struct ForBrowsers {
+    /// `CALLBACK_PUBLIC_URL`.
+    pub public: String,
+    /// `CALLBACK_BROWSER_URL`.
+    pub gateway: Option<String>,
+    /// The style of every page, in the operator's colour.
+    pub style: String,
+    /// Pages a minute for one address.
+    pub address_rate: u32,
 }
 
 impl Settings {
@@ -122,14 +141,20 @@ impl Settings {
     ///
     /// # Errors
     /// Which setting is wrong or missing.
-    pub(crate) fn checked(self, mode: Mode, storage: &Storage) -> Result<Option<Checked>, SettingError> {
+    pub(crate) fn checked(
+        self,
+        mode: Mode,
+        storage: &Storage,
+        inside: Option<wechat::Scope>,
+    ) -> Result<Option<Checked>, SettingError> {
         let Some(path) = self.callback_sites.clone() else {
+            let is_vain = inside.is_none();
             let others = [
-                ("CALLBACK_PUBLIC_URL", self.callback_public_url.is_some()),
-                ("CALLBACK_BROWSER_URL", self.callback_browser_url.is_some()),
+                ("CALLBACK_PUBLIC_URL", is_vain && self.callback_public_url.is_some()),
+                ("CALLBACK_BROWSER_URL", is_vain && self.callback_browser_url.is_some()),
                 ("CALLBACK_INTERNAL_URL", self.callback_internal_url.is_some()),
                 ("CALLBACK_LOGO", self.callback_logo.is_some()),
-                ("CALLBACK_ACCENT", self.callback_accent.is_some()),
+                ("CALLBACK_ACCENT", is_vain && self.callback_accent.is_some()),
                 ("CALLBACK_LINE", self.callback_line.is_some()),
                 ("CALLBACK_LINKS", self.callback_links.is_some()),
                 ("CALLBACK_ACCOUNT_NAME", self.callback_account_name.is_some()),
@@ -160,11 +185,11 @@ impl Settings {
                 return Err(SettingError::new(name, format!("must be between {least}s and {days}days")));
             }
         }
-        let issuer = address("CALLBACK_PUBLIC_URL", self.callback_public_url.clone(), true)?;
-        let gateway = address("CALLBACK_BROWSER_URL", self.callback_browser_url.clone(), true)?;
+        let issuer = address("CALLBACK_PUBLIC_URL", self.callback_public_url.clone(), true, SITES)?;
+        let gateway = address("CALLBACK_BROWSER_URL", self.callback_browser_url.clone(), true, SITES)?;
         let back_ends = match self.callback_internal_url.clone() {
             None => issuer.clone(),
-            internal => address("CALLBACK_INTERNAL_URL", internal, false)?,
+            internal => address("CALLBACK_INTERNAL_URL", internal, false, SITES)?,
         };
         let sites = file::read(&path).map_err(|problem| SettingError::new("CALLBACK_SITES", problem))?;
         let is_secure = issuer.starts_with("https:");
@@ -194,7 +219,25 @@ impl Settings {
                 links: self.callback_links.unwrap_or_default(),
                 account: self.callback_account_name,
             },
+            inside,
         }))
+    }
+
+    /// Checks what web authorizations need, with sites or without.
+    ///
+    /// # Errors
+    /// Which setting is wrong or missing.
+    pub(crate) fn for_browsers(&self, needed_by: &str) -> Result<ForBrowsers, SettingError> {
+        let public = self.callback_public_url.clone();
+        let gateway = self.callback_browser_url.clone();
+        let gateway = gateway.map(|url| address("CALLBACK_BROWSER_URL", Some(url), true, needed_by));
+        let brand = Brand { accent: self.callback_accent, ..Brand::NONE };
+        Ok(ForBrowsers {
+            public: address("CALLBACK_PUBLIC_URL", public, true, needed_by)?,
+            gateway: gateway.transpose()?,
+            style: brand.style(),
+            address_rate: self.callback_address_rate,
+        })
     }
 }
 
@@ -238,9 +281,14 @@ pub(crate) fn key_source(named: Option<PathBuf>, storage: &Storage) -> Result<So
 
 /// Reads an address of this system: scheme and host, perhaps a port, and nothing behind. Browsers come by https, but for
 /// addresses of the machine itself.
-fn address(name: &str, text: Option<String>, is_for_browsers: bool) -> Result<String, SettingError> {
+fn address(
+    name: &str,
+    text: Option<String>,
+    is_for_browsers: bool,
+    needed_by: &str,
+) -> Result<String, SettingError> {
     let wrong = |problem: &str| SettingError::new(name, problem);
-    let text = text.ok_or_else(|| wrong("is not set, and CALLBACK_SITES is"))?;
+    let text = text.ok_or_else(|| wrong(&format!("is not set, and {needed_by} is")))?;
     let url =
         Url::parse(&text).map_err(|_| wrong("is no address; write for example https://id.example.cn"))?;
     if !matches!(url.scheme(), "https" | "http") || !url.has_host() {
@@ -270,7 +318,7 @@ mod tests {
 
     #[test]
     fn an_issuer_is_an_origin() {
-        let of = |text: &str| address("CALLBACK_PUBLIC_URL", Some(text.to_owned()), true);
+        let of = |text: &str| address("CALLBACK_PUBLIC_URL", Some(text.to_owned()), true, SITES);
         for good in
             ["https://id.example.cn", "https://id.example.cn:8443", "http://localhost:8080", "http://[::1]:1"]
         {
@@ -294,7 +342,9 @@ mod tests {
                 "{wrong}: {problem}"
             );
         }
-        assert!(address("CALLBACK_INTERNAL_URL", Some("http://callback:8080".to_owned()), false).is_ok());
-        assert!(address("CALLBACK_PUBLIC_URL", None, true).is_err());
+        assert!(
+            address("CALLBACK_INTERNAL_URL", Some("http://callback:8080".to_owned()), false, SITES).is_ok()
+        );
+        assert!(address("CALLBACK_PUBLIC_URL", None, true, SITES).is_err());
     }
 }

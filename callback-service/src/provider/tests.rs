@@ -104,12 +104,12 @@ async fn a_request_is_answered_once_to_the_browser_and_the_page_that_asked() {
             "nothing has come of it yet"
         );
         let (answer, other) = (Token::random().hash(), Token::random().hash());
-        assert!(requests.answer(&handle, &answer).await.unwrap());
+        assert!(requests.answer(&handle.hash(), &answer).await.unwrap());
         assert!(
-            elsewhere.answer(&handle, &answer).await.unwrap(),
+            elsewhere.answer(&handle.hash(), &answer).await.unwrap(),
             "the same attempt, which did not hear of it"
         );
-        assert!(!elsewhere.answer(&handle, &other).await.unwrap());
+        assert!(!elsewhere.answer(&handle.hash(), &other).await.unwrap());
         assert_eq!(resume(&browser, &first).await, Continued::Gone, "a handle is used once");
         assert_eq!(resume(&browser, &second).await, Continued::Gone);
         assert_eq!(requests.waiting(&handle).await.unwrap(), None);

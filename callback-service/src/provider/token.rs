@@ -15,11 +15,11 @@ const LENGTH: usize = 43;
 
 /// 256 random bits, as 43 characters of `A-Z a-z 0-9 - _`. It has no `Debug` that shows it.
 #[derive(Clone, PartialEq, Eq)]
-pub(super) struct Token(String);
+pub(crate) struct Token(String);
 
 impl Token {
     /// A new one. Nobody can guess it.
-    pub(super) fn random() -> Self {
+    pub(crate) fn random() -> Self {
         let mut bytes = [0; BYTES];
         // The operating system's random numbers do not fail once it has started.
         aws_lc_rs::rand::fill(&mut bytes).expect("random numbers");
@@ -27,19 +27,24 @@ impl Token {
     }
 
     /// A token that came from outside; `None` if it is none.
-    pub(super) fn parse(text: &str) -> Option<Self> {
+    pub(crate) fn parse(text: &str) -> Option<Self> {
         let is_good = |letter: u8| letter.is_ascii_alphanumeric() || letter == b'-' || letter == b'_';
         (text.len() == LENGTH && text.bytes().all(is_good)).then(|| Self(text.to_owned()))
     }
 
+    /// The token that `secrets` make: the same ones the same. At least one of them must be such a token, or as random.
+    pub(crate) fn made_of(secrets: [&str; 2]) -> Self {
+        Self(sha256(secrets.join(" ").as_bytes()))
+    }
+
     /// The token itself, for whom it was made.
-    pub(super) fn reveal(&self) -> &str {
+    pub(crate) fn reveal(&self) -> &str {
         &self.0
     }
 
     /// What stands for it in a store.
-    pub(super) fn hash(&self) -> Hash {
-        Hash(sha256(self.0.as_bytes()))
+    pub(crate) fn hash(&self) -> Hash {
+        Hash::of(&self.0)
     }
 }
 
@@ -52,11 +57,16 @@ impl fmt::Debug for Token {
 /// The SHA-256 of a token. It opens nothing.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(transparent)]
-pub(super) struct Hash(String);
+pub(crate) struct Hash(String);
 
 impl Hash {
+    /// What stands in a store for another text that opens something.
+    pub(crate) fn of(secret: &str) -> Self {
+        Self(sha256(secret.as_bytes()))
+    }
+
     /// Its text, as a record's name.
-    pub(super) fn as_str(&self) -> &str {
+    pub(crate) fn as_str(&self) -> &str {
         &self.0
     }
 }

@@ -52,6 +52,9 @@ pub struct Settings {
     pub languages: bool,
     /// Whether user/info gives a unionid, as for an account that is bound to an Open Platform account.
     pub unionids: bool,
+    /// The domains of web authorizations, as the account's console has them: hosts, without a scheme. None of them stands
+    /// for every address of this machine.
+    pub web_domains: Vec<String>,
     /// Limit for an answer to a push, and the least time between two tries: [`ANSWER_WITHIN`], or less to make
     /// tests short.
     pub answer_within: Duration,
@@ -75,6 +78,7 @@ impl Default for Settings {
             nicknames: false,
             languages: true,
             unionids: false,
+            web_domains: Vec::new(),
             answer_within: ANSWER_WITHIN,
             max_codes: 100_000,
         }
@@ -93,6 +97,7 @@ impl fmt::Debug for Settings {
             .field("nicknames", &self.nicknames)
             .field("languages", &self.languages)
             .field("unionids", &self.unionids)
+            .field("web_domains", &self.web_domains)
             .field("answer_within", &self.answer_within)
             .finish_non_exhaustive()
     }

@@ -10,6 +10,7 @@ use server::http::{self as web, Response};
 use crate::Simulator;
 use crate::server::{Asked, json};
 use crate::switches::{Call, Fault, PushFaults};
+use crate::web::WebFaults;
 
 /// What to change. A field that is left out changes nothing.
 #[derive(Debug, Deserialize)]
@@ -23,6 +24,8 @@ struct Change {
     api: BTreeMap<Call, Option<Fault>>,
     /// The pushes' whole new faults.
     push: Option<PushFaults>,
+    /// The web authorizations' whole new faults.
+    web: Option<WebFaults>,
     /// Where pushes go.
     push_url: Option<String>,
     /// What the text of QR codes begins with.
@@ -46,6 +49,7 @@ pub(crate) fn answer(simulator: &Simulator, asked: &Asked) -> Response {
     let state = value!({
         "api": faults.api,
         "push": faults.push,
+        "web": faults.web,
         "push_url": *crate::lock(&simulator.state.push_url),
         "public_url": simulator.public_url(),
         "counters": simulator.counters(),
@@ -66,6 +70,9 @@ fn change(simulator: &Simulator, wanted: Change) {
     }
     if let Some(faults) = wanted.push {
         switches.set_push(faults);
+    }
+    if let Some(faults) = wanted.web {
+        switches.set_web(faults);
     }
     if let Some(url) = wanted.push_url {
         simulator.set_push_url(url);

@@ -15,6 +15,10 @@ pub struct Counters {
     pub picture_calls: u64,
     /// Calls of user/info.
     pub user_info_calls: u64,
+    /// Calls of sns/oauth2/access_token.
+    pub web_token_calls: u64,
+    /// Calls of sns/userinfo.
+    pub web_user_calls: u64,
     /// Requests sent as pushes: every try and every copy.
     pub pushes: u64,
     /// Tries after the first.

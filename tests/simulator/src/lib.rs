@@ -3,7 +3,7 @@
 //! In the order of a login: software under test asks the `api` for a token and a QR code. `codes` keeps the
 //! code and `picture` draws it. A person's `phone` scans it. `event` writes the push, `envelope` encrypts and
 //! signs it, and `delivery` sends it with WeChat's three tries. `reply` checks the answer before the person
-//! sees it. `server` offers all of it over HTTP, with a phone on `/` and the `switches` on `/control`.
+//! sees it. `web` is WeChat's browser, and what pages in it learn of their person. `server` offers all of it over HTTP, with a phone on `/` and the `switches` on `/control`.
 //!
 //! Its signing and encryption are its own code, so that it checks the services' code.
 
@@ -27,6 +27,7 @@ mod server;
 mod signature;
 mod switches;
 mod tokens;
+mod web;
 
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -44,11 +45,13 @@ pub use envelope::Envelope;
 pub use people::{Bubble, Person};
 pub use phone::ScanError;
 pub use switches::{Call, Fault, Faults, PushFaults, Switches};
+pub use web::{Client, Page, WebFaults, Webview};
 
 use cipher::Key;
 use codes::Codes;
 use people::People;
 use tokens::Tokens;
+use web::Grants;
 
 /// Pushes under way at once; others wait for their turn. Each one holds a connection.
 const MAX_PUSHING: usize = 512;
@@ -70,6 +73,7 @@ struct State {
     push_url: Mutex<Option<String>>,
     public_url: Mutex<Option<String>>,
     tokens: Mutex<Tokens>,
+    grants: Mutex<Grants>,
     codes: Mutex<Codes>,
     people: Mutex<People>,
     counters: Mutex<Counters>,
@@ -107,6 +111,7 @@ impl Simulator {
             codes: Mutex::new(Codes::new(settings.max_codes)),
             settings,
             tokens: Mutex::default(),
+            grants: Mutex::default(),
             people: Mutex::default(),
             counters: Mutex::default(),
             switches: Switches::default(),

@@ -31,6 +31,9 @@ pub(crate) struct Options {
     #[arg(long, env = "SIMULATOR_NICKNAMES", default_value = "false", default_missing_value = "true",
           num_args = 0..=1, action = clap::ArgAction::Set)]
     simulator_nicknames: bool,
+    /// Domains of web authorizations, as id.example.cn,login.example.cn [default: every address of this machine]
+    #[arg(long, env = "SIMULATOR_WEB_DOMAINS", value_delimiter = ',')]
+    simulator_web_domains: Vec<String>,
     /// Codes that are kept at once; no more are made while all of them are good
     #[arg(long, env = "SIMULATOR_MAX_CODES", default_value_t = 100_000)]
     simulator_max_codes: usize,
@@ -70,6 +73,7 @@ pub(crate) fn account(options: Options) -> Result<(Settings, Shown), NoSettings>
         nicknames: options.simulator_nicknames,
         languages: demo.languages,
         unionids: demo.unionids,
+        web_domains: options.simulator_web_domains,
         answer_within: demo.answer_within,
         max_codes: options.simulator_max_codes,
     };

@@ -15,6 +15,7 @@ use crate::delivery::{Delivery, TRIES};
 use crate::people::{People, Person};
 use crate::phone::ScanError;
 use crate::server::{Asked, Running, json};
+use crate::web::{Client, Webview};
 use crate::{Simulator, lock, picture};
 
 /// The most codes and people that a page lists. A phone's screen holds fewer.
@@ -107,11 +108,41 @@ pub(crate) async fn answer(simulator: Simulator, running: Running, asked: &Asked
             Ok(()) => json(StatusCode::OK, &value!({"ok": true})),
             Err(error) => told(StatusCode::BAD_GATEWAY, "verify", &format!("{error:#}")),
         },
+        (&Method::POST, "open") => match serde_json::from_slice(&asked.body) {
+            Ok(Open { openid, url }) => open(&simulator, &openid, &url).await,
+            Err(error) => told(StatusCode::BAD_REQUEST, "bad", &error),
+        },
         (&Method::POST, _) => match Act::parse(action, &asked.body) {
+            // The camera opens what is an address, and no code of an account.
+            Ok(Act::Scan { openid, text, .. })
+                if text.starts_with("http") && lock(&simulator.state.codes).by_text(&text).is_none() =>
+            {
+                open(&simulator, &openid, &text).await
+            }
             Ok(act) => run(simulator, &running, act).await,
             Err(error) => told(StatusCode::BAD_REQUEST, "bad", &error),
         },
         _ => told(StatusCode::NOT_FOUND, "unknown", &"README.md says what there is"),
+    }
+}
+
+/// `POST /phone/open`: a person opens an address in their WeChat.
+#[derive(Deserialize)]
+struct Open {
+    openid: String,
+    url: String,
+}
+
+/// Opens an address in a person's WeChat, and shows what is there after all redirects.
+async fn open(simulator: &Simulator, openid: &str, url: &str) -> Response {
+    if simulator.person(openid).is_none() {
+        return told(StatusCode::NOT_FOUND, "nobody", &ScanError::NoSuchPerson);
+    }
+    match Webview::of(simulator, openid, Client::Phone).open(url).await {
+        Ok(page) => {
+            json(StatusCode::OK, &value!({"url": page.url, "status": page.status, "body": page.body}))
+        }
+        Err(error) => told(StatusCode::BAD_GATEWAY, "unreachable", &format!("{error:#}")),
     }
 }
 

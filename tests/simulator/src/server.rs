@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
-use http::{Method, Request, StatusCode};
+use http::{HeaderMap, Method, Request, StatusCode};
 use hyper::body::Incoming;
 use server::http::{self as web, Response};
 use server::listen;
@@ -12,7 +12,7 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::{Simulator, api, control, lock, page, phone_api};
+use crate::{Simulator, api, control, lock, page, phone_api, web as inside};
 
 /// Connections at once. A load test with two hundred pages and their phones needs fewer.
 const MAX_CONNECTIONS: usize = 2048;
@@ -28,10 +28,21 @@ pub(crate) struct Asked {
     pub(crate) method: Method,
     pub(crate) path: String,
     query: String,
+    headers: HeaderMap,
     pub(crate) body: Vec<u8>,
 }
 
 impl Asked {
+    /// All query parameters, in their order.
+    pub(crate) fn parameters(&self) -> impl Iterator<Item = (Cow<'_, str>, Cow<'_, str>)> {
+        form_urlencoded::parse(self.query.as_bytes())
+    }
+
+    /// A header's value.
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name)?.to_str().ok()
+    }
+
     /// A query parameter, if it is there and not empty.
     pub(crate) fn query(&self, name: &str) -> Option<Cow<'_, str>> {
         let mut pairs = form_urlencoded::parse(self.query.as_bytes());
@@ -98,15 +109,17 @@ async fn answer(simulator: Simulator, running: Running, request: Request<Incomin
         method: head.method,
         path: head.uri.path().to_owned(),
         query: head.uri.query().unwrap_or_default().to_owned(),
+        headers: head.headers,
         body,
     };
-    if asked.path.starts_with("/cgi-bin/") {
+    if asked.path.starts_with("/cgi-bin/") || asked.path.starts_with("/sns/") {
         return api::answer(&simulator, &asked).await;
     }
     if let Some(action) = asked.path.strip_prefix("/phone/") {
         return phone_api::answer(simulator, running, &asked, action).await;
     }
     match (&asked.method, asked.path.as_str()) {
+        (&Method::GET, path) if path.starts_with("/connect/") => inside::answer(&simulator, &asked),
         (_, "/control") => control::answer(&simulator, &asked),
         (&Method::GET | &Method::HEAD, path) => page::answer(path),
         _ => web::text(StatusCode::METHOD_NOT_ALLOWED, "GET only\n"),

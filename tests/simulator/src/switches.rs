@@ -7,6 +7,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::lock;
+use crate::web::WebFaults;
 
 /// A call of WeChat's API that a switch can make fail.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -22,6 +23,10 @@ pub enum Call {
     Showqrcode,
     /// `GET /cgi-bin/user/info`.
     UserInfo,
+    /// `GET /sns/oauth2/access_token`.
+    WebToken,
+    /// `GET /sns/userinfo`.
+    WebUser,
 }
 
 /// The fault of one call. Every field that is set takes effect, in the order of the fields.
@@ -63,6 +68,8 @@ pub struct Faults {
     pub api: BTreeMap<Call, Fault>,
     /// The pushes.
     pub push: PushFaults,
+    /// Web authorizations.
+    pub web: WebFaults,
 }
 
 /// The switches of a simulator. A change takes effect at the next call or push.
@@ -85,6 +92,11 @@ impl Switches {
         lock(&self.0).push = faults;
     }
 
+    /// Sets the faults of web authorizations.
+    pub fn set_web(&self, faults: WebFaults) {
+        lock(&self.0).web = faults;
+    }
+
     /// Takes every fault away.
     pub fn heal_all(&self) {
         *lock(&self.0) = Faults::default();
@@ -99,6 +111,11 @@ impl Switches {
     /// The pushes' faults.
     pub(crate) fn push(&self) -> PushFaults {
         lock(&self.0).push
+    }
+
+    /// The web authorizations' faults.
+    pub(crate) fn web(&self) -> WebFaults {
+        lock(&self.0).web
     }
 
     /// The fault for a call that is being made. Its count goes down by one.

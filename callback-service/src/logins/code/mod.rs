@@ -191,12 +191,13 @@ impl Sent {
             }
             Begun::LookUp => match self.look_up().await {
                 LookedUp::Found(scene) => {
-                    let noted = scans.in_time(scans.codes.found(person, id, code, scene)).await;
+                    let noted = scans.in_time(scans.codes.found(person, id, code, scene));
+                    let (noted, told) = tokio::join!(noted, self.log_in(scene));
                     if let Err(error) = noted {
                         // A repeat of the push looks it up once more.
                         tracing::error!("it is not noted that a code was found: {error}");
                     }
-                    scene
+                    return Some(told);
                 }
                 LookedUp::Nobodys => match scans.in_time(scans.codes.before(person, code)).await {
                     Ok(Some(scene)) => {

@@ -118,6 +118,26 @@ async fn inside_wechat_a_person_presses_a_button_also_where_nobody_wants_a_confi
     assert_eq!(asked.end(&login), Some(State::Denied));
 }
 
+/// Whoever has opened a link and thinks better of it may type to the account for another reason.
+#[tokio::test]
+async fn a_1_in_the_chat_presses_no_button_of_a_page() {
+    let (asked, login) = (Asked::unconfirmed().await, opened());
+    asked.opens(&login).await;
+    for (id, text) in [("1", "1"), ("2", "0"), ("3", "47")] {
+        assert_eq!(asked.types(id, text).await, None, "{text}");
+    }
+    assert_eq!(asked.chooses(&login, "4", "1").await, Some(told(Some(1))), "the button is still there");
+
+    // Whoever goes on to scan the code is asked in the chat.
+    let (asked, login) = (Asked::start().await, opened());
+    asked.opens(&login).await;
+    assert_eq!(asked.types("1", &asked.number(&login)).await, None);
+    let question = asked.opens(&Scan { way: Way::Scan, ..login.clone() }).await;
+    assert_eq!(question.way, Way::Scan);
+    assert_eq!(asked.types("2", asked.wrong(&login)).await, Some(PhoneReply::Wrong(2)));
+    assert_eq!(asked.types("3", &asked.number(&login)).await, Some(told(Some(1))));
+}
+
 /// A page that was left open in WeChat while its person scanned another code.
 #[tokio::test]
 async fn an_answer_that_names_its_login_is_none_to_another() {

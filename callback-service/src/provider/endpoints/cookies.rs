@@ -13,7 +13,7 @@ use crate::provider::token::Token;
 
 /// A cookie of this service.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Cookie {
+pub(crate) enum Cookie {
     Browser,
     Session,
 }
@@ -30,10 +30,10 @@ impl Cookie {
     }
 }
 
-impl Provider {
-    /// The token in a cookie that came with a request.
-    pub(super) fn cookie(&self, headers: &HeaderMap, cookie: Cookie) -> Option<Token> {
-        let name = cookie.name(self.addresses.is_secure);
+impl Cookie {
+    /// The token in a cookie that came with a request, of a service to which browsers come by TLS or not.
+    pub(crate) fn read(self, headers: &HeaderMap, is_secure: bool) -> Option<Token> {
+        let name = self.name(is_secure);
         // Other cookies of the host may have any bytes.
         let lines = headers.get_all(COOKIE).into_iter().map(|line| String::from_utf8_lossy(line.as_bytes()));
         let value = |line: &str| {
@@ -43,28 +43,39 @@ impl Provider {
         lines.into_iter().find_map(|line| value(&line))
     }
 
-    /// Whether a browser has brought a cookie of ours.
-    pub(super) fn has_cookies(&self, headers: &HeaderMap) -> bool {
-        [Cookie::Browser, Cookie::Session].into_iter().any(|cookie| self.cookie(headers, cookie).is_some())
+    /// Sets it with an answer. It ends with the browser; the session has its own end, too.
+    pub(crate) fn set(self, answer: &mut Response, token: &Token, is_secure: bool) {
+        self.add(answer, token.reveal(), "", is_secure);
     }
 
-    /// Sets a cookie with an answer. It ends with the browser; the session has its own end, too.
-    pub(super) fn set_cookie(&self, answer: &mut Response, cookie: Cookie, token: &Token) {
-        self.add(answer, cookie, token.reveal(), "");
-    }
-
-    /// Takes a cookie away.
-    pub(super) fn take_cookie(&self, answer: &mut Response, cookie: Cookie) {
-        self.add(answer, cookie, "", "; Max-Age=0");
-    }
-
-    fn add(&self, answer: &mut Response, cookie: Cookie, value: &str, more: &str) {
-        let is_secure = self.addresses.is_secure;
-        let (name, secure) = (cookie.name(is_secure), if is_secure { "; Secure" } else { "" });
+    fn add(self, answer: &mut Response, value: &str, more: &str, is_secure: bool) {
+        let (name, secure) = (self.name(is_secure), if is_secure { "; Secure" } else { "" });
         let line = format!("{name}={value}; Path=/; HttpOnly; SameSite=Lax{secure}{more}");
         // All of it is ours, and ASCII.
         if let Ok(line) = HeaderValue::from_str(&line) {
             answer.headers_mut().append(SET_COOKIE, line);
         }
+    }
+}
+
+impl Provider {
+    /// The token in a cookie that came with a request.
+    pub(in crate::provider) fn cookie(&self, headers: &HeaderMap, cookie: Cookie) -> Option<Token> {
+        cookie.read(headers, self.addresses.is_secure)
+    }
+
+    /// Whether a browser has brought a cookie of ours.
+    pub(super) fn has_cookies(&self, headers: &HeaderMap) -> bool {
+        [Cookie::Browser, Cookie::Session].into_iter().any(|cookie| self.cookie(headers, cookie).is_some())
+    }
+
+    /// Sets a cookie with an answer.
+    pub(super) fn set_cookie(&self, answer: &mut Response, cookie: Cookie, token: &Token) {
+        cookie.set(answer, token, self.addresses.is_secure);
+    }
+
+    /// Takes a cookie away.
+    pub(super) fn take_cookie(&self, answer: &mut Response, cookie: Cookie) {
+        cookie.add(answer, "", "; Max-Age=0", self.addresses.is_secure);
     }
 }

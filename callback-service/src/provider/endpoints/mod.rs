@@ -4,7 +4,7 @@
 
 mod authorize;
 mod client_authentication;
-mod cookies;
+pub(super) mod cookies;
 mod discovery;
 mod logout;
 mod oauth_error;
@@ -27,7 +27,8 @@ use serde_json::Value;
 use server::http::{self as web, Response};
 
 pub(super) use self::authorize::is_challenge;
-use self::parameters::Parameters;
+pub(crate) use self::cookies::Cookie;
+pub(crate) use self::parameters::Parameters;
 use super::Provider;
 use super::keys::JWKS_MAX_AGE;
 use super::pages::{self, Trouble};
@@ -75,11 +76,11 @@ pub(crate) struct Incoming<'r> {
 }
 
 impl Incoming<'_> {
-    fn query(&self) -> &str {
+    pub(crate) fn query(&self) -> &str {
         self.head.uri.query().unwrap_or_default()
     }
 
-    fn header(&self, name: &HeaderName) -> Option<&str> {
+    pub(crate) fn header(&self, name: &HeaderName) -> Option<&str> {
         self.head.headers.get(name)?.to_str().ok()
     }
 
@@ -203,7 +204,7 @@ fn preflight() -> Response {
 }
 
 /// Sends a browser on, by GET whatever it did before.
-fn see_other(location: &str) -> Response {
+pub(crate) fn see_other(location: &str) -> Response {
     let mut answer = web::text(StatusCode::SEE_OTHER, "");
     match HeaderValue::from_str(location) {
         Ok(location) => drop(answer.headers_mut().insert(LOCATION, location)),

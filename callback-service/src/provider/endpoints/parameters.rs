@@ -23,7 +23,7 @@ const MOST: usize = 100;
 
 /// Names and values, in their order.
 #[derive(Clone, Default)]
-pub(super) struct Parameters(Vec<(String, String)>);
+pub(crate) struct Parameters(Vec<(String, String)>);
 
 /// The names alone: values may be secrets.
 impl fmt::Debug for Parameters {
@@ -34,7 +34,7 @@ impl fmt::Debug for Parameters {
 
 /// Why there are no parameters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Unread {
+pub(crate) enum Unread {
     TooLarge,
     /// It did not come in time, or was cut off.
     Cut(StatusCode),
@@ -43,7 +43,7 @@ pub(super) enum Unread {
 }
 
 impl Unread {
-    pub(super) fn status(self) -> StatusCode {
+    pub(crate) fn status(self) -> StatusCode {
         match self {
             Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::Cut(status) => status,
@@ -80,13 +80,13 @@ impl From<BodyError> for Unread {
 }
 
 impl Parameters {
-    pub(super) fn of_query(query: &str) -> Self {
+    pub(crate) fn of_query(query: &str) -> Self {
         Self(form_urlencoded::parse(query.as_bytes()).into_owned().take(MOST).collect())
     }
 
     /// # Errors
     /// When the body is too large, or does not come.
-    pub(super) async fn of_form(body: Body) -> Result<Self, Unread> {
+    pub(crate) async fn of_form(body: Body) -> Result<Self, Unread> {
         let bytes = read_body(body, MAX_FORM, FORM_WITHIN).await?;
         Ok(Self(form_urlencoded::parse(&bytes).into_owned().take(MOST).collect()))
     }
@@ -114,13 +114,13 @@ impl Parameters {
     }
 
     /// The value of a parameter. One without a value counts as left out (RFC 6749, section 3.1).
-    pub(super) fn get(&self, name: &str) -> Option<&str> {
+    pub(crate) fn get(&self, name: &str) -> Option<&str> {
         let found = self.0.iter().find(|(other, value)| other == name && !value.is_empty());
         found.map(|(_, value)| value.as_str())
     }
 
     /// Whether one of these is there twice, which no parameter that has a meaning may be.
-    pub(super) fn repeats_any(&self, names: &[&str]) -> bool {
+    pub(crate) fn repeats_any(&self, names: &[&str]) -> bool {
         names.iter().any(|name| self.0.iter().filter(|(other, _)| other == name).count() > 1)
     }
 

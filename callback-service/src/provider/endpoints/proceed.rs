@@ -15,7 +15,7 @@ use crate::provider::identity::Identity;
 use crate::provider::pages::{self, Trouble};
 use crate::provider::requests::{Asked, Continued};
 use crate::provider::sites::Site;
-use crate::provider::token::Token;
+use crate::provider::token::{Hash, Token};
 use crate::store::{StoreError, repeated};
 
 impl Provider {
@@ -57,21 +57,22 @@ impl Provider {
                 if !site.may_redirect_to(&for_site.redirect_uri) {
                     return refused(StatusCode::BAD_REQUEST, Trouble::WrongRedirect);
                 }
-                let done = self.logged_in(&asked, &handle, for_site, &site, who).await;
+                let done = self.logged_in(&asked, &handle.hash(), for_site, &site, who, None).await;
                 done.unwrap_or_else(|error| self.busy(&error, language))
             }
         }
     }
 
-    /// Gives the browser a session in place of the one that it has, and sends it back to the site. The request is marked as
-    /// answered last, so that the page may try again after whatever fails.
-    async fn logged_in(
+    /// Gives the browser a session in place of the one that it has, and sends it back to the site, with `code` where that is
+    /// chosen already. The request is marked as answered last, so that the page may try again after whatever fails.
+    pub(in crate::provider) async fn logged_in(
         &self,
         asked: &Incoming<'_>,
-        handle: &Token,
+        request: &Hash,
         for_site: Asked,
         site: &Site,
         mut who: Identity,
+        code: Option<Token>,
     ) -> Result<Response, StoreError> {
         let before = self.session(asked).await?.map(|(who, _)| who);
         match &before {
@@ -87,14 +88,16 @@ impl Provider {
         self.sessions.begin(&cookie, &who).await?;
         let (mut answer, code) = match for_site.only.as_deref() {
             Some(only) if Some(only) != site.sub(&who) => {
-                let error =
-                    OAuthError::new("login_required", "another person has scanned than id_token_hint names");
+                let error = OAuthError::new(
+                    "login_required",
+                    "another person has logged in than id_token_hint names",
+                );
                 let answer = self.refuse(&for_site.redirect_uri, for_site.state.as_deref(), error);
                 (answer, cookie.hash())
             }
-            _ => self.send_back(for_site, who).await?,
+            _ => self.send_back(for_site, who, code).await?,
         };
-        if !repeated(|| self.requests.answer(handle, &code)).await? {
+        if !repeated(|| self.requests.answer(request, &code)).await? {
             self.sessions.end(&cookie.hash()).await?;
             return Ok(pages::error(StatusCode::BAD_REQUEST, &Trouble::RequestGone, Language::default()));
         }

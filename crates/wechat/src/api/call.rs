@@ -8,3 +8,9 @@ pub(crate) const QR_CODE: &str = "/cgi-bin/qrcode/create";
 
 /// Tells about a person.
 pub(crate) const USER: &str = "/cgi-bin/user/info";
+
+/// Tells whose the code of a web authorization is.
+pub(crate) const WEB_TOKEN: &str = "/sns/oauth2/access_token";
+
+/// Tells about a person who has agreed to that.
+pub(crate) const WEB_USER: &str = "/sns/userinfo";

@@ -7,7 +7,7 @@ use std::borrow::Cow;
 use std::error::Error as _;
 use std::net::IpAddr;
 
-use super::call::TOKEN;
+use super::call::{TOKEN, WEB_TOKEN, WEB_USER};
 
 /// A call to WeChat's API that gave no result.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -91,6 +91,8 @@ pub enum Class {
     IpNotAllowed,
     /// The appid or the AppSecret is wrong or frozen: trying again does not help.
     Credentials,
+    /// The code of a web authorization is wrong, too old, or was used before.
+    WebCode,
     /// The network, or a proxy on the way.
     Transport,
     /// No answer in time.
@@ -166,9 +168,12 @@ pub(crate) fn chain(error: reqwest::Error) -> String {
 /// WeChat's codes by kind, from its page "global return codes" and the pages of each call.
 fn class_of(call: &str, code: i64) -> Class {
     match code {
-        // The token call has no token, so there this code means that the secret is wrong.
-        40001 if call == TOKEN => Class::Credentials,
+        // These calls have no token, so there this code means that the secret is wrong.
+        40001 if call == TOKEN || call == WEB_TOKEN => Class::Credentials,
+        // This call's token is one person's, and says nothing about others.
+        40001 | 40014 | 42001 if call == WEB_USER => Class::Other,
         40001 | 40014 | 42001 => Class::Token,
+        40029 | 40163 | 41008 if call == WEB_TOKEN => Class::WebCode,
         40013 | 40125 | 40243 => Class::Credentials,
         -1 => Class::Busy,
         45009 | 45011 => Class::Quota,
@@ -193,6 +198,8 @@ fn advice(call: &str, code: i64, message: &str) -> Cow<'static, str> {
         (89501 | 89503 | 89506 | 89507, _) => {
             ": WeChat has asked the account's administrator to confirm this machine's address; let them agree in WeChat"
         }
+        (40029 | 41008, Class::WebCode) => ": the code is wrong or too old; the person has to begin again",
+        (40163, Class::WebCode) => ": the code was used before; the person has to begin again",
         (45009, _) => {
             ": the day's quota is used up until tomorrow; the console can reset it, ten times a month"
         }
@@ -260,6 +267,8 @@ mod tests {
     fn one_code_means_the_secret_on_the_token_call_and_the_token_elsewhere() {
         assert_eq!(refusal(TOKEN, 40001, "").class(), Class::Credentials);
         assert_eq!(refusal("/cgi-bin/user/info", 40001, "").class(), Class::Token);
+        assert_eq!(refusal(WEB_TOKEN, 40001, "").class(), Class::Credentials);
+        assert_eq!(refusal(WEB_USER, 40001, "").class(), Class::Other, "it is one person's token");
     }
 
     #[test]
@@ -273,8 +282,12 @@ mod tests {
             (42001, Class::Token),
             (40014, Class::Token),
             (40003, Class::Other),
+            (40163, Class::Other),
         ] {
             assert_eq!(refusal("/cgi-bin/user/info", code, "").class(), class, "{code}");
+        }
+        for code in [40029, 40163, 41008] {
+            assert_eq!(refusal(WEB_TOKEN, code, "").class(), Class::WebCode, "{code}");
         }
     }
 }

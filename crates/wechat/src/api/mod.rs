@@ -2,7 +2,8 @@
 //!
 //! The gateway asks [`Client::create_qr_code`] for a picture that carries a login's scene. callback-service
 //! asks [`Client::user`] who scanned it. Both need an access token: `token` fetches, shares and renews it, and
-//! `theft` notices when another system replaces it. `exchange` is the only module that speaks HTTP. `error`
+//! `theft` notices when another system replaces it. [`Client::web_user`] asks whose the code of a web authorization is,
+//! without that token. `exchange` is the only module that speaks HTTP. `error`
 //! classifies failures and says what an operator can do. `policy` decides what follows from each class. A
 //! `breaker` stops repeats of a call that WeChat refuses. A `meter` counts the requests that are really sent.
 
@@ -16,6 +17,7 @@ mod qr;
 mod theft;
 mod token;
 mod user;
+mod web;
 
 #[cfg(test)]
 mod logged;
@@ -35,6 +37,7 @@ pub use self::exchange::is_simulated;
 pub use self::meter::{Meter, Unmade};
 pub use self::qr::{MAX_EXPIRE, OFFICIAL_QR_URL, QrCode, show_qr_code_url};
 pub use self::user::{MAX_NICKNAME, User};
+pub use self::web::{NoWebUser, OFFICIAL_OPEN_URL, Scope, WebUser, authorize_url};
 
 use self::breaker::Breaker;
 use self::exchange::Api;
@@ -71,10 +74,12 @@ pub struct Client {
     limits: Limits,
 }
 
-/// One breaker for each call: WeChat may refuse an account one call and allow the other.
+/// One breaker for each call: WeChat may refuse an account one call and allow another.
 struct Breakers {
     qr_code: Breaker,
     user: Breaker,
+    web_token: Breaker,
+    web_user: Breaker,
 }
 
 impl Client {
@@ -93,6 +98,8 @@ impl Client {
         let breakers = Arc::new(Breakers {
             qr_code: Breaker::new(call::QR_CODE, limits.probe),
             user: Breaker::new(call::USER, limits.probe),
+            web_token: Breaker::new(call::WEB_TOKEN, limits.probe),
+            web_user: Breaker::new(call::WEB_USER, limits.probe),
         });
         Ok(Self { api, tokens, breakers, limits })
     }

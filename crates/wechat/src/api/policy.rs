@@ -109,7 +109,7 @@ pub(crate) fn rest(error: &Error, probe: Duration) -> Option<Duration> {
             Class::Token | Class::Quota | Class::Permission | Class::IpNotAllowed | Class::Credentials => {
                 Some(probe)
             }
-            Class::Busy | Class::Transport | Class::Timeout | Class::Other => None,
+            Class::Busy | Class::Transport | Class::Timeout | Class::WebCode | Class::Other => None,
         },
     }
 }

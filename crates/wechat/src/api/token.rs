@@ -85,6 +85,11 @@ impl State {
 }
 
 impl Tokens {
+    /// The account's appid and AppSecret, for the calls that take them in place of a token.
+    pub(crate) fn credentials(&self) -> (&str, &SecretString) {
+        (&self.app_id, &self.app_secret)
+    }
+
     pub(crate) fn new(api: Arc<Api>, app_id: String, app_secret: SecretString, limits: Limits) -> Self {
         let breaker = Breaker::new(TOKEN, limits.probe);
         let (state, fetching) = (Mutex::default(), tokio::sync::Mutex::default());

@@ -3,7 +3,7 @@
 //! `GET /cgi-bin/user/info`. WeChat stopped giving names and pictures on 27 December 2021, but older accounts
 //! and simulators may give a name that a stranger has typed. [`clean`] makes it safe to show to other people.
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use super::call::USER;
 use super::meter::Free;
@@ -17,7 +17,8 @@ pub const MAX_NICKNAME: usize = 64;
 const MAX_PICTURE: usize = 512;
 
 /// What WeChat tells about a person.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct User {
     /// The name to show, one clean line of at most [`MAX_NICKNAME`] characters. It is mostly missing.
     pub nickname: Option<String>,
@@ -30,6 +31,21 @@ pub struct User {
     pub language: Option<String>,
     /// Whether the person follows the account. If not, WeChat tells nothing else.
     pub subscribed: bool,
+}
+
+impl User {
+    /// What was known of the same person before, and in place of it what is known now.
+    #[must_use]
+    pub fn over(self, before: Option<Self>) -> Self {
+        let before = before.unwrap_or_default();
+        Self {
+            nickname: self.nickname.or(before.nickname),
+            picture: self.picture.or(before.picture),
+            unionid: self.unionid.or(before.unionid),
+            language: self.language.or(before.language),
+            subscribed: self.subscribed || before.subscribed,
+        }
+    }
 }
 
 impl Client {
@@ -50,9 +66,7 @@ impl Client {
             .await?;
         Ok(User {
             nickname: response.nickname.as_deref().and_then(clean),
-            picture: response
-                .headimgurl
-                .filter(|url| url.starts_with("https://") && url.len() <= MAX_PICTURE),
+            picture: response.headimgurl.filter(|url| is_picture(url)),
             unionid: response.unionid.filter(|unionid| !unionid.is_empty()),
             language: response.language.filter(|language| !language.is_empty()),
             subscribed: response.subscribe == 1,
@@ -70,9 +84,14 @@ struct Response {
     language: Option<String>,
 }
 
+/// Whether an address can be an avatar's.
+pub(super) fn is_picture(url: &str) -> bool {
+    url.starts_with("https://") && url.len() <= MAX_PICTURE
+}
+
 /// Makes one line, without control characters and without characters that change the direction of the text
 /// around it.
-fn clean(nickname: &str) -> Option<String> {
+pub(super) fn clean(nickname: &str) -> Option<String> {
     let visible: String = nickname.chars().filter(|&c| !c.is_control() && !is_disruptive(c)).collect();
     let cut: String = visible.trim().chars().take(MAX_NICKNAME).collect();
     let cut = cut.trim_end();

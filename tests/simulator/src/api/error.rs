@@ -21,6 +21,8 @@ impl ApiError {
     pub(crate) const INVALID_GRANT_TYPE: Self = Self::new(40002, "invalid grant_type");
     pub(crate) const INVALID_OPENID: Self = Self::new(40003, "invalid openid");
     pub(crate) const INVALID_APP_ID: Self = Self::new(40013, "invalid appid");
+    pub(crate) const INVALID_CODE: Self = Self::new(40029, "invalid code");
+    pub(crate) const USED_CODE: Self = Self::new(40163, "code been used");
     pub(crate) const INVALID_ACTION: Self = Self::new(40052, "invalid action name");
     pub(crate) const INVALID_ACTION_INFO: Self = Self::new(40053, "invalid action info");
     pub(crate) const INVALID_URL: Self = Self::new(40066, "invalid url");
@@ -28,25 +30,26 @@ impl ApiError {
     pub(crate) const NO_TOKEN: Self = Self::new(41001, "access_token missing");
     pub(crate) const NO_APP_ID: Self = Self::new(41002, "appid missing");
     pub(crate) const NO_SECRET: Self = Self::new(41004, "appsecret missing");
+    pub(crate) const NO_CODE: Self = Self::new(41008, "missing code");
     pub(crate) const NO_OPENID: Self = Self::new(41009, "missing openid");
     pub(crate) const TOKEN_EXPIRED: Self = Self::new(42001, "access_token expired");
     pub(crate) const QUOTA: Self = Self::new(45009, "reach max api daily quota limit");
     pub(crate) const NOT_JSON: Self = Self::new(47001, "data format error");
     pub(crate) const ARGUMENT: Self = Self::new(47003, "argument invalid");
+    pub(crate) const UNAUTHORIZED: Self = Self::new(48001, "api unauthorized");
 
     /// Errors that only a switch causes.
-    const SWITCHED: [Self; 7] = [
+    const SWITCHED: [Self; 6] = [
         Self::new(-1, "system error"),
         Self::new(40014, "invalid access_token"),
         Self::new(40164, "invalid ip 203.0.113.7 ipv6 ::ffff:203.0.113.7, not in whitelist"),
         Self::new(40243, "appsecret is frozen"),
         Self::new(45011, "api minute-quota reach limit, must slower, retry next minute"),
-        Self::new(48001, "api unauthorized"),
         Self::new(89503, "this ip needs the confirmation of an administrator"),
     ];
 
     /// Errors that the calls cause by themselves.
-    const KNOWN: [Self; 15] = [
+    const KNOWN: [Self; 19] = [
         Self::INVALID_TOKEN,
         Self::INVALID_GRANT_TYPE,
         Self::INVALID_OPENID,
@@ -62,6 +65,10 @@ impl ApiError {
         Self::QUOTA,
         Self::NOT_JSON,
         Self::ARGUMENT,
+        Self::UNAUTHORIZED,
+        Self::INVALID_CODE,
+        Self::USED_CODE,
+        Self::NO_CODE,
     ];
 
     const fn new(code: i64, text: &'static str) -> Self {

@@ -17,8 +17,10 @@ use tokio::time::{Instant, sleep};
 use crate::server::Asked;
 use crate::switches::Call;
 use crate::tokens::Worth;
+use crate::web::sns;
 use crate::{Simulator, lock};
-use error::ApiError;
+pub(crate) use error::ApiError;
+pub(crate) use user_info::unionid;
 
 /// The Content-Type that WeChat writes; `encoding` is WeChat's own parameter.
 const JSON: &str = "application/json; encoding=utf-8";
@@ -31,6 +33,8 @@ pub(crate) async fn answer(simulator: &Simulator, asked: &Asked) -> Response {
         "/cgi-bin/qrcode/create" => (Call::QrcodeCreate, Method::POST),
         "/cgi-bin/showqrcode" => (Call::Showqrcode, Method::GET),
         "/cgi-bin/user/info" => (Call::UserInfo, Method::GET),
+        "/sns/oauth2/access_token" => (Call::WebToken, Method::GET),
+        "/sns/userinfo" => (Call::WebUser, Method::GET),
         _ => return refusal(&ApiError::INVALID_URL),
     };
     count(simulator, call);
@@ -52,6 +56,8 @@ pub(crate) async fn answer(simulator: &Simulator, asked: &Asked) -> Response {
         Call::Token => token::classic(simulator, asked),
         Call::QrcodeCreate => qrcode::create(simulator, asked),
         Call::UserInfo => user_info::answer(simulator, asked),
+        Call::WebToken => sns::token(simulator, asked),
+        Call::WebUser => sns::user(simulator, asked),
     };
     match result {
         Ok(value) => web::answer(StatusCode::OK, JSON, value.to_string()),
@@ -67,6 +73,8 @@ fn count(simulator: &Simulator, call: Call) {
         Call::QrcodeCreate => &mut counters.qr_calls,
         Call::Showqrcode => &mut counters.picture_calls,
         Call::UserInfo => &mut counters.user_info_calls,
+        Call::WebToken => &mut counters.web_token_calls,
+        Call::WebUser => &mut counters.web_user_calls,
     } += 1;
 }
 
@@ -74,7 +82,7 @@ fn refusal(error: &ApiError) -> Response {
     web::answer(StatusCode::OK, JSON, error.json().to_string())
 }
 
-/// Checks the access token, which every call but the token calls must have.
+/// Checks the account's access token, which every call must have but those that give a token and those of a person's own.
 fn authorized(simulator: &Simulator, asked: &Asked) -> Result<(), ApiError> {
     let token = asked.query("access_token").ok_or(ApiError::NO_TOKEN)?;
     match lock(&simulator.state.tokens).worth(&token, Instant::now()) {

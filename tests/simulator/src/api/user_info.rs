@@ -9,7 +9,7 @@ use crate::server::Asked;
 use crate::{Simulator, lock};
 
 /// What the Open Platform calls whom this account calls so. Each person has one, which is no openid.
-fn unionid(openid: &str) -> String {
+pub(crate) fn unionid(openid: &str) -> String {
     format!("union{}", openid.trim_start_matches('o'))
 }
 

@@ -6,3 +6,4 @@ mod api;
 mod phone;
 mod pushes;
 mod support;
+mod web;

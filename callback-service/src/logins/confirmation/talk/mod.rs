@@ -17,6 +17,12 @@ use crate::logins::way::Way;
 use crate::provider::{Denial, Parties};
 use crate::store::Scan;
 
+/// Numbers that a person may type for one login. The page shows one of ninety.
+const TRIES: u8 = 3;
+
+/// As many where the person is shown three numbers: a second choice would be a guess.
+const TRIES_OF_A_CHOICE: u8 = 1;
+
 /// Decisions that are remembered of a person. WeChat's repeats come within 15 s.
 const MOST_DECIDED: usize = 8;
 
@@ -167,7 +173,7 @@ pub(crate) struct Given<'a> {
     pub typed: &'a Typed,
     /// The push's CreateTime.
     pub sent_at: i64,
-    /// The login that it is about, where the person has seen which; else it is the one that waits.
+    /// The login that it is about, where it was chosen on a page of ours; in the chat it is the one that waits.
     pub about: Option<Scene>,
 }
 
@@ -228,7 +234,12 @@ impl Talk {
             return Asking::Decided(decided.verdict);
         }
         let replaced = match self.asked.take() {
-            Some(asked) if asked.login.scene == login.scene => {
+            Some(mut asked) if asked.login.scene == login.scene => {
+                if asked.login.way == Way::Wechat {
+                    // Who has gone on to scan the code, or to send it, is asked in the chat and answers there.
+                    asked.login.way = login.way;
+                    asked.question.way = login.way;
+                }
                 let question = Box::new(asked.told());
                 self.asked = Some(asked);
                 let before = self.decided.last().filter(|before| before.verdict == Verdict::Replaced);
@@ -266,7 +277,8 @@ impl Talk {
         }
         let is_meant = |login: &Login| match about {
             Some(scene) => login.scene == scene,
-            None => login.created_at <= sent_at,
+            // A 1 in the chat is no press on a page's button.
+            None => login.way != Way::Wechat && login.created_at <= sent_at,
         };
         let asked = self.asked.as_mut().filter(|asked| is_meant(&asked.login));
         let Some(asked) = asked else {
@@ -296,7 +308,7 @@ impl Talk {
                         asked.wrong.len()
                     }
                 };
-                match asked.login.way.tries().saturating_sub(u8::try_from(tries).unwrap_or(u8::MAX)) {
+                match most_tries(about.is_some()).saturating_sub(u8::try_from(tries).unwrap_or(u8::MAX)) {
                     0 => Verdict::WrongNumbers,
                     left => return Answered::Wrong { login: Box::new(Login::clone(&asked.login)), left },
                 }
@@ -357,6 +369,11 @@ impl Talk {
         let by = by.map(str::to_owned);
         self.decided.push(Decided { login: login.into(), number, verdict, by, at }.into());
     }
+}
+
+/// Wrong answers that end a login.
+fn most_tries(is_choice: bool) -> u8 {
+    if is_choice { TRIES_OF_A_CHOICE } else { TRIES }
 }
 
 fn long_ago() -> Moment {

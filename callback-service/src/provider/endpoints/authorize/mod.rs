@@ -243,7 +243,7 @@ impl Provider {
         };
         let done = match decide(&wanted, session) {
             Next::Answer(who) => match self.answers.take(asked.from) {
-                Ok(()) => self.send_back(wanted.asked, who).await.map(|(answer, _)| answer),
+                Ok(()) => self.send_back(wanted.asked, who, None).await.map(|(answer, _)| answer),
                 Err(_) => Ok(self.refuse(&redirect_uri, state.as_deref(), BUSY)),
             },
             Next::LoginRequired => {
@@ -283,11 +283,12 @@ impl Provider {
         (aud == site.id).then(|| claims.get("sub")?.as_str().map(str::to_owned)).flatten()
     }
 
-    /// Sends the browser back to the site with a code, whose hash is given, too.
+    /// Sends the browser back to the site with a code, `chosen` or a new one, whose hash is given, too.
     pub(super) async fn send_back(
         &self,
         asked: Asked,
         who: Identity,
+        chosen: Option<Token>,
     ) -> Result<(Response, Hash), StoreError> {
         let Asked { site, redirect_uri, scope, state, nonce, code_challenge, .. } = asked;
         let code = Code {
@@ -299,7 +300,13 @@ impl Provider {
             who: who.into(),
             redeemed: None,
         };
-        let code = self.codes.put(code).await?;
+        let code = match chosen {
+            None => self.codes.put(code).await?,
+            Some(chosen) => {
+                self.codes.put_as(&chosen, code).await?;
+                chosen
+            }
+        };
         let location = self.location(&redirect_uri, &[("code", code.reveal())], state.as_deref());
         Ok((see_other(&location), code.hash()))
     }
@@ -319,6 +326,12 @@ impl Provider {
         parameters::with(redirect_uri, &parameters)
     }
 
+    /// Where a person goes who does not want to log in.
+    pub(in crate::provider) fn cancel(&self, asked: &Asked) -> String {
+        let denied = [("error", "access_denied"), ("error_description", "the person went back")];
+        self.location(&asked.redirect_uri, &denied, asked.state.as_deref())
+    }
+
     async fn show(
         &self,
         wanted: &Wanted,
@@ -328,17 +341,19 @@ impl Provider {
         let known = self.cookie(&asked.head.headers, Cookie::Browser);
         let browser = known.clone().unwrap_or_else(Token::random);
         let handle = self.requests.put(wanted.asked.clone(), &browser.hash()).await?;
-        let denied = [("error", "access_denied"), ("error_description", "the person went back")];
-        let cancel = self.location(&wanted.asked.redirect_uri, &denied, wanted.asked.state.as_deref());
-        let mut page = pages::login(&ForRequest {
-            site: &wanted.site.name,
-            gateway: &self.addresses.gateway,
-            request: handle.reveal(),
-            language: Language::wished(super::wishes(parameters)),
-            cancel: &cancel,
-            pictures: &[],
-            brand: &self.brand,
-        });
+        let cancel = self.cancel(&wanted.asked);
+        let mut page = match self.inside(asked, parameters) {
+            Some(scope) => inside::begin(wanted, scope, &handle, &cancel, asked, parameters),
+            None => pages::login(&ForRequest {
+                site: &wanted.site.name,
+                gateway: &self.addresses.gateway,
+                request: handle.reveal(),
+                language: Language::wished(super::wishes(parameters)),
+                cancel: &cancel,
+                pictures: &[],
+                brand: &self.brand,
+            }),
+        };
         if known.is_none() {
             self.set_cookie(&mut page, Cookie::Browser, &browser);
         }
@@ -374,6 +389,8 @@ impl Provider {
         );
     }
 }
+
+mod inside;
 
 #[cfg(test)]
 mod tests;

@@ -6,6 +6,7 @@ mod meter;
 mod refusals;
 mod secrets;
 mod token;
+mod web;
 
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
