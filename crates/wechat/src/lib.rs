@@ -12,6 +12,6 @@ pub mod push;
 pub use self::account::Account;
 pub use self::api::{
     CALL_LIMIT, Class, Client, Error, MAX_EXPIRE, MAX_NICKNAME, Meter, OFFICIAL_API_URL, OFFICIAL_QR_URL,
-    QrCode, Settings, Unmade, User, is_simulated, show_qr_code_url,
+    QrCode, Settings, SharedToken, Unmade, User, is_simulated, show_qr_code_url,
 };
 pub use self::person::Person;
