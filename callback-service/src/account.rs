@@ -112,6 +112,11 @@ impl Settings {
         wechat::is_simulated(&self.wechat_api_url)
     }
 
+    /// Where WeChat's API is.
+    pub(crate) fn api_url(&self) -> &str {
+        &self.wechat_api_url
+    }
+
     /// Puts the account together.
     ///
     /// # Errors

@@ -13,12 +13,15 @@ use crate::metrics::Metrics;
 use crate::provider::Provider;
 use crate::pushes::{self, Pushes, ReplayGuard};
 use crate::store::Store;
+use crate::wechat_server::WeChatServer;
 
 /// The state of a callback-service.
 pub(crate) struct Callback {
     pub pushes: Pushes,
     /// Where there are sites.
     pub provider: Option<Arc<Provider>>,
+    /// Where its protocol is spoken.
+    pub wechat_server: Option<Arc<WeChatServer>>,
     pub gateway: Client,
     pub metrics: Metrics,
     /// Whose X-Forwarded-For is believed.
@@ -33,6 +36,7 @@ pub(crate) struct Parts {
     pub gateway: Client,
     pub store: Arc<Store>,
     pub provider: Option<Arc<Provider>>,
+    pub wechat_server: Option<Arc<WeChatServer>>,
     pub metrics: Metrics,
     pub logins: logins::Checked,
     pub pushes: pushes::Settings,
@@ -46,11 +50,13 @@ impl Callback {
     #[must_use]
     pub(crate) fn new(parts: Parts) -> Self {
         let Parts { account, replay, gateway, store, provider, metrics, logins, pushes, texts, .. } = parts;
-        let (trusted_proxies, drain) = (parts.trusted_proxies, parts.drain);
+        let (wechat_server, trusted_proxies, drain) =
+            (parts.wechat_server, parts.trusted_proxies, parts.drain);
         let tasks = drain.tasks().clone();
         let scans =
             Scans::new(gateway.clone(), account.api, store, provider.clone(), logins, metrics.clone(), tasks);
-        let pushes = Pushes::new(account.push, replay, scans, &pushes, texts, metrics.clone());
-        Self { pushes, provider, gateway, metrics, trusted_proxies, drain }
+        let at_sites = wechat_server.clone();
+        let pushes = Pushes::new(account.push, replay, scans, at_sites, &pushes, texts, metrics.clone());
+        Self { pushes, provider, wechat_server, gateway, metrics, trusted_proxies, drain }
     }
 }

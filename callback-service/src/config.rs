@@ -17,7 +17,7 @@ use crate::logins::link::{self, Link};
 use crate::logins::words::{self, Texts};
 use crate::server::{Connections, Ports};
 use crate::storage::{self, Storage};
-use crate::{account, logins, provider, pushes};
+use crate::{account, logins, provider, pushes, wechat_server};
 
 /// The settings as they are written.
 #[derive(Debug, Clone, Args)]
@@ -47,6 +47,9 @@ pub(crate) struct Settings {
 
     #[command(flatten)]
     sites: provider::settings::Settings,
+
+    #[command(flatten)]
+    wechat_server: wechat_server::Settings,
 
     #[command(flatten)]
     pushes: pushes::Settings,
@@ -104,6 +107,7 @@ pub struct Config {
     pub(crate) storage: Storage,
     pub(crate) account: Account,
     pub(crate) sites: Option<provider::settings::Checked>,
+    pub(crate) wechat_server: Option<wechat_server::Checked>,
     pub(crate) logins: logins::Checked,
     pub(crate) pushes: pushes::Settings,
     pub(crate) texts: Texts,
@@ -121,15 +125,28 @@ impl Config {
 
     /// What is set, in a few words.
     pub(crate) fn summary(&self) -> String {
-        match &self.sites {
-            None => "the settings are good; there are no sites\n".to_owned(),
-            Some(sites) => format!("the settings are good; {}\n", sites.summary()),
-        }
+        let sites = match &self.sites {
+            None => "there are no sites".to_owned(),
+            Some(sites) => sites.summary(),
+        };
+        let asking = self.wechat_server.as_ref().map(|sites| format!("; {}", sites.summary()));
+        format!("the settings are good; {sites}{}\n", asking.unwrap_or_default())
     }
 
     fn checked(settings: Settings, secrets: Secrets) -> Result<Self, SettingError> {
-        let Settings { ports, link, storage, connections, logins, account, log_format, sites, pushes, texts } =
-            settings;
+        let Settings {
+            ports,
+            link,
+            storage,
+            connections,
+            logins,
+            account,
+            log_format,
+            sites,
+            wechat_server,
+            pushes,
+            texts,
+        } = settings;
         let connections = connections.checked()?;
         if !account.is_simulated() {
             settings::refuse_printed(&[("NOTIFY_KEY", secrets.notify_key.as_ref())])?;
@@ -137,10 +154,24 @@ impl Config {
         }
         let link = Link::new(link, secrets.notify_key)?;
         let storage = Storage::new(storage, &secrets.storage)?;
+        let api_url = account.api_url().to_owned();
         let account = account.checked(secrets.account)?;
         let logins = logins.checked()?;
         let sites = sites.checked(account.push.mode(), &storage)?;
-        Ok(Self { log_format, ports, connections, link, storage, account, sites, logins, pushes, texts })
+        let wechat_server = wechat_server.checked(account.push.mode(), &api_url)?;
+        Ok(Self {
+            log_format,
+            ports,
+            connections,
+            link,
+            storage,
+            account,
+            sites,
+            wechat_server,
+            logins,
+            pushes,
+            texts,
+        })
     }
 }
 

@@ -14,6 +14,8 @@ pub(crate) struct Metrics {
     pub scans: Family<Label, Counter>,
     /// Confirmations in the chat, by what happened.
     pub confirmations: Family<Label, Counter>,
+    /// What came of wechat-server's protocol.
+    pub wechat_server: Family<Label, Counter>,
     /// Pushes that were refused or could not be read, by the check that failed.
     pub refused: Family<Label, Counter>,
     /// Connections that were refused because the port was full.
@@ -38,6 +40,11 @@ impl Metrics {
             "confirmations",
             "Confirmations in the chat by what happened: asked, right, wrong, not_me, wrong_numbers, replaced, late",
             self.confirmations.clone(),
+        );
+        registry.register(
+            "wechat_server",
+            "What came of wechat-server's protocol: code, right, wrong, limited, no_right, qr_made, qr_limited, qr_failed",
+            self.wechat_server.clone(),
         );
         registry.register(
             "refused",

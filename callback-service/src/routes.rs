@@ -12,6 +12,7 @@ use tokio::time::Instant;
 use crate::callback::Callback;
 use crate::provider::{Endpoint, Incoming as ToProvider, Part};
 use crate::pushes::Asked;
+use crate::wechat_server::{Call, Incoming as ToWeChatServer};
 
 /// What answers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -28,10 +29,12 @@ enum Door {
     Check,
     /// The provider's, where there are sites; else there is nothing there.
     Provider(Endpoint),
+    /// wechat-server's protocol, where it is spoken; else there is nothing there.
+    WeChatServer(Call),
 }
 
 /// Every route: methods (none for all of them), path, door. ARCHITECTURE.md has the same table.
-const ROUTES: [(&[Method], &str, Door); 17] = [
+const ROUTES: [(&[Method], &str, Door); 21] = [
     (&[], "/livez", Door::Alive),
     (&[Method::GET, Method::HEAD], "/", Door::Root),
     (&[Method::GET], WECHAT, Door::Verification),
@@ -49,6 +52,10 @@ const ROUTES: [(&[Method], &str, Door); 17] = [
     (&[Method::GET, Method::HEAD], "/widget.v1.js", Door::Provider(Endpoint::Part(Part::Widget))),
     (&[Method::GET, Method::HEAD], "/authorize.js", Door::Provider(Endpoint::Part(Part::RequestScript))),
     (&[Method::GET, Method::HEAD], "/login.css", Door::Provider(Endpoint::Part(Part::Style))),
+    (&[Method::GET], "/api/wechat/user", Door::WeChatServer(Call::User)),
+    (&[Method::POST], "/api/wechat/create_login_qrcode", Door::WeChatServer(Call::CreateQrCode)),
+    (&[Method::GET], "/api/wechat/login_status", Door::WeChatServer(Call::LoginStatus)),
+    (&[Method::GET], "/api/wechat/access_token", Door::WeChatServer(Call::AccessToken)),
 ];
 
 /// The methods of what every page may read.
@@ -74,7 +81,8 @@ pub(crate) async fn route(callback: &Callback, request: Request<Incoming>, peer:
     let (head, body) = request.into_parts();
     let (path, query) = (head.uri.path(), head.uri.query().unwrap_or_default());
     let asked = Asked { path, query, from };
-    match way(&head.method, path, pushes.app_id(), callback.provider.is_some()) {
+    let there = There { sites: callback.provider.is_some(), wechat_server: callback.wechat_server.is_some() };
+    match way(&head.method, path, pushes.app_id(), there) {
         Way::To(Door::Alive) => web::text(StatusCode::OK, "alive\n"),
         Way::To(Door::Root) => pushes.greet(&asked).await,
         Way::To(Door::Verification) => pushes.verify(&asked).await,
@@ -84,15 +92,31 @@ pub(crate) async fn route(callback: &Callback, request: Request<Incoming>, peer:
             Some(provider) => provider.answer(endpoint, ToProvider { head: &head, from }, body).await,
             None => pushes.astray(&asked, None).await,
         },
+        Way::To(Door::WeChatServer(call)) => match &callback.wechat_server {
+            Some(server) => server.answer(call, ToWeChatServer { head: &head, from }, body).await,
+            None => pushes.astray(&asked, None).await,
+        },
         Way::NotAllowed(methods) => web::method_not_allowed(&methods),
         Way::Nowhere => pushes.astray(&asked, callback.provider.as_deref()).await,
     }
 }
 
-fn way(method: &Method, path: &str, app_id: &str, has_sites: bool) -> Way {
-    let path = if is_wechat(path, app_id) { WECHAT } else { path };
+/// What is there beside WeChat's own doors.
+#[derive(Debug, Clone, Copy)]
+struct There {
+    sites: bool,
+    wechat_server: bool,
+}
+
+fn way(method: &Method, path: &str, app_id: &str, there: There) -> Way {
+    let is_push = is_wechat(path, app_id) || (there.wechat_server && is_wechat_servers(path));
+    let path = if is_push { WECHAT } else { path };
     let rows = || {
-        let is_there = |door: &Door| has_sites || !matches!(door, Door::Provider(_));
+        let is_there = |door: &Door| match door {
+            Door::Provider(_) => there.sites,
+            Door::WeChatServer(_) => there.wechat_server,
+            _ => true,
+        };
         ROUTES.iter().filter(move |(_, of, door)| *of == path && is_there(door))
     };
     match rows().find(|(methods, ..)| methods.is_empty() || methods.contains(method)) {
@@ -113,6 +137,11 @@ fn is_wechat(path: &str, app_id: &str) -> bool {
     parts.next() == Some("wechat") && parts.next().is_none_or(|part| part == app_id) && parts.next().is_none()
 }
 
+/// WeChat's path at a wechat-server: whoever puts this service in its place need not change WeChat's console.
+fn is_wechat_servers(path: &str) -> bool {
+    path.split('/').filter(|part| !part.is_empty()).eq(["api", "wechat"])
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -127,6 +156,8 @@ mod tests {
             assert!(!is_wechat(path, "wx1"), "{path}");
         }
     }
+
+    const EVERYTHING: There = There { sites: true, wechat_server: true };
 
     #[test]
     fn each_request_has_one_way() {
@@ -147,19 +178,29 @@ mod tests {
             (Method::GET, "/token", not_allowed("OPTIONS, POST")),
             (Method::OPTIONS, "/authorize", not_allowed("GET, POST")),
             (Method::GET, "/authorize/", Way::Nowhere),
+            (Method::GET, "/api/wechat", Way::To(Door::Verification)),
+            (Method::POST, "/api/wechat/", Way::To(Door::Push)),
+            (Method::GET, "/api/wechat/user", Way::To(Door::WeChatServer(Call::User))),
+            (Method::HEAD, "/api/wechat/user", not_allowed("GET")),
+            (Method::GET, "/api/wechat/create_login_qrcode", not_allowed("POST")),
+            (Method::GET, "/api/wechat/wx1", Way::Nowhere),
+            (Method::GET, "/api", Way::Nowhere),
         ] {
-            assert_eq!(way(&method, path, "wx1", true), expected, "{method} {path}");
+            assert_eq!(way(&method, path, "wx1", EVERYTHING), expected, "{method} {path}");
         }
     }
 
     #[test]
-    fn without_sites_there_is_no_provider() {
-        for path in ["/token", "/authorize", "/jwks.json", "/.well-known/openid-configuration", "/login.js"] {
+    fn without_sites_there_is_no_provider_and_no_wechat_server() {
+        let nothing = There { sites: false, wechat_server: false };
+        let of_provider =
+            ["/token", "/authorize", "/jwks.json", "/.well-known/openid-configuration", "/login.js"];
+        for path in of_provider.into_iter().chain(["/api/wechat", "/api/wechat/user"]) {
             for method in [Method::GET, Method::POST, Method::OPTIONS] {
-                assert_eq!(way(&method, path, "wx1", false), Way::Nowhere, "{method} {path}");
+                assert_eq!(way(&method, path, "wx1", nothing), Way::Nowhere, "{method} {path}");
             }
         }
-        assert_eq!(way(&Method::GET, "/wechat", "wx1", false), Way::To(Door::Verification));
+        assert_eq!(way(&Method::GET, "/wechat", "wx1", nothing), Way::To(Door::Verification));
     }
 
     /// The table that people read is this one.
@@ -174,6 +215,7 @@ mod tests {
             let door = match door {
                 Door::Provider(Endpoint::Part(part)) => format!("Part, {part:?}"),
                 Door::Provider(endpoint) => format!("{endpoint:?}"),
+                Door::WeChatServer(call) => format!("WeChatServer, {call:?}"),
                 door => format!("{door:?}"),
             };
             format!("| {methods} | `{path}` | {door}: ")

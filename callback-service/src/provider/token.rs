@@ -15,11 +15,11 @@ const LENGTH: usize = 43;
 
 /// 256 random bits, as 43 characters of `A-Z a-z 0-9 - _`. It has no `Debug` that shows it.
 #[derive(Clone, PartialEq, Eq)]
-pub(super) struct Token(String);
+pub(crate) struct Token(String);
 
 impl Token {
     /// A new one. Nobody can guess it.
-    pub(super) fn random() -> Self {
+    pub(crate) fn random() -> Self {
         let mut bytes = [0; BYTES];
         // The operating system's random numbers do not fail once it has started.
         aws_lc_rs::rand::fill(&mut bytes).expect("random numbers");
@@ -27,13 +27,13 @@ impl Token {
     }
 
     /// A token that came from outside; `None` if it is none.
-    pub(super) fn parse(text: &str) -> Option<Self> {
+    pub(crate) fn parse(text: &str) -> Option<Self> {
         let is_good = |letter: u8| letter.is_ascii_alphanumeric() || letter == b'-' || letter == b'_';
         (text.len() == LENGTH && text.bytes().all(is_good)).then(|| Self(text.to_owned()))
     }
 
     /// The token itself, for whom it was made.
-    pub(super) fn reveal(&self) -> &str {
+    pub(crate) fn reveal(&self) -> &str {
         &self.0
     }
 
@@ -62,12 +62,12 @@ impl Hash {
 }
 
 /// The SHA-256 of `bytes`, as base64url without padding: also PKCE's S256 (RFC 7636, section 4.6).
-pub(super) fn sha256(bytes: &[u8]) -> String {
+pub(crate) fn sha256(bytes: &[u8]) -> String {
     BASE64URL_NOPAD.encode(&sha256_bytes(bytes))
 }
 
 /// The SHA-256 of `bytes`.
-pub(super) fn sha256_bytes(bytes: &[u8]) -> Vec<u8> {
+pub(crate) fn sha256_bytes(bytes: &[u8]) -> Vec<u8> {
     digest::digest(&digest::SHA256, bytes).as_ref().to_vec()
 }
 
