@@ -125,6 +125,11 @@ impl Settings {
         }
     }
 
+    /// Where WeChat's API is.
+    pub(crate) fn api_url(&self) -> &str {
+        &self.wechat_api_url
+    }
+
     /// Puts the account together.
     ///
     /// # Errors

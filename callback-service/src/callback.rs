@@ -15,6 +15,7 @@ use crate::pushes::{self, Pushes, ReplayGuard};
 use crate::store::Store;
 use crate::web::settings::VerifyFiles;
 use crate::web::{self, Web};
+use crate::wechat_server::WeChatServer;
 
 /// The state of a callback-service.
 pub(crate) struct Callback {
@@ -25,6 +26,8 @@ pub(crate) struct Callback {
     pub web: Option<Web>,
     /// What WeChat asks for at the root, to know whose the domain is.
     pub verify_files: VerifyFiles,
+    /// Where its protocol is spoken.
+    pub wechat_server: Option<Arc<WeChatServer>>,
     pub gateway: Client,
     pub metrics: Metrics,
     /// Whose X-Forwarded-For is believed.
@@ -43,6 +46,7 @@ pub(crate) struct Parts {
     /// Where browsers are sent for a web authorization.
     pub open_url: String,
     pub verify_files: VerifyFiles,
+    pub wechat_server: Option<Arc<WeChatServer>>,
     pub metrics: Metrics,
     pub logins: logins::Checked,
     pub pushes: pushes::Settings,
@@ -57,7 +61,8 @@ impl Callback {
     pub(crate) fn new(parts: Parts) -> Self {
         let Parts { account, replay, gateway, store, provider, metrics, logins, pushes, texts, .. } = parts;
         let (web, open_url, verify_files) = (parts.web, parts.open_url, parts.verify_files);
-        let (trusted_proxies, drain) = (parts.trusted_proxies, parts.drain);
+        let (wechat_server, trusted_proxies, drain) =
+            (parts.wechat_server, parts.trusted_proxies, parts.drain);
         let tasks = drain.tasks().clone();
         let (wechat, kept) = (account.api.clone(), Arc::clone(&store));
         let scans =
@@ -67,7 +72,8 @@ impl Callback {
             let app_id = account.push.app_id().to_owned();
             Web::new(web::Parts { checked, wechat, app_id, open_url, scans, provider, metrics }, &kept)
         });
-        let pushes = Pushes::new(account.push, replay, scans, &pushes, texts, metrics.clone());
-        Self { pushes, provider, web, verify_files, gateway, metrics, trusted_proxies, drain }
+        let at_sites = wechat_server.clone();
+        let pushes = Pushes::new(account.push, replay, scans, at_sites, &pushes, texts, metrics.clone());
+        Self { pushes, provider, web, verify_files, wechat_server, gateway, metrics, trusted_proxies, drain }
     }
 }

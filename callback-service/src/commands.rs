@@ -31,6 +31,7 @@ use crate::provider::sites::new_site;
 use crate::server::{ADMIN_LISTEN, Server};
 use crate::storage::{self, Opened, Storage};
 use crate::store::Store;
+use crate::wechat_server::{self, new_token};
 
 /// The commands.
 #[derive(Debug, Subcommand)]
@@ -50,6 +51,11 @@ pub(crate) enum Commands {
         /// The issuer, if it is to be in the text.
         #[arg(long, env)]
         callback_public_url: Option<String>,
+    },
+    /// Prints an entry for the file of sites that ask by wechat-server's protocol, with a new token.
+    NewToken {
+        /// What people call the site.
+        name: String,
     },
     /// Moves the signing keys on: the next one signs, and a new next one is shown. Makes the file if there is none.
     RotateKey {
@@ -135,6 +141,9 @@ fn act(command: Commands) -> Result<String, Failed> {
             let printed = new_site(&name, id.as_deref(), callback_public_url.as_deref());
             printed.map_err(|problem| SettingError::new("new-site", problem).into())
         }
+        Commands::NewToken { name } => {
+            new_token(&name).map_err(|problem| SettingError::new("new-token", problem).into())
+        }
         Commands::RotateKey { at_once, callback_signing_keys, storage } => {
             let storage = Storage::new(storage, &storage::Secrets::read()?)?;
             let path = match key_source(callback_signing_keys, &storage)? {
@@ -217,13 +226,14 @@ async fn forget(config: Config, openid: String) -> anyhow::Result<String> {
             Some(provider) => provider.knows(&openid).await?,
             None => false,
         };
-        if !at_sites && !store.knows(&person).await? {
+        let now = i64::try_from(now).unwrap_or(i64::MAX);
+        let asked = wechat_server::forget(&store, &person, now).await?;
+        if !at_sites && !asked && !store.knows(&person).await? {
             return Ok(format!("nothing is kept of {openid}; is that the openid, letter by letter?\n"));
         }
         if let Some(provider) = provider {
             provider.forget_all(&openid).await?;
         }
-        let now = i64::try_from(now).unwrap_or(i64::MAX);
         store.forget(&person, now).await?;
         Confirmations::new(&store, Places::default()).forget(&person, now).await?;
         Codes::new(&store).forget(&person).await?;

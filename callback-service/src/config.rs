@@ -17,7 +17,7 @@ use crate::logins::link::{self, Link};
 use crate::logins::words::{self, Texts};
 use crate::server::{Connections, Ports};
 use crate::storage::{self, Storage};
-use crate::{account, logins, provider, pushes, web};
+use crate::{account, logins, provider, pushes, web, wechat_server};
 
 /// The settings as they are written.
 #[derive(Debug, Clone, Args)]
@@ -50,6 +50,9 @@ pub(crate) struct Settings {
 
     #[command(flatten)]
     web: web::settings::Settings,
+
+    #[command(flatten)]
+    wechat_server: wechat_server::Settings,
 
     #[command(flatten)]
     pushes: pushes::Settings,
@@ -112,6 +115,7 @@ pub struct Config {
     /// Where browsers are sent for those.
     pub(crate) open_url: String,
     pub(crate) verify_files: web::settings::VerifyFiles,
+    pub(crate) wechat_server: Option<wechat_server::Checked>,
     pub(crate) logins: logins::Checked,
     pub(crate) pushes: pushes::Settings,
     pub(crate) texts: Texts,
@@ -129,10 +133,12 @@ impl Config {
 
     /// What is set, in a few words.
     pub(crate) fn summary(&self) -> String {
-        match &self.sites {
-            None => "the settings are good; there are no sites\n".to_owned(),
-            Some(sites) => format!("the settings are good; {}\n", sites.summary()),
-        }
+        let sites = match &self.sites {
+            None => "there are no sites".to_owned(),
+            Some(sites) => sites.summary(),
+        };
+        let asking = self.wechat_server.as_ref().map(|sites| format!("; {}", sites.summary()));
+        format!("the settings are good; {sites}{}\n", asking.unwrap_or_default())
     }
 
     fn checked(settings: Settings, secrets: Secrets) -> Result<Self, SettingError> {
@@ -146,6 +152,7 @@ impl Config {
             log_format,
             sites,
             web,
+            wechat_server,
             pushes,
             texts,
         } = settings;
@@ -157,11 +164,13 @@ impl Config {
         let link = Link::new(link, secrets.notify_key)?;
         let storage = Storage::new(storage, &secrets.storage)?;
         let open_url = account.open_url();
+        let api_url = account.api_url().to_owned();
         let account = account.checked(secrets.account)?;
         let logins = logins.checked()?;
         let inside = web.scope();
         let (web, verify_files) = web.checked(|needed_by| sites.for_browsers(needed_by))?;
         let sites = sites.checked(account.push.mode(), &storage, inside)?;
+        let wechat_server = wechat_server.checked(account.push.mode(), &api_url)?;
         Ok(Self {
             log_format,
             ports,
@@ -173,6 +182,7 @@ impl Config {
             web,
             open_url,
             verify_files,
+            wechat_server,
             logins,
             pushes,
             texts,

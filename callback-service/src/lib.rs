@@ -3,7 +3,8 @@
 //! A scan's journey is a straight line through the rooms: [`routes`] (which door?) → [`pushes`] (is it believed, and what
 //! does it ask for?) → [`logins`] (claim, end, count, and the words), which remembers in [`store`]. The format of pushes
 //! is [`wechat::push`]. A login for a site goes through [`provider`], which tells sites who it was: at once to whoever redeems
-//! a code, later by [`outbox`]. Whoever opens a login inside WeChat comes through [`web`]. [`callback`] is what all requests share. [`server`] binds the ports and runs until the drain is
+//! a code, later by [`outbox`]. Whoever opens a login inside WeChat comes through [`web`]. Sites that know no such thing ask
+//! by wechat-server's protocol ([`wechat_server`]). [`callback`] is what all requests share. [`server`] binds the ports and runs until the drain is
 //! over. [`config`] reads the settings, of which each room has its own; [`account`] and [`storage`] are the settings of
 //! the official account and of the store.
 
@@ -22,5 +23,6 @@ mod server;
 pub mod storage;
 mod store;
 mod web;
+mod wechat_server;
 
 pub use self::server::{BoundAddresses, Server};

@@ -22,6 +22,8 @@ pub(crate) struct Metrics {
     pub confirmations: Family<Label, Counter>,
     /// Web authorizations by what WeChat said: came, refused, snapshot, bad_code, failed.
     pub web_authorizations: Family<Label, Counter>,
+    /// What came of wechat-server's protocol.
+    pub wechat_server: Family<Label, Counter>,
     /// Pushes that were refused or could not be read, by the check that failed.
     pub refused: Family<Label, Counter>,
     /// Connections that were refused because the port was full.
@@ -60,6 +62,11 @@ impl Metrics {
             "web_authorizations",
             "Web authorizations by what WeChat said: came, refused, snapshot, bad_code, failed",
             self.web_authorizations.clone(),
+        );
+        registry.register(
+            "wechat_server",
+            "What came of wechat-server's protocol: code, right, wrong, limited, no_right, qr_made, qr_limited, qr_failed",
+            self.wechat_server.clone(),
         );
         registry.register(
             "refused",

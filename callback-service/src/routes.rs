@@ -13,6 +13,7 @@ use crate::callback::Callback;
 use crate::provider::{Endpoint, Incoming as ToProvider, Part};
 use crate::pushes::Asked;
 use crate::web::{Page, scene_of};
+use crate::wechat_server::{Call, Incoming as ToWeChatServer};
 
 /// What answers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -33,10 +34,12 @@ enum Door {
     Inside(Page),
     /// What WeChat asks for to know whose the domain is.
     MpVerify,
+    /// wechat-server's protocol, where it is spoken; else there is nothing there.
+    WeChatServer(Call),
 }
 
 /// Every route: methods (none for all of them), path, door. ARCHITECTURE.md has the same table.
-const ROUTES: [(&[Method], &str, Door); 23] = [
+const ROUTES: [(&[Method], &str, Door); 27] = [
     (&[], "/livez", Door::Alive),
     (&[Method::GET, Method::HEAD], "/", Door::Root),
     (&[Method::GET], WECHAT, Door::Verification),
@@ -60,6 +63,10 @@ const ROUTES: [(&[Method], &str, Door); 23] = [
     (&[Method::GET], "/login/back", Door::Inside(Page::Back)),
     (&[Method::POST], "/login/answer", Door::Inside(Page::Answer)),
     (&[Method::GET, Method::HEAD], MP_VERIFY, Door::MpVerify),
+    (&[Method::GET], "/api/wechat/user", Door::WeChatServer(Call::User)),
+    (&[Method::POST], "/api/wechat/create_login_qrcode", Door::WeChatServer(Call::CreateQrCode)),
+    (&[Method::GET], "/api/wechat/login_status", Door::WeChatServer(Call::LoginStatus)),
+    (&[Method::GET], "/api/wechat/access_token", Door::WeChatServer(Call::AccessToken)),
 ];
 
 /// Stands for the path of each login: its scene is behind `/login/`.
@@ -94,6 +101,7 @@ pub(crate) async fn route(callback: &Callback, request: Request<Incoming>, peer:
     let there = There {
         sites: callback.provider.is_some(),
         inside: callback.web.is_some(),
+        wechat_server: callback.wechat_server.is_some(),
         verify_file: callback.verify_files.at(path).is_some(),
     };
     match way(&head.method, path, pushes.app_id(), there) {
@@ -114,6 +122,10 @@ pub(crate) async fn route(callback: &Callback, request: Request<Incoming>, peer:
         Way::To(Door::MpVerify) => {
             web::text(StatusCode::OK, callback.verify_files.at(path).unwrap_or_default())
         }
+        Way::To(Door::WeChatServer(call)) => match &callback.wechat_server {
+            Some(server) => server.answer(call, ToWeChatServer { head: &head, from }, body).await,
+            None => pushes.astray(&asked, None).await,
+        },
         Way::NotAllowed(methods) => web::method_not_allowed(&methods),
         Way::Nowhere => pushes.astray(&asked, callback.provider.as_deref()).await,
     }
@@ -127,13 +139,14 @@ const STYLE: Endpoint = Endpoint::Part(Part::Style);
 struct There {
     sites: bool,
     inside: bool,
+    wechat_server: bool,
     /// The path is that of a verification file.
     verify_file: bool,
 }
 
 fn way(method: &Method, path: &str, app_id: &str, there: There) -> Way {
     let path = match path {
-        _ if is_wechat(path, app_id) => WECHAT,
+        _ if is_wechat(path, app_id) || (there.wechat_server && is_wechat_servers(path)) => WECHAT,
         _ if there.verify_file => MP_VERIFY,
         _ if scene_of(path).is_some() => LOGIN,
         // Nobody asks for these by their names in the table.
@@ -144,6 +157,7 @@ fn way(method: &Method, path: &str, app_id: &str, there: There) -> Way {
         let is_there = |door: &Door| match door {
             Door::Provider(endpoint) => there.sites || (there.inside && *endpoint == STYLE),
             Door::Inside(_) => there.inside,
+            Door::WeChatServer(_) => there.wechat_server,
             _ => true,
         };
         ROUTES.iter().filter(move |(_, of, door)| *of == path && is_there(door))
@@ -166,6 +180,11 @@ fn is_wechat(path: &str, app_id: &str) -> bool {
     parts.next() == Some("wechat") && parts.next().is_none_or(|part| part == app_id) && parts.next().is_none()
 }
 
+/// WeChat's path at a wechat-server: whoever puts this service in its place need not change WeChat's console.
+fn is_wechat_servers(path: &str) -> bool {
+    path.split('/').filter(|part| !part.is_empty()).eq(["api", "wechat"])
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -181,7 +200,7 @@ mod tests {
         }
     }
 
-    const ALL: There = There { sites: true, inside: true, verify_file: false };
+    const EVERYTHING: There = There { sites: true, inside: true, wechat_server: true, verify_file: false };
 
     #[test]
     fn each_request_has_one_way() {
@@ -202,8 +221,15 @@ mod tests {
             (Method::GET, "/token", not_allowed("OPTIONS, POST")),
             (Method::OPTIONS, "/authorize", not_allowed("GET, POST")),
             (Method::GET, "/authorize/", Way::Nowhere),
+            (Method::GET, "/api/wechat", Way::To(Door::Verification)),
+            (Method::POST, "/api/wechat/", Way::To(Door::Push)),
+            (Method::GET, "/api/wechat/user", Way::To(Door::WeChatServer(Call::User))),
+            (Method::HEAD, "/api/wechat/user", not_allowed("GET")),
+            (Method::GET, "/api/wechat/create_login_qrcode", not_allowed("POST")),
+            (Method::GET, "/api/wechat/wx1", Way::Nowhere),
+            (Method::GET, "/api", Way::Nowhere),
         ] {
-            assert_eq!(way(&method, path, "wx1", ALL), expected, "{method} {path}");
+            assert_eq!(way(&method, path, "wx1", EVERYTHING), expected, "{method} {path}");
         }
     }
 
@@ -230,13 +256,16 @@ mod tests {
     }
 
     #[test]
-    fn without_sites_there_is_no_provider() {
-        for path in ["/token", "/authorize", "/jwks.json", "/.well-known/openid-configuration", "/login.js"] {
+    fn without_sites_there_is_no_provider_and_no_wechat_server() {
+        let nothing = There::default();
+        let of_provider =
+            ["/token", "/authorize", "/jwks.json", "/.well-known/openid-configuration", "/login.js"];
+        for path in of_provider.into_iter().chain(["/api/wechat", "/api/wechat/user"]) {
             for method in [Method::GET, Method::POST, Method::OPTIONS] {
-                assert_eq!(way(&method, path, "wx1", There::default()), Way::Nowhere, "{method} {path}");
+                assert_eq!(way(&method, path, "wx1", nothing), Way::Nowhere, "{method} {path}");
             }
         }
-        assert_eq!(way(&Method::GET, "/wechat", "wx1", There::default()), Way::To(Door::Verification));
+        assert_eq!(way(&Method::GET, "/wechat", "wx1", nothing), Way::To(Door::Verification));
     }
 
     /// The table that people read is this one.
@@ -252,6 +281,7 @@ mod tests {
                 Door::Provider(Endpoint::Part(part)) => format!("Part, {part:?}"),
                 Door::Provider(endpoint) => format!("{endpoint:?}"),
                 Door::Inside(page) => format!("{page:?}"),
+                Door::WeChatServer(call) => format!("WeChatServer, {call:?}"),
                 door => format!("{door:?}"),
             };
             format!("| {methods} | `{path}` | {door}: ")

@@ -27,6 +27,7 @@ use crate::provider::Provider;
 use crate::pushes::ReplayGuard;
 use crate::routes;
 use crate::storage::Opened;
+use crate::wechat_server::WeChatServer;
 
 /// Where operators ask, unless it is set.
 pub(crate) const ADMIN_LISTEN: &str = "127.0.0.1:8081";
@@ -124,6 +125,7 @@ impl Server {
     pub fn bind(config: Config) -> anyhow::Result<Self> {
         let Config { ports, connections, link, storage, account, sites, logins, pushes, texts, .. } = config;
         let (inside, open_url, verify_files) = (config.web, config.open_url, config.verify_files);
+        let asking = config.wechat_server;
         let forgets = storage.ends_with_the_process();
         let Opened { store, work, replicas } = storage.open()?;
         let replay = match (account.push.mode(), account.push.max_age()) {
@@ -142,6 +144,9 @@ impl Server {
                 Some(Provider::open(sites, &store, outbox, account.push.app_id().to_owned())?)
             }
         };
+        let wechat_server = asking.map(|checked| {
+            WeChatServer::new(checked, &store, account.api.clone(), texts.clone(), metrics.clone())
+        });
         let poster = provider.is_some().then(Poster::new).transpose()?;
         let port = Port::bind("CALLBACK_LISTEN", ports.callback_listen)?;
         let admin = Port::bind("CALLBACK_ADMIN_LISTEN", ports.callback_admin_listen)?;
@@ -155,6 +160,7 @@ impl Server {
             web: inside,
             open_url,
             verify_files,
+            wechat_server,
             metrics,
             logins,
             pushes,
@@ -214,7 +220,12 @@ impl Server {
             }
         });
         service.work(work);
-        service.work(reading_again(link, callback.provider.clone(), hang_ups));
+        service.work(reading_again(
+            link,
+            callback.provider.clone(),
+            callback.wechat_server.clone(),
+            hang_ups,
+        ));
         if let (Some(provider), Some(poster)) = (&callback.provider, &poster) {
             service.work(provider.keep());
             service.work(provider.tell_sites(poster));
@@ -249,16 +260,24 @@ fn readiness(callback: &Callback, replicas: Option<Replicas>) -> admin::Readines
 
 /// At each SIGHUP takes over the sites and signing keys, and tells whether the files of TLS are good. Those are read for
 /// each connection anyway; but whoever has just replaced a file wants to know. All else is read at the start.
-async fn reading_again(link: Link, provider: Option<Arc<Provider>>, hang_ups: HangUps) {
-    let files_of = provider.clone();
-    let read = move || (link.read_again(), files_of.as_ref().map(|provider| provider.read_again()));
-    let told = move |(tls, sites)| {
+async fn reading_again(
+    link: Link,
+    provider: Option<Arc<Provider>>,
+    wechat_server: Option<Arc<WeChatServer>>,
+    hang_ups: HangUps,
+) {
+    let (files_of, asking) = (provider.clone(), wechat_server.clone());
+    let read = move || {
+        let sites = files_of.as_ref().map(|provider| provider.read_again());
+        (link.read_again(), sites, asking.as_ref().map(|server| server.read_again()))
+    };
+    let told = move |(tls, sites, asking)| {
         match tls {
             Ok(true) => tracing::info!(
                 "SIGHUP: the TLS files are good, and are read for each new connection; settings and secrets are read at \
                  the start"
             ),
-            Ok(false) if provider.is_none() => tracing::info!(
+            Ok(false) if provider.is_none() && wechat_server.is_none() => tracing::info!(
                 "SIGHUP: there is nothing to read again; settings and secrets are read at the start"
             ),
             Ok(false) => {}
@@ -270,6 +289,9 @@ async fn reading_again(link: Link, provider: Option<Arc<Provider>>, hang_ups: Ha
         }
         if let (Some(provider), Some(files)) = (&provider, sites) {
             provider.renew(files);
+        }
+        if let (Some(server), Some(file)) = (&wechat_server, asking) {
+            server.renew(file);
         }
     };
     stop::hung_up(hang_ups, read, told).await;

@@ -21,7 +21,7 @@ use crate::provider::Denial;
 use crate::store::StoreError;
 
 /// A text that a person sent to the account.
-#[derive(Clone, Copy)]
+#[derive(Debug, Clone, Copy)]
 pub(crate) struct Text<'t> {
     /// Who.
     pub person: &'t Person,

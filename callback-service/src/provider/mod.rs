@@ -24,7 +24,7 @@ mod sessions;
 pub(crate) mod settings;
 pub(crate) mod sites;
 mod telling;
-mod token;
+pub(crate) mod token;
 mod tokens;
 
 use std::sync::Arc;

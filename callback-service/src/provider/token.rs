@@ -72,12 +72,12 @@ impl Hash {
 }
 
 /// The SHA-256 of `bytes`, as base64url without padding: also PKCE's S256 (RFC 7636, section 4.6).
-pub(super) fn sha256(bytes: &[u8]) -> String {
+pub(crate) fn sha256(bytes: &[u8]) -> String {
     BASE64URL_NOPAD.encode(&sha256_bytes(bytes))
 }
 
 /// The SHA-256 of `bytes`.
-pub(super) fn sha256_bytes(bytes: &[u8]) -> Vec<u8> {
+pub(crate) fn sha256_bytes(bytes: &[u8]) -> Vec<u8> {
     digest::digest(&digest::SHA256, bytes).as_ref().to_vec()
 }
 

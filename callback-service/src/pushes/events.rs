@@ -41,7 +41,7 @@ impl FromStr for Messages {
 }
 
 /// What goes back to WeChat.
-enum Reply {
+pub(super) enum Reply {
     Words(String),
     ToCustomerService,
 }
@@ -64,6 +64,9 @@ impl Pushes {
     /// Does what a push asks for; gives the reply, where there is one.
     async fn dispatch(&self, push: &Push, arrived: Instant) -> Option<Reply> {
         match &push.kind {
+            Kind::Subscribe { key: Some(key) } | Kind::Scan { key } if self.is_of_a_site(key) => {
+                self.scanned_of_a_site(push, key, arrived).await
+            }
             Kind::Subscribe { key } => match key.as_deref().and_then(|key| self.scene(key)) {
                 Some(scene) => self.scanned(push, scene, true, arrived).await,
                 None => self.texts.welcome().map(Reply::Words),
@@ -71,6 +74,7 @@ impl Pushes {
             Kind::Scan { key } => self.scanned(push, self.scene(key)?, false, arrived).await,
             Kind::Unsubscribe => {
                 self.scans.forget(&push.from, push.created_at).await;
+                self.forget_of_sites(push).await;
                 None
             }
             Kind::Message { content: Some(content), id, msg_type } if msg_type == "text" => {
@@ -83,7 +87,10 @@ impl Pushes {
                 };
                 match self.scans.answered(text, arrived).await {
                     Some(told) => self.texts.words(&told).map(Reply::Words),
-                    None => self.typed(text, arrived).await,
+                    None => match self.heard_for_a_site(&text, arrived).await {
+                        Some(reply) => reply,
+                        None => self.typed(text, arrived).await,
+                    },
                 }
             }
             Kind::Message { .. } => self.message(),

@@ -1,13 +1,15 @@
 //! WeChat's door. [`Pushes`] answers every request that WeChat sends, and those that look for it at a wrong path.
 //!
 //! `belief` decides what is believed: size, time, signature, and in plaintext mode `replay`. It reads a body only where
-//! `bodies` has room. `events` does what a believed push asks for, and answers it. What is not believed is refused early
-//! and cheaply, and told in the log by `refused`, without secrets. A push that has proved its origin is always answered
-//! 200: with words, or empty for what we do not use or cannot read.
+//! `bodies` has room. `events` does what a believed push asks for, and answers it; `of_sites` is what is for a site that
+//! asks by wechat-server's protocol. What is not believed is refused early and cheaply, and told in the log by `refused`,
+//! without secrets. A push that has proved its origin is always answered 200: with words, or empty for what we do not use
+//! or cannot read.
 
 mod belief;
 mod bodies;
 mod events;
+mod of_sites;
 mod refused;
 mod replay;
 
@@ -30,6 +32,7 @@ use crate::logins::Scans;
 use crate::logins::words::Texts;
 use crate::metrics::Metrics;
 use crate::provider::Provider;
+use crate::wechat_server::WeChatServer;
 
 /// What an operator sets about pushes.
 #[derive(Debug, Clone, Args)]
@@ -50,6 +53,8 @@ pub(crate) struct Pushes {
     replay: Option<ReplayGuard>,
     bodies: Bodies,
     scans: Arc<Scans>,
+    /// Where its protocol is spoken.
+    wechat_server: Option<Arc<WeChatServer>>,
     messages: Messages,
     texts: Texts,
     metrics: Metrics,
@@ -72,13 +77,14 @@ impl Pushes {
         endpoint: Endpoint,
         replay: Option<ReplayGuard>,
         scans: Arc<Scans>,
+        wechat_server: Option<Arc<WeChatServer>>,
         settings: &Settings,
         texts: Texts,
         metrics: Metrics,
     ) -> Self {
         let messages = settings.callback_messages;
         let (bodies, told) = (Bodies::default(), Told::default());
-        Self { endpoint, replay, bodies, scans, messages, texts, metrics, told }
+        Self { endpoint, replay, bodies, scans, wechat_server, messages, texts, metrics, told }
     }
 
     /// The account's appid, which the platform that manages an account may put behind the path.

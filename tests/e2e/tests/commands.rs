@@ -145,6 +145,55 @@ fn what_is_wrong_about_sites_ends_the_start_and_the_check_with_one_line_that_nam
 }
 
 #[test]
+fn what_is_wrong_about_wechat_servers_sites_is_told_in_one_line() {
+    let (folder, good) = folder();
+    let (code, entry) = run(&good, &["new-token", "AI 网关"]);
+    assert_eq!(code, 0);
+    let hash = entry.split_once("token_sha256 = \"").unwrap().1.split_once('"').unwrap().0;
+    let write = |name: &str, text: &str| {
+        let path = folder.path().join(name);
+        std::fs::write(&path, text).unwrap();
+        ("CALLBACK_WECHAT_SERVER", path.display().to_string())
+    };
+    let right = write("good.toml", &entry);
+    let (code, said) =
+        run(&good.iter().map(|(k, v)| (*k, v.clone())).chain([right.clone()]).collect(), &["check"]);
+    assert!(code == 0 && said.contains("sites by wechat-server's protocol: AI 网关\n"), "{said}");
+    for (wrong, problem) in [
+        (
+            vec![("CALLBACK_WECHAT_SERVER", "/nowhere/w.toml".to_owned())],
+            "CALLBACK_WECHAT_SERVER: /nowhere/w.toml: No such file",
+        ),
+        (
+            vec![write("a.toml", &entry.replace("token_sha256", "token"))],
+            "line 4 (token): unknown field `token`",
+        ),
+        (
+            vec![write("b.toml", &entry.replace(hash, &hash[1..]))],
+            "site 1 (\"AI 网关\"): token_sha256: write 64",
+        ),
+        (
+            vec![right.clone(), ("CALLBACK_SITES", String::new()), ("WECHAT_MODE", "plaintext".to_owned())],
+            "CALLBACK_WECHAT_SERVER: needs WECHAT_MODE safe or compatible",
+        ),
+        (vec![right.clone(), ("CALLBACK_CODE_WORDS", "验证码,1".to_owned())], "CALLBACK_CODE_WORDS"),
+        (vec![right.clone(), ("CALLBACK_CODE_DIGITS", "5".to_owned())], "CALLBACK_CODE_DIGITS"),
+        (vec![right.clone(), ("CALLBACK_TEXT_CODE", "看网页".to_owned())], "has no {code}"),
+        (vec![right, ("WECHAT_QR_URL", "mp.weixin.qq.com".to_owned())], "WECHAT_QR_URL"),
+    ] {
+        let mut settings = good.clone();
+        settings.extend(wrong);
+        if settings["CALLBACK_SITES"].is_empty() {
+            settings.retain(|name, _| !name.ends_with("_URL"));
+        }
+        let (code, said) = run(&settings, &["check"]);
+        assert!(code == 64 && said.contains(problem), "{problem:?}: {code}: {said}");
+        assert_eq!(said.trim_end().lines().count(), 1, "{said}");
+        assert!(!said.contains(hash) && !said.contains(&hash[1..]), "{said}");
+    }
+}
+
+#[test]
 fn an_operator_adds_a_site_checks_it_and_looks_after_keys_people_and_deliveries() {
     let (folder, mut settings) = folder();
     let (code, printed) = run(&settings, &["new-site", "示例商店"]);

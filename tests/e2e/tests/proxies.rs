@@ -393,19 +393,19 @@ async fn a_dead_upstream_costs_no_push_its_answer() {
     }
 }
 
+const APP: &str = "[[site]]\nid='app'\nname='App'\npublic=true\nredirect_uris=['com.example.app:/cb']\n";
+
 /// A stack with the provider; the folder has its files.
 async fn stack_with_sites() -> (Arc<Stack>, TempDir) {
     let folder = tempfile::tempdir().unwrap();
-    let sites = folder.path().join("sites.toml");
-    std::fs::write(
-        &sites,
-        "[[site]]\nid = \"app\"\nname = \"App\"\npublic = true\nredirect_uris = [\"com.example.app:/cb\"]\n",
-    )
-    .unwrap();
+    let [sites, asking] = ["sites.toml", "wechat-server.toml"].map(|name| folder.path().join(name));
+    std::fs::write(&sites, APP).unwrap();
+    std::fs::write(&asking, format!("[[site]]\nname = \"api\"\ntoken_sha256 = \"{:064}\"\n", 0)).unwrap();
     let callback = vec![
         format!("--callback-sites={}", sites.display()),
         format!("--callback-public-url=https://{ISSUER}"),
         format!("--callback-browser-url=https://{NAME}"),
+        format!("--callback-wechat-server={}", asking.display()),
     ];
     (Arc::new(Stack::start(Options { callback, ..Options::default() }).await.unwrap()), folder)
 }
@@ -441,6 +441,8 @@ async fn sites_reach_the_issuer_through_nginx_caddy_and_haproxy() {
                 ("GET /login.js", "200"),
                 ("GET /login.css", "200"),
                 ("GET /wechat", "403"),
+                ("GET /api/wechat", "403"),
+                ("GET /api/wechat/user", "200"),
             ] {
                 let (given, answer) = ask(request, "").await;
                 assert_eq!(given, expected, "{file}: {request} at {name}: {answer}");

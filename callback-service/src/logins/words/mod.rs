@@ -14,8 +14,8 @@ use super::confirmation::Question;
 struct Text {
     /// What it is for.
     help: &'static str,
-    /// Whether an operator may want it not to be sent.
-    may_be_empty: bool,
+    /// Reads it.
+    read: fn(&str) -> Result<String, String>,
     chinese: Setting,
     english: Option<Setting>,
 }
@@ -35,8 +35,12 @@ macro_rules! texts {
 
         const TEXTS: &[Text] = &[$(Text {
             help: $help,
-            // Nobody could confirm what they are not asked.
-            may_be_empty: !matches!(Name::$name, Name::Confirm | Name::ConfirmTyped),
+            read: match Name::$name {
+                // Nobody could confirm what they are not asked.
+                Name::Confirm | Name::ConfirmTyped | Name::Approve => needed,
+                Name::Code => with_code,
+                _ => self::text,
+            },
             chinese: Setting {
                 flag: concat!("callback-text-", $flag),
                 variable: concat!("CALLBACK_TEXT_", $variable),
@@ -137,6 +141,14 @@ texts! {
         "The site knows people by a name that WeChat has not given (unionid)",
         "微信没有提供这个网站需要的身份信息，登录已取消。如果刷新网页后重试也不行，请告诉网站。",
         "WeChat has not given what this site needs to know you by; the login is cancelled. If trying again does not help, tell the site.";
+    Code, "code", "CODE",
+        "The code for a site that asks by wechat-server's protocol. {code} and {minutes} stand for it and how long it is good",
+        "验证码：{code}\n{minutes} 分钟内有效，只能使用一次。\n\n请只填在你自己打开的网页上，不要告诉任何人。",
+        "";
+    Approve, "approve", "APPROVE",
+        "The question after the scan of a QR code that such a site has asked for. {site} stands for its name",
+        "「{site}」正在请求登录。\n\n如果是你本人打开的网页，请回复 1。\n如果不是，或者二维码是别人发给你的，请回复 0。",
+        "";
     TryAgain, "try-again", "TRY_AGAIN",
         "Certainly nothing was recorded",
         "系统繁忙，没有登录，请稍后再试一次。",
@@ -160,12 +172,11 @@ impl Args for Texts {
     fn augment_args(command: Command) -> Command {
         TEXTS.iter().fold(command, |command, text| {
             let argument = |setting: &Setting, help: String| {
-                let parser = if text.may_be_empty { self::text } else { needed };
                 Arg::new(setting.flag)
                     .long(setting.flag)
                     .env(setting.variable)
                     .default_value(setting.words)
-                    .value_parser(parser)
+                    .value_parser(text.read)
                     .help(help)
             };
             let command = command.arg(argument(&text.chinese, text.help.to_owned()));
@@ -335,6 +346,19 @@ impl Texts {
         said(self.text(Name::Welcome, Language::default()).to_owned())
     }
 
+    /// The code that a person has asked for, good for so many minutes.
+    #[must_use]
+    pub(crate) fn code(&self, code: &str, minutes: u64) -> Option<String> {
+        let words = self.text(Name::Code, Language::default()).replace("{minutes}", &minutes.to_string());
+        said(words.replace("{code}", code))
+    }
+
+    /// The question whether a person wants to log in to a site that knows no number.
+    #[must_use]
+    pub(crate) fn approve(&self, site: &str) -> Option<String> {
+        said(self.text(Name::Approve, Language::default()).replace("{site}", site))
+    }
+
     fn text(&self, name: Name, language: Language) -> &str {
         let texts = match language {
             Language::Chinese => &self.chinese,
@@ -392,6 +416,15 @@ fn fill(template: &str, nickname: Option<&str>, count: Option<u32>) -> String {
 fn needed(setting: &str) -> Result<String, String> {
     let text = text(setting)?;
     said(text).ok_or_else(|| "is empty; people have to be asked, or nobody could confirm a login".to_owned())
+}
+
+/// Reads the text with a code.
+fn with_code(setting: &str) -> Result<String, String> {
+    let text = text(setting)?;
+    match text.contains("{code}") {
+        true => Ok(text),
+        false => Err("has no {code}, which stands for the code that people ask for".to_owned()),
+    }
 }
 
 /// Reads a text; an environment file has no line breaks, so `\n` stands for one.

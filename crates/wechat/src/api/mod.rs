@@ -36,6 +36,7 @@ pub use self::error::{Class, Error};
 pub use self::exchange::is_simulated;
 pub use self::meter::{Meter, Unmade};
 pub use self::qr::{MAX_EXPIRE, OFFICIAL_QR_URL, QrCode, show_qr_code_url};
+pub use self::token::SharedToken;
 pub use self::user::{MAX_NICKNAME, User};
 pub use self::web::{NoWebUser, OFFICIAL_OPEN_URL, Scope, WebUser, authorize_url};
 
@@ -102,6 +103,14 @@ impl Client {
             web_user: Breaker::new(call::WEB_USER, limits.probe),
         });
         Ok(Self { api, tokens, breakers, limits })
+    }
+
+    /// The access token, to be shared with another program of the account's owner, which then need not ask WeChat for one.
+    ///
+    /// # Errors
+    /// A failure of the token call.
+    pub async fn shared_token(&self) -> Result<SharedToken, Error> {
+        Ok(self.tokens.current().await?.shared())
     }
 
     /// The same account, token and breakers, at another address.

@@ -35,12 +35,20 @@ pub(crate) struct AccessToken {
     /// The number of the fetch that brought it. It tells a token that failed from a later one, even if WeChat
     /// gives the same text again.
     fetch: u64,
+    /// When WeChat takes it no more, if it is not replaced before.
+    ends_at: Instant,
 }
 
 impl AccessToken {
     /// The text, only for the `access_token` parameter of a call.
     pub(crate) fn expose(&self) -> &str {
         self.text.expose_secret()
+    }
+
+    /// The same for another program of the account's owner.
+    pub(crate) fn shared(&self) -> SharedToken {
+        let left = self.ends_at.saturating_duration_since(Instant::now());
+        SharedToken { text: self.text.clone(), left }
     }
 
     fn is_same_text(&self, other: &Self) -> bool {
@@ -52,6 +60,15 @@ impl fmt::Debug for AccessToken {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "AccessToken(***, fetch {})", self.fetch)
     }
+}
+
+/// The account's access token, for another program of its owner: whoever has it can do everything that the account can.
+#[derive(Debug, Clone)]
+pub struct SharedToken {
+    /// The token.
+    pub text: SecretString,
+    /// How long WeChat still takes it.
+    pub left: Duration,
 }
 
 /// The one token of an account, and its fetching.
@@ -158,8 +175,9 @@ impl Tokens {
         match outcome {
             Ok((response, asked_at)) => {
                 let life = Duration::from_secs(response.expires_in.into()).min(MAX_LIFE);
-                let token = AccessToken { text: response.access_token.into(), fetch: state.fetches };
-                state.token = Some((token.clone(), asked_at + life - margin(life)));
+                let (text, ends_at) = (response.access_token.into(), asked_at + life);
+                let token = AccessToken { text, fetch: state.fetches, ends_at };
+                state.token = Some((token.clone(), ends_at - margin(life)));
                 state.failure = None;
                 if state.refused.take().is_some_and(|refused| !refused.is_same_text(&token)) {
                     state.thefts.stolen(Instant::now());
@@ -242,7 +260,7 @@ mod tests {
     #[test]
     fn a_token_is_fresh_until_its_renewal_and_not_at_it() {
         let now = Instant::now();
-        let token = AccessToken { text: "T".into(), fetch: 1 };
+        let token = AccessToken { text: "T".into(), fetch: 1, ends_at: now };
         let renew_at = now + Duration::from_secs(10);
         let state = State { token: Some((token, renew_at)), ..State::default() };
         assert!(state.fresh(now).is_some());
@@ -251,8 +269,8 @@ mod tests {
 
     #[test]
     fn debug_prints_stars() {
-        let token = AccessToken { text: "SECRET".into(), fetch: 1 };
-        let text = format!("{token:?}");
+        let token = AccessToken { text: "SECRET".into(), fetch: 1, ends_at: Instant::now() };
+        let text = format!("{token:?} {:?}", token.shared());
         assert!(text.contains("***") && !text.contains("SECRET"), "{text}");
     }
 }

@@ -2,6 +2,7 @@
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use secrecy::ExposeSecret;
 use tokio::task::JoinSet;
 
 use super::*;
@@ -189,5 +190,17 @@ async fn a_caller_that_gives_up_does_not_lose_the_token_for_the_next() {
     assert!(given_up.is_err());
     release.send(()).unwrap();
     create(&client).await.unwrap();
+    assert_eq!(fake.token_calls(), 1);
+}
+
+#[tokio::test]
+async fn a_shared_token_is_the_one_of_all_calls_and_says_how_long_it_lives() {
+    let fake = Fake::start(|r, n| if r.is_token() { numbered_token(n) } else { json(QR) }).await;
+    let client = fake.client(PATIENCE);
+    create(&client).await.unwrap();
+    pass(MINUTE).await;
+    let shared = client.shared_token().await.unwrap();
+    assert_eq!(shared.text.expose_secret(), "TOKEN-0");
+    assert!(shared.left <= 119 * MINUTE && shared.left > 118 * MINUTE, "{:?}", shared.left);
     assert_eq!(fake.token_calls(), 1);
 }

@@ -1,0 +1,163 @@
+//! What people do in the chat: they ask for a code, scan a site's QR code, and answer whether they want to log in.
+
+use std::time::Duration;
+
+use login_page::Language;
+use server::tell;
+use tokio::time::{Instant, timeout_at};
+use wechat::Person;
+
+use super::WeChatServer;
+use super::codes::{self, Codes, Request};
+use super::phrase;
+use super::qr_logins::{Heard, QrLogins, Scene};
+use crate::logins::answer::Text;
+use crate::logins::words::{PhoneReply, ToPhone};
+use crate::store::{Store, StoreError};
+
+/// Words must be ready so long after the push has arrived: WeChat waits 5 s.
+const WORDS: Duration = Duration::from_millis(3500);
+
+impl WeChatServer {
+    /// Takes a text that asks for a code, or answers the question after a scan, and gives the words for the phone, if there
+    /// are any. The outer `None` is for any other text.
+    pub(crate) async fn heard(&self, text: &Text<'_>, arrived: Instant) -> Option<Option<String>> {
+        if phrase::asks(&self.words, text.content) {
+            return Some(self.code(text, arrived).await);
+        }
+        let yes = yes(text.content)?;
+        match self.in_time(arrived, self.qr_logins.answer(text.person, yes)).await {
+            Ok(None) => None,
+            Ok(Some(heard)) => Some(self.words(&heard, false)),
+            // Perhaps it is an answer, and perhaps it counts.
+            Err(error) => Some(self.unclear(&error)),
+        }
+    }
+
+    /// Takes a scan of a site's QR code.
+    pub(crate) async fn scanned(
+        &self,
+        scene: &Scene,
+        person: &Person,
+        first: bool,
+        at: i64,
+        arrived: Instant,
+    ) -> Option<String> {
+        match self.in_time(arrived, self.qr_logins.scan(scene, person, at)).await {
+            Ok(heard) => self.words(&heard, first),
+            Err(error) => self.unclear(&error),
+        }
+    }
+
+    /// Forgets what a person has asked for up to an unfollow at `at` (CreateTime). If the store does not answer, it is
+    /// forgotten within minutes all the same.
+    pub(crate) async fn forget(&self, person: &Person, at: i64) {
+        let forgotten =
+            async { self.codes.forget(person, at).await.and(self.qr_logins.forget(person, at).await) };
+        if let Err(error) = self.in_time(Instant::now(), forgotten).await {
+            tell!(
+                warn,
+                self.told,
+                "forget",
+                "a code of a person who has unfollowed stays for minutes: {error}"
+            );
+        }
+    }
+
+    async fn code(&self, text: &Text<'_>, arrived: Instant) -> Option<String> {
+        // A push without an id is known again by its time.
+        let made_up = text.created_at.to_string();
+        let id = text.id.unwrap_or(&made_up);
+        let request = Request { person: text.person, id, created_at: text.created_at };
+        match self.in_time(arrived, self.codes.ask(request)).await {
+            Ok(Some(code)) => {
+                self.count("code");
+                tracing::info!("a person has asked for a code");
+                self.texts.code(&code, codes::LIFE.as_secs() / 60)
+            }
+            Ok(None) => {
+                tell!(
+                    error,
+                    self.told,
+                    "no code",
+                    "no code is free; more digits make room (CALLBACK_CODE_DIGITS)"
+                );
+                self.say(PhoneReply::TryAgain)
+            }
+            Err(error) => {
+                tell!(error, self.told, "code", "a person got no code: {error}");
+                self.say(PhoneReply::TryAgain)
+            }
+        }
+    }
+
+    fn words(&self, heard: &Heard, first: bool) -> Option<String> {
+        self.say(match heard {
+            Heard::Asked { site } => return self.texts.approve(site),
+            Heard::LoggedIn => PhoneReply::LoggedIn { first, nickname: None, count: None },
+            Heard::Denied => PhoneReply::NotMe,
+            Heard::Confirmed => PhoneReply::Confirmed,
+            Heard::Taken => PhoneReply::Taken,
+            Heard::Expired => PhoneReply::Expired,
+        })
+    }
+
+    /// Perhaps it was recorded: the site's page knows.
+    fn unclear(&self, error: &StoreError) -> Option<String> {
+        tell!(error, self.told, "chat", "what has become of a site's QR code is not clear: {error}");
+        self.say(PhoneReply::Look)
+    }
+
+    fn say(&self, reply: PhoneReply) -> Option<String> {
+        self.texts.words(&ToPhone { reply, language: Language::default() })
+    }
+
+    async fn in_time<T>(
+        &self,
+        arrived: Instant,
+        call: impl Future<Output = Result<T, StoreError>>,
+    ) -> Result<T, StoreError> {
+        let late = |_| Err(StoreError(format!("not within {WORDS:?}")));
+        timeout_at(arrived + WORDS, call).await.unwrap_or_else(late)
+    }
+}
+
+/// Forgets what a person has asked for up to an unfollow at `at` (CreateTime); says whether there was anything. Without
+/// that it is forgotten within minutes.
+pub(crate) async fn forget(store: &Store, person: &Person, at: i64) -> Result<bool, StoreError> {
+    // The number of digits is for new codes.
+    let code = Codes::new(store, codes::DIGITS).forget(person, at).await?;
+    Ok(QrLogins::new(store).forget(person, at).await? || code)
+}
+
+/// Whether a text is a yes (1) or a no (0); nothing for any other. People type them in full-width, and with a full stop.
+fn yes(text: &str) -> Option<bool> {
+    match text
+        .trim_matches(|letter: char| letter.is_whitespace() || ".。!！\u{feff}\u{200b}".contains(letter))
+    {
+        "1" | "１" => Some(true),
+        "0" | "０" => Some(false),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_is_yes_and_zero_is_no() {
+        for (text, answer) in [
+            ("1", Some(true)),
+            (" １。", Some(true)),
+            ("0", Some(false)),
+            ("０\n", Some(false)),
+            ("", None),
+            ("11", None),
+            ("10", None),
+            ("yes", None),
+        ] {
+            assert_eq!(yes(text), answer, "{text}");
+        }
+    }
+}

@@ -1,0 +1,331 @@
+//! Logins by a QR code that a site has asked for: the extension of wechat-server's protocol.
+//!
+//! A site gets a token for each such login, and asks with it what has become of the login. The QR code holds the login's
+//! scene, which is made of the token's hash, and so is the code that the site redeems: the store holds nothing that opens
+//! anything. A scene of this kind is longer than a gateway's, so no scan is taken for one of the other kind.
+
+use std::time::Duration;
+
+use records::{Kept, Moment, Records, Step, Write};
+use serde::{Deserialize, Serialize};
+use wechat::Person;
+
+use crate::provider::token::{Token, sha256};
+use crate::store::{Store, StoreError};
+
+/// How long a QR code is shown, as with wechat-server.
+pub(super) const LIFE: Duration = Duration::from_secs(600);
+
+/// How long a login can be fetched after its end.
+const FETCHED: Duration = Duration::from_secs(180);
+
+/// How long a person may take to answer. Whoever scanned a forwarded code has forgotten it by then.
+const ANSWERED: Duration = Duration::from_secs(180);
+
+/// What a scene begins with, and the characters of the hash behind that: 132 bits.
+const BEFORE: &str = "w_";
+const HASH: usize = 22;
+
+/// The kinds of the two records.
+const KIND: &str = "qr-login";
+const OF_PERSON: &str = "qr-login-of";
+
+/// The names of one login, all made of its token.
+#[derive(Debug)]
+pub(super) struct Names {
+    /// What the QR code holds.
+    pub scene: Scene,
+    /// What the site asks with.
+    pub token: Token,
+    /// What the site redeems.
+    pub code: String,
+}
+
+impl Names {
+    pub(super) fn random() -> Self {
+        Self::of(Token::random())
+    }
+
+    /// The names that belong to a token.
+    pub(super) fn of(token: Token) -> Self {
+        let hash = |what: &str| hashed(&format!("{what}:{}", token.reveal()));
+        let scene = hash("scene");
+        let code = format!("{scene}{}", hash("code"));
+        Self { scene: Scene(format!("{BEFORE}{scene}")), token, code }
+    }
+
+    /// The scene that a code from outside belongs to; nothing for a text of another form.
+    pub(super) fn scene_of_code(code: &str) -> Option<Scene> {
+        let scene = code.get(..HASH).filter(|_| code.len() == 2 * HASH)?;
+        Scene::parse(&format!("{BEFORE}{scene}"))
+    }
+}
+
+fn hashed(text: &str) -> String {
+    sha256(text.as_bytes()).chars().take(HASH).collect()
+}
+
+/// What a QR code of this kind holds.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub(crate) struct Scene(String);
+
+impl Scene {
+    /// Reads the key of a scan; nothing for one of another form.
+    pub(crate) fn parse(key: &str) -> Option<Self> {
+        let is_good = |letter: u8| letter.is_ascii_alphanumeric() || letter == b'-' || letter == b'_';
+        let hash = key.strip_prefix(BEFORE)?;
+        (hash.len() == HASH && hash.bytes().all(is_good)).then(|| Self(key.to_owned()))
+    }
+
+    pub(super) fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// One login.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+struct Login {
+    /// The name of the site that has asked for it.
+    site: String,
+    /// Whether the person is asked.
+    confirm: bool,
+    /// The hash of the code that the site redeems.
+    code: String,
+    /// When the QR code is over.
+    until: Moment,
+    state: State,
+}
+
+/// Where a login is.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+enum State {
+    /// Nobody has scanned.
+    Waiting,
+    /// This person is asked.
+    Asked { person: String, until: Moment },
+    /// It is this person's, and fetched until then.
+    Granted { person: String, until: Moment, is_used: bool },
+    /// The person has said no, or was forgotten.
+    Denied { person: String },
+}
+
+/// What a person hears of a scan or an answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Heard {
+    /// Whether it is they who want to log in to this site.
+    Asked {
+        site: String,
+    },
+    LoggedIn,
+    Denied,
+    /// They say no to a login that they have said yes to.
+    Confirmed,
+    /// It is another person's.
+    Taken,
+    /// Its time is over, or it is none.
+    Expired,
+}
+
+/// What a site hears of a login.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Told {
+    Pending,
+    Success {
+        person: String,
+    },
+    /// It is over without a person.
+    Expired,
+}
+
+type Change<T> = Step<Kept<Login>, T>;
+
+impl Login {
+    /// Whether nothing can become of it any more.
+    fn is_over(&self, now: Moment) -> bool {
+        match &self.state {
+            State::Waiting => now >= self.until,
+            State::Asked { until, .. } | State::Granted { until, .. } => now >= *until,
+            State::Denied { .. } => true,
+        }
+    }
+
+    fn forget_at(&self) -> Moment {
+        match &self.state {
+            State::Granted { until, .. } | State::Asked { until, .. } => self.until.max(*until) + FETCHED,
+            State::Waiting | State::Denied { .. } => self.until + FETCHED,
+        }
+    }
+
+    fn grant(person: &str, now: Moment) -> State {
+        State::Granted { person: person.to_owned(), until: now + FETCHED, is_used: false }
+    }
+
+    /// This login in another state.
+    fn to<T>(found: &Kept<Self>, state: State, value: T) -> Change<T> {
+        let mut login = found.clone();
+        login.state = state;
+        let forget_at = login.forget_at();
+        Step::Write(Write { durably: true, ..Write::new(login, forget_at) }, value)
+    }
+
+    /// A person scans.
+    fn scan(found: Option<&Kept<Self>>, person: &Person, now: Moment) -> Change<Heard> {
+        let Some(login) = found else { return Step::Keep(Heard::Expired) };
+        let asked = || Heard::Asked { site: login.site.clone() };
+        match &login.state {
+            State::Waiting if login.is_over(now) => Step::Keep(Heard::Expired),
+            State::Waiting if login.confirm => {
+                let until = now + ANSWERED;
+                Self::to(login, State::Asked { person: person.to_string(), until }, asked())
+            }
+            State::Waiting => Self::to(login, Self::grant(person, now), Heard::LoggedIn),
+            State::Asked { person: by, .. }
+            | State::Granted { person: by, .. }
+            | State::Denied { person: by }
+                if by != person.as_str() =>
+            {
+                Step::Keep(Heard::Taken)
+            }
+            State::Denied { .. } => Step::Keep(Heard::Denied),
+            // They have had the answer already.
+            State::Granted { .. } => Step::Keep(Heard::LoggedIn),
+            State::Asked { .. } if login.is_over(now) => Step::Keep(Heard::Expired),
+            State::Asked { .. } => Step::Keep(asked()),
+        }
+    }
+
+    /// A person answers. Nothing where nothing is asked of them.
+    fn answer(found: Option<&Kept<Self>>, person: &Person, yes: bool, now: Moment) -> Change<Option<Heard>> {
+        let Some(login) = found else { return Step::Keep(None) };
+        match &login.state {
+            State::Asked { person: by, .. } if by == person.as_str() => match (login.is_over(now), yes) {
+                (true, _) => Step::Keep(None),
+                (false, true) => Self::to(login, Self::grant(by, now), Some(Heard::LoggedIn)),
+                (false, false) => Self::to(login, State::Denied { person: by.clone() }, Some(Heard::Denied)),
+            },
+            State::Granted { person: by, .. } if by == person.as_str() && !login.is_over(now) => {
+                Step::Keep(Some(if yes { Heard::LoggedIn } else { Heard::Confirmed }))
+            }
+            State::Denied { person: by } if by == person.as_str() && now < login.until => {
+                Step::Keep((!yes).then_some(Heard::Denied))
+            }
+            _ => Step::Keep(None),
+        }
+    }
+
+    /// Whose the login is, for this once.
+    fn redeem(found: Option<&Kept<Self>>, site: &str, code: &str, now: Moment) -> Change<Option<Person>> {
+        let Some(login) = found.filter(|login| login.site == site && login.code == code) else {
+            return Step::Keep(None);
+        };
+        match &login.state {
+            State::Granted { person, until, is_used: false } if !login.is_over(now) => {
+                let used = State::Granted { person: person.clone(), until: *until, is_used: true };
+                Self::to(login, used, Some(Person::new(person.clone())))
+            }
+            _ => Step::Keep(None),
+        }
+    }
+
+    /// Ends a login whose person is forgotten.
+    fn forget(found: Option<&Kept<Self>>, person: &Person) -> Change<()> {
+        match found.map(|login| (login, &login.state)) {
+            Some((login, State::Asked { person: by, .. } | State::Granted { person: by, .. }))
+                if by == person.as_str() =>
+            {
+                // Nobody's name is left in it.
+                Self::to(login, State::Denied { person: String::new() }, ())
+            }
+            _ => Step::Keep(()),
+        }
+    }
+}
+
+/// The login that a person has scanned last.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+struct Last {
+    scene: Scene,
+    /// The scan's CreateTime.
+    scanned_at: i64,
+}
+
+/// The logins.
+#[derive(Debug, Clone)]
+pub(crate) struct QrLogins {
+    logins: Records<Kept<Login>>,
+    of_people: Records<Kept<Last>>,
+}
+
+impl QrLogins {
+    pub(crate) fn new(store: &Store) -> Self {
+        Self { logins: store.records(KIND), of_people: store.records(OF_PERSON) }
+    }
+
+    /// Keeps a login that `site` has asked for.
+    pub(super) async fn put(&self, names: &Names, site: &str, confirm: bool) -> Result<(), StoreError> {
+        let put = self.logins.update(names.scene.as_str(), |_, now| {
+            let login = Login {
+                site: site.to_owned(),
+                confirm,
+                code: hashed(&names.code),
+                until: now + LIFE,
+                state: State::Waiting,
+            };
+            let forget_at = login.forget_at();
+            Step::Write(Write::new(login.into(), forget_at), ())
+        });
+        Ok(put.await?)
+    }
+
+    /// A person has scanned at `at` (CreateTime).
+    pub(super) async fn scan(&self, scene: &Scene, person: &Person, at: i64) -> Result<Heard, StoreError> {
+        let last = Last { scene: scene.clone(), scanned_at: at };
+        let noted = self.of_people.update(person.as_str(), |_, now| {
+            Step::Write(Write::new(last.clone().into(), now + LIFE + FETCHED), ())
+        });
+        noted.await?;
+        Ok(self.logins.update(scene.as_str(), |found, now| Login::scan(found, person, now)).await?)
+    }
+
+    /// A person answers whether they want to log in; nothing where nobody asks.
+    pub(super) async fn answer(&self, person: &Person, yes: bool) -> Result<Option<Heard>, StoreError> {
+        let Some(last) = self.of_people.read(person.as_str()).await?.record else { return Ok(None) };
+        let answered =
+            self.logins.update(last.scene.as_str(), |found, now| Login::answer(found, person, yes, now));
+        Ok(answered.await?)
+    }
+
+    /// What has become of a login that `site` has asked for; nothing for one that is not known.
+    pub(super) async fn look(&self, scene: &Scene, site: &str) -> Result<Option<Told>, StoreError> {
+        let found = self.logins.read(scene.as_str()).await?;
+        let Some(login) = found.record.filter(|login| login.site == site) else { return Ok(None) };
+        Ok(Some(match &login.state {
+            _ if login.is_over(found.now) => Told::Expired,
+            State::Granted { person, .. } => Told::Success { person: person.clone() },
+            _ => Told::Pending,
+        }))
+    }
+
+    /// Whose the login is that `site` redeems, for this once.
+    pub(super) async fn redeem(&self, code: &str, site: &str) -> Result<Option<Person>, StoreError> {
+        let Some(scene) = Names::scene_of_code(code) else { return Ok(None) };
+        let hash = hashed(code);
+        let redeemed =
+            self.logins.update(scene.as_str(), |found, now| Login::redeem(found, site, &hash, now));
+        Ok(redeemed.await?)
+    }
+
+    /// Ends the login of a person who has unfollowed at `at` (CreateTime); says whether there was one.
+    pub(crate) async fn forget(&self, person: &Person, at: i64) -> Result<bool, StoreError> {
+        let Some(last) = self.of_people.read(person.as_str()).await?.record else { return Ok(false) };
+        if last.scanned_at > at {
+            return Ok(false);
+        }
+        self.logins.update(last.scene.as_str(), |found, _| Login::forget(found, person)).await?;
+        Ok(true)
+    }
+}
+
+#[cfg(test)]
+mod tests;
