@@ -143,7 +143,29 @@ fn yes(text: &str) -> Option<bool> {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
+
     use super::*;
+    use crate::store::tests::on_each_store;
+    use crate::wechat_server::qr_logins::Names;
+
+    #[tokio::test]
+    async fn who_is_forgotten_by_hand_has_no_code_and_no_login() {
+        on_each_store(async |here, there| {
+            let (person, names) = (Person::new("a"), Names::random());
+            assert!(!forget(here, &person, 100).await.unwrap(), "nothing is kept of them");
+            // Of another number of digits than the command knows.
+            let (codes, logins) = (Codes::new(there, codes::MOST_DIGITS), QrLogins::new(there));
+            let request = Request { person: &person, id: "1", created_at: 100 };
+            let code = codes.ask(request).await.unwrap().unwrap();
+            logins.put(&names, "api", false).await.unwrap();
+            logins.scan(&names.scene, &person, 100).await.unwrap();
+            assert!(forget(here, &person, 100).await.unwrap());
+            assert_eq!(codes.redeem(&code).await.unwrap(), None);
+            assert_eq!(logins.redeem(&names.code, "api").await.unwrap(), None);
+        })
+        .await;
+    }
 
     #[test]
     fn one_is_yes_and_zero_is_no() {
