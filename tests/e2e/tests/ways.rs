@@ -6,7 +6,8 @@
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use demo::{NOTIFY_KEY, Options, Stack};
-use e2e::page::Page;
+use e2e::fleet::{self, Fleet};
+use e2e::page::{PATIENCE, Page};
 use e2e::picture;
 use e2e::raw::metric;
 use protocol::client::Settings;
@@ -15,7 +16,7 @@ use protocol::{Client, Key, Notice, Scene};
 use serde_json::Value;
 use simulator::{Call, Fault};
 use tempfile::tempdir;
-use tokio::time::{Duration, Instant};
+use tokio::time::{Duration, Instant, interval, timeout};
 
 const ACCOUNT_QR: &str = "http://weixin.qq.com/r/abcDEF012345";
 
@@ -186,4 +187,29 @@ async fn a_thousand_guesses_find_no_login_of_others() {
         metric(stack.gateway.admin, "gateway_notices_total{type=\"find\",status=\"unknown\"}").await,
         1_000
     );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_log_says_once_that_pages_have_something_else_and_once_that_they_have_qr_codes_again() {
+    let mut fleet = Fleet::prepare(fleet::Options::one_of_each()).await;
+    fleet.gateways[0].set("GATEWAY_QR_READY", "0".to_owned());
+    fleet.gateways[0].start();
+    fleet.gateways[0].until_ready().await;
+    fleet.wechat.switches().fail(Call::QrcodeCreate, Fault::errcode(40003).times(3));
+    for has_qr_code in [false, false, false, true, true] {
+        let shown = Page::open(fleet.gateways[0].public).await.expect("qrcode_url").await;
+        assert_eq!(text(&shown, "content").is_empty(), !has_qr_code, "{shown}");
+    }
+    let mut log = fleet.gateways[0].program().log();
+    let told = async {
+        let mut pace = interval(Duration::from_millis(50));
+        while !log.contains("there are QR codes again") {
+            pace.tick().await;
+            log = format!("{log}\n{}", fleet.gateways[0].program().log());
+        }
+    };
+    timeout(PATIENCE, told).await.expect("the log says that it is over");
+    let lines = |words: &str| log.lines().filter(|line| line.contains(words)).count();
+    let began = lines("pages are shown a code to type alone in place of their QR codes: WeChat refused");
+    assert_eq!((began, lines("there are QR codes again")), (1, 1), "{log}");
 }

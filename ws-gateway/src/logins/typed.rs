@@ -61,15 +61,18 @@ impl TypedCodes {
         account: Option<&str>,
         ttl: Duration,
     ) -> Result<String, StoreError> {
-        self.take_first(DRAWS.map(draw), Shows { scene, account: account.map(str::to_owned) }, ttl).await
+        self.take_first(DRAWS.map(draw), scene, account, ttl).await
     }
 
-    async fn take_first(
+    /// Takes the first of these that is free.
+    pub(super) async fn take_first(
         &self,
         draws: impl IntoIterator<Item = String>,
-        shows: Shows,
+        scene: Scene,
+        account: Option<&str>,
         ttl: Duration,
     ) -> Result<String, StoreError> {
+        let shows = Shows { scene, account: account.map(str::to_owned) };
         for code in draws {
             let taken = self.0.update(&code, |before, now| match before {
                 // A write that was not answered has been done, and is tried again.
@@ -119,10 +122,6 @@ mod tests {
 
     const TTL: Duration = Duration::from_secs(120);
 
-    fn shows(scene: Scene) -> Shows {
-        Shows { scene, account: None }
-    }
-
     fn draws(codes: &[&str]) -> Vec<String> {
         codes.iter().map(|&code| code.to_owned()).collect()
     }
@@ -143,10 +142,10 @@ mod tests {
         let codes = TypedCodes::in_memory(10);
         let (first, second) = (Scene::random(), Scene::random());
         let wanted = draws(&["123456", "12345678", "123456789"]);
-        assert_eq!(codes.take_first(wanted.clone(), shows(first), TTL).await.unwrap(), "123456");
-        assert_eq!(codes.take_first(wanted.clone(), shows(second), TTL).await.unwrap(), "12345678");
-        codes.take_first(wanted.clone(), shows(Scene::random()), TTL).await.unwrap();
-        let fourth = codes.take_first(wanted, shows(Scene::random()), TTL).await;
+        assert_eq!(codes.take_first(wanted.clone(), first, None, TTL).await.unwrap(), "123456");
+        assert_eq!(codes.take_first(wanted.clone(), second, None, TTL).await.unwrap(), "12345678");
+        codes.take_first(wanted.clone(), Scene::random(), None, TTL).await.unwrap();
+        let fourth = codes.take_first(wanted, Scene::random(), None, TTL).await;
         assert_eq!(fourth, Err(StoreError::Full));
         assert_eq!(codes.find("123456", None).await.unwrap(), Some(first));
         assert_eq!(codes.find("12345678", None).await.unwrap(), Some(second));
@@ -167,13 +166,13 @@ mod tests {
     async fn a_code_is_given_again_once_no_claim_can_have_kept_its_login() {
         let codes = TypedCodes::in_memory(10);
         let (first, second) = (Scene::random(), Scene::random());
-        codes.take_first(draws(&["123456"]), shows(first), TTL).await.unwrap();
+        codes.take_first(draws(&["123456"]), first, None, TTL).await.unwrap();
         advance(TTL + AFTER_CLAIM + KEPT_AFTER_END - Duration::from_millis(1)).await;
-        assert!(codes.take_first(draws(&["123456"]), shows(second), TTL).await.is_err());
+        assert!(codes.take_first(draws(&["123456"]), second, None, TTL).await.is_err());
         assert_eq!(codes.find("123456", None).await.unwrap(), Some(first));
         advance(Duration::from_millis(1)).await;
         assert_eq!(codes.find("123456", None).await.unwrap(), None);
-        codes.take_first(draws(&["123456"]), shows(second), TTL).await.unwrap();
+        codes.take_first(draws(&["123456"]), second, None, TTL).await.unwrap();
         assert_eq!(codes.find("123456", None).await.unwrap(), Some(second));
     }
 }

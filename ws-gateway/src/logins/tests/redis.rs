@@ -15,7 +15,7 @@ use tokio::time::{sleep, timeout};
 
 use super::{OnRedis, claim, find, scan};
 use crate::codes::admission::{Addresses, NotAdmitted};
-use crate::codes::{Budget, NoQrCode, Purpose, Unscanned};
+use crate::codes::{Budget, Free, NoQrCode, Purpose, Unscanned};
 use crate::logins::StoreError;
 use crate::logins::seats::Seat;
 use crate::testing::in_memory::noon;
@@ -74,17 +74,19 @@ async fn gateways_that_share_a_redis_give_no_code_to_two_logins() {
     let redis = Redis::start().await;
     let (here, there) = (OnRedis::start(&redis.url(), 0).await, OnRedis::start(&redis.url(), 0).await);
     let both = [&here, &there];
-    let mut codes = HashSet::new();
-    for _ in 0..20 {
-        let taken = join_all((0..100).map(async |n: usize| {
-            both[n % 2].gateway.logins.typed_code(Scene::random(), None, TTL).await.unwrap()
-        }));
-        codes.extend(taken.await);
+    let draws = ["482913", "48291300", "482913000"].map(str::to_owned);
+    let taken = join_all((0..20).map(async |n: usize| {
+        let (scene, codes) = (Scene::random(), &both[n % 2].gateway.logins.typed);
+        (scene, codes.take_first(draws.clone(), scene, None, TTL).await)
+    }));
+    let (given, refused): (Vec<_>, Vec<_>) = taken.await.into_iter().partition(|(_, code)| code.is_ok());
+    assert!(refused.iter().all(|(_, code)| *code == Err(StoreError::Full)), "{refused:?}");
+    let codes: HashSet<_> = given.iter().map(|(_, code)| code.clone().unwrap()).collect();
+    assert_eq!((given.len(), codes), (3, HashSet::from(draws)));
+    for (scene, code) in given {
+        let found = there.gateway.logins.typed.find(&code.unwrap(), None).await;
+        assert_eq!(found, Ok(Some(scene)), "nobody has written over it");
     }
-    // Of 2,000 draws of a million, two or so are the same.
-    assert_eq!(codes.len(), 2_000);
-    let count: usize = redis.cli(&["DBSIZE"]).await.trim().parse().unwrap();
-    assert_eq!(count, 2_000);
 }
 
 #[tokio::test]
@@ -285,6 +287,18 @@ async fn no_more_than_the_pace_is_taken_however_many_ask() {
     }
     // An eighth at once, and one more each 3.6 s.
     assert!((1_000..=1_010).contains(&granted), "{granted} and {rushed}");
+}
+
+#[tokio::test]
+async fn logins_that_cost_no_call_are_counted_where_all_gateways_do() {
+    let redis = Redis::start().await;
+    let on = OnRedis::start(&redis.url(), 0).await;
+    let free = Free::new(on.gateway.logins.redis().cloned());
+    free.take().await.unwrap();
+    assert_eq!(redis.cli(&["KEYS", "*"]).await.trim(), "test:1:free:pace");
+    redis.freeze();
+    assert!(matches!(free.take().await, Err(NoQrCode::Uncounted(_))));
+    redis.thaw();
 }
 
 #[tokio::test]
