@@ -250,6 +250,22 @@ mod tests {
     }
 
     #[test]
+    fn logins_inside_wechat_need_no_sites_but_an_address() {
+        let inside = ["--callback-web-authorization=base", "--callback-public-url=https://id.example.cn"];
+        let config = of(&inside, secrets()).unwrap();
+        assert!(config.web.is_some() && config.sites.is_none());
+        assert_eq!(config.open_url, wechat::OFFICIAL_OPEN_URL);
+        let simulated = of(&[&inside[..], &["--wechat-api-url=http://sim"]].concat(), secrets()).unwrap();
+        assert_eq!(simulated.open_url, "http://sim");
+        let vain = of(&inside[1..], secrets()).unwrap_err();
+        assert!(
+            vain.text.contains("CALLBACK_PUBLIC_URL: means nothing without CALLBACK_SITES"),
+            "{}",
+            vain.text
+        );
+    }
+
+    #[test]
     fn every_wrong_setting_is_named_in_one_line() {
         let without = |take: fn(&mut Secrets)| {
             let mut secrets = secrets();

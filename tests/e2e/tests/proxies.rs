@@ -398,14 +398,18 @@ const APP: &str = "[[site]]\nid='app'\nname='App'\npublic=true\nredirect_uris=['
 /// A stack with the provider; the folder has its files.
 async fn stack_with_sites() -> (Arc<Stack>, TempDir) {
     let folder = tempfile::tempdir().unwrap();
-    let [sites, asking] = ["sites.toml", "wechat-server.toml"].map(|name| folder.path().join(name));
+    let [sites, asking, verified] =
+        ["sites.toml", "wechat-server.toml", "MP_verify_aB3.txt"].map(|name| folder.path().join(name));
     std::fs::write(&sites, APP).unwrap();
     std::fs::write(&asking, format!("[[site]]\nname = \"api\"\ntoken_sha256 = \"{:064}\"\n", 0)).unwrap();
+    std::fs::write(&verified, "aB3").unwrap();
     let callback = vec![
         format!("--callback-sites={}", sites.display()),
         format!("--callback-public-url=https://{ISSUER}"),
         format!("--callback-browser-url=https://{NAME}"),
         format!("--callback-wechat-server={}", asking.display()),
+        "--callback-web-authorization=base".to_owned(),
+        format!("--callback-mp-verify={}", verified.display()),
     ];
     (Arc::new(Stack::start(Options { callback, ..Options::default() }).await.unwrap()), folder)
 }
@@ -438,6 +442,9 @@ async fn sites_reach_the_issuer_through_nginx_caddy_and_haproxy() {
                 ("GET /jwks.json", "200"),
                 ("GET /logout", "200"),
                 ("GET /logout/confirm", "405"),
+                ("GET /login/back", "403"),
+                ("POST /login/answer", "400"),
+                ("GET /MP_verify_aB3.txt", "200"),
                 ("GET /login.js", "200"),
                 ("GET /login.css", "200"),
                 ("GET /wechat", "403"),
