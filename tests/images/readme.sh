@@ -13,7 +13,7 @@ source tests/images/tree.sh
 
 declare -A cannot=(
     [one-host-with-systemd.2]='a booted systemd; tests/e2e/tests/units.rs judges the units'
-    [a-proxy-in-front.1]='public DNS and its certificate; tests/e2e/tests/proxies.rs logs in through each configuration'
+    [a-proxy-in-front.1]='public DNS and its certificate; tests/e2e/tests/proxies/ logs in through each configuration'
 )
 
 # Extracts the blocks. Each file is named by its heading and the block's number below it.
