@@ -148,7 +148,7 @@ async fn by_a_typed_code_1_confirms_what_the_site_wants_confirmed() {
         match page.hear().await {
             Heard::Message(said) if said["message_type"] == "scanned" => {}
             Heard::Message(said) => break said,
-            other @ Heard::Closed(_) => panic!("{other:?}"),
+            Heard::Closed(code) => panic!("{code}"),
         }
     };
     let answer = agent.go_on(&handle, &code_of(&granted)).await;
