@@ -4,9 +4,6 @@ use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::registry::Registry;
 
-use crate::logins::way::Way;
-use crate::logins::words::PhoneReply;
-
 /// A label. Its values come from our own code, never from outside.
 pub(crate) type Label = [(&'static str, &'static str); 1];
 
@@ -37,11 +34,6 @@ pub(crate) struct Metrics {
 }
 
 impl Metrics {
-    /// Counts a scan, or what stands for one, by what its person was told.
-    pub(crate) fn count_scan(&self, way: Way, told: &PhoneReply) {
-        self.scans.get_or_create(&[("told", told.name()), ("way", way.name())]).inc();
-    }
-
     /// Registers everything under names that begin with `callback_`.
     #[must_use]
     pub(crate) fn registry(&self) -> Registry {

@@ -1,35 +1,14 @@
 //! The ways in which a person claims a login. All come to the same claim, on the same record of the gateway; they differ in
 //! what the person has seen before, and so in what confirms the login.
 
-use serde::{Deserialize, Serialize};
+use super::words::PhoneReply;
+use crate::metrics::Metrics;
+pub(crate) use crate::store::Way;
 
 /// The answer that means yes where no number is needed. No page shows it: its numbers have two digits.
 pub(crate) const YES: &str = "1";
 
-/// How a person came to a login.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub(crate) enum Way {
-    /// They have scanned the page's QR code.
-    #[default]
-    Scan,
-    /// They have sent the page's code to the account.
-    Typed,
-    /// They have opened a page of ours inside WeChat.
-    Wechat,
-}
-
 impl Way {
-    /// A short name for logs and metrics.
-    #[must_use]
-    pub(crate) fn name(self) -> &'static str {
-        match self {
-            Self::Scan => "scan",
-            Self::Typed => "typed",
-            Self::Wechat => "wechat",
-        }
-    }
-
     /// Whether the person is asked also where nobody wants a confirmation. A link that was opened is less than a scan, so
     /// they press a button.
     #[must_use]
@@ -49,11 +28,12 @@ impl Way {
             Self::Wechat => is_number,
         }
     }
+}
 
-    /// For records: most logins are scans, and older ones say nothing.
-    #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde gives a reference")]
-    pub(super) fn is_scan(&self) -> bool {
-        *self == Self::Scan
+impl Metrics {
+    /// Counts a scan, or what stands for one, by what its person was told.
+    pub(crate) fn count_scan(&self, way: Way, told: &PhoneReply) {
+        self.scans.get_or_create(&[("told", told.name()), ("way", way.name())]).inc();
     }
 }
 

@@ -7,6 +7,7 @@
 
 mod person;
 mod signature;
+mod way;
 
 use std::path::Path;
 use std::time::Duration;
@@ -20,7 +21,7 @@ use records::{
 
 use self::person::Person;
 use self::signature::Body;
-use crate::logins::way::Way;
+pub(crate) use self::way::Way;
 
 /// How the tables that the first versions made in a SQLite file become records.
 const FROM_SCHEMA_1: &str = include_str!("from_schema_1.sql");

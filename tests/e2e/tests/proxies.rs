@@ -400,14 +400,11 @@ async fn stack_with_sites() -> (Arc<Stack>, TempDir) {
     let site =
         "[[site]]\nid = \"app\"\nname = \"App\"\npublic = true\nredirect_uris = [\"com.example.app:/cb\"]\n";
     std::fs::write(&sites, site).unwrap();
-    let verified = folder.path().join("MP_verify_aB3.txt");
-    std::fs::write(&verified, "aB3").unwrap();
     let callback = vec![
         format!("--callback-sites={}", sites.display()),
         format!("--callback-public-url=https://{ISSUER}"),
         format!("--callback-browser-url=https://{NAME}"),
         "--callback-web-authorization=base".to_owned(),
-        format!("--callback-mp-verify={}", verified.display()),
     ];
     (Arc::new(Stack::start(Options { callback, ..Options::default() }).await.unwrap()), folder)
 }
@@ -441,7 +438,6 @@ async fn sites_reach_the_issuer_through_nginx_caddy_and_haproxy() {
                 ("GET /logout", "200"),
                 ("GET /logout/confirm", "405"),
                 ("GET /login/back", "403"),
-                ("GET /MP_verify_aB3.txt", "200"),
                 ("GET /login.js", "200"),
                 ("GET /login.css", "200"),
                 ("GET /wechat", "403"),

@@ -12,8 +12,7 @@ use server::clock;
 use test_redis::{PATIENCE, Redis};
 use tokio::time::{Duration, sleep, timeout};
 
-use super::{Memory, Recorded, Scan, Store};
-use crate::logins::way::Way;
+use super::{Memory, Recorded, Scan, Store, Way};
 
 pub(crate) fn scan(openid: &str, created_at: i64) -> Scan {
     let openid = wechat::Person::new(openid);

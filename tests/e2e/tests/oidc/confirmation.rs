@@ -128,6 +128,36 @@ async fn in_a_page_of_the_site_too() {
     assert_eq!(claims.unwrap()["acr"], "urn:saoma:scan-confirmed");
 }
 
+/// Whoever has sent the page's code has read the page, so that 1 is enough. The site hears that it was confirmed.
+#[tokio::test]
+async fn by_a_typed_code_1_confirms_what_the_site_wants_confirmed() {
+    let (sites, gateway) = (vec![shop()], vec!["--gateway-ways=scan,typed".to_owned()]);
+    let provider = Running::with(Setup { sites, gateway, ..Setup::default() }).await;
+    let (mut agent, person, shop) = (Agent::new(&provider), provider.person(), shop());
+    let request = shop.request();
+    let handle = agent.authorize(&request).await.handle();
+    let mut page = provider.page(&handle).await;
+    let code = page.expect("qrcode_url").await["typed"].as_str().unwrap().to_owned();
+    let question = says(&provider, &person, &code).await;
+    for part in ["「示例商店」", "127.0.*.*", "回复 1 ", "回复 0"] {
+        assert!(question.contains(part), "{part} is not in {question}");
+    }
+    let words = says(&provider, &person, "1").await;
+    assert!(words.contains("欢迎回来"), "{words}");
+    let granted = loop {
+        match page.hear().await {
+            Heard::Message(said) if said["message_type"] == "scanned" => {}
+            Heard::Message(said) => break said,
+            Heard::Closed(code) => panic!("{code}"),
+        }
+    };
+    let answer = agent.go_on(&handle, &code_of(&granted)).await;
+    let code = came_back(&provider, &request, &answer);
+    let tokens = shop.take(&provider, &request, &shop.redeem(&provider, &shop.grant(&code)).await).await;
+    assert_eq!(tokens.claims["acr"], "urn:saoma:scan-confirmed");
+    assert_eq!(tokens.claims["sub"], person.as_str());
+}
+
 /// Whoever gets somebody to scan a forwarded picture of a code gets nothing by it.
 #[tokio::test]
 async fn a_forwarded_code_grants_nothing_to_its_sender() {
