@@ -61,6 +61,7 @@ pub(crate) enum Endpoint {
 pub(crate) enum Part {
     Script,
     Widget,
+    Ways,
     RequestScript,
     Style,
 }
@@ -122,6 +123,7 @@ impl Provider {
                 match part {
                     Part::Script => web::answer(StatusCode::OK, SCRIPT, login_page::SCRIPT),
                     Part::Widget => web::answer(StatusCode::OK, SCRIPT, login_page::WIDGET),
+                    Part::Ways => web::answer(StatusCode::OK, SCRIPT, login_page::WAYS),
                     Part::RequestScript => web::answer(StatusCode::OK, SCRIPT, login_page::REQUEST_SCRIPT),
                     Part::Style => web::answer(StatusCode::OK, "text/css; charset=utf-8", self.style.clone()),
                 }
