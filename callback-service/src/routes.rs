@@ -39,7 +39,7 @@ enum Door {
 }
 
 /// Every route: methods (none for all of them), path, door. ARCHITECTURE.md has the same table.
-const ROUTES: [(&[Method], &str, Door); 27] = [
+const ROUTES: [(&[Method], &str, Door); 28] = [
     (&[], "/livez", Door::Alive),
     (&[Method::GET, Method::HEAD], "/", Door::Root),
     (&[Method::GET], WECHAT, Door::Verification),
@@ -55,6 +55,7 @@ const ROUTES: [(&[Method], &str, Door); 27] = [
     (&[Method::POST], "/logout/confirm", Door::Provider(Endpoint::LogoutConfirm)),
     (&[Method::GET, Method::HEAD], "/login.js", Door::Provider(Endpoint::Part(Part::Script))),
     (&[Method::GET, Method::HEAD], "/widget.v1.js", Door::Provider(Endpoint::Part(Part::Widget))),
+    (&[Method::GET, Method::HEAD], "/ways.v1.js", Door::Provider(Endpoint::Part(Part::Ways))),
     (&[Method::GET, Method::HEAD], "/authorize.js", Door::Provider(Endpoint::Part(Part::RequestScript))),
     (&[Method::GET, Method::HEAD], "/login.css", Door::Provider(Endpoint::Part(Part::Style))),
     (&[Method::GET], LOGIN, Door::Inside(Page::Login)),

@@ -10,16 +10,12 @@ const WORDS = {
     title: (site) => `登录 ${site}`,
     back: (site) => `返回 ${site}`,
     returning: (site) => `登录成功，正在返回 ${site}…`,
-    inWeChat: '长按上面的二维码，再选“识别图中的二维码”。',
-    onPhone: '正在用手机？建议在电脑上打开本页；也可以保存二维码图片，再用微信“扫一扫”从相册选取。',
     other: 'English',
   },
   en: {
     title: (site) => `Log in to ${site}`,
     back: (site) => `Back to ${site}`,
     returning: (site) => `You are logged in, returning to ${site}…`,
-    inWeChat: 'Press and hold the QR code above, then choose to scan it.',
-    onPhone: 'On your phone? Best open this page on a computer; or save the picture and choose it from the album in WeChat’s Scan.',
     other: '中文',
   },
 };
@@ -28,19 +24,18 @@ const { body, documentElement } = document;
 const element = (id) => document.getElementById(id);
 
 // What the issuer's page says of its login; the gateway's own page says nothing, and its URL does.
-const { gateway, request, site, lang } = body.dataset;
+const { gateway, request, account, site, lang } = body.dataset;
 const asked = new URLSearchParams(location.search);
-const inWeChat = /MicroMessenger/i.test(navigator.userAgent);
 let language = languageOf([...asked.getAll('lang'), lang, ...navigator.languages]);
 
 /**
  * What the gateway is asked for. In the query of the issuer's page everything is for the issuer, such as its nonce, and
- * only the request is told.
+ * only the request and its official account are told.
  */
 function query() {
   const tells = new URLSearchParams();
-  const told = request ? new URLSearchParams({ request }) : asked;
-  for (const name of ['site', 'nonce', 'code_challenge', 'request']) {
+  const told = request ? new URLSearchParams({ request, account: account ?? '' }) : asked;
+  for (const name of ['site', 'nonce', 'code_challenge', 'request', 'account']) {
     if (told.get(name)) tells.set(name, told.get(name));
   }
   return `${tells}`;
@@ -55,7 +50,6 @@ function render() {
     document.title = element('title').textContent = words.title(site);
     element('back').textContent = words.back(site);
   }
-  element('hint').textContent = inWeChat ? words.inWeChat : words.onPhone;
   const here = new URLSearchParams(location.search);
   here.set('lang', otherLanguage());
   const link = element('language');

@@ -1,4 +1,4 @@
-// Types of widget.v1.js, with which a page shows a QR code and somebody logs in by scanning it with WeChat.
+// Types of widget.v1.js, with which a page shows a code and somebody logs in with it by WeChat.
 //
 // TypeScript does not fetch modules. Keep this file in your sources, and say in tsconfig.json where it is:
 //
@@ -8,9 +8,9 @@
 export type State =
   /** A code is being fetched, or the connection is being mended. */
   | 'connecting'
-  /** A code is shown, and nobody has scanned it yet. */
+  /** A code is shown, and nobody has scanned or sent it yet. */
   | 'waiting'
-  /** Somebody has scanned. With a `number` they are asked for it in the chat. */
+  /** Somebody has scanned, or has sent the code. With a `number` they are asked for it in the chat. */
   | 'scanned'
   /** The login is granted; `onLogin` is called. */
   | 'granted'
@@ -61,7 +61,10 @@ export interface Trouble {
     | 'insecure_context'
     /** The browser keeps nothing for this page, such as `sessionStorage`. A reload then takes a new code. */
     | 'no_storage'
-    /** The gateway or the browser refused the connection, mostly because of the page's origin; `message` says why. */
+    /**
+     * The gateway or the browser refused the connection, mostly because of the page's origin; or the browser could not load
+     * `ways.v1.js`, without which this login has nothing to show. `message` says why.
+     */
     | 'refused';
   /** For developers, in English. */
   message: string;
@@ -73,6 +76,8 @@ export interface Options {
   site?: string;
   /** A random text of this person's session with your back end, new for every login. */
   nonce?: string;
+  /** Which official account, by its name at the gateway. Default: the only one, or the first. */
+  account?: string;
   /** Where the gateway is, such as `https://login.example.com/`, with a slash. Default: where the module came from. */
   gateway?: string;
   /** `zh`, `en`, or longer (`zh-CN`). Default: the language of the page, then those of the browser. */

@@ -3,7 +3,7 @@
 const MOMENT = 3e3;
 const HEARTBEAT = 25e3;
 
-// state_kind: Chinese, English, button.
+// Chinese, English, button.
 const WORDS = {
   connecting: ['正在准备二维码…', 'Preparing the QR code…'],
   connecting_again: ['连接已中断，正在重新连接…', 'Connection lost, reconnecting…'],
@@ -24,10 +24,6 @@ const WORDS = {
   retry: ['重试', 'Try again'],
   left: ['% 后过期', 'Expires in %'],
   next: ['% 后自动重试', 'Trying again in %'],
-  hint: [
-    '手机上：在微信里长按二维码，或保存后用“扫一扫”从相册选取。',
-    'On a phone: press and hold the code in WeChat, or save it for WeChat’s Scan.',
-  ],
 };
 
 const RING = 'M88 136a48 48 0 1 0 96 0 48 48 0 1 0-96 0';
@@ -59,12 +55,11 @@ stroke-linecap:round;stroke-linejoin:round}
 .saoma-mark>[d^=M88]{stroke:var(--saoma-warn,#d9822b)}
 @media(prefers-reduced-motion:no-preference){
 [data-state=connecting]>*>.saoma-mark{animation:saoma-turn 1s linear infinite}}
-@media not all and (pointer:coarse){.saoma-hint{display:none}}
 @keyframes saoma-turn{to{transform:rotate(1turn)}}
 .saoma-user{font-size:24px;font-weight:600}
 .saoma-status{font-size:17px}
 .saoma-countdown{min-height:1.5em}
-.saoma-countdown,.saoma-detail,.saoma-hint{max-width:300px;color:var(--saoma-quiet,inherit)}
+.saoma-countdown,.saoma-detail{max-width:300px;color:var(--saoma-quiet,inherit)}
 .saoma-say{position:absolute;clip-path:inset(50%)}}`;
 
 const slots = new Set();
@@ -87,8 +82,11 @@ function add(parent, name, tag = 'div') {
   return node;
 }
 
-export function mount(element, { site, nonce, query, gateway, lang, onLogin, onState, onError = console.error }) {
-  let socket, retryAt, error, pictured, forgets, resumeKey;
+export function mount(
+  element,
+  { site, nonce, account, query, gateway, lang, onLogin, onState, onError = console.error },
+) {
+  let socket, retryAt, error, pictured, forgets, resumeKey, ways;
   let view = {};
   let language = languageOf([lang, document.documentElement.lang, ...navigator.languages]);
   let isFree = true;
@@ -100,7 +98,6 @@ export function mount(element, { site, nonce, query, gateway, lang, onLogin, onS
   let skew = 0;
   let readAt = 0;
 
-  // Never back, and on in sleep.
   function now() {
     const read = Date.now();
     skew += Math.max(0, readAt - read);
@@ -131,12 +128,11 @@ export function mount(element, { site, nonce, query, gateway, lang, onLogin, onS
   }
 
   const door = new URL('ws', gateway || import.meta.url);
-  const purpose = `${door.href.replace('http', 'ws')}?${query ?? new URLSearchParams({ site, nonce })}`;
+  const purpose = `${door.href.replace('http', 'ws')}?${query ?? new URLSearchParams({ site, nonce, ...(account && { account }) })}`;
   let slot = `saoma.${site || ''}`;
   while (slots.has(slot)) slot += '+';
   slots.add(slot);
 
-  // Whoever holds the key gets the outcome.
   let verifier = '';
   let challenge = '';
   try {
@@ -230,21 +226,33 @@ export function mount(element, { site, nonce, query, gateway, lang, onLogin, onS
     else note('connecting_again');
   }
 
-  function receive({ message_type, url, image, resume, expires_in, number, retry_in, message, user, code = '' }) {
-    heardAt = now();
+  function receive(message, at = now()) {
+    const { message_type, url, image, typed, open, resume, expires_in, number, retry_in, user, code = '' } = message;
+    heardAt = at;
+    const picture = image || url;
     const until = heardAt + expires_in * 1e3 || 0;
     if (message_type === 'qrcode_url') {
       const isScanned = resume && resume === resumeKey && view.state === 'scanned';
       failures = 0;
       error = {};
       keepKey(resume);
-      if (expires_in === 0) return; // How it ended is said next.
+      if (expires_in === 0) return; // Ended.
+      if (!ways && (typed || open || navigator.maxTouchPoints)) {
+        import('./ways.v1.js').then(({ extend }) => {
+          if (!box.parentNode) return;
+          ways ||= extend(box, render);
+          if (view.state === 'connecting') receive(message, at);
+          else render(ways.hear(message));
+        }, ({ message }) => picture || fail('refused', message));
+        if (!picture) return;
+      }
+      ways?.hear(message);
       if (image || resume !== pictured) {
         parts.code.onerror = () => {
           parts.code.onerror = null;
           parts.code.src = url;
         };
-        parts.code.src = image || url;
+        parts.code.src = picture;
         pictured = image && resume;
       }
       if (isScanned) show(view.said, { until, number: view.number });
@@ -256,7 +264,7 @@ export function mount(element, { site, nonce, query, gateway, lang, onLogin, onS
       show('granted', { user });
       onLogin?.({ code, verifier, user });
     } else if (message_type === 'error') {
-      error = { detail: message, until: heardAt + retry_in || 0 };
+      error = { detail: message.message, until: heardAt + retry_in || 0 };
       showWait(error.until);
     } else if (message_type === 'denied') show(message_type);
     else if (message_type === 'expired') renew(0);
@@ -303,14 +311,14 @@ export function mount(element, { site, nonce, query, gateway, lang, onLogin, onS
     onError({ code, message });
   }
 
-  const say = (said, value) => WORDS[said][+(language === 'en')].replace('%', value);
+  const say = (said, value = '%') => (ways?.words[said] || WORDS[said])[+(language === 'en')].replace('%', value);
 
   const box = add(element || new DocumentFragment(), 'box');
   const stage = add(box, 'stage');
   const parts = { code: add(stage, 'code', 'img'), button: add(stage, 'button', 'button') };
   const live = add(box, 'live', 'output');
   for (const name of ['user', 'status', 'detail', 'say']) parts[name] = add(live, name);
-  for (const name of ['countdown', 'hint']) parts[name] = add(box, name);
+  parts.countdown = add(box, 'countdown');
   parts.number = add(stage, 'number');
   const mark = svg('svg');
   const line = svg('path');
@@ -336,13 +344,13 @@ export function mount(element, { site, nonce, query, gateway, lang, onLogin, onS
     set('number', number);
     set('say', number);
     set('detail', detail || (forgets && state === 'waiting' && say('forgets')));
-    set('hint', state === 'waiting' && say('hint'));
     set('button', press && say(press));
     line.setAttribute('d', number ? '' : MARKS[state] || RING + 'm48-26v30m0 20v.1');
     parts.code.alt = say('waiting');
     parts.code.hidden = state !== 'waiting';
     if (!press && document.activeElement === parts.button) box.focus();
     parts.button.hidden = !press;
+    ways?.render(state, language);
     count();
   }
 

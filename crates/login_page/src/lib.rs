@@ -22,6 +22,9 @@ pub const SCRIPT: &str = include_str!("../page/login.js");
 /// The widget: an ES module that logs people in on any page, at `widget.v1.js`. The page's script is built on it.
 pub const WIDGET: &str = include_str!("../page/widget.v1.js");
 
+/// What the widget loads where a login has other ways than its QR code, at `ways.v1.js` beside it.
+pub const WAYS: &str = include_str!("../page/ways.v1.js");
+
 /// What TypeScript knows of the widget, at `widget.v1.d.ts` beside it.
 pub const WIDGET_TYPES: &str = include_str!("../page/widget.v1.d.ts");
 

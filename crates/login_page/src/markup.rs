@@ -43,6 +43,8 @@ pub struct ForRequest<'a> {
     pub gateway: &'a str,
     /// The handle under which the request is kept.
     pub request: &'a str,
+    /// The official account that the login is for, by its name in the settings, where there are several.
+    pub account: Option<&'a str>,
     /// The language that somebody wished. Without one the page goes by what its browser says.
     pub language: Option<Language>,
     /// Where the link back to the site leads.
@@ -97,7 +99,7 @@ fn markup(page: &Page<'_>) -> String {
 mod tests {
     use super::*;
     use crate::brand::{Link, Links};
-    use crate::{REQUEST_SCRIPT, SCRIPT, WIDGET};
+    use crate::{REQUEST_SCRIPT, SCRIPT, WAYS, WIDGET};
 
     const MARKUP: &str = "</title><script>\"&'";
     const AS_TEXT: &str = "&#60;/title&#62;&#60;script&#62;&#34;&#38;&#39;";
@@ -106,6 +108,7 @@ mod tests {
         site: "示例商店",
         gateway: "https://login.example.cn/",
         request: "h4ndle",
+        account: None,
         language: Some(Language::English),
         cancel: "com.example.app:/cb?error=access_denied&state=a%22b",
         pictures: &[],
@@ -187,14 +190,17 @@ mod tests {
         {
             assert!(page.contains(part), "{part} is not in {page}");
         }
-        assert!(!page.contains("data-lang"), "{page}");
+        assert!(!page.contains("data-lang") && !page.contains("data-account"), "{page}");
+        let page = ForRequest { account: Some("agency-7"), ..REQUEST }.html();
+        assert!(page.contains(" data-account=\"agency-7\""), "{page}");
     }
 
     #[test]
     fn whatever_a_site_wrote_is_text() {
         let (site, cancel) = (MARKUP, MARKUP);
-        let page = ForRequest { site, cancel, gateway: MARKUP, request: MARKUP, ..REQUEST }.html();
-        assert!(!page.contains(MARKUP) && page.matches(AS_TEXT).count() == 8, "{page}");
+        let account = Some(MARKUP);
+        let page = ForRequest { site, cancel, gateway: MARKUP, request: MARKUP, account, ..REQUEST }.html();
+        assert!(!page.contains(MARKUP) && page.matches(AS_TEXT).count() == 9, "{page}");
         assert_eq!(page.matches("<script").count(), 2, "{page}");
     }
 
@@ -217,7 +223,7 @@ mod tests {
                 assert!(tag.contains(" src=\"") && text.starts_with("</script>"), "{page}");
             }
         }
-        for script in [SCRIPT, REQUEST_SCRIPT, WIDGET] {
+        for script in [SCRIPT, REQUEST_SCRIPT, WIDGET, WAYS] {
             assert!(!script.contains("innerHTML") && !script.contains("eval("));
         }
     }

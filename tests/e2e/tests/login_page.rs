@@ -66,12 +66,26 @@ async fn the_widgets_lines_load_what_the_gateway_serves() {
         format!("script-src {url}; connect-src {url} ws://{}; img-src data:", stack.gateway.browsers);
     assert!(lines.contains(&policy), "{lines}");
     assert!(lines.contains("print them again after an upgrade"), "{lines}");
+
+    // The second module, by the version that the first one asks for, which is checked by whoever wants that.
+    let second = between(&lines, "{\"integrity\":{\"", "\":\"sha384-");
+    let path = second.strip_prefix(&url).unwrap();
+    let asked = between(std::str::from_utf8(&served).unwrap(), "import('.", "')");
+    assert_eq!(asked, path);
+    let served = get(&stack, path, None).await;
+    assert_eq!(header(&served, "cache-control"), "public, max-age=31536000, immutable");
+    let hash = sha384(&served.bytes().await.unwrap());
+    assert_eq!(between(&lines, "\":\"sha384-", "\"}}</script>"), STANDARD.encode(&hash));
 }
 
 #[tokio::test]
 async fn pages_of_every_site_may_load_the_widget_and_keep_it_for_a_day() {
     let stack = Stack::start(Options::default()).await.unwrap();
-    for (path, kind) in [("/widget.v1.js", "text/javascript"), ("/widget.v1.d.ts", "text/plain")] {
+    for (path, kind) in [
+        ("/widget.v1.js", "text/javascript"),
+        ("/ways.v1.js", "text/javascript"),
+        ("/widget.v1.d.ts", "text/plain"),
+    ] {
         let whole = get(&stack, path, None).await;
         let etag = header(&whole, "etag");
         assert!(etag.starts_with('"') && etag.ends_with('"') && etag.len() > 2, "{etag}");

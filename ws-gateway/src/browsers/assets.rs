@@ -16,6 +16,7 @@ pub(crate) struct LoginPage {
     style: Bytes,
     /// For pages of sites as well.
     pub widget: OpenFile,
+    pub ways: OpenFile,
     pub widget_types: OpenFile,
     /// Where its pictures are: WeChat's, and the operator's logo.
     pictures: Vec<String>,
@@ -30,6 +31,7 @@ impl LoginPage {
             script: widget::page_script(),
             style: Bytes::from(brand.style()),
             widget: OpenFile::widget(),
+            ways: OpenFile::ways(),
             widget_types: OpenFile::types(),
             pictures: [qr_url].into_iter().chain(brand.logo.clone()).collect(),
         }

@@ -56,6 +56,7 @@ fn route(gateway: &Arc<Gateway>, request: Request<Incoming>, peer: SocketAddr, p
         "/login.js" => gateway.login_page.script(),
         "/login.css" => gateway.login_page.style(),
         "/widget.v1.js" => gateway.login_page.widget.response(request.uri().query(), request.headers()),
+        "/ways.v1.js" => gateway.login_page.ways.response(request.uri().query(), request.headers()),
         "/widget.v1.d.ts" => {
             gateway.login_page.widget_types.response(request.uri().query(), request.headers())
         }

@@ -6,7 +6,7 @@
 
 use std::fmt::Write as _;
 
-use aws_lc_rs::digest::{SHA384, digest};
+use aws_lc_rs::digest::{SHA256, SHA384, digest};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
@@ -14,7 +14,7 @@ use http::header::{
     ACCESS_CONTROL_ALLOW_ORIGIN, CACHE_CONTROL, ETAG, HeaderMap, HeaderName, HeaderValue, IF_NONE_MATCH,
 };
 use http::{StatusCode, Uri};
-use login_page::{SCRIPT, WIDGET, WIDGET_TYPES};
+use login_page::{SCRIPT, WAYS, WIDGET, WIDGET_TYPES};
 use server::http::{self as web, Response};
 
 /// Digits of the hash that are a module's version: 64 bits tell any two of ours apart.
@@ -32,7 +32,7 @@ const WECHATS_PICTURES: &str = "https://mp.weixin.qq.com";
 /// A file for pages of every origin: it is the same for everybody, and holds no secret.
 #[derive(Debug, Clone)]
 pub(crate) struct OpenFile {
-    text: &'static str,
+    text: Bytes,
     content_type: &'static str,
     version: String,
     etag: HeaderValue,
@@ -42,17 +42,23 @@ impl OpenFile {
     /// The module.
     #[must_use]
     pub(crate) fn widget() -> Self {
-        Self::new(WIDGET, "text/javascript; charset=utf-8")
+        Self::new(module().into(), "text/javascript; charset=utf-8")
+    }
+
+    /// The second module, which the first one loads where a login has more than a QR code.
+    #[must_use]
+    pub(crate) fn ways() -> Self {
+        Self::new(Bytes::from_static(WAYS.as_bytes()), "text/javascript; charset=utf-8")
     }
 
     /// What TypeScript knows of it.
     #[must_use]
     pub(crate) fn types() -> Self {
-        Self::new(WIDGET_TYPES, "text/plain; charset=utf-8")
+        Self::new(Bytes::from_static(WIDGET_TYPES.as_bytes()), "text/plain; charset=utf-8")
     }
 
-    fn new(text: &'static str, content_type: &'static str) -> Self {
-        let version = version(text);
+    fn new(text: Bytes, content_type: &'static str) -> Self {
+        let version = version(&text);
         // Hexadecimal digits may stand in a header.
         let etag =
             HeaderValue::from_str(&format!("\"{version}\"")).unwrap_or(HeaderValue::from_static("\"\""));
@@ -63,7 +69,7 @@ impl OpenFile {
     pub(crate) fn response(&self, query: Option<&str>, headers: &HeaderMap) -> Response {
         let mut response = match self.is_known(headers) {
             true => web::answer(StatusCode::NOT_MODIFIED, self.content_type, Bytes::new()),
-            false => web::answer(StatusCode::OK, self.content_type, self.text),
+            false => web::answer(StatusCode::OK, self.content_type, self.text.clone()),
         };
         let asked =
             form_urlencoded::parse(query.unwrap_or_default().as_bytes()).find(|(name, _)| name == "v");
@@ -93,15 +99,20 @@ impl OpenFile {
     }
 }
 
-fn version(text: &str) -> String {
-    let hash = digest(&SHA384, text.as_bytes());
+fn version(text: impl AsRef<[u8]>) -> String {
+    let hash = digest(&SHA384, text.as_ref());
     data_encoding::HEXLOWER.encode(hash.as_ref()).chars().take(VERSION).collect()
+}
+
+/// The module as it is served: it asks for the second one of this version.
+fn module() -> String {
+    WIDGET.replace("'./ways.v1.js'", &format!("'./ways.v1.js?v={}'", version(WAYS)))
 }
 
 /// The login page's own script, which asks for the module of this version: after an upgrade a browser may still keep
 /// yesterday's under the plain name.
 pub(crate) fn page_script() -> Bytes {
-    let module = format!("'./widget.v1.js?v={}'", version(WIDGET));
+    let module = format!("'./widget.v1.js?v={}'", version(module()));
     Bytes::from(SCRIPT.replace("'./widget.v1.js'", &module))
 }
 
@@ -151,21 +162,30 @@ impl std::str::FromStr for PublicUrl {
 /// The lines that a page of a site needs, where the gateway is at this address.
 pub(crate) fn lines(at: &PublicUrl) -> String {
     let PublicUrl { origin, path } = at;
-    let hash = STANDARD.encode(digest(&SHA384, WIDGET.as_bytes()));
-    let address = format!("{origin}{path}/widget.v1.js?v={}", version(WIDGET));
+    let module = module();
+    let hash = |text: &str| STANDARD.encode(digest(&SHA384, text.as_bytes()));
+    let (of_widget, of_ways) = (hash(&module), hash(WAYS));
+    let address = format!("{origin}{path}/widget.v1.js?v={}", version(&module));
+    let ways = format!("{origin}{path}/ways.v1.js?v={}", version(WAYS));
+    let map = format!("{{\"integrity\":{{\"{ways}\":\"sha384-{of_ways}\"}}}}");
+    let of_map = STANDARD.encode(digest(&SHA256, map.as_bytes()));
     let sockets = origin.replacen("http", "ws", 1);
     let mut lines = String::new();
     let _ = write!(
         lines,
         "In the page:\n\n\
-         <script type=\"module\" src=\"{address}\"\n        integrity=\"sha384-{hash}\" crossorigin=\"anonymous\"></script>\n\n\
+         <script type=\"module\" src=\"{address}\"\n        integrity=\"sha384-{of_widget}\" crossorigin=\"anonymous\"></script>\n\n\
          A script of your own, behind that line, imports the same address:\n\n\
          import {{ mount }} from '{address}';\n\n\
          In the page's Content-Security-Policy, beside what it has:\n\n\
          script-src {origin}; connect-src {origin} {sockets}; img-src data: {WECHATS_PICTURES}\n\n\
+         The hash is of that file. Where a login has more than a QR code, it loads ways.v1.js from the same place, and newer\n\
+         browsers check that too if this stands before the first line, and 'sha256-{of_map}'\n\
+         in script-src:\n\n\
+         <script type=\"importmap\">{map}</script>\n\n\
          These lines are for the widget of ws-gateway {}. Another version may have another widget, and a page with an old\n\
          hash then loads nothing: print them again after an upgrade. To be spared that, leave out integrity and ?v=, or\n\
-         serve a copy of widget.v1.js yourself and say mount(…, {{ gateway: '{origin}{path}/' }}).\n",
+         serve copies of widget.v1.js and ways.v1.js yourself and say mount(…, {{ gateway: '{origin}{path}/' }}).\n",
         env!("CARGO_PKG_VERSION")
     );
     lines
@@ -187,13 +207,13 @@ mod tests {
         assert_eq!(of(ACCESS_CONTROL_ALLOW_ORIGIN), "*");
         assert_eq!(of(RESOURCE_POLICY), "cross-origin");
         assert_eq!(of("x-content-type-options".parse().unwrap()), "nosniff");
-        assert_eq!(of(ETAG), format!("\"{}\"", version(WIDGET)));
+        assert_eq!(of(ETAG), format!("\"{}\"", version(module())));
         (response.status().as_u16(), of(CACHE_CONTROL))
     }
 
     #[test]
     fn a_version_is_kept_for_ever_and_a_wrong_one_not_at_all() {
-        let own = format!("v={}", version(WIDGET));
+        let own = format!("v={}", version(module()));
         for (query, kept) in [
             (None, "public, max-age=86400"),
             (Some(""), "public, max-age=86400"),
@@ -211,7 +231,7 @@ mod tests {
 
     #[test]
     fn who_has_it_is_told_so() {
-        let etag = format!("\"{}\"", version(WIDGET));
+        let etag = format!("\"{}\"", version(module()));
         let weak = format!("W/{etag}");
         for (known, status) in [
             (vec![], 200),
@@ -281,5 +301,8 @@ mod tests {
         let script = page_script();
         let script = std::str::from_utf8(&script).unwrap();
         assert!(!script.contains("'./widget.v1.js'"), "{script}");
+        let module = module();
+        assert!(script.contains(&format!("'./widget.v1.js?v={}'", version(&module))), "{script}");
+        assert!(module.contains(&format!("'./ways.v1.js?v={}'", version(WAYS))), "{module}");
     }
 }

@@ -62,6 +62,7 @@ pub(crate) enum Endpoint {
 pub(crate) enum Part {
     Script,
     Widget,
+    Ways,
     RequestScript,
     Style,
 }
@@ -123,6 +124,7 @@ impl Provider {
                 match part {
                     Part::Script => web::answer(StatusCode::OK, SCRIPT, login_page::SCRIPT),
                     Part::Widget => web::answer(StatusCode::OK, SCRIPT, login_page::WIDGET),
+                    Part::Ways => web::answer(StatusCode::OK, SCRIPT, login_page::WAYS),
                     Part::RequestScript => web::answer(StatusCode::OK, SCRIPT, login_page::REQUEST_SCRIPT),
                     Part::Style => web::answer(StatusCode::OK, "text/css; charset=utf-8", self.style.clone()),
                 }

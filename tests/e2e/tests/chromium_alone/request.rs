@@ -60,6 +60,8 @@ async fn answer(
                 site: "示例商店",
                 gateway: &gateway,
                 request: "h4ndle",
+                // A real gateway has one account, which has no name.
+                account: gateway.ends_with(":9").then_some("agency-7"),
                 language,
                 cancel,
                 pictures: &[],
@@ -71,6 +73,7 @@ async fn answer(
         }
         "/login.js" => script(login_page::SCRIPT),
         "/widget.v1.js" => script(login_page::WIDGET),
+        "/ways.v1.js" => script(login_page::WAYS),
         "/authorize.js" => script(login_page::REQUEST_SCRIPT),
         "/login.css" => web::answer(StatusCode::OK, "text/css; charset=utf-8", login_page::STYLE),
         "/authorize/continue" => {
@@ -101,9 +104,9 @@ async fn a_login_for_a_request_is_carried_on_to_the_issuer() {
     browser.open(&issuer.page("")).await;
     let look = async || browser.value("world.look()").await;
 
-    // Of all that the page's address says nothing but the request is for the gateway.
+    // Of all that the page's address says nothing is for the gateway; the page names the request and the account.
     let seen = look().await;
-    let asks = "request=h4ndle&lang=en&subprotocol=offered&picture=";
+    let asks = "request=h4ndle&account=agency-7&lang=en&subprotocol=offered&picture=";
     has(&seen, &json!({ "asks": "ws://127.0.0.1:9/ws", "query": asks }));
     assert_eq!(browser.text("h1").await, "Log in to 示例商店");
     assert_eq!(browser.text("#back").await, "Back to 示例商店");
@@ -111,10 +114,10 @@ async fn a_login_for_a_request_is_carried_on_to_the_issuer() {
     // A key of another request opens nothing here.
     browser.value(&format!("world.say({})", code(120))).await;
     let kept = browser.value("JSON.parse(sessionStorage.getItem('saoma.'))").await;
-    assert_eq!(kept, json!([KEY, "ws://127.0.0.1:9/ws?request=h4ndle", ""]));
+    assert_eq!(kept, json!([KEY, "ws://127.0.0.1:9/ws?request=h4ndle&account=agency-7", ""]));
     browser.client.refresh().await.unwrap();
     assert_eq!(look().await["offers"], offers(Some(KEY)));
-    browser.value(&format!("sessionStorage.setItem('saoma.', JSON.stringify(['{KEY}', 'ws://127.0.0.1:9/ws?request=another', '']))")).await;
+    browser.value(&format!("sessionStorage.setItem('saoma.', JSON.stringify(['{KEY}', 'ws://127.0.0.1:9/ws?request=another&account=agency-7', '']))")).await;
     browser.client.refresh().await.unwrap();
     assert_eq!(look().await["offers"], offers(None));
 

@@ -121,6 +121,11 @@
       window.dispatchEvent(Object.assign(new Event(type), more));
       return look();
     },
+    /** Presses something else that has this name. */
+    turn(name) {
+      part(name).click();
+      return look();
+    },
     /** Presses the button. */
     press() {
       part('button').click();

@@ -7,46 +7,46 @@ use super::*;
 
 const KEY: &str = "scene.secret";
 
-struct Alone {
-    browser: Browser,
-    site: Site,
-    _stack: Stack,
+pub(crate) struct Alone {
+    pub(crate) browser: Browser,
+    pub(crate) site: Site,
+    pub(crate) stack: Stack,
 }
 
 impl Alone {
     /// A browser whose pages run `script` first.
-    async fn start(script: &str) -> Self {
+    pub(crate) async fn start(script: &str) -> Self {
         let site = Site::start().await;
         let stack = Stack::start(Options::default()).await.unwrap();
         site.gateway(stack.gateway.browsers);
         let browser = Browser::start("en").await;
         browser.run_first(include_str!("../chromium_alone/world.js")).await;
         browser.run_first(script).await;
-        Self { browser, site, _stack: stack }
+        Self { browser, site, stack }
     }
 
     /// A page with one widget, which has connected.
-    async fn open() -> Self {
+    pub(crate) async fn open() -> Self {
         let page = Self::start("").await;
         page.browser.open(&page.site.mounted(&json!([{ "site": "shop", "nonce": "n" }]))).await;
         page.connects().await;
         page
     }
 
-    async fn connects(&self) {
+    pub(crate) async fn connects(&self) {
         self.browser.until("world.attempts()").await;
     }
 
-    async fn world(&self, does: &str) -> Value {
+    pub(crate) async fn world(&self, does: &str) -> Value {
         self.browser.value(&format!("world.{does}")).await
     }
 
-    async fn say(&self, message: Value) -> Value {
+    pub(crate) async fn say(&self, message: Value) -> Value {
         self.world(&format!("say({message})")).await
     }
 
     /// Presses a key as a person does.
-    async fn press(&self, key: &str, code: u8, text: &str) {
+    pub(crate) async fn press(&self, key: &str, code: u8, text: &str) {
         for kind in ["keyDown", "keyUp"] {
             let event =
                 json!({ "type": kind, "key": key, "code": key, "windowsVirtualKeyCode": code, "text": text });
@@ -55,23 +55,23 @@ impl Alone {
     }
 
     /// The class of the element that has the keyboard.
-    async fn focus(&self) -> Value {
+    pub(crate) async fn focus(&self) -> Value {
         self.browser.value("document.activeElement.className").await
     }
 }
 
-fn code(expires_in: u32) -> Value {
+pub(crate) fn code(expires_in: u32) -> Value {
     json!({
         "message_type": "qrcode_url", "url": "", "content": "c", "expires_in": expires_in, "resume": KEY,
         "image": "data:image/gif;base64,R0lGODlhAQABAAAAACwAAAAAAQABAAA=",
     })
 }
 
-fn number() -> Value {
+pub(crate) fn number() -> Value {
     json!({ "message_type": "scanned", "expires_in": 100, "number": "42" })
 }
 
-fn said(message_type: &str) -> Value {
+pub(crate) fn said(message_type: &str) -> Value {
     json!({ "message_type": message_type })
 }
 

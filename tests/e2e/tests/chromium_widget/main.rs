@@ -5,6 +5,7 @@
 
 mod alone;
 mod site;
+mod ways;
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;

@@ -3,6 +3,9 @@
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
+use aws_lc_rs::digest::{SHA256, digest};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use e2e::page::PATIENCE;
 use hyper::body::Incoming;
 use hyper::{Method, Request, StatusCode};
@@ -71,6 +74,18 @@ impl Site {
         url.into()
     }
 
+    /// That page inside a frame of another one.
+    pub(crate) fn framed(&self, widgets: &Value) -> String {
+        self.mounted(widgets).replace("/mounted?", "/framed?")
+    }
+
+    /// That page behind this import map.
+    pub(crate) fn mapped(&self, map: &str) -> String {
+        let mut url = reqwest::Url::parse(&format!("{}/mapped", self.origin())).unwrap();
+        url.query_pairs_mut().append_pair("map", map);
+        url.into()
+    }
+
     /// The page that has no script of its own.
     pub(crate) fn declared(&self, attributes: &str) -> String {
         let mut url = reqwest::Url::parse(&format!("{}/declared", self.origin())).unwrap();
@@ -114,6 +129,28 @@ async fn answer(
                 "<link rel=\"modulepreload\" href=\"{module}\"><body><script type=\"module\" src=\"/page.js\"></script>"
             ),
         ),
+        (&Method::GET, "/framed") => {
+            let mut answer = web::answer(
+                StatusCode::OK,
+                "text/html; charset=utf-8",
+                format!("<!doctype html><title>A site</title><iframe src=\"/mounted?{query}\"></iframe>"),
+            );
+            let policy = "default-src 'none'; frame-src 'self'".parse().unwrap();
+            answer.headers_mut().insert("content-security-policy", policy);
+            answer
+        }
+        // The widgets of this page stand in its fragment.
+        (&Method::GET, "/mapped") => {
+            let (_, map) = form_urlencoded::parse(query.as_bytes()).next().unwrap();
+            let hash = STANDARD.encode(digest(&SHA256, map.as_bytes()));
+            page(
+                &format!(" 'self' 'sha256-{hash}'"),
+                format!(
+                    "<script type=\"importmap\">{map}</script><link href=\"{module}\"><body>\
+                     <script type=\"module\" src=\"/page.js\"></script>"
+                ),
+            )
+        }
         (&Method::GET, "/page.js") => {
             web::answer(StatusCode::OK, "text/javascript; charset=utf-8", include_str!("page.js"))
         }

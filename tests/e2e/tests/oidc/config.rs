@@ -170,6 +170,7 @@ async fn without_sites_there_is_no_provider() {
         "/logout/confirm",
         "/login.js",
         "/widget.v1.js",
+        "/ways.v1.js",
         "/login.css",
         "/authorize.js",
     ] {

@@ -24,6 +24,40 @@ async fn heard(stage: &Stage) -> Vec<String> {
 }
 
 #[tokio::test]
+async fn a_code_that_is_sent_is_announced_by_what_to_do_with_it_and_once() {
+    let stack = Stack::start(Options::default()).await.unwrap();
+    let stage = Stage::start("en").await;
+    stage
+        .browser
+        .run_first(&format!("{}\nnavigator.clipboard.writeText = async () => {{}}", played::WORLD))
+        .await;
+    stage.play(&format!("http://{}/", stack.gateway.browsers), &[]).await;
+    stage.show_on(DESK).await;
+    assert_eq!(stage.browser.value(LISTEN).await, true, "a live region");
+    let does = async |step: &str| stage.does(step).await;
+    let send = "Send this code to \u{201c}\u{2068}示例科技\u{2069}\u{201d} in WeChat";
+
+    does(&played::typed_only()).await;
+    stage.browser.until("document.querySelector('.saoma-typed')?.checkVisibility()").await;
+    assert_eq!(heard(&stage).await, [send]);
+    does("turn('copy')").await;
+    stage.browser.until("document.querySelector('.saoma-say').textContent").await;
+    assert_eq!(heard(&stage).await, ["Copied"]);
+    does(&played::scanned("")).await;
+    assert_eq!(heard(&stage).await, ["Received. Please continue in WeChat"]);
+    does(&played::said("denied")).await;
+    does("press()").await;
+    heard(&stage).await;
+    // The other way is said, as somebody who does not see it has asked for it.
+    does(&played::typed_beside()).await;
+    assert_eq!(heard(&stage).await, ["Scan with WeChat to log in"]);
+    does("turn('toggle')").await;
+    assert_eq!(heard(&stage).await, [send]);
+    let regions = "document.querySelectorAll('output, [role=status], [role=alert], [aria-live]').length";
+    assert_eq!(stage.browser.value(regions).await, 1);
+}
+
+#[tokio::test]
 async fn states_are_announced_and_seconds_are_not() {
     let stack = Stack::start(Options::default()).await.unwrap();
     let stage = Stage::start("en").await;
@@ -95,8 +129,10 @@ async fn whoever_uses_the_keyboard_gets_everywhere_and_sees_where_they_are() {
     let site = format!("http://{}", stack.example_site.unwrap());
     let shop = shop::start(stack.gateway.browsers, "en").await;
     let denied = [played::code(), played::said("denied")];
+    let sent = [played::typed_only()];
     for (url, steps) in [
         (format!("http://{}/", stack.gateway.browsers), &denied[..]),
+        (format!("http://{}/", stack.gateway.browsers), &sent[..]),
         (format!("{site}/login"), &denied[..1]),
         (shop, &denied),
         (format!("{site}/widget"), &denied),

@@ -17,6 +17,7 @@ async fn page(name: &str, language: Language) -> String {
         site: name,
         gateway: "http://127.0.0.1:9",
         request: "h4ndle",
+        account: None,
         language: Some(language),
         cancel: "/cancelled",
         pictures: &[],
@@ -27,6 +28,7 @@ async fn page(name: &str, language: Language) -> String {
         ("/", ("text/html; charset=utf-8", page.html())),
         ("/login.js", script(login_page::SCRIPT)),
         ("/widget.v1.js", script(login_page::WIDGET)),
+        ("/ways.v1.js", script(login_page::WAYS)),
         ("/authorize.js", script(login_page::REQUEST_SCRIPT)),
         ("/login.css", ("text/css; charset=utf-8", login_page::STYLE.to_owned())),
     ];

@@ -16,15 +16,15 @@ pub(crate) fn world_but_on(port: u16) -> String {
     format!("if (location.port !== '{port}') {{\n{WORLD}\n}}")
 }
 
+const LOGIN: &str = "http://weixin.qq.com/q/02ThisIsNobodysCode10000g07h";
+const ACCOUNT: &str = "http://weixin.qq.com/r/ThisIsNobodysAccount";
+
 const MODULE: usize = 8;
 const QUIET_ZONE: usize = 4;
 
 /// A code as the gateway draws it, always the same.
-fn picture() -> String {
-    let code = fast_qr::QRBuilder::new("http://weixin.qq.com/q/02ThisIsNobodysCode10000g07h")
-        .ecl(fast_qr::ECL::M)
-        .build()
-        .unwrap();
+fn picture(content: &str) -> String {
+    let code = fast_qr::QRBuilder::new(content).ecl(fast_qr::ECL::M).build().unwrap();
     let side = (code.size + 2 * QUIET_ZONE) * MODULE;
     let is_dark = |at: usize| {
         let module = |at: usize| (at / MODULE).checked_sub(QUIET_ZONE).filter(|at| *at < code.size);
@@ -45,8 +45,42 @@ fn say(message: &serde_json::Value) -> String {
 
 pub(crate) fn code() -> String {
     say(&json!({
-        "message_type": "qrcode_url", "url": "", "content": "", "image": picture(), "expires_in": 300,
+        "message_type": "qrcode_url", "url": "", "content": "", "image": picture(LOGIN), "expires_in": 300,
         "resume": "scene.secret",
+    }))
+}
+
+/// A login that has more than a QR code, or something else: these fields are added to its message, or replace what is there.
+fn with(fields: &serde_json::Value) -> String {
+    let mut message = json!({
+        "message_type": "qrcode_url", "url": "", "content": "", "image": picture(LOGIN), "expires_in": 300,
+        "resume": "scene.secret",
+    });
+    for (name, value) in fields.as_object().unwrap() {
+        message[name] = value.clone();
+    }
+    say(&message)
+}
+
+/// The code that is sent, beside a QR code.
+pub(crate) fn typed_beside() -> String {
+    with(&json!({ "typed": "482913", "account": "示例科技", "account_image": picture(ACCOUNT) }))
+}
+
+/// The code that is sent, and no QR code.
+pub(crate) fn typed_only() -> String {
+    with(&json!({ "image": "", "typed": "482913", "account": "示例科技", "account_image": picture(ACCOUNT) }))
+}
+
+/// The same, of an account without a picture and without a name, with the longest code.
+pub(crate) fn typed_bare() -> String {
+    with(&json!({ "image": "", "typed": "482913570" }))
+}
+
+/// All ways at once.
+pub(crate) fn every_way() -> String {
+    with(&json!({
+        "typed": "482913", "account": "示例科技", "account_image": picture(ACCOUNT), "open": "https://pushes.example/login/scene",
     }))
 }
 
@@ -88,6 +122,31 @@ pub(crate) fn states() -> Vec<(&'static str, Vec<String>)> {
         ("busy", vec![busy()]),
         ("refused", vec!["end(1008)".to_owned()]),
         ("elsewhere", and(&["end(4002)"])),
+    ]
+}
+
+/// The states of a login that has a code that is sent.
+pub(crate) fn ways() -> Vec<(&'static str, Vec<String>)> {
+    let toggle = || "turn('toggle')".to_owned();
+    vec![
+        ("typed beside", vec![typed_beside()]),
+        ("typed beside, the other", vec![typed_beside(), toggle()]),
+        ("typed only", vec![typed_only()]),
+        ("typed bare", vec![typed_bare()]),
+        ("typed, number", vec![typed_only(), scanned("42")]),
+    ]
+}
+
+/// The same inside WeChat.
+pub(crate) fn ways_inside() -> Vec<(&'static str, Vec<String>)> {
+    let toggle = || "turn('toggle')".to_owned();
+    vec![
+        ("inside, QR code", vec![code()]),
+        ("inside, typed beside", vec![typed_beside()]),
+        ("inside, typed only", vec![typed_only()]),
+        ("inside, every way", vec![every_way()]),
+        ("inside, every way, the others", vec![every_way(), toggle()]),
+        ("inside, scanned", vec![every_way(), scanned("")]),
     ]
 }
 

@@ -53,11 +53,16 @@ impl Stage {
 
     /// Opens a page whose gateway is a played one, and leads it into a state.
     pub(crate) async fn play(&self, url: &str, steps: &[String]) {
+        // By a finger, so that the second module is there in whatever state.
+        self.show_on(PHONE).await;
         self.browser.open(url).await;
         // With a site the widget thinks of a verifier before it connects.
         self.browser.until("document.querySelector('.saoma-box') && world.look().attempts").await;
         for step in steps {
             self.does(step).await;
+            if step.contains("qrcode_url") {
+                self.browser.until("document.querySelector('.saoma-box[data-way]')").await;
+            }
         }
     }
 
@@ -82,6 +87,15 @@ impl Stage {
         let metrics = json!({ "width": width, "height": height, "deviceScaleFactor": 1, "mobile": is_phone });
         self.browser.devtools("Emulation.setDeviceMetricsOverride", metrics).await;
         self.browser.devtools("Emulation.setTouchEmulationEnabled", json!({ "enabled": is_phone })).await;
+        // A page hears of it with its next picture.
+        self.browser
+            .value("new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
+            .await;
+    }
+
+    /// Calls the browser by another name, or by its own again.
+    pub(crate) async fn agent(&self, name: &str) {
+        self.browser.devtools("Emulation.setUserAgentOverride", json!({ "userAgent": name })).await;
     }
 
     /// The screen, as a PNG file.

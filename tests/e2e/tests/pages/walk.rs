@@ -26,6 +26,11 @@ const WITHOUT_PORT: &str =
     "document.querySelector('pre code').textContent = document.querySelector('pre code')
     .textContent.replace(/http:[^\\s]*:[0-9]+/, 'https://login.example.com')";
 
+/// WeChat on an Android phone.
+const WECHAT: &str = "Mozilla/5.0 (Linux; Android 14; 23013RK75C Build/UKQ1.230804.001; wv) AppleWebKit/537.36 (KHTML, \
+    like Gecko) Version/4.0 Chrome/130.0.6723.103 Mobile Safari/537.36 XWEB/1300259 MMWEBSDK/20240404 MMWEBID/9 \
+    MicroMessenger/8.0.49.2600(0x28003137) WeChat/arm64 Weixin NetType/WIFI Language/zh_CN ABI/arm64";
+
 pub(crate) async fn walk(language: &'static str) {
     let start = async |branded: bool| {
         let wechat = simulator::Settings { nicknames: true, ..simulator::Settings::default() };
@@ -56,13 +61,26 @@ pub(crate) async fn walk(language: &'static str) {
         ("branded authorize", site(&branded, "/login"), played::some_states(&most[..1])),
         ("site with widget", site(&plain, "/widget"), played::some_states(&most)),
         ("site that mounts", site(&plain, "/mount"), played::some_states(&most[..2])),
-        ("shop", shop, played::states()),
+        ("shop", shop.clone(), played::states()),
     ] {
         for (state, steps) in states {
             stage.play(&url, &steps).await;
             stage.see(&format!("{name} {state}")).await;
         }
     }
+    // Accounts and devices for which a QR code is not the way, or not the only one.
+    for (name, url) in [("login", login(&plain)), ("branded login", login(&branded)), ("shop", shop)] {
+        for (state, steps) in played::ways() {
+            stage.play(&url, &steps).await;
+            stage.see(&format!("{name} {state}")).await;
+        }
+    }
+    stage.agent(WECHAT).await;
+    for (state, steps) in played::ways_inside() {
+        stage.play(&login(&plain), &steps).await;
+        stage.see(&format!("login {state}")).await;
+    }
+    stage.agent("").await;
     // For the README: the page whose digits the real conversation has, and a sample without a port.
     stage.play(&format!("{}?lang=en", login(&plain)), &[played::code(), played::scanned(&number)]).await;
     stage.keep("number", "body", "dark", PHONE).await;

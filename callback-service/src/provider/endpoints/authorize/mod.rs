@@ -348,6 +348,7 @@ impl Provider {
                 site: &wanted.site.name,
                 gateway: &self.addresses.gateway,
                 request: handle.reveal(),
+                account: None,
                 language: Language::wished(super::wishes(parameters)),
                 cancel: &cancel,
                 pictures: &[],
