@@ -65,11 +65,11 @@ impl Account {
         }
     }
 
-    /// Takes a code for a page at `address`, within some seconds.
+    /// Takes a code for a page at `address`, which has had none so many times in a row, within some seconds.
     ///
     /// # Errors
     /// [`NoQrCode`], where the ways leave nothing in place of WeChat's code, or waiting is better.
-    pub(crate) async fn take(&self, address: IpAddr) -> Result<Taken, NoQrCode> {
+    pub(crate) async fn take(&self, address: IpAddr, failures: u32) -> Result<Taken, NoQrCode> {
         let ways = self.presented.ways;
         match ways.first() {
             Kind::Account => {}
@@ -79,7 +79,7 @@ impl Account {
             (Ok(NewCode { scene, code }), _) => {
                 Ok(Taken { scene, qr: Some(code), has_typed: ways.has_typed(Kind::Account), in_place: None })
             }
-            (Err(none), Some(kind)) if none.is_refusal() => self.take_free(kind, Some(none)).await,
+            (Err(none), Some(kind)) if none.lasts(failures) => self.take_free(kind, Some(none)).await,
             (Err(none), _) => Err(none),
         }
     }

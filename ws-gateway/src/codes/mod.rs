@@ -87,27 +87,38 @@ pub(crate) enum NoQrCode {
 }
 
 impl NoQrCode {
-    /// Whether it lasts: WeChat refuses or is away, or the day's calls are used up. A page is then shown something else,
-    /// where there is something.
+    /// Whether a page is better shown something else than told to wait, after so many `failures` in a row before: the
+    /// day's calls are used up, or WeChat refuses. What may pass by itself has one more try first.
     #[must_use]
-    pub(crate) fn is_refusal(&self) -> bool {
-        matches!(self, Self::Refused(_) | Self::Spent(_))
+    pub(crate) fn lasts(&self, failures: u32) -> bool {
+        match self {
+            Self::Spent(_) => true,
+            Self::Slow | Self::Refused(_) => failures > 0 || !self.may_pass(),
+            Self::Rush(_) | Self::Crowd(_) | Self::Unscanned(_) | Self::Uncounted(_) => false,
+        }
+    }
+
+    /// Whether nobody has to do anything about it.
+    fn may_pass(&self) -> bool {
+        match self {
+            Self::Refused(error) => {
+                matches!(error.class(), Class::Busy | Class::Transport | Class::Timeout | Class::Token)
+            }
+            _ => true,
+        }
     }
 
     /// How long to wait after the `failures`th failure in a row.
     #[must_use]
     pub(crate) fn retry_in(&self, failures: u32) -> Duration {
-        let passes = match self {
+        match self {
             Self::Spent(wait) => return *wait,
             Self::Rush(wait) | Self::Crowd(wait) => return (*wait).max(RUSH_RETRY),
             // A scan may free one much sooner.
             Self::Unscanned(wait) => return (*wait).clamp(RUSH_RETRY, SHARE_RETRY),
-            Self::Slow | Self::Uncounted(_) => true,
-            Self::Refused(error) => {
-                matches!(error.class(), Class::Busy | Class::Transport | Class::Timeout | Class::Token)
-            }
-        };
-        if passes {
+            Self::Slow | Self::Uncounted(_) | Self::Refused(_) => {}
+        }
+        if self.may_pass() {
             FIRST_RETRY.saturating_mul(1 << failures.saturating_sub(1).min(8)).min(LONGEST_RETRY)
         } else {
             OPERATORS_RETRY
@@ -118,6 +129,26 @@ impl NoQrCode {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_may_pass_by_itself_has_one_more_try_before_pages_are_shown_something_else() {
+        let refused = |code| {
+            NoQrCode::Refused(wechat::Error::Api { code, message: String::new(), call: "qrcode/create" })
+        };
+        let wait = Duration::from_secs(1);
+        for (none, at_first, later) in [
+            (refused(48001), true, true),
+            (refused(45009), true, true),
+            (NoQrCode::Spent(wait), true, true),
+            (refused(-1), false, true),
+            (NoQrCode::Slow, false, true),
+            (NoQrCode::Rush(wait), false, false),
+            (NoQrCode::Crowd(wait), false, false),
+            (NoQrCode::Unscanned(wait), false, false),
+        ] {
+            assert_eq!((none.lasts(0), none.lasts(1)), (at_first, later), "{none}");
+        }
+    }
 
     #[test]
     fn waits_grow_and_an_operators_fault_is_not_hammered() {

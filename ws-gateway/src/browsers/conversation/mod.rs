@@ -197,6 +197,11 @@ impl Conversation {
         }
     }
 
+    /// QR codes in a row that could not be had.
+    pub(crate) fn failures(&self) -> u32 {
+        self.failures
+    }
+
     /// When the next heartbeat is due.
     pub(crate) fn next_beat(&self) -> Instant {
         self.heart.due()

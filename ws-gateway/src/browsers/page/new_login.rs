@@ -73,9 +73,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> PageTask<'_, S> {
 
     pub(super) fn code_after(&self, wait: Duration) -> Held {
         let (account, address) = (Arc::clone(&self.gateway.account), self.opening.address);
+        let failures = self.talk.failures();
         Held::Code(Box::pin(async move {
             sleep(wait).await;
-            account.take(address).await
+            account.take(address, failures).await
         }))
     }
 

@@ -1,5 +1,6 @@
 //! What a page hears of its login: the code, the scan, the end, and the next code.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::FutureExt;
@@ -7,12 +8,13 @@ use protocol::Notice;
 use protocol::message::Status;
 use tokio::time::{Instant, sleep};
 
-use super::{Code, Page, gateway, gateway_with, notify, opening};
+use super::{Code, Page, gateway, notify, opening};
 use crate::browsers::conversation::OVER_FOR;
 use crate::browsers::opening::Opening;
 use crate::browsers::words;
 use crate::logins::Sender;
 use crate::logins::rights::Rights;
+use crate::testing::in_memory;
 
 #[tokio::test(start_paused = true)]
 async fn a_scan_logs_the_page_in() {
@@ -117,7 +119,7 @@ async fn a_denial_is_told_and_the_page_may_try_again() {
 
 #[tokio::test(start_paused = true)]
 async fn without_a_code_the_page_is_told_and_recovers_by_itself() {
-    let gateway = gateway_with(3);
+    let gateway = Arc::new(in_memory::gateway_of(&["--gateway-ways", "scan"], 3));
     let mut page = Page::open(&gateway, opening()).await;
     let began = Instant::now();
     let mut waits = 0;

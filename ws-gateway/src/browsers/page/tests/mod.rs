@@ -30,12 +30,8 @@ use crate::logins::rights::Rights;
 use crate::logins::{ResumeKey, Sender};
 use crate::testing::in_memory::{self, PlayedWeChat, noon};
 
-fn gateway_with(failures: u32) -> Arc<Gateway> {
-    Arc::new(in_memory::gateway_with(failures))
-}
-
 fn gateway() -> Arc<Gateway> {
-    gateway_with(0)
+    Arc::new(in_memory::gateway_with(0))
 }
 
 fn opening() -> Opening {

@@ -167,6 +167,18 @@ async fn once_the_days_codes_are_spent_pages_have_the_web_code() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_may_pass_by_itself_is_tried_once_more_before_a_page_has_a_code_to_type() {
+    for (failures, then) in [(1, "a QR code"), (2, "a code to type")] {
+        let gateway = Arc::new(in_memory::gateway_of(&[], failures));
+        let mut page = Page::open(&gateway, opening()).await;
+        assert_eq!(text(&page.hear_type("error").await, "code"), "wechat_slow");
+        let shown = page.hear_type("qrcode_url").await;
+        let has = if text(&shown, "content").is_empty() { "a code to type" } else { "a QR code" };
+        assert_eq!(has, then, "{shown}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn where_scan_is_the_only_way_a_page_waits_for_wechat() {
     let (gateway, wechat) =
         gateway_on_a_budget_with(&["--gateway-ways", "scan", "--gateway-account-name", "店"], 100);
