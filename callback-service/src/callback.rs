@@ -5,18 +5,20 @@ use std::sync::Arc;
 use ipnet::IpNet;
 use protocol::Client;
 use server::stop::Drain;
-use wechat::Account;
 
+use crate::account::Official;
 use crate::logins::words::Texts;
-use crate::logins::{self, Scans};
+use crate::logins::{self, Scans, Shared};
 use crate::metrics::Metrics;
 use crate::provider::Provider;
-use crate::pushes::{self, Pushes, ReplayGuard};
+use crate::pushes::doors::Doors;
+use crate::pushes::{self, Bodies, Pushes, ReplayGuard};
 use crate::store::Store;
 
 /// The state of a callback-service.
 pub(crate) struct Callback {
-    pub pushes: Pushes,
+    /// WeChat's, one for each official account.
+    pub doors: Doors,
     /// Where there are sites.
     pub provider: Option<Arc<Provider>>,
     pub gateway: Client,
@@ -28,8 +30,8 @@ pub(crate) struct Callback {
 
 /// What a [`Callback`] is put together from.
 pub(crate) struct Parts {
-    pub account: Account,
-    pub replay: Option<ReplayGuard>,
+    /// The official accounts, each with its guard where its pushes come in plaintext mode.
+    pub accounts: Vec<(Official, Option<ReplayGuard>)>,
     pub gateway: Client,
     pub store: Arc<Store>,
     pub provider: Option<Arc<Provider>>,
@@ -45,12 +47,26 @@ impl Callback {
     /// Puts a callback-service together.
     #[must_use]
     pub(crate) fn new(parts: Parts) -> Self {
-        let Parts { account, replay, gateway, store, provider, metrics, logins, pushes, texts, .. } = parts;
+        let Parts { accounts, gateway, store, provider, metrics, logins, pushes, texts, .. } = parts;
         let (trusted_proxies, drain) = (parts.trusted_proxies, parts.drain);
-        let tasks = drain.tasks().clone();
-        let scans =
-            Scans::new(gateway.clone(), account.api, store, provider.clone(), logins, metrics.clone(), tasks);
-        let pushes = Pushes::new(account.push, replay, scans, &pushes, texts, metrics.clone());
-        Self { pushes, provider, gateway, metrics, trusted_proxies, drain }
+        // What all accounts share: none of them may use up more of this process than one alone could.
+        let (bodies, shared) = (Bodies::default(), Shared::default());
+        let doors = accounts.into_iter().map(|(Official { names, account }, replay)| {
+            let scans = Scans::new(logins::Parts {
+                account: names,
+                gateway: gateway.clone(),
+                wechat: account.api,
+                store: Arc::clone(&store),
+                provider: provider.clone(),
+                settings: logins.clone(),
+                metrics: metrics.clone(),
+                tasks: drain.tasks().clone(),
+                shared: shared.clone(),
+            });
+            let (texts, metrics) = (texts.clone(), metrics.clone());
+            Pushes::new(account.push, replay, bodies.clone(), scans, &pushes, texts, metrics)
+        });
+        let doors = Doors::new(doors.collect());
+        Self { doors, provider, gateway, metrics, trusted_proxies, drain }
     }
 }

@@ -10,7 +10,6 @@ use secrecy::SecretString;
 use server::command_line::{self, CommandLine};
 use server::logging::LogFormat;
 use server::settings::{self, NoSettings, SettingError};
-use wechat::Account;
 
 use crate::commands::Commands;
 use crate::logins::link::{self, Link};
@@ -102,7 +101,7 @@ pub struct Config {
     pub(crate) connections: Connections,
     pub(crate) link: Link,
     pub(crate) storage: Storage,
-    pub(crate) account: Account,
+    pub(crate) accounts: account::Officials,
     pub(crate) sites: Option<provider::settings::Checked>,
     pub(crate) logins: logins::Checked,
     pub(crate) pushes: pushes::Settings,
@@ -121,9 +120,13 @@ impl Config {
 
     /// What is set, in a few words.
     pub(crate) fn summary(&self) -> String {
+        let accounts = match self.accounts.iter().count() {
+            1 => String::new(),
+            many => format!("{many} official accounts; "),
+        };
         match &self.sites {
-            None => "the settings are good; there are no sites\n".to_owned(),
-            Some(sites) => format!("the settings are good; {}\n", sites.summary()),
+            None => format!("the settings are good; {accounts}there are no sites\n"),
+            Some(sites) => format!("the settings are good; {accounts}{}\n", sites.summary()),
         }
     }
 
@@ -137,10 +140,10 @@ impl Config {
         }
         let link = Link::new(link, secrets.notify_key)?;
         let storage = Storage::new(storage, &secrets.storage)?;
-        let account = account.checked(secrets.account)?;
+        let accounts = account.checked(secrets.account)?;
         let logins = logins.checked()?;
-        let sites = sites.checked(account.push.mode(), &storage)?;
-        Ok(Self { log_format, ports, connections, link, storage, account, sites, logins, pushes, texts })
+        let sites = sites.checked(&accounts, &storage)?;
+        Ok(Self { log_format, ports, connections, link, storage, accounts, sites, logins, pushes, texts })
     }
 }
 
@@ -199,8 +202,8 @@ mod tests {
     #[test]
     fn the_defaults_are_good() {
         let config = of(&[], secrets()).unwrap();
-        assert_eq!(config.account.push.mode(), Mode::Safe);
-        assert_eq!(config.account.push.max_age(), Some(Duration::from_secs(300)));
+        let push = &config.accounts.iter().next().unwrap().account.push;
+        assert_eq!((push.mode(), push.max_age()), (Mode::Safe, Some(Duration::from_secs(300))));
     }
 
     #[test]

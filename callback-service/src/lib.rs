@@ -5,7 +5,7 @@
 //! is [`wechat::push`]. A login for a site goes through [`provider`], which tells sites who it was: at once to whoever redeems
 //! a code, later by [`outbox`]. [`callback`] is what all requests share. [`server`] binds the ports and runs until the drain is
 //! over. [`config`] reads the settings, of which each room has its own; [`account`] and [`storage`] are the settings of
-//! the official account and of the store.
+//! the official accounts and of the store.
 
 pub mod commands;
 pub mod config;

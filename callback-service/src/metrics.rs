@@ -4,6 +4,7 @@ use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::registry::Registry;
 
+use crate::account::names::Names;
 use crate::logins::way::Way;
 use crate::logins::words::PhoneReply;
 
@@ -13,15 +14,22 @@ pub(crate) type Label = [(&'static str, &'static str); 1];
 /// Two of them.
 pub(crate) type Labels = [(&'static str, &'static str); 2];
 
+/// One of them, beside the name of an official account, which is the operator's. The account of the variables has none.
+pub(crate) type OfAccount<L> = (L, [(&'static str, String); 1]);
+
+fn of_account<L>(labels: L, account: &Names) -> OfAccount<L> {
+    (labels, [("account", account.label().to_owned())])
+}
+
 /// The service's counters. Clones count together.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Metrics {
-    /// Scans and what stands for one, by what the phone was told and by the way.
-    pub scans: Family<Labels, Counter>,
+    /// Scans and what stands for one, by what the phone was told, by the way, and by the account.
+    pub scans: Family<OfAccount<Labels>, Counter>,
     /// Confirmations in the chat, by what happened.
     pub confirmations: Family<Label, Counter>,
-    /// Pushes that were refused or could not be read, by the check that failed.
-    pub refused: Family<Label, Counter>,
+    /// Pushes that were refused or could not be read, by the check that failed and the account.
+    pub refused: Family<OfAccount<Label>, Counter>,
     /// Connections that were refused because the port was full.
     pub connections_refused: Counter,
     /// Deliveries to sites that have arrived, by kind.
@@ -36,8 +44,14 @@ pub(crate) struct Metrics {
 
 impl Metrics {
     /// Counts a scan, or what stands for one, by what its person was told.
-    pub(crate) fn count_scan(&self, way: Way, told: &PhoneReply) {
-        self.scans.get_or_create(&[("told", told.name()), ("way", way.name())]).inc();
+    pub(crate) fn count_scan(&self, account: &Names, way: Way, told: &PhoneReply) {
+        let labels = [("told", told.name()), ("way", way.name())];
+        self.scans.get_or_create(&of_account(labels, account)).inc();
+    }
+
+    /// Counts a push that was refused or could not be read, by the check that failed.
+    pub(crate) fn count_refused(&self, account: &Names, stage: &'static str) {
+        self.refused.get_or_create(&of_account([("stage", stage)], account)).inc();
     }
 
     /// Registers everything under names that begin with `callback_`.

@@ -54,7 +54,7 @@ const ROUTES: [(&[Method], &str, Door); 17] = [
 /// The methods of what every page may read.
 const READ: [Method; 3] = [Method::GET, Method::HEAD, Method::OPTIONS];
 
-/// WeChat's path. See [`is_wechat`] for its other spellings.
+/// WeChat's path. See [`wechat_path`] for its other spellings, and for what may stand behind it.
 const WECHAT: &str = "/wechat";
 
 /// Where a request leads.
@@ -69,28 +69,37 @@ enum Way {
 /// Answers one request.
 pub(crate) async fn route(callback: &Callback, request: Request<Incoming>, peer: SocketAddr) -> Response {
     let arrived = Instant::now();
-    let pushes = &callback.pushes;
+    let doors = &callback.doors;
     let from = address::of_request(request.headers(), peer, &callback.trusted_proxies);
     let (head, body) = request.into_parts();
     let (path, query) = (head.uri.path(), head.uri.query().unwrap_or_default());
     let asked = Asked { path, query, from };
-    match way(&head.method, path, pushes.app_id(), callback.provider.is_some()) {
-        Way::To(Door::Alive) => web::text(StatusCode::OK, "alive\n"),
-        Way::To(Door::Root) => pushes.greet(&asked).await,
-        Way::To(Door::Verification) => pushes.verify(&asked).await,
-        Way::To(Door::Push) => pushes.take(&asked, body, arrived).await,
-        Way::To(Door::Check) => web::text(StatusCode::OK, ""),
-        Way::To(Door::Provider(endpoint)) => match &callback.provider {
+    let account = wechat_path(path).and_then(|rest| doors.at(rest));
+    match (way(&head.method, path, account.is_some(), callback.provider.is_some()), account) {
+        (Way::To(Door::Alive), _) => web::text(StatusCode::OK, "alive\n"),
+        (Way::To(Door::Root), _) => doors.greet(&asked).await,
+        (Way::To(Door::Verification), Some(account)) => account.verify(&asked).await,
+        (Way::To(Door::Push), Some(account)) => account.take(&asked, body, arrived).await,
+        (Way::To(Door::Check), _) => web::text(StatusCode::OK, ""),
+        (Way::To(Door::Provider(endpoint)), _) => match &callback.provider {
             Some(provider) => provider.answer(endpoint, ToProvider { head: &head, from }, body).await,
-            None => pushes.astray(&asked, None).await,
+            None => doors.astray(&asked, None).await,
         },
-        Way::NotAllowed(methods) => web::method_not_allowed(&methods),
-        Way::Nowhere => pushes.astray(&asked, callback.provider.as_deref()).await,
+        (Way::NotAllowed(methods), _) => web::method_not_allowed(&methods),
+        (Way::To(Door::Verification | Door::Push) | Way::Nowhere, _) => {
+            doors.astray(&asked, callback.provider.as_deref()).await
+        }
     }
 }
 
-fn way(method: &Method, path: &str, app_id: &str, has_sites: bool) -> Way {
-    let path = if is_wechat(path, app_id) { WECHAT } else { path };
+/// Where a request leads. `is_wechats` says that its path is an official account's, in whichever spelling.
+fn way(method: &Method, path: &str, is_wechats: bool, has_sites: bool) -> Way {
+    let path = match (is_wechats, path) {
+        (true, _) => WECHAT,
+        // An account that there is not, such as that of the variables where all are in the file.
+        (false, WECHAT) => return Way::Nowhere,
+        (false, path) => path,
+    };
     let rows = || {
         let is_there = |door: &Door| has_sites || !matches!(door, Door::Provider(_));
         ROUTES.iter().filter(move |(_, of, door)| *of == path && is_there(door))
@@ -106,11 +115,14 @@ fn way(method: &Method, path: &str, app_id: &str, has_sites: bool) -> Way {
     }
 }
 
-/// `/wechat`, also as `/wechat/` or `//wechat`, because nobody sees such a slash in the console. The platform that
-/// manages an account may put its appid behind it.
-fn is_wechat(path: &str, app_id: &str) -> bool {
+/// What stands behind `/wechat`: nothing, or an account's name or appid. Also `/wechat/` or `//wechat` is that path, because
+/// nobody sees such a slash in the console.
+fn wechat_path(path: &str) -> Option<Option<&str>> {
     let mut parts = path.split('/').filter(|part| !part.is_empty());
-    parts.next() == Some("wechat") && parts.next().is_none_or(|part| part == app_id) && parts.next().is_none()
+    match (parts.next(), parts.next(), parts.next()) {
+        (Some("wechat"), rest, None) => Some(rest),
+        _ => None,
+    }
 }
 
 #[cfg(test)]
@@ -119,17 +131,20 @@ mod tests {
 
     #[test]
     fn a_slash_too_many_is_no_other_path() {
-        for path in ["/wechat", "/wechat/", "//wechat", "//wechat//", "/wechat/wx1", "/wechat/wx1/"] {
-            assert!(is_wechat(path, "wx1"), "{path}");
+        for path in ["/wechat", "/wechat/", "//wechat", "//wechat//"] {
+            assert_eq!(wechat_path(path), Some(None), "{path}");
         }
-        for path in ["/", "", "/WeChat", "/wechat/x", "/x/wechat", "/%77echat", "/wechat%2F", "/wechat/wx1/x"]
-        {
-            assert!(!is_wechat(path, "wx1"), "{path}");
+        for path in ["/wechat/shop", "/wechat/shop/", "//wechat//shop"] {
+            assert_eq!(wechat_path(path), Some(Some("shop")), "{path}");
+        }
+        for path in ["/", "", "/WeChat", "/x/wechat", "/%77echat", "/wechat%2F", "/wechat/wx1/x"] {
+            assert_eq!(wechat_path(path), None, "{path}");
         }
     }
 
     #[test]
     fn each_request_has_one_way() {
+        let is_wechats = |path| matches!(wechat_path(path), Some(None | Some("wx1")));
         let not_allowed = |methods: &str| Way::NotAllowed(methods.to_owned());
         for (method, path, expected) in [
             (Method::GET, "/livez", Way::To(Door::Alive)),
@@ -140,6 +155,7 @@ mod tests {
             (Method::GET, "/wechat", Way::To(Door::Verification)),
             (Method::POST, "/wechat/", Way::To(Door::Push)),
             (Method::HEAD, "/wechat/wx1", Way::To(Door::Check)),
+            (Method::POST, "/wechat/gone", Way::Nowhere),
             (Method::PUT, "/wechat", not_allowed("GET, HEAD, POST")),
             (Method::OPTIONS, "//wechat", not_allowed("GET, HEAD, POST")),
             (Method::POST, "/elsewhere", Way::Nowhere),
@@ -148,7 +164,7 @@ mod tests {
             (Method::OPTIONS, "/authorize", not_allowed("GET, POST")),
             (Method::GET, "/authorize/", Way::Nowhere),
         ] {
-            assert_eq!(way(&method, path, "wx1", true), expected, "{method} {path}");
+            assert_eq!(way(&method, path, is_wechats(path), true), expected, "{method} {path}");
         }
     }
 
@@ -156,10 +172,11 @@ mod tests {
     fn without_sites_there_is_no_provider() {
         for path in ["/token", "/authorize", "/jwks.json", "/.well-known/openid-configuration", "/login.js"] {
             for method in [Method::GET, Method::POST, Method::OPTIONS] {
-                assert_eq!(way(&method, path, "wx1", false), Way::Nowhere, "{method} {path}");
+                assert_eq!(way(&method, path, false, false), Way::Nowhere, "{method} {path}");
             }
         }
-        assert_eq!(way(&Method::GET, "/wechat", "wx1", false), Way::To(Door::Verification));
+        assert_eq!(way(&Method::GET, "/wechat", true, false), Way::To(Door::Verification));
+        assert_eq!(way(&Method::GET, "/wechat", false, false), Way::Nowhere, "all accounts have names");
     }
 
     /// The table that people read is this one.

@@ -43,13 +43,15 @@ use self::accounts::Accounts;
 use self::codes::Codes;
 pub(crate) use self::endpoints::{Endpoint, Incoming, Part};
 pub(crate) use self::grants::{Admitted, Denial, NotGranted, Parties};
+use self::identity::Identity;
 pub(crate) use self::identity::Scanned;
 use self::keys::Keys;
 use self::requests::Requests;
 use self::sessions::Sessions;
 use self::settings::{Addresses, Checked};
-use self::sites::Sites;
+use self::sites::{Site, Sites};
 use self::token::Token;
+use crate::account::names::{Directory, Names};
 use crate::outbox::Outbox;
 use crate::store::Store;
 
@@ -85,8 +87,8 @@ pub(crate) struct Provider {
     sessions: Sessions,
     accounts: Accounts,
     outbox: Outbox,
-    /// The official account's appid.
-    app_id: String,
+    /// The official accounts.
+    officials: Directory,
     /// What the operator put on the login page.
     brand: Brand,
     /// The style of every page, in the operator's colour.
@@ -102,7 +104,7 @@ pub(crate) struct Provider {
 }
 
 impl Provider {
-    /// A provider for the account `app_id`, which keeps everything in `store`.
+    /// A provider for the people of these official accounts, which keeps everything in `store`.
     ///
     /// # Errors
     /// When the signing keys cannot be read or made.
@@ -110,7 +112,7 @@ impl Provider {
         checked: Checked,
         store: &Store,
         outbox: Outbox,
-        app_id: String,
+        officials: Directory,
     ) -> Result<Arc<Self>, SettingError> {
         let Checked { addresses, sites, keys, key_age, lives, address_rate, brand } = checked;
         Ok(Arc::new(Self {
@@ -124,7 +126,7 @@ impl Provider {
             sessions: Sessions::new(store, lives),
             accounts: Accounts::new(store, lives.life),
             outbox,
-            app_id,
+            officials,
             style: Bytes::from(brand.style()),
             brand,
             pages: Allowance::new(address_rate, MINUTE),
@@ -132,6 +134,16 @@ impl Provider {
             all_pages: Mutex::new(Pace::new(MOST_REQUESTS, requests::LIFE / MOST_REQUESTS, Instant::now())),
             told: Told::default(),
         }))
+    }
+
+    /// The official account of a site.
+    fn official(&self, site: &Site) -> Option<&Names> {
+        self.officials.get(site.account.as_deref())
+    }
+
+    /// The appid of the official account that knows a person by their openid.
+    fn app_id_of<'a>(&'a self, who: &'a Identity) -> &'a str {
+        self.officials.app_id_of(who.account.as_deref())
     }
 
     /// The sites that want to be told, by their ids.
@@ -176,7 +188,7 @@ impl Provider {
 
 /// What the files say now.
 pub(crate) struct ReadAgain {
-    sites: Result<Vec<sites::Site>, String>,
+    sites: Result<Vec<Site>, String>,
     keys: Result<(), String>,
 }
 

@@ -325,6 +325,7 @@ mod tests {
             site: MARKUP,
             gateway: "https://login.example.cn",
             request: MARKUP,
+            account: None,
             language: None,
             cancel: MARKUP,
             pictures: &[],

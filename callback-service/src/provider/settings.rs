@@ -13,6 +13,7 @@ use wechat::push::Mode;
 use super::keys::{self, Source};
 use super::sessions::Lives;
 use super::sites::{Sites, file, is_loopback};
+use crate::account::Officials;
 use crate::storage::Storage;
 
 /// What an operator sets about sites.
@@ -122,7 +123,11 @@ impl Settings {
     ///
     /// # Errors
     /// Which setting is wrong or missing.
-    pub(crate) fn checked(self, mode: Mode, storage: &Storage) -> Result<Option<Checked>, SettingError> {
+    pub(crate) fn checked(
+        self,
+        accounts: &Officials,
+        storage: &Storage,
+    ) -> Result<Option<Checked>, SettingError> {
         let Some(path) = self.callback_sites.clone() else {
             let others = [
                 ("CALLBACK_PUBLIC_URL", self.callback_public_url.is_some()),
@@ -142,10 +147,10 @@ impl Settings {
                 )),
             };
         };
-        if mode == Mode::Plaintext {
+        if accounts.iter().any(|official| official.account.push.mode() == Mode::Plaintext) {
             return Err(SettingError::new(
                 "CALLBACK_SITES",
-                "sites need WECHAT_MODE safe or compatible: in plaintext mode WeChat's signature does not cover who has \
+                "sites need WECHAT_MODE safe or compatible, and so each account in WECHAT_ACCOUNTS: in plaintext mode WeChat's signature does not cover who has \
                  scanned",
             ));
         }
@@ -166,7 +171,9 @@ impl Settings {
             None => issuer.clone(),
             internal => address("CALLBACK_INTERNAL_URL", internal, false)?,
         };
-        let sites = file::read(&path).map_err(|problem| SettingError::new("CALLBACK_SITES", problem))?;
+        let officials = accounts.directory();
+        let sites =
+            file::read(&path, &officials).map_err(|problem| SettingError::new("CALLBACK_SITES", problem))?;
         let is_secure = issuer.starts_with("https:");
         let keys = key_source(self.callback_signing_keys, storage)?;
         if let Source::Own(path) | Source::Shared(path) = &keys
@@ -182,7 +189,7 @@ impl Settings {
         }
         Ok(Some(Checked {
             addresses: Addresses { issuer, gateway, back_ends, is_secure },
-            sites: Sites::new(path, sites),
+            sites: Sites::new(path, officials, sites),
             keys,
             key_age: self.callback_key_age,
             address_rate: self.callback_address_rate,

@@ -54,8 +54,8 @@ impl Pushes {
         let now = clock::unix_now();
         let created_at = i64::try_from(now).unwrap_or(i64::MAX);
         let xml = match reply {
-            Reply::Words(words) => push::text(&push.from, &push.to, created_at, &words),
-            Reply::ToCustomerService => push::to_customer_service(&push.from, &push.to, created_at),
+            Reply::Words(words) => push::text(push.from.as_str(), &push.to, created_at, &words),
+            Reply::ToCustomerService => push::to_customer_service(push.from.as_str(), &push.to, created_at),
         };
         web::answer(StatusCode::OK, "text/xml; charset=utf-8", self.endpoint.answer(&push, &xml, now))
     }
@@ -106,7 +106,7 @@ impl Pushes {
         let scan =
             Scan { scene, openid: push.from.clone(), first, created_at: push.created_at, way: Way::Scan };
         let told = self.scans.log_in(scan, arrived).await;
-        self.metrics.count_scan(Way::Scan, &told.reply);
+        self.metrics.count_scan(self.names(), Way::Scan, &told.reply);
         self.texts.words(&told).map(Reply::Words)
     }
 

@@ -28,19 +28,19 @@ const { body, documentElement } = document;
 const element = (id) => document.getElementById(id);
 
 // What the issuer's page says of its login; the gateway's own page says nothing, and its URL does.
-const { gateway, request, site, lang } = body.dataset;
+const { gateway, request, account, site, lang } = body.dataset;
 const asked = new URLSearchParams(location.search);
 const inWeChat = /MicroMessenger/i.test(navigator.userAgent);
 let language = languageOf([...asked.getAll('lang'), lang, ...navigator.languages]);
 
 /**
  * What the gateway is asked for. In the query of the issuer's page everything is for the issuer, such as its nonce, and
- * only the request is told.
+ * only the request and its official account are told.
  */
 function query() {
   const tells = new URLSearchParams();
-  const told = request ? new URLSearchParams({ request }) : asked;
-  for (const name of ['site', 'nonce', 'code_challenge', 'request']) {
+  const told = request ? new URLSearchParams({ request, account: account ?? '' }) : asked;
+  for (const name of ['site', 'nonce', 'code_challenge', 'request', 'account']) {
     if (told.get(name)) tells.set(name, told.get(name));
   }
   return `${tells}`;

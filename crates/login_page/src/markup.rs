@@ -43,6 +43,8 @@ pub struct ForRequest<'a> {
     pub gateway: &'a str,
     /// The handle under which the request is kept.
     pub request: &'a str,
+    /// The official account that the login is for, by its name in the settings, where there are several.
+    pub account: Option<&'a str>,
     /// The language that somebody wished. Without one the page goes by what its browser says.
     pub language: Option<Language>,
     /// Where the link back to the site leads.
@@ -106,6 +108,7 @@ mod tests {
         site: "示例商店",
         gateway: "https://login.example.cn/",
         request: "h4ndle",
+        account: None,
         language: Some(Language::English),
         cancel: "com.example.app:/cb?error=access_denied&state=a%22b",
         pictures: &[],
@@ -187,7 +190,9 @@ mod tests {
         {
             assert!(page.contains(part), "{part} is not in {page}");
         }
-        assert!(!page.contains("data-lang"), "{page}");
+        assert!(!page.contains("data-lang") && !page.contains("data-account"), "{page}");
+        let page = ForRequest { account: Some("agency-7"), ..REQUEST }.html();
+        assert!(page.contains(" data-account=\"agency-7\""), "{page}");
     }
 
     #[test]

@@ -60,6 +60,7 @@ async fn answer(
                 site: "示例商店",
                 gateway: &gateway,
                 request: "h4ndle",
+                account: None,
                 language,
                 cancel,
                 pictures: &[],

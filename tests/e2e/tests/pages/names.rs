@@ -17,6 +17,7 @@ async fn page(name: &str, language: Language) -> String {
         site: name,
         gateway: "http://127.0.0.1:9",
         request: "h4ndle",
+        account: None,
         language: Some(language),
         cancel: "/cancelled",
         pictures: &[],
