@@ -12,11 +12,12 @@ use server::command_line::{self, CommandLine};
 use server::logging::LogFormat;
 use server::settings::{self, NoSettings, SettingError};
 
+use crate::account::Presented;
 use crate::codes::WeChat;
 use crate::commands::Commands;
 use crate::notices::credentials::{Files, Sources};
 use crate::stores::{self, Storage};
-use crate::{browsers, codes, notices, server as ports};
+use crate::{account, browsers, codes, notices, server as ports};
 
 /// The settings as they are written.
 #[derive(Debug, Clone, Args)]
@@ -35,10 +36,13 @@ struct Settings {
     codes: codes::Settings,
 
     #[command(flatten)]
+    ways: account::Settings,
+
+    #[command(flatten)]
     ports: ports::Settings,
 
     /// How log lines are written.
-    #[arg(long, env, default_value = "text", display_order = 32)]
+    #[arg(long, env, default_value = "text", display_order = 36)]
     log_format: LogFormat,
 }
 
@@ -92,6 +96,8 @@ pub struct Config {
     pub(crate) codes: codes::Settings,
     /// Where codes are made.
     pub(crate) wechat: WeChat,
+    /// How people log in with the account, and what pages show of it.
+    pub(crate) presented: Presented,
     pub(crate) ports: ports::Settings,
 }
 
@@ -106,7 +112,7 @@ impl Config {
     }
 
     fn checked(settings: Settings, secrets: Secrets) -> Result<Self, SettingError> {
-        let Settings { browsers, notices, store, codes, ports, log_format } = settings;
+        let Settings { browsers, notices, store, codes, ways, ports, log_format } = settings;
         let Secrets { notify_key, wechat_app_secret, redis_password, redis_sentinel_password } = secrets;
         notices.check()?;
         if !wechat::is_simulated(&codes.wechat_api_url) {
@@ -117,6 +123,7 @@ impl Config {
         }
         Ok(Self {
             log_format,
+            presented: ways.presented(browsers.account_name.clone())?,
             browsers,
             storage: store.storage(redis_password.as_ref(), redis_sentinel_password.as_ref())?,
             files: Files::read(Sources::new(notices.clone(), notify_key))?,
@@ -197,6 +204,12 @@ mod tests {
             (vec!["--gateway-line", "one\ntwo"], "GATEWAY_LINE"),
             (vec!["--gateway-links", "Terms"], "GATEWAY_LINKS"),
             (vec!["--gateway-account-name", " "], "GATEWAY_ACCOUNT_NAME"),
+            (vec!["--gateway-ways", "scan,phone"], "GATEWAY_WAYS"),
+            (vec!["--gateway-ways", "wechat"], "GATEWAY_WAYS"),
+            (vec!["--gateway-qr", "web"], "GATEWAY_QR"),
+            (vec!["--gateway-qr", "page"], "GATEWAY_QR"),
+            (vec!["--gateway-web-url", "login.example"], "GATEWAY_WEB_URL"),
+            (vec!["--gateway-account-qr", "/nowhere/account.png"], "GATEWAY_ACCOUNT_QR"),
             (vec!["--log-format", "xml"], "LOG_FORMAT"),
             (vec!["--wechat-api-url", "not a url"], "WECHAT_API_URL"),
             (vec!["--wechat-qr-url", "javascript:alert(1)"], "WECHAT_QR_URL"),

@@ -9,10 +9,11 @@ use server::stop::Drain;
 use server::told::Told;
 use tokio::sync::Semaphore;
 
+use crate::account::Account;
 use crate::browsers;
 use crate::browsers::assets::LoginPage;
+use crate::codes::Pictures;
 use crate::codes::admission::Addresses;
-use crate::codes::{Pictures, Ready};
 use crate::logins::Logins;
 use crate::logins::seats::Pages;
 use crate::metrics::Metrics;
@@ -28,7 +29,7 @@ pub(crate) struct Gateway {
     pub credentials: Credentials,
     pub logins: Arc<Logins>,
     pub pages: Arc<Pages>,
-    pub qr: Arc<Ready>,
+    pub account: Arc<Account>,
     pub pictures: Pictures,
     pub addresses: Addresses,
     /// Pages by the addresses from which they come, also behind proxies.
@@ -38,7 +39,7 @@ pub(crate) struct Gateway {
     pub metrics: Metrics,
     /// What the log has said of strangers.
     pub told: Told,
-    /// The last QR code that was asked for could not be had.
+    /// The last QR code that was asked for could not be had, whatever the page was shown in its place.
     pub is_out_of_codes: AtomicBool,
     pub drain: Drain,
 }
@@ -55,7 +56,7 @@ pub(crate) struct Parts {
     pub credentials: Credentials,
     pub logins: Arc<Logins>,
     pub pages: Arc<Pages>,
-    pub qr: Arc<Ready>,
+    pub account: Arc<Account>,
     pub pictures: Pictures,
     pub addresses: Addresses,
     pub metrics: Metrics,
@@ -66,7 +67,7 @@ impl Gateway {
     #[must_use]
     pub(crate) fn new(parts: Parts) -> Self {
         let Parts { browsers, qr_url, login_ttl, drain_time, most_clients, .. } = parts;
-        let Parts { credentials, logins, pages, qr, pictures, addresses, metrics, .. } = parts;
+        let Parts { credentials, logins, pages, account, pictures, addresses, metrics, .. } = parts;
         Self {
             login_page: LoginPage::new(&browsers.title, &browsers.brand(), qr_url),
             shares: Shares::new(shares::of(browsers.max_pages), browsers.trusted_proxies.clone()),
@@ -79,7 +80,7 @@ impl Gateway {
             credentials,
             logins,
             pages,
-            qr,
+            account,
             pictures,
             addresses,
             metrics,

@@ -1,7 +1,7 @@
 //! The gateway: holds the browsers' WebSockets, shows each a QR code, and takes notices from back ends.
 //!
-//! Two journeys meet here. A browser comes to [`browsers`] (may this page connect?). Its task takes a code from
-//! [`codes`], records a login in [`logins`], and tells the page. A notice comes to [`notices`] (who sends it, and may
+//! Two journeys meet here. A browser comes to [`browsers`] (may this page connect?). Its task takes a code of
+//! the [`account`], mostly from [`codes`], records a login in [`logins`], and tells the page. A notice comes to [`notices`] (who sends it, and may
 //! they?), is recorded in [`logins`], and wakes the page through its seat.
 //!
 //! [`config`] reads the settings, which each room has of its own. [`gateway`] is what all connections share. [`server`]
@@ -10,6 +10,7 @@
 pub mod commands;
 pub mod config;
 
+mod account;
 mod browsers;
 mod codes;
 mod gateway;

@@ -11,6 +11,9 @@ pub(crate) type Labels = [(&'static str, &'static str); 2];
 /// A client's name, and its key's place in the file, counted from 1. The name is the operator's, from that file.
 pub(crate) type ClientKey = [(&'static str, String); 2];
 
+/// What a page was shown for a new login.
+pub(crate) type Shows = [(&'static str, &'static str); 1];
+
 /// Why a page was refused, or a new login was told to wait.
 pub(crate) type Reason = [(&'static str, &'static str); 1];
 
@@ -19,8 +22,10 @@ pub(crate) type Reason = [(&'static str, &'static str); 1];
 pub(crate) struct Metrics {
     /// Pages connected now.
     pub pages: Gauge,
-    /// Logins that were shown a QR code.
+    /// Logins that were shown to their pages.
     pub logins: Counter,
+    /// The same by the QR code that they had: the account's, a web code, or none but a code to type.
+    pub logins_shown: Family<Shows, Counter>,
     /// Pages that came back to their login.
     pub resumed: Counter,
     /// Times that a page could not have a QR code.
@@ -92,7 +97,12 @@ impl Metrics {
     pub(crate) fn registry(&self) -> Registry {
         let mut registry = Registry::with_prefix("gateway");
         registry.register("pages", "Pages connected now", self.pages.clone());
-        registry.register("logins", "Logins that were shown a QR code", self.logins.clone());
+        registry.register("logins", "Logins that were shown to their pages", self.logins.clone());
+        registry.register(
+            "logins_shown",
+            "Logins by the QR code that their pages were shown: account (WeChat's), web, or typed (none)",
+            self.logins_shown.clone(),
+        );
         registry.register("resumed", "Pages that came back to their login", self.resumed.clone());
         registry.register("qr_failures", "QR codes that could not be had", self.qr_failures.clone());
         registry.register(

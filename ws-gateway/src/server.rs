@@ -13,6 +13,7 @@ use server::shares::{self, Shares};
 use server::stop::{self, HangUps};
 use server::{admin, descriptors, http as web, settings};
 
+use crate::account::Account;
 use crate::browsers::routes;
 use crate::codes::{Pictures, Ready};
 use crate::config::Config;
@@ -29,7 +30,7 @@ pub struct Server {
     /// The background work of the stores.
     work: BoxFuture<'static, ()>,
     replicas: Option<Replicas>,
-    qr: Arc<Ready>,
+    account: Arc<Account>,
     browsers: Port,
     notices: Port,
     admin: Port,
@@ -74,16 +75,16 @@ impl Server {
     /// # Errors
     /// When a port cannot be bound.
     pub fn bind(config: Config) -> anyhow::Result<Self> {
-        let Config { mut browsers, notices, files, storage, codes, wechat, ports, .. } = config;
+        let Config { mut browsers, notices, files, storage, codes, wechat, presented, ports, .. } = config;
         let (most_pages, most_clients) = places(browsers.max_pages, notices.max_clients);
         // The number of pages that there is room for is the limit everywhere.
         browsers.max_pages = most_pages;
         let pages = Arc::new(Pages::default());
-        let Stores { logins, addresses, budget, unscanned, replicas, work } =
+        let Stores { logins, addresses, budget, unscanned, free, replicas, work } =
             Stores::new(storage, &codes, &pages);
         let metrics = Metrics::default();
         let pictures = Pictures::new(&metrics);
-        let qr = Arc::new(Ready::new(
+        let qr = Ready::new(
             Box::new(wechat),
             budget,
             unscanned,
@@ -91,7 +92,8 @@ impl Server {
             codes.qr_ready.into(),
             codes.login_ttl,
             &metrics,
-        ));
+        );
+        let account = Arc::new(Account { id: None, presented, qr: Arc::new(qr), free });
         let listen = browsers.listen;
         let gateway = Gateway::new(Parts {
             browsers,
@@ -102,7 +104,7 @@ impl Server {
             credentials: Credentials::new(files, most_clients),
             logins,
             pages,
-            qr: Arc::clone(&qr),
+            account: Arc::clone(&account),
             pictures,
             addresses,
             metrics,
@@ -115,7 +117,7 @@ impl Server {
             most_clients,
             work,
             replicas,
-            qr,
+            account,
             gateway: Arc::new(gateway),
             hang_ups: HangUps::taken_over(),
         })
@@ -142,7 +144,7 @@ impl Server {
             gateway,
             work,
             replicas,
-            qr,
+            account,
             browsers,
             notices,
             admin,
@@ -166,8 +168,8 @@ impl Server {
         });
         service.work(work);
         service.work(gateway.addresses.sweep());
-        service.work(qr.refill());
-        service.work(qr.sweep());
+        service.work(account.refill());
+        service.work(account.qr.sweep());
         service.work(reading_again(&gateway, hang_ups));
         let mut registry = gateway.metrics.registry();
         if let Some(replicas) = &replicas {

@@ -13,7 +13,7 @@ use server::settings::{self, SettingError};
 use server::visible::visible;
 
 use crate::codes::admission::Addresses;
-use crate::codes::{self, Budget, Unscanned};
+use crate::codes::{self, Budget, Free, Unscanned};
 use crate::logins::Logins;
 use crate::logins::seats::Pages;
 
@@ -87,6 +87,7 @@ pub(crate) struct Stores {
     pub(crate) addresses: Addresses,
     pub(crate) budget: Budget,
     pub(crate) unscanned: Unscanned,
+    pub(crate) free: Free,
     /// Redis's replicas, where Redis is the store.
     pub(crate) replicas: Option<Replicas>,
     /// What they do by themselves. It never ends.
@@ -117,7 +118,8 @@ impl Stores {
             logins,
             addresses: Addresses::new(a_minute, shared.clone()),
             budget: Budget::new(per_day, shared.clone(), clock::unix_now),
-            unscanned: Unscanned::new(per_day, a_minute, shared),
+            unscanned: Unscanned::new(per_day, a_minute, shared.clone()),
+            free: Free::new(shared),
             work,
         }
     }

@@ -181,7 +181,8 @@ async fn calls(stack: &Stack) -> (u64, u64) {
 
 #[tokio::test]
 async fn while_wechat_refuses_nothing_is_spent_and_pages_hear_the_reason() {
-    let stack = stack(&["--gateway-qr-per-day=100", "--gateway-qr-ready=0", BEHIND_A_PROXY]).await;
+    let flags = ["--gateway-qr-per-day=100", "--gateway-qr-ready=0", "--gateway-ways=scan", BEHIND_A_PROXY];
+    let stack = stack(&flags).await;
     stack.wechat.switches().fail(Call::QrcodeCreate, Fault::errcode(48001));
     for number in 0..110 {
         let error = open(&stack, &format!("203.0.113.{number}")).await.expect("error").await;
@@ -260,7 +261,7 @@ async fn ten_thousand_opens_of_a_flood_stay_within_the_budget_and_who_has_a_code
 
 #[tokio::test]
 async fn beyond_the_days_budget_pages_are_told_when_to_retry_and_stay() {
-    let stack = stack(&["--gateway-qr-per-day=100", BEHIND_A_PROXY]).await;
+    let stack = stack(&["--gateway-qr-per-day=100", "--gateway-ways=scan", BEHIND_A_PROXY]).await;
     let opening = (0..300).map(|number| {
         let stack = &stack;
         async move {

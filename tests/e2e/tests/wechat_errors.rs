@@ -278,8 +278,8 @@ async fn other_refusals_are_told_once_and_stand_for_nobody_else() {
 
 #[tokio::test]
 async fn a_page_hears_of_a_refusal_that_stands_at_once() {
-    let none_ahead = vec!["--gateway-qr-ready=0".to_owned()];
-    let stack = Stack::start(Options { gateway: none_ahead, ..Options::default() }).await.unwrap();
+    let gateway = vec!["--gateway-qr-ready=0".to_owned(), "--gateway-ways=scan".to_owned()];
+    let stack = Stack::start(Options { gateway, ..Options::default() }).await.unwrap();
     stack.wechat.switches().fail(Call::QrcodeCreate, Fault::errcode(48001));
     let mut calls = Vec::new();
     for _ in 0..3 {

@@ -14,9 +14,10 @@ use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 pub(crate) enum ToPage {
     /// A QR code to show.
     QrcodeUrl {
-        /// The address of WeChat's own picture. The PHP original's page knows only this field.
+        /// The address of WeChat's own picture, or ours of a web code. The PHP original's page knows only this field.
+        /// Empty where there is no QR code.
         url: String,
-        /// The text that the picture encodes.
+        /// The text that the picture encodes; empty where there is no QR code.
         content: String,
         /// The picture, drawn by the gateway, as a data URI. A page that still shows it is not sent it again.
         #[serde(skip_serializing_if = "Option::is_none")]
@@ -25,6 +26,18 @@ pub(crate) enum ToPage {
         expires_in: u64,
         /// The resume key, with which the page comes back.
         resume: String,
+        /// A short code that the person may type in the chat with the official account.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        typed: Option<String>,
+        /// The account's name for people, beside a code to type.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        account: Option<String>,
+        /// The account's own QR code as a data URI, beside a code to type. It is left out with `image`.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        account_image: Option<String>,
+        /// Where a page that is open in WeChat goes.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        open: Option<String>,
     },
     /// A person has scanned.
     Scanned {
@@ -152,6 +165,10 @@ mod tests {
             image: Some("i".to_owned()),
             expires_in: seconds(Duration::from_millis(119_001)),
             resume: "r".to_owned(),
+            typed: None,
+            account: None,
+            account_image: None,
+            open: None,
         };
         assert_eq!(
             text(&shown),

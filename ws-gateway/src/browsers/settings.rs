@@ -80,7 +80,7 @@ pub(crate) struct Settings {
         display_order = 28,
         value_parser = brand::account_name
     )]
-    account_name: Option<String>,
+    pub account_name: Option<String>,
 }
 
 impl Settings {

@@ -94,7 +94,7 @@ impl Trouble {
             NoQrCode::Refused(_) => REFUSED,
             NoQrCode::Spent(_) => SPENT,
             NoQrCode::Unscanned(_) => UNSCANNED,
-            NoQrCode::Rush(_) | NoQrCode::Uncounted(_) => RUSH,
+            NoQrCode::Rush(_) | NoQrCode::Crowd(_) | NoQrCode::Uncounted(_) => RUSH,
         }
     }
 

@@ -9,6 +9,7 @@
 pub(crate) mod admission;
 mod budget;
 mod draw;
+mod free;
 mod limit;
 mod pictures;
 mod purse;
@@ -26,6 +27,8 @@ use wechat::Class;
 pub(crate) use self::budget::Budget;
 #[cfg(test)]
 pub(crate) use self::budget::Purpose;
+pub(crate) use self::draw::draw;
+pub(crate) use self::free::Free;
 pub(crate) use self::pictures::Pictures;
 #[cfg(any(test, feature = "testing"))]
 pub(crate) use self::purse::Purse;
@@ -72,6 +75,9 @@ pub(crate) enum NoQrCode {
     /// New logins come faster than the day's budget allows. There may be a code after this time.
     #[error("new logins come faster than the day's calls for QR codes (GATEWAY_QR_PER_DAY) bear")]
     Rush(Duration),
+    /// New logins that cost no call come faster than a gateway takes them. There may be one after this time.
+    #[error("new logins with a web code or a code to type alone come too fast")]
+    Crowd(Duration),
     /// The page's address, or its network, has left too many codes unscanned. There may be one after this time.
     #[error("an address or its network has had its share of the day's codes, and nobody scans them")]
     Unscanned(Duration),
@@ -81,12 +87,19 @@ pub(crate) enum NoQrCode {
 }
 
 impl NoQrCode {
+    /// Whether it lasts: WeChat refuses or is away, or the day's calls are used up. A page is then shown something else,
+    /// where there is something.
+    #[must_use]
+    pub(crate) fn is_refusal(&self) -> bool {
+        matches!(self, Self::Refused(_) | Self::Spent(_))
+    }
+
     /// How long to wait after the `failures`th failure in a row.
     #[must_use]
     pub(crate) fn retry_in(&self, failures: u32) -> Duration {
         let passes = match self {
             Self::Spent(wait) => return *wait,
-            Self::Rush(wait) => return (*wait).max(RUSH_RETRY),
+            Self::Rush(wait) | Self::Crowd(wait) => return (*wait).max(RUSH_RETRY),
             // A scan may free one much sooner.
             Self::Unscanned(wait) => return (*wait).clamp(RUSH_RETRY, SHARE_RETRY),
             Self::Slow | Self::Uncounted(_) => true,

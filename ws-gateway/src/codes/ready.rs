@@ -169,7 +169,7 @@ impl Ready {
             let purse = Purse { budget: &self.budget, purpose, calls: &self.calls_made };
             let code = self.source.ask(scene, &purse).await?;
             // The picture is drawn now, so that no page has to wait for it.
-            self.pictures.of(&code.content);
+            self.pictures.of(code.content());
             Ok(Made { new: NewCode { scene, code }, at })
         };
         timeout(WITHIN, made).await.unwrap_or(Err(NoQrCode::Slow))

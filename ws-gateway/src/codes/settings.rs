@@ -44,17 +44,17 @@ pub(crate) struct Settings {
     pub address_rate: u32,
 
     /// The official account's appid.
-    #[arg(long, env, display_order = 29, value_parser = identifier)]
+    #[arg(long, env, display_order = 33, value_parser = identifier)]
     pub wechat_app_id: String,
 
     /// Where WeChat's API is. It is asked through the HTTP proxy that HTTPS_PROXY names, if it names one: for an
     /// account that allows one fixed address. Loopback is asked without.
-    #[arg(long, env, display_order = 30, default_value = wechat::OFFICIAL_API_URL)]
+    #[arg(long, env, display_order = 34, default_value = wechat::OFFICIAL_API_URL)]
     pub wechat_api_url: String,
 
     /// Where browsers fetch WeChat's pictures of QR codes. Unset: the official host, or the API's URL
     /// when that is another than the official one.
-    #[arg(long, env, display_order = 31, value_parser = web_url)]
+    #[arg(long, env, display_order = 35, value_parser = web_url)]
     pub wechat_qr_url: Option<String>,
 }
 

@@ -45,7 +45,7 @@ impl Source for WeChat {
             match self.client.create_paid_qr_code(scene.as_str(), WECHAT_EXPIRY, purse).await {
                 Ok(code) => {
                     let url = wechat::show_qr_code_url(&self.pictures, &code.ticket);
-                    Ok(QrCode { url, content: code.url })
+                    Ok(QrCode::Account { url, content: code.url })
                 }
                 Err(Unmade::Unpaid(none)) => Err(none),
                 Err(Unmade::Failed(error)) if error.class() == Class::Timeout => Err(NoQrCode::Slow),

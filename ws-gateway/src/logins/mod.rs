@@ -11,19 +11,21 @@ mod record;
 mod resume_key;
 pub(crate) mod rights;
 pub(crate) mod seats;
+mod typed;
 
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::future::join;
 use protocol::message::{Answer, Code, Context, State, Status};
 use protocol::{Notice, Scene};
 use records::{Failure, Keeper, Moment, Records, Redis, RedisUrl, Step, Write};
-use serde::{Deserialize, Serialize};
 
 use self::connection::Connection;
 pub(crate) use self::record::{Done, Record, Sender};
 pub(crate) use self::resume_key::{ResumeKey, SecretHash};
 use self::seats::{Pages, SeatName};
+use self::typed::TypedCodes;
 
 /// How long an end can be had again, by resume or by a repeated notice; then the login is unknown.
 pub(crate) const KEPT_AFTER_END: Duration = Duration::from_secs(180);
@@ -34,13 +36,41 @@ pub(crate) const AFTER_CLAIM: Duration = Duration::from_secs(120);
 /// When a notice that was not recorded may be sent again, in milliseconds.
 const BUSY: u64 = 250;
 
-/// What was shown for a login; enough to show it again when its page comes back.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct QrCode {
-    /// WeChat's own picture of it.
-    pub url: String,
+/// A QR code that was shown for a login.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum QrCode {
+    /// The official account's, made by WeChat.
+    Account {
+        /// WeChat's own picture of it.
+        url: String,
+        /// The text that the picture encodes.
+        content: String,
+    },
+    /// The address of the login's page at callback-service.
+    Web {
+        /// The text that the picture encodes.
+        address: String,
+    },
+}
+
+impl QrCode {
     /// The text that the picture encodes.
-    pub content: String,
+    #[must_use]
+    pub(crate) fn content(&self) -> &str {
+        match self {
+            Self::Account { content, .. } => content,
+            Self::Web { address } => address,
+        }
+    }
+}
+
+/// What was shown for a login; enough to show it again when its page comes back.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Shown {
+    /// The QR code, where there was one.
+    pub qr: Option<QrCode>,
+    /// The short code to type, where there was one; from [`Logins::typed_code`].
+    pub typed: Option<String>,
 }
 
 /// A login as it is now, by the store's clock.
@@ -61,7 +91,7 @@ pub(crate) struct Snapshot {
     /// Who asked.
     pub context: Context,
     /// What was shown.
-    pub qr: QrCode,
+    pub shown: Shown,
     /// What the resume key must match.
     pub secret: SecretHash,
     /// The page that shows it.
@@ -94,9 +124,24 @@ pub(crate) struct NewLogin {
     /// Who asks.
     pub context: Context,
     /// What is shown.
-    pub qr: QrCode,
+    pub shown: Shown,
     /// What the resume key must match.
     pub secret: SecretHash,
+}
+
+/// What a notice came to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Answered {
+    /// For the client.
+    pub answer: Answer,
+    /// The login shows a QR code that WeChat has made.
+    pub has_account_code: bool,
+}
+
+impl Answered {
+    fn of(answer: Answer) -> Self {
+        Self { answer, has_account_code: false }
+    }
 }
 
 #[cfg(test)]
@@ -107,6 +152,7 @@ type Delay = Box<dyn Fn(&Notice) -> Duration + Send + Sync>;
 /// Dropping a future does not undo what was begun.
 pub(crate) struct Logins {
     records: Records<Record>,
+    typed: TypedCodes,
     pages: Arc<Pages>,
     /// To Redis, where the logins are there.
     connection: Option<Connection>,
@@ -119,7 +165,7 @@ impl Logins {
     /// At most `most` logins in this process's memory, which wake `pages`.
     #[must_use]
     pub(crate) fn in_memory(pages: Arc<Pages>, most: usize) -> Self {
-        Self::new(Records::in_memory("login", most), pages, None)
+        Self::new(Records::in_memory("login", most), TypedCodes::in_memory(most), pages, None)
     }
 
     /// Logins in Redis, under keys that begin with `prefix`, which wake `pages` here and tell other gateways. An end
@@ -127,12 +173,20 @@ impl Logins {
     #[must_use]
     pub(crate) fn in_redis(url: RedisUrl, prefix: &str, replicas: u32, pages: Arc<Pages>) -> (Self, Keeper) {
         let (connection, keeper) = Connection::new(url, prefix, replicas, Arc::clone(&pages));
-        (Self::new(Records::in_redis("login", &connection.redis), pages, Some(connection)), keeper)
+        let redis = &connection.redis;
+        let (records, typed) = (Records::in_redis("login", redis), TypedCodes::in_redis(redis));
+        (Self::new(records, typed, pages, Some(connection)), keeper)
     }
 
-    fn new(records: Records<Record>, pages: Arc<Pages>, connection: Option<Connection>) -> Self {
+    fn new(
+        records: Records<Record>,
+        typed: TypedCodes,
+        pages: Arc<Pages>,
+        connection: Option<Connection>,
+    ) -> Self {
         Self {
             records,
+            typed,
             pages,
             connection,
             #[cfg(test)]
@@ -156,8 +210,21 @@ impl Logins {
     pub(crate) async fn run(&self) {
         match &self.connection {
             Some(connection) => connection.heal().await,
-            None => self.records.sweep().await,
+            None => _ = join(self.records.sweep(), self.typed.sweep()).await,
         }
+    }
+
+    /// Takes a short code for `scene`, which is about to be opened for `ttl` and is `account`'s.
+    ///
+    /// # Errors
+    /// [`StoreError`]; [`StoreError::Full`] also where so many codes are in use that no free one was drawn.
+    pub(crate) async fn typed_code(
+        &self,
+        scene: Scene,
+        account: Option<&str>,
+        ttl: Duration,
+    ) -> Result<String, StoreError> {
+        self.typed.take(scene, account, ttl).await
     }
 
     /// Records a new login that lives for `ttl` from now and is shown by the page in `seat`.
@@ -179,27 +246,44 @@ impl Logins {
 
     /// Takes a notice and wakes the login's page if it changed something. Where the store cannot be used,
     /// the answer says whether the notice can have been recorded: `busy` or `unsure`.
-    pub(crate) async fn notify(&self, notice: &Notice, from: &Sender) -> Answer {
+    pub(crate) async fn notify(&self, notice: &Notice, from: &Sender) -> Answered {
         #[cfg(test)]
         if let Some(delay) = &self.delay {
             tokio::time::sleep(delay(notice)).await;
         }
         // Also where the login is unknown, or the store away.
         if !from.may_send(notice) {
-            return Answer::new(Status::Forbidden);
+            return Answered::of(Answer::new(Status::Forbidden));
         }
-        let Some(scene) = notice.scene() else { return Answer::new(Status::Unknown) };
-        match self.change(scene, |login, now| login.apply(notice, from, now)).await {
-            Ok(answer) => answer.unwrap_or_else(|| Answer::new(Status::Unknown)),
-            Err(failure) => {
-                tracing::debug!(%scene, "a notice was not clearly recorded: {failure}");
-                match failure {
-                    Failure::NotDone(_) | Failure::Full => {
-                        Answer { retry_in: Some(BUSY), ..Answer::new(Status::Busy) }
-                    }
-                    Failure::Unknown(_) => Answer::new(Status::Unsure),
-                }
-            }
+        match self.record(notice, from).await {
+            Ok(answered) => answered.unwrap_or_else(|| Answered::of(Answer::new(Status::Unknown))),
+            Err(failure) => Answered::of(not_recorded(notice, &failure)),
+        }
+    }
+
+    /// Takes a notice; `None` when its login is unknown.
+    async fn record(&self, notice: &Notice, from: &Sender) -> Result<Option<Answered>, Failure> {
+        let Some(scene) = self.meant(notice).await? else { return Ok(None) };
+        let mut has_account_code = false;
+        let work = self.change(scene, |login, now| {
+            has_account_code = login.has_account_code();
+            login.apply(notice, from, now)
+        });
+        let Some(mut answer) = work.await? else { return Ok(None) };
+        if answer.status == Status::Ok && matches!(notice, Notice::Find { .. }) {
+            answer.scene = Some(scene);
+        }
+        Ok(Some(Answered { answer, has_account_code }))
+    }
+
+    /// The login that a notice is about, where there may be one.
+    async fn meant(&self, notice: &Notice) -> Result<Option<Scene>, Failure> {
+        match notice {
+            Notice::Find { typed, account } => self.typed.find(typed, account.as_deref()).await,
+            Notice::Scan { scene, .. }
+            | Notice::Claim { scene, .. }
+            | Notice::Deny { scene, .. }
+            | Notice::Query { scene } => Ok(Some(*scene)),
         }
     }
 
@@ -232,7 +316,7 @@ impl Logins {
     async fn change<T>(
         &self,
         scene: Scene,
-        work: impl Fn(&mut Record, Moment) -> Done<T>,
+        mut work: impl FnMut(&mut Record, Moment) -> Done<T>,
     ) -> Result<Option<T>, Failure> {
         let mut is_here = false;
         let changed = self
@@ -258,6 +342,16 @@ impl Logins {
             self.pages.wake(scene);
         }
         changed
+    }
+}
+
+/// The answer to a notice that was not clearly recorded.
+fn not_recorded(notice: &Notice, failure: &Failure) -> Answer {
+    let (kind, scene) = (notice.kind(), notice.scene().map(tracing::field::display));
+    tracing::debug!(kind, scene, "a notice was not clearly recorded: {failure}");
+    match failure {
+        Failure::NotDone(_) | Failure::Full => Answer { retry_in: Some(BUSY), ..Answer::new(Status::Busy) },
+        Failure::Unknown(_) => Answer::new(Status::Unsure),
     }
 }
 

@@ -14,7 +14,7 @@ use tokio::time::{Instant, sleep_until};
 use tracing::{Instrument, Span};
 
 use super::{Admitted, End, Frames, HEARTBEAT, write};
-use crate::logins::Sender;
+use crate::logins::{Answered, Sender};
 use crate::metrics::Counted;
 use crate::notices::clients::{Clients, Known, Proved, Unproved};
 use crate::{Gateway, trace};
@@ -151,14 +151,15 @@ impl<'g> Conversation<'g> {
     }
 }
 
-/// Notes the first scan of a login's code: it no longer counts against the address that it was made for. The answer
-/// does not wait for that.
-fn note_scan(gateway: &Gateway, notice: &Notice, answer: &Answer) {
+/// Notes the first claim of a login that shows a code of WeChat's: it no longer counts against the address that it was
+/// made for. The answer does not wait for that.
+fn note_scan(gateway: &Gateway, notice: &Notice, answered: &Answered) {
     let (Notice::Claim { scene, .. } | Notice::Scan { scene, .. }) = *notice else { return };
-    if !answer.status.is_recorded() || answer.repeat {
+    let Answered { answer, has_account_code } = answered;
+    if !answer.status.is_recorded() || answer.repeat || !has_account_code {
         return;
     }
-    let (codes, logins) = (Arc::clone(&gateway.qr), Arc::clone(&gateway.logins));
+    let (codes, logins) = (Arc::clone(&gateway.account.qr), Arc::clone(&gateway.logins));
     // The answer to a claim has the address; for a scan without a claim it has to be looked up.
     let claimed = answer.context.as_ref().map(|context| context.ip.clone());
     gateway.drain.tasks().spawn(async move {
@@ -181,9 +182,9 @@ async fn take(gateway: &Gateway, known: Arc<Known>, id: Option<String>, notice: 
     let answer = match known.take() {
         Ok(()) => {
             let from = Sender { client: client.name.clone(), may: client.may, id: id.clone() };
-            let answer = gateway.logins.notify(&notice, &from).await;
-            note_scan(gateway, &notice, &answer);
-            answer
+            let answered = gateway.logins.notify(&notice, &from).await;
+            note_scan(gateway, &notice, &answered);
+            answered.answer
         }
         Err(wait) => {
             let retry_in = u64::try_from(wait.as_micros().div_ceil(1000)).unwrap_or(u64::MAX);

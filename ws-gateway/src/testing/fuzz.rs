@@ -13,14 +13,15 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::Instant;
 
 use crate::Gateway;
+use crate::account::Account;
 use crate::browsers::message::FromPage;
 use crate::browsers::opening::Opening;
 use crate::codes::admission::Addresses;
-use crate::codes::{Budget, NoQrCode, Pictures, Purse, Ready, Source, Unscanned};
+use crate::codes::{Budget, Free, NoQrCode, Pictures, Purse, Ready, Source, Unscanned};
 use crate::config::Config;
 use crate::gateway::Parts;
 use crate::logins::seats::Pages;
-use crate::logins::{Logins, NewLogin, QrCode, ResumeKey};
+use crate::logins::{Logins, NewLogin, QrCode, ResumeKey, Shown};
 use crate::metrics::Metrics;
 use crate::notices;
 use crate::notices::credentials::Credentials;
@@ -70,7 +71,7 @@ where
     S: AsyncRead + AsyncWrite + Unpin,
 {
     const TTL: Duration = Duration::from_secs(1200);
-    let Config { browsers, notices, files, codes, ports, .. } = config;
+    let Config { browsers, notices, files, codes, presented, ports, .. } = config;
     let (pages, metrics) = (Arc::new(Pages::default()), Metrics::default());
     let pictures = Pictures::new(&metrics);
     let budget = Budget::new(codes.qr_per_day, None, clock::unix_now);
@@ -86,14 +87,14 @@ where
         credentials: Credentials::new(files, notices.max_clients),
         logins: Arc::new(Logins::in_memory(Arc::clone(&pages), 1)),
         pages,
-        qr: Arc::new(qr),
+        account: Arc::new(Account { id: None, presented, qr: Arc::new(qr), free: Free::new(None) }),
         pictures,
         addresses: Addresses::new(codes.address_rate, None),
         metrics,
     });
     let new = NewLogin {
         context: Context::default(),
-        qr: QrCode { url: String::new(), content: String::new() },
+        shown: Shown { qr: None, typed: None },
         secret: ResumeKey::new(scene).hash(),
     };
     let seat = gateway.pages.join(scene);

@@ -14,8 +14,9 @@ use tokio::time::{Instant, sleep};
 use wechat::Meter;
 
 use crate::Gateway;
+use crate::account::Account;
 use crate::codes::admission::Addresses;
-use crate::codes::{Budget, NoQrCode, Pictures, Purse, Ready, Source, Unscanned};
+use crate::codes::{Budget, Free, NoQrCode, Pictures, Purse, Ready, Source, Unscanned};
 use crate::config::{Config, Secrets};
 use crate::gateway::Parts;
 use crate::logins::seats::Pages;
@@ -45,7 +46,7 @@ impl Source for Codes {
 /// A code that shows its scene. WeChat's codes do not.
 pub(crate) fn code_of(scene: Scene) -> QrCode {
     let url = format!("http://pictures/{scene}");
-    QrCode { url, content: format!("http://weixin.qq.com/q/{scene}") }
+    QrCode::Account { url, content: format!("http://weixin.qq.com/q/{scene}") }
 }
 
 /// A WeChat that takes some time for each code, and fails as often as it is told.
@@ -154,7 +155,12 @@ pub(crate) const DRAIN_TIME: Duration = Duration::from_secs(8);
 
 /// A gateway with default settings, whose first `failures` QR codes cannot be had.
 pub(crate) fn gateway_with(failures: u32) -> Gateway {
-    let Config { browsers, notices, files, codes, .. } = config(&[]);
+    gateway_of(&[], failures)
+}
+
+/// The same with these flags.
+pub(crate) fn gateway_of(flags: &[&str], failures: u32) -> Gateway {
+    let Config { browsers, notices, files, codes, presented, .. } = config(flags);
     let (pages, metrics) = (Arc::new(Pages::default()), Metrics::default());
     let pictures = Pictures::new(&metrics);
     let budget = Budget::new(codes.qr_per_day, None, noon);
@@ -169,7 +175,7 @@ pub(crate) fn gateway_with(failures: u32) -> Gateway {
         credentials: Credentials::new(files, notices.max_clients),
         logins: Arc::new(Logins::in_memory(Arc::clone(&pages), 200_000)),
         pages,
-        qr: Arc::new(qr),
+        account: Arc::new(Account { id: None, presented, qr: Arc::new(qr), free: Free::new(None) }),
         pictures,
         addresses: Addresses::new(codes.address_rate, None),
         metrics,

@@ -20,9 +20,10 @@ use tokio::time::Instant;
 use super::heartbeat::{Beat, Heartbeat};
 use super::message::{Close, FromPage, ToPage, seconds};
 use super::words::{self, Trouble};
+use crate::account::Presented;
 use crate::codes::NoQrCode;
 use crate::logins::seats::SeatName;
-use crate::logins::{AFTER_CLAIM, QrCode, ResumeKey, Snapshot};
+use crate::logins::{AFTER_CLAIM, QrCode, ResumeKey, Shown, Snapshot};
 use server::pace::Pace;
 
 /// Retry delay after a store error, ±25 %.
@@ -54,12 +55,12 @@ enum Stage {
     /// Its QR code is being made.
     Making,
     /// It shows a login.
-    Showing(Shown),
+    Showing(Login),
     /// It shows no login. It may ask for one until this moment.
     Over(Instant),
 }
 
-struct Shown {
+struct Login {
     key: ResumeKey,
     /// The seat that the page holds. A record that names another one belongs to a newer socket.
     seat: SeatName,
@@ -86,22 +87,51 @@ pub(crate) enum Say {
     Ping,
 }
 
-/// The QR code of a page's login, without its picture.
+/// The codes of a page's login, without their pictures.
 #[derive(Clone, PartialEq, Eq)]
 pub(crate) struct ShowCode {
-    code: QrCode,
+    shown: Shown,
     left: Duration,
     resume: String,
     has_picture: bool,
 }
 
+/// What a page is shown beside its login's codes.
+pub(crate) struct Beside<'a> {
+    /// The account, where a code can be typed.
+    pub account: &'a Presented,
+    /// Where the page goes if it is open in WeChat.
+    pub open: Option<String>,
+}
+
 impl ShowCode {
     /// The message for the page. `picture` draws the text of the code; it is not called for a page that still
     /// has the picture.
-    pub(crate) fn message(self, picture: impl FnOnce(&str) -> String) -> ToPage {
-        let Self { code, left, resume, has_picture } = self;
-        let image = (!has_picture).then(|| picture(&code.content));
-        ToPage::QrcodeUrl { url: code.url, content: code.content, image, expires_in: seconds(left), resume }
+    pub(crate) fn message(self, beside: Beside<'_>, picture: impl FnOnce(&str) -> String) -> ToPage {
+        let Self { shown: Shown { qr, typed }, left, resume, has_picture } = self;
+        let image = qr.as_ref().filter(|_| !has_picture).map(|code| picture(code.content()));
+        let (url, content) = match qr {
+            Some(QrCode::Account { url, content }) => (url, content),
+            // A page that has the picture needs no other.
+            Some(QrCode::Web { address }) => (image.clone().unwrap_or_default(), address),
+            None => Default::default(),
+        };
+        let Beside { account, open } = beside;
+        let account = typed.is_some().then_some(account);
+        ToPage::QrcodeUrl {
+            url,
+            content,
+            image,
+            expires_in: seconds(left),
+            resume,
+            typed,
+            account: account.and_then(|account| account.name.clone()),
+            account_image: account
+                .filter(|_| !has_picture)
+                .and_then(|account| account.picture.as_deref())
+                .map(str::to_owned),
+            open,
+        }
     }
 }
 
@@ -184,7 +214,7 @@ impl Conversation {
 
     /// Whether the page was told to wait, because the store cannot be read.
     pub(crate) fn waits_for_store(&self) -> bool {
-        matches!(&self.stage, Stage::Showing(Shown { waits: true, .. }))
+        matches!(&self.stage, Stage::Showing(Login { waits: true, .. }))
     }
 
     /// The page sent something. Says whether it asks for a new code and is not getting one already.
@@ -232,7 +262,9 @@ impl Conversation {
         let wait = spread(none.retry_in(self.failures), chance);
         let message = Trouble::of(none).message(self.language, Some(wait));
         match none {
-            NoQrCode::Rush(_) | NoQrCode::Unscanned(_) => Turn::tell(message, Then::Close(Close::Busy)),
+            NoQrCode::Rush(_) | NoQrCode::Crowd(_) | NoQrCode::Unscanned(_) => {
+                Turn::tell(message, Then::Close(Close::Busy))
+            }
             NoQrCode::Slow | NoQrCode::Refused(_) | NoQrCode::Spent(_) | NoQrCode::Uncounted(_) => {
                 let next = self.take_code_after(wait);
                 Turn::tell(message, next.then)
@@ -245,13 +277,13 @@ impl Conversation {
         &mut self,
         key: ResumeKey,
         seat: SeatName,
-        code: QrCode,
+        login: Shown,
         ttl: Duration,
         now: Instant,
     ) -> Turn {
         self.failures = 0;
-        let shown = Shown::new(key, seat, false, now + ttl);
-        let say = Say::Code(shown.code(code, ttl));
+        let shown = Login::new(key, seat, false, now + ttl);
+        let say = Say::Code(shown.code(login, ttl));
         self.stage = Stage::Showing(shown);
         Turn { say: vec![say], then: Then::Wait }
     }
@@ -265,8 +297,8 @@ impl Conversation {
         login: Snapshot,
         now: Instant,
     ) -> Turn {
-        let shown = Shown::new(key, seat, has_picture, now);
-        let say = Say::Code(shown.code(login.qr.clone(), login.expires_in));
+        let shown = Login::new(key, seat, has_picture, now);
+        let say = Say::Code(shown.code(login.shown.clone(), login.expires_in));
         self.stage = Stage::Showing(shown);
         Turn { say: vec![say], then: Then::Wait }.and(self.tell(login, now))
     }
@@ -282,7 +314,7 @@ impl Conversation {
         if std::mem::take(&mut shown.waits) {
             // The page took the code off its screen, and is told everything anew.
             shown.told = State::Waiting;
-            turn.say.push(Say::Code(shown.code(login.qr.clone(), login.expires_in)));
+            turn.say.push(Say::Code(shown.code(login.shown.clone(), login.expires_in)));
         }
         // Claim and end may come faster than the task runs. The page hears of both, in order.
         let skipped = shown.told == State::Waiting && login.is_claimed;
@@ -366,15 +398,15 @@ impl Conversation {
     }
 }
 
-impl Shown {
+impl Login {
     /// A page that has been told of no scan yet.
     fn new(key: ResumeKey, seat: SeatName, has_picture: bool, look_at: Instant) -> Self {
         Self { key, seat, told: State::Waiting, number: None, look_at, has_picture, waits: false }
     }
 
     /// The code of the login, which has this time left.
-    fn code(&self, code: QrCode, left: Duration) -> ShowCode {
-        ShowCode { code, left, resume: self.key.reveal(), has_picture: self.has_picture }
+    fn code(&self, shown: Shown, left: Duration) -> ShowCode {
+        ShowCode { shown, left, resume: self.key.reveal(), has_picture: self.has_picture }
     }
 }
 

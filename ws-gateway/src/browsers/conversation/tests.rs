@@ -5,8 +5,10 @@
 use std::sync::Arc;
 
 use protocol::message::{Code, Context};
+use serde_json::{Value, json};
 
 use super::*;
+use crate::account::ways::{Typed, Ways};
 use crate::logins::seats::{Pages, Seat};
 
 /// No jitter.
@@ -22,8 +24,19 @@ struct Told {
     now: Instant,
 }
 
-fn code() -> QrCode {
-    QrCode { url: "http://pictures/1".to_owned(), content: "http://weixin.qq.com/q/1".to_owned() }
+/// An account of which pages show nothing.
+const NOTHING: Presented = Presented {
+    name: None,
+    picture: None,
+    ways: Ways { scan: true, web_first: false, typed: Typed::Never, wechat: false },
+    web: None,
+};
+
+const BESIDE: Beside<'_> = Beside { account: &NOTHING, open: None };
+
+fn code() -> Shown {
+    let (url, content) = ("http://pictures/1".to_owned(), "http://weixin.qq.com/q/1".to_owned());
+    Shown { qr: Some(QrCode::Account { url, content }), typed: None }
 }
 
 fn conversation(now: Instant) -> Conversation {
@@ -71,7 +84,7 @@ impl Told {
             user: String::new(),
             code: None,
             context: Context::default(),
-            qr: code(),
+            shown: code(),
             secret: key.hash(),
             seat: Some(seat.name().clone()),
         };
@@ -202,7 +215,7 @@ fn a_page_that_comes_back_has_its_code_and_then_the_present_state() {
         let login = Snapshot { state, expires_in, ..login.clone() };
         let turn = conversation(now).resume(key, seat.name().clone(), has_picture, login, now);
         let Some(Say::Code(code)) = turn.say.first() else { panic!("the code comes first") };
-        let ToPage::QrcodeUrl { image, resume: key, .. } = code.clone().message(str::to_owned) else {
+        let ToPage::QrcodeUrl { image, resume: key, .. } = code.clone().message(BESIDE, str::to_owned) else {
             panic!("it is the message with the code")
         };
         assert_eq!((key, image.is_none()), (resume, has_picture));
@@ -216,6 +229,58 @@ fn a_page_that_comes_back_has_its_code_and_then_the_present_state() {
     assert_eq!((says.join(", "), then), ("code 0, success ".to_owned(), Then::Close(Close::Done)));
     let (says, then) = resumed(State::Expired, Duration::ZERO, false);
     assert_eq!((says.join(", "), then), ("code 0, expired".to_owned(), Then::LeaveSeat));
+}
+
+/// The message that shows these codes, as JSON without the time and the key.
+fn message(shown: Shown, has_picture: bool, beside: Beside<'_>) -> Value {
+    let code = ShowCode { shown, left: TTL, resume: "r".to_owned(), has_picture };
+    let mut said = serde_json::to_value(code.message(beside, |text| format!("picture of {text}"))).unwrap();
+    for name in ["message_type", "expires_in", "resume"] {
+        said.as_object_mut().unwrap().remove(name).expect(name);
+    }
+    said
+}
+
+#[test]
+fn a_page_is_shown_what_its_login_has_and_pictures_only_once() {
+    let account = Presented { name: Some("店".to_owned()), picture: Some("own".into()), ..NOTHING };
+    let beside = || Beside { account: &account, open: None };
+    let typed = || Some("482913".to_owned());
+    let url = "http://pictures/1";
+    let content = "http://weixin.qq.com/q/1";
+    let image = format!("picture of {content}");
+    assert_eq!(
+        message(code(), false, beside()),
+        json!({"url": url, "content": content, "image": image}),
+        "the account goes with a code to type"
+    );
+    assert_eq!(
+        message(Shown { typed: typed(), ..code() }, false, beside()),
+        json!({
+            "url": url, "content": content, "image": image, "typed": "482913", "account": "店", "account_image": "own",
+        })
+    );
+    assert_eq!(
+        message(Shown { typed: typed(), ..code() }, true, beside()),
+        json!({"url": url, "content": content, "typed": "482913", "account": "店"})
+    );
+    assert_eq!(
+        message(Shown { qr: None, typed: typed() }, false, BESIDE),
+        json!({"url": "", "content": "", "typed": "482913"})
+    );
+    let address = "https://login.example/login/x".to_owned();
+    let web = Shown { qr: Some(QrCode::Web { address: address.clone() }), typed: None };
+    let open = Some(address.clone());
+    let image = format!("picture of {address}");
+    assert_eq!(
+        message(web.clone(), false, Beside { account: &NOTHING, open: open.clone() }),
+        json!({"url": image, "content": address, "image": image, "open": address}),
+        "the PHP original's page shows the url"
+    );
+    assert_eq!(
+        message(web, true, Beside { account: &NOTHING, open }),
+        json!({"url": "", "content": address, "open": address})
+    );
 }
 
 #[test]

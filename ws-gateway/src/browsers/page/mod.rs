@@ -17,11 +17,12 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::{Instant, sleep_until};
 use tracing::{Instrument, Span};
 
+use crate::account::Taken;
 use crate::browsers::conversation::{Conversation, Say, Then, Turn};
 use crate::browsers::message::{Close, FromPage};
 use crate::browsers::opening::{Arrival, Opening};
 use crate::browsers::socket::{CLOSE_WITHIN, Ended, PageSocket};
-use crate::codes::{NewCode, NoQrCode};
+use crate::codes::NoQrCode;
 use crate::logins::seats::Seat;
 use crate::logins::{ResumeKey, StoreError};
 use crate::{Gateway, trace};
@@ -51,7 +52,7 @@ struct PageTask<'g, S> {
     held: Held,
 }
 
-type Made = Result<NewCode, NoQrCode>;
+type Made = Result<Taken, NoQrCode>;
 
 /// What the task holds for its page.
 enum Held {

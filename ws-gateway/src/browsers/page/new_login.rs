@@ -3,21 +3,26 @@
 //! A login's time begins when its code is there. Each limit that the page meets on the way is counted and told
 //! to the operator here; what the page is told is the [`Conversation`](crate::browsers::conversation)'s.
 
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use protocol::Scene;
 use server::shares::{AllTaken, Share};
 use server::{clock, tell};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::{Instant, sleep};
 
 use super::{Held, PageTask};
-use crate::browsers::conversation::ShowCode;
+use crate::Gateway;
+use crate::account::Taken;
+use crate::account::ways::Kind;
+use crate::browsers::conversation::{Beside, ShowCode};
 use crate::browsers::message::ToPage;
 use crate::browsers::socket::Ended;
+use crate::codes::NoQrCode;
 use crate::codes::admission::NotAdmitted;
-use crate::codes::{NewCode, NoQrCode};
-use crate::logins::{NewLogin, ResumeKey, StoreError};
+use crate::logins::{NewLogin, QrCode, ResumeKey, Shown, StoreError};
 
 impl<S: AsyncRead + AsyncWrite + Unpin + Send> PageTask<'_, S> {
     /// Takes one of the pages that the page's address may have open. One too many is told when to come back.
@@ -67,10 +72,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> PageTask<'_, S> {
     }
 
     pub(super) fn code_after(&self, wait: Duration) -> Held {
-        let (qr, address) = (self.gateway.qr.clone(), self.opening.address);
+        let (account, address) = (Arc::clone(&self.gateway.account), self.opening.address);
         Held::Code(Box::pin(async move {
             sleep(wait).await;
-            qr.take(address).await
+            account.take(address).await
         }))
     }
 
@@ -91,7 +96,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> PageTask<'_, S> {
             tell!(warn, self.gateway.told, "no codes", "pages wait for their QR codes: {none}");
         }
         match none {
-            NoQrCode::Rush(_) => self.count_refused("rush"),
+            NoQrCode::Rush(_) | NoQrCode::Crowd(_) => self.count_refused("rush"),
             NoQrCode::Unscanned(_) => self.count_refused("unscanned"),
             NoQrCode::Spent(_) => self.count_refused("spent"),
             NoQrCode::Slow | NoQrCode::Refused(_) | NoQrCode::Uncounted(_) => {}
@@ -101,16 +106,35 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> PageTask<'_, S> {
     }
 
     /// Records a new login and shows it. Its seat is taken and its record written before anybody can scan.
-    pub(super) async fn open(&mut self, new: NewCode) -> Result<(), Ended> {
-        let NewCode { scene, code } = new;
+    pub(super) async fn open(&mut self, taken: Taken) -> Result<(), Ended> {
+        let Taken { scene, qr, has_typed, in_place } = taken;
         let key = ResumeKey::new(scene);
         let seat = self.gateway.pages.join(scene);
         let mut context = self.opening.context.clone();
         context.created_at = clock::unix_now();
-        let new = NewLogin { context, qr: code.clone(), secret: key.hash() };
         let (ttl, now) = (self.gateway.login_ttl, Instant::now());
+        let typed = if has_typed { self.typed_code(scene).await? } else { None };
+        let shown = Shown { qr, typed };
+        let new = NewLogin { context, shown: shown.clone(), secret: key.hash() };
         let opened = self.gateway.logins.open(scene, new, ttl, seat.name().clone()).await;
-        if opened == Err(StoreError::Full) {
+        self.stored(opened).await?;
+        self.tell_of_codes(in_place.as_ref());
+        self.count_login(&shown);
+        let turn = self.talk.show(key, seat.name().clone(), shown, ttl, now);
+        self.held = Held::Seat(seat);
+        self.take_turn(turn).await
+    }
+
+    /// A code to type, for the login that is about to be opened.
+    async fn typed_code(&mut self, scene: Scene) -> Result<Option<String>, Ended> {
+        let (gateway, account) = (self.gateway, self.gateway.account.id.as_deref());
+        let code = gateway.logins.typed_code(scene, account, gateway.login_ttl).await;
+        self.stored(code).await.map(Some)
+    }
+
+    /// What the store says of a new login. If there is no room for it, the page is told to come back.
+    async fn stored<T>(&mut self, stored: Result<T, StoreError>) -> Result<T, Ended> {
+        if matches!(stored, Err(StoreError::Full)) {
             tell!(
                 warn,
                 self.gateway.told,
@@ -118,14 +142,33 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> PageTask<'_, S> {
                 "the store of logins is full; a page was told to wait"
             );
         }
-        self.needed(opened).await?;
-        if self.gateway.is_out_of_codes.swap(false, Ordering::Relaxed) {
-            tell!(info, self.gateway.told, "codes again", "there are QR codes again");
+        self.needed(stored).await
+    }
+
+    /// Tells the operator when pages begin to be shown something in place of their QR code, and when that is over.
+    fn tell_of_codes(&self, in_place: Option<&NoQrCode>) {
+        let Gateway { metrics, told, is_out_of_codes, .. } = self.gateway;
+        let Some(none) = in_place else {
+            if is_out_of_codes.swap(false, Ordering::Relaxed) {
+                tell!(info, told, "codes again", "there are QR codes again");
+            }
+            return;
+        };
+        metrics.qr_failures.inc();
+        if !is_out_of_codes.swap(true, Ordering::Relaxed) {
+            let what = self.gateway.account.in_its_place();
+            tell!(warn, told, "no codes", "pages are shown {what} in place of their QR codes: {none}");
         }
+    }
+
+    fn count_login(&self, shown: &Shown) {
+        let kind = match &shown.qr {
+            Some(QrCode::Account { .. }) => Kind::Account,
+            Some(QrCode::Web { .. }) => Kind::Web,
+            None => Kind::None,
+        };
         self.gateway.metrics.logins.inc();
-        let turn = self.talk.show(key, seat.name().clone(), code, ttl, now);
-        self.held = Held::Seat(seat);
-        self.take_turn(turn).await
+        self.gateway.metrics.logins_shown.get_or_create(&[("code", kind.name())]).inc();
     }
 
     /// The page asks for a new code, which its address pays for. The login that it shows ends as expired.
@@ -144,6 +187,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> PageTask<'_, S> {
     }
 
     pub(super) fn with_picture(&self, code: ShowCode) -> ToPage {
-        code.message(|content| self.gateway.pictures.of(content).to_string())
+        let Gateway { account, .. } = self.gateway;
+        let open = self.talk.shows().and_then(|scene| account.opens(scene, &self.opening.context));
+        let beside = Beside { account: &account.presented, open };
+        code.message(beside, |content| self.gateway.pictures.of(content).to_string())
     }
 }

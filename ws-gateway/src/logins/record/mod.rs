@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 
 use super::rights::{Right, Rights};
 use super::seats::SeatName;
-use super::{AFTER_CLAIM, KEPT_AFTER_END, NewLogin, QrCode, SecretHash, Snapshot};
+use super::{AFTER_CLAIM, KEPT_AFTER_END, NewLogin, QrCode, SecretHash, Shown, Snapshot};
 
 /// Who sent a notice.
 #[derive(Debug, Clone)]
@@ -59,8 +59,40 @@ pub(crate) struct Login {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 struct Opened {
     context: Kept<Context>,
-    qr: Kept<QrCode>,
+    qr: Kept<KeptCode>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    typed: Option<String>,
     secret: SecretHash,
+}
+
+/// A QR code as it is kept. Older versions know only the account's, and need the field: the web code has no picture of
+/// WeChat's, and where there is none both texts are empty.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+struct KeptCode {
+    url: String,
+    content: String,
+}
+
+impl From<Option<QrCode>> for KeptCode {
+    fn from(code: Option<QrCode>) -> Self {
+        let (url, content) = match code {
+            Some(QrCode::Account { url, content }) => (url, content),
+            Some(QrCode::Web { address }) => (String::new(), address),
+            None => Default::default(),
+        };
+        Self { url, content }
+    }
+}
+
+impl KeptCode {
+    fn shown(&self) -> Option<QrCode> {
+        let Self { url, content } = self.clone();
+        match (url.is_empty(), content.is_empty()) {
+            (true, true) => None,
+            (true, false) => Some(QrCode::Web { address: content }),
+            (false, _) => Some(QrCode::Account { url, content }),
+        }
+    }
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -139,8 +171,8 @@ impl Record {
     /// A login that waits, for `ttl` from `now`, and is shown by the page in `seat`.
     #[must_use]
     pub(crate) fn new(opened: NewLogin, now: Moment, ttl: Duration, seat: Option<SeatName>) -> Self {
-        let NewLogin { context, qr, secret } = opened;
-        let opened = Opened { context: context.into(), qr: qr.into(), secret }.into();
+        let NewLogin { context, shown: Shown { qr, typed }, secret } = opened;
+        let opened = Opened { context: context.into(), qr: KeptCode::from(qr).into(), typed, secret }.into();
         Self(Login { opened, expires_at: now + ttl, seat, claim: None, end: None }.into())
     }
 
@@ -201,10 +233,15 @@ impl Record {
             user,
             code,
             context: Context::clone(&self.opened.context),
-            qr: QrCode::clone(&self.opened.qr),
+            shown: Shown { qr: self.opened.qr.shown(), typed: self.opened.typed.clone() },
             secret: self.opened.secret,
             seat: self.seat.clone(),
         }
+    }
+
+    /// Whether the login shows a QR code that WeChat has made.
+    pub(crate) fn has_account_code(&self) -> bool {
+        matches!(self.opened.qr.shown(), Some(QrCode::Account { .. }))
     }
 
     /// What a page would be told anew: whether somebody has scanned, the number, and the end.
@@ -217,7 +254,7 @@ impl Record {
     pub(crate) fn apply(&mut self, notice: &Notice, from: &Sender, now: Moment) -> Done<Answer> {
         let before = self.shown();
         let mut answer = self.answer(notice, from, now);
-        if !matches!(answer.status, Status::Forbidden | Status::Bad) {
+        if !matches!(answer.status, Status::Forbidden | Status::Bad | Status::Unknown) {
             answer.state = Some(self.state(now));
         }
         let is_recorded = answer.status.is_recorded();
@@ -232,8 +269,12 @@ impl Record {
             return refusal;
         }
         match notice {
-            // The login of a find was looked up by its code.
-            Notice::Query { .. } | Notice::Find { .. } => Answer::new(Status::Ok),
+            Notice::Query { .. } => Answer::new(Status::Ok),
+            // The login was looked up by the code; it says itself whether it shows it.
+            Notice::Find { typed, .. } if self.opened.typed.as_ref() == Some(typed) => {
+                Answer::new(Status::Ok)
+            }
+            Notice::Find { .. } => Answer::new(Status::Unknown),
             Notice::Claim { by, number, .. } => self.claim(by, number.as_ref(), now),
             Notice::Scan { nickname, code, by, .. } => {
                 let user = nickname.clone().unwrap_or_default();

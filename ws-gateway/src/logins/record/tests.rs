@@ -23,8 +23,8 @@ fn seat() -> SeatName {
 /// A login whose page is connected.
 fn record(context: Context) -> (Record, Scene, Moment) {
     let (scene, now) = (Scene::random(), Moment(1_000_000));
-    let qr = QrCode { url: String::new(), content: String::new() };
-    let opened = NewLogin { context, qr, secret: ResumeKey::new(scene).hash() };
+    let shown = Shown { qr: None, typed: None };
+    let opened = NewLogin { context, shown, secret: ResumeKey::new(scene).hash() };
     (Record::new(opened, now, TTL, Some(seat())), scene, now)
 }
 
@@ -243,6 +243,43 @@ fn a_record_is_written_as_ever() {
         "state": "denied", "by": "a", "client": "callback", "id": "7", "delivered": false, "at": 1_000_000,
     });
     assert_eq!(serde_json::to_value(&denied).unwrap(), end(refused));
+}
+
+#[test]
+fn what_was_shown_is_read_again_and_older_versions_find_the_fields_that_they_need() {
+    let code = |url: &str, content: &str| json!({"url": url, "content": content});
+    let (url, content) = ("http://pictures/1".to_owned(), "http://weixin.qq.com/q/1".to_owned());
+    let account = QrCode::Account { url, content };
+    let address = "https://login.example/login/x".to_owned();
+    for (qr, kept) in [
+        (Some(account), code("http://pictures/1", "http://weixin.qq.com/q/1")),
+        (Some(QrCode::Web { address }), code("", "https://login.example/login/x")),
+        (None, code("", "")),
+    ] {
+        for typed in [None, Some("048291".to_owned())] {
+            let (shown, now) = (Shown { qr: qr.clone(), typed: typed.clone() }, Moment(1_000_000));
+            let secret = ResumeKey::new(Scene::random()).hash();
+            let new = NewLogin { context: Context::default(), shown: shown.clone(), secret };
+            let login = Record::new(new, now, TTL, None);
+            let text = login.to_text().unwrap();
+            let opened = &serde_json::from_str::<Value>(&text).unwrap()["opened"];
+            assert_eq!(opened["qr"], kept);
+            assert_eq!(opened.get("typed"), typed.map(Value::from).as_ref(), "absent where there is none");
+            assert_eq!(Record::from_text(&text).unwrap().snapshot(now).shown, shown);
+        }
+    }
+}
+
+#[test]
+fn a_find_reads_and_a_code_that_the_login_does_not_show_is_nobodys() {
+    let (mut login, _, now) = record(Context::default());
+    login.opened.typed = Some("048291".to_owned());
+    let find = |typed: &str| Notice::Find { typed: typed.to_owned(), account: None };
+    let (before, from) = (login.clone(), sender(Rights::all(), None));
+    let found = login.take(&find("048291"), &from, now);
+    assert_eq!((found.status, found.state, found.context), (Status::Ok, Some(State::Waiting), None));
+    assert_eq!(login.take(&find("148291"), &from, now), Answer::new(Status::Unknown));
+    assert_eq!(login, before);
 }
 
 #[derive(Debug, Clone, Copy)]

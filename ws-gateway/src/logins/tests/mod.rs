@@ -14,9 +14,9 @@ use test_redis::{PATIENCE, Redis};
 use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
 
-use super::rights::Rights;
+use super::rights::{Right, Rights};
 use super::seats::{Pages, Seat};
-use super::{Logins, NewLogin, QrCode, ResumeKey, Sender, Snapshot};
+use super::{Logins, NewLogin, QrCode, ResumeKey, Sender, Shown, Snapshot};
 
 const TTL: Duration = Duration::from_secs(60);
 
@@ -28,18 +28,36 @@ struct Gateway {
 
 impl Gateway {
     async fn open(&self, ttl: Duration) -> (Scene, Seat) {
-        let scene = Scene::random();
+        self.open_with(Scene::random(), ttl, None, Context::default()).await
+    }
+
+    /// A login that shows a code that may be typed.
+    async fn open_typed(&self, ttl: Duration, context: Context) -> (Scene, Seat, String) {
+        let (scene, account) = (Scene::random(), context.account.clone());
+        let code = self.logins.typed_code(scene, account.as_deref(), ttl).await.unwrap();
+        let (scene, seat) = self.open_with(scene, ttl, Some(code.clone()), context).await;
+        (scene, seat, code)
+    }
+
+    async fn open_with(
+        &self,
+        scene: Scene,
+        ttl: Duration,
+        typed: Option<String>,
+        context: Context,
+    ) -> (Scene, Seat) {
         let seat = self.pages.join(scene);
-        let qr = QrCode { url: String::new(), content: "http://weixin.qq.com/q/…".to_owned() };
-        let context = Context { ip: "192.0.2.1".to_owned(), created_at: 1, ..Context::default() };
-        let new = NewLogin { context, qr, secret: ResumeKey::new(scene).hash() };
+        let (url, content) = ("http://pictures/1".to_owned(), "http://weixin.qq.com/q/…".to_owned());
+        let shown = Shown { qr: Some(QrCode::Account { url, content }), typed };
+        let context = Context { ip: "192.0.2.1".to_owned(), created_at: 1, ..context };
+        let new = NewLogin { context, shown, secret: ResumeKey::new(scene).hash() };
         self.logins.open(scene, new, ttl, seat.name().clone()).await.unwrap();
         (scene, seat)
     }
 
     async fn tell(&self, notice: &Notice) -> Answer {
         let from = Sender { client: "callback".to_owned(), may: Rights::all(), id: None };
-        self.logins.notify(notice, &from).await
+        self.logins.notify(notice, &from).await.answer
     }
 
     async fn look(&self, scene: Scene) -> Snapshot {
@@ -53,6 +71,10 @@ fn claim(scene: Scene, by: &str) -> Notice {
 
 fn scan(scene: Scene, by: &str) -> Notice {
     Notice::Scan { scene, nickname: Some("阿狸".to_owned()), code: None, by: Some(by.to_owned()) }
+}
+
+fn find(typed: &str) -> Notice {
+    Notice::Find { typed: typed.to_owned(), account: None }
 }
 
 /// A gateway on Redis, whose connections are kept until it is dropped.
@@ -204,10 +226,64 @@ async fn who_lacks_the_right_changes_nothing() {
         let (scene, _seat) = here.open(TTL).await;
         let from = Sender { client: "shop".to_owned(), may: Rights::of(&[]), id: None };
         for notice in [claim(scene, "p"), scan(scene, "p"), Notice::Query { scene }] {
-            let answer = there.logins.notify(&notice, &from).await;
+            let answer = there.logins.notify(&notice, &from).await.answer;
             assert_eq!((answer.status, answer.state), (Status::Forbidden, None));
         }
         assert_eq!(here.look(scene).await.state, State::Waiting);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_typed_code_leads_to_its_login_also_after_the_claim_and_the_end() {
+    on_each_store(async |here, there| {
+        let (scene, _seat, code) = here.open_typed(TTL, Context::default()).await;
+        let found = there.tell(&find(&code)).await;
+        assert_eq!((found.status, found.scene, found.state), (Status::Ok, Some(scene), Some(State::Waiting)));
+        there.tell(&claim(scene, "p")).await;
+        let found = here.tell(&find(&code)).await;
+        assert_eq!((found.scene, found.state), (Some(scene), Some(State::Scanned)));
+        there.tell(&scan(scene, "p")).await;
+        let found = here.tell(&find(&code)).await;
+        assert_eq!((found.scene, found.state), (Some(scene), Some(State::Granted)));
+        assert_eq!(found.context, None, "who asks learns nothing but where the login stands");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_code_of_no_login_and_of_another_accounts_are_both_unknown() {
+    on_each_store(async |here, there| {
+        let shops = Context { account: Some("shop".to_owned()), ..Context::default() };
+        let (scene, _seat, code) = here.open_typed(TTL, shops).await;
+        let typed_to =
+            |account: Option<&str>| Notice::Find { typed: code.clone(), account: account.map(str::to_owned) };
+        assert_eq!(there.tell(&typed_to(Some("shop"))).await.scene, Some(scene));
+        // Taken, and its login was never recorded.
+        let unused = here.logins.typed_code(Scene::random(), None, TTL).await.unwrap();
+        let (_, _seat, shown) = here.open_typed(TTL, Context::default()).await;
+        let (first, rest) = shown.split_at(1);
+        let mistyped = format!("{}{rest}", if first == "9" { '0' } else { '9' });
+        for notice in [typed_to(None), typed_to(Some("other")), find(&unused), find(&mistyped)] {
+            let answer = there.tell(&notice).await;
+            assert_eq!(answer, Answer::new(Status::Unknown), "{notice:?}");
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn the_login_of_a_site_is_found_by_clients_with_grant_only() {
+    on_each_store(async |here, there| {
+        let context = Context { site: Some("shop".to_owned()), ..Context::default() };
+        let (scene, _seat, code) = here.open_typed(TTL, context).await;
+        let asks = async |rights: &[Right]| {
+            let from = Sender { client: "shop".to_owned(), may: Rights::of(rights), id: None };
+            there.logins.notify(&find(&code), &from).await.answer
+        };
+        assert_eq!(asks(&[Right::Claim]).await, Answer::new(Status::Forbidden));
+        assert_eq!(asks(&[Right::Grant, Right::Query]).await, Answer::new(Status::Forbidden));
+        assert_eq!(asks(&[Right::Claim, Right::Grant]).await.scene, Some(scene));
     })
     .await;
 }

@@ -2,17 +2,18 @@
 
 #![allow(clippy::unwrap_used)]
 
+use std::collections::HashSet;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use futures_util::future::join_all;
-use protocol::message::{State, Status};
+use protocol::message::{Context, State, Status};
 use protocol::{Notice, Scene};
 use test_redis::{Options, PATIENCE, Redis, Sentinels};
 use tokio::time::{sleep, timeout};
 
-use super::{OnRedis, claim, scan};
+use super::{OnRedis, claim, find, scan};
 use crate::codes::admission::{Addresses, NotAdmitted};
 use crate::codes::{Budget, NoQrCode, Purpose, Unscanned};
 use crate::logins::StoreError;
@@ -50,6 +51,40 @@ async fn a_record_is_one_key_that_lives_as_long_as_it_is_needed() {
     assert_eq!(on.gateway.tell(&scan(scene, "p")).await.status, Status::Delivered);
     let left: u64 = redis.cli(&["PTTL", &format!("test:1:login:{scene}")]).await.trim().parse().unwrap();
     assert!((150_000..=180_000).contains(&left), "180 s after the end: {left}");
+}
+
+#[tokio::test]
+async fn a_typed_code_is_one_key_that_outlives_its_login_whatever_comes() {
+    let redis = Redis::start().await;
+    let on = OnRedis::start(&redis.url(), 0).await;
+    let (scene, _seat, code) = on.gateway.open_typed(TTL, Context::default()).await;
+    let key = format!("test:1:typed:{code}");
+    assert_eq!(redis.cli(&["GET", &key]).await.trim(), format!(r#"{{"scene":"{scene}"}}"#));
+    let left: u64 = redis.cli(&["PTTL", &key]).await.trim().parse().unwrap();
+    assert!((320_000..=360_000).contains(&left), "60 s, a claim's 120 s and 180 s: {left}");
+    // What a newer version has added is kept, and in nobody's way.
+    redis.cli(&["SET", &key, &format!(r#"{{"scene":"{scene}","later":1}}"#), "KEEPTTL"]).await;
+    assert_eq!(on.gateway.tell(&find(&code)).await.scene, Some(scene));
+    redis.cli(&["SET", &key, "rubbish"]).await;
+    assert_eq!(on.gateway.tell(&find(&code)).await.status, Status::Busy);
+}
+
+#[tokio::test]
+async fn gateways_that_share_a_redis_give_no_code_to_two_logins() {
+    let redis = Redis::start().await;
+    let (here, there) = (OnRedis::start(&redis.url(), 0).await, OnRedis::start(&redis.url(), 0).await);
+    let both = [&here, &there];
+    let mut codes = HashSet::new();
+    for _ in 0..20 {
+        let taken = join_all((0..100).map(async |n: usize| {
+            both[n % 2].gateway.logins.typed_code(Scene::random(), None, TTL).await.unwrap()
+        }));
+        codes.extend(taken.await);
+    }
+    // Of 2,000 draws of a million, two or so are the same.
+    assert_eq!(codes.len(), 2_000);
+    let count: usize = redis.cli(&["DBSIZE"]).await.trim().parse().unwrap();
+    assert_eq!(count, 2_000);
 }
 
 #[tokio::test]

@@ -25,7 +25,7 @@ use super::serve;
 use crate::Gateway;
 use crate::logins::rights::{Right, Rights};
 use crate::logins::seats::Seat;
-use crate::logins::{NewLogin, QrCode, ResumeKey};
+use crate::logins::{NewLogin, ResumeKey, Shown};
 use crate::notices::clients::Client;
 use crate::testing::in_memory::{self, KEY};
 
@@ -92,7 +92,7 @@ impl Port {
         let seat = self.gateway.pages.join(scene);
         let new = NewLogin {
             context,
-            qr: QrCode { url: String::new(), content: String::new() },
+            shown: Shown { qr: None, typed: None },
             secret: ResumeKey::new(scene).hash(),
         };
         self.gateway.logins.open(scene, new, TTL, seat.name().clone()).await.unwrap();

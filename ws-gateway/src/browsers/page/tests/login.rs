@@ -35,7 +35,7 @@ async fn a_claim_and_an_end_in_one_breath_are_both_told_in_order() {
     // No await that could let the page's task run in between.
     let from = Sender { client: "callback".to_owned(), may: Rights::all(), id: None };
     for notice in [code.claim("p", Some("07")), code.scan("p", "")] {
-        let answer = gateway.logins.notify(&notice, &from).now_or_never().unwrap();
+        let answer = gateway.logins.notify(&notice, &from).now_or_never().unwrap().answer;
         assert_eq!(answer.status, Status::Delivered);
     }
     assert_eq!(page.hear_type("scanned").await["number"], "07");

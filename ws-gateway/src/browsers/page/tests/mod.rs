@@ -6,6 +6,7 @@ mod connection;
 mod floods;
 mod login;
 mod resume;
+mod ways;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -144,26 +145,26 @@ impl Code {
 
 async fn notify(gateway: &Gateway, notice: &Notice) -> Status {
     let from = Sender { client: "callback".to_owned(), may: Rights::all(), id: None };
-    gateway.logins.notify(notice, &from).await.status
+    gateway.logins.notify(notice, &from).await.answer.status
 }
 
 /// A gateway whose codes come from a WeChat that counts, within `per_day` calls.
 fn gateway_on_a_budget(per_day: u32) -> (Arc<Gateway>, Arc<PlayedWeChat>) {
-    let mut gateway = in_memory::gateway_with(0);
+    gateway_on_a_budget_with(&["--gateway-ways", "scan"], per_day)
+}
+
+/// The same with these flags.
+fn gateway_on_a_budget_with(flags: &[&str], per_day: u32) -> (Arc<Gateway>, Arc<PlayedWeChat>) {
+    let mut gateway = in_memory::gateway_of(flags, 0);
     let wechat = PlayedWeChat::new(Duration::from_millis(100));
     let budget = Budget::new(per_day, None, noon);
     let ttl = gateway.login_ttl;
     let (unscanned, pictures) = (Unscanned::new(per_day, 120, None), gateway.pictures.clone());
-    let ready = Arc::new(Ready::new(
-        Box::new(Arc::clone(&wechat)),
-        budget,
-        unscanned,
-        pictures,
-        8,
-        ttl,
-        &gateway.metrics,
-    ));
-    gateway.qr = Arc::clone(&ready);
-    tokio::spawn(async move { ready.refill().await });
+    let ready =
+        Ready::new(Box::new(Arc::clone(&wechat)), budget, unscanned, pictures, 8, ttl, &gateway.metrics);
+    let account = Arc::get_mut(&mut gateway.account).unwrap();
+    account.qr = Arc::new(ready);
+    let account = Arc::clone(&gateway.account);
+    tokio::spawn(async move { account.refill().await });
     (Arc::new(gateway), wechat)
 }

@@ -1,0 +1,112 @@
+//! One official account, as pages meet it: how people log in with it, and what a page is shown.
+//!
+//! [`ways`] are the rules, [`settings`] what the operator chose. [`Account::take`] is a page's code: WeChat's
+//! ([`Ready`]), or, by choice or while WeChat gives none, the address of the login's own [page](web), or nothing but a
+//! code to type. Those two cost no call to WeChat; a [`pace`](crate::codes::Free) of their own limits them.
+
+mod picture;
+mod settings;
+pub(crate) mod ways;
+mod web;
+
+use std::future::pending;
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use protocol::Scene;
+use protocol::message::Context;
+
+pub(crate) use self::settings::Settings;
+use self::ways::{Kind, Ways};
+use self::web::WebUrl;
+use crate::codes::{Free, NewCode, NoQrCode, Ready};
+use crate::logins::QrCode;
+
+/// What the settings say of an account.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Presented {
+    /// Its name for people.
+    pub(crate) name: Option<String>,
+    /// Its own QR code, as a data URI.
+    pub(crate) picture: Option<Arc<str>>,
+    pub(crate) ways: Ways,
+    pub(crate) web: Option<WebUrl>,
+}
+
+/// One official account.
+pub(crate) struct Account {
+    /// Its name at this gateway, where there are several.
+    pub(crate) id: Option<String>,
+    pub(crate) presented: Presented,
+    /// WeChat's codes.
+    pub(crate) qr: Arc<Ready>,
+    /// The pace of all others.
+    pub(crate) free: Free,
+}
+
+/// What a new login of a page is to show.
+#[derive(Debug)]
+pub(crate) struct Taken {
+    pub(crate) scene: Scene,
+    /// No QR code where there is only a code to type.
+    pub(crate) qr: Option<QrCode>,
+    /// It also shows a code to type.
+    pub(crate) has_typed: bool,
+    /// Why it is not the code that pages are shown first.
+    pub(crate) in_place: Option<NoQrCode>,
+}
+
+impl Account {
+    /// Keeps WeChat's codes ready for as long as it is polled, where pages are shown them.
+    pub(crate) async fn refill(&self) {
+        match self.presented.ways.first() {
+            Kind::Account => self.qr.refill().await,
+            Kind::Web | Kind::None => pending().await,
+        }
+    }
+
+    /// Takes a code for a page at `address`, within some seconds.
+    ///
+    /// # Errors
+    /// [`NoQrCode`], where the ways leave nothing in place of WeChat's code, or waiting is better.
+    pub(crate) async fn take(&self, address: IpAddr) -> Result<Taken, NoQrCode> {
+        let ways = self.presented.ways;
+        match ways.first() {
+            Kind::Account => {}
+            kind => return self.take_free(kind, None).await,
+        }
+        match (self.qr.take(address).await, ways.in_its_place()) {
+            (Ok(NewCode { scene, code }), _) => {
+                Ok(Taken { scene, qr: Some(code), has_typed: ways.has_typed(Kind::Account), in_place: None })
+            }
+            (Err(none), Some(kind)) if none.is_refusal() => self.take_free(kind, Some(none)).await,
+            (Err(none), _) => Err(none),
+        }
+    }
+
+    async fn take_free(&self, kind: Kind, in_place: Option<NoQrCode>) -> Result<Taken, NoQrCode> {
+        self.free.take().await?;
+        let scene = Scene::random();
+        let web = self.presented.web.as_ref().filter(|_| kind == Kind::Web);
+        let qr = web.map(|web| QrCode::Web { address: web.login(scene, self.id.as_deref()) });
+        Ok(Taken { scene, qr, has_typed: self.presented.ways.has_typed(kind), in_place })
+    }
+
+    /// What pages are shown while WeChat gives no code, in words for the log.
+    #[must_use]
+    pub(crate) fn in_its_place(&self) -> &'static str {
+        match self.presented.ways.in_its_place() {
+            Some(Kind::Web) => "a web code",
+            Some(Kind::Account | Kind::None) | None => "a code to type alone",
+        }
+    }
+
+    /// Where a page that is open inside WeChat goes with its login. A site's login goes back to that site, which such
+    /// a page cannot see to.
+    #[must_use]
+    pub(crate) fn opens(&self, scene: Scene, context: &Context) -> Option<String> {
+        let is_ours = context.site.is_none() && context.request.is_none();
+        let web = self.presented.web.as_ref().filter(|_| is_ours && self.presented.ways.wechat)?;
+        Some(web.login(scene, self.id.as_deref()))
+    }
+}
