@@ -14,11 +14,12 @@ pub(crate) type Label = [(&'static str, &'static str); 1];
 /// Two of them.
 pub(crate) type Labels = [(&'static str, &'static str); 2];
 
-/// One of them, beside the name of an official account, which is the operator's. The account of the variables has none.
-pub(crate) type OfAccount<L> = (L, [(&'static str, String); 1]);
+/// One of them, beside the name of an official account, which is the operator's. The account of the variables has none,
+/// and no label.
+pub(crate) type OfAccount<L> = (L, Vec<(&'static str, String)>);
 
 fn of_account<L>(labels: L, account: &Names) -> OfAccount<L> {
-    (labels, [("account", account.label().to_owned())])
+    (labels, account.name().map(|name| ("account", name.to_owned())).into_iter().collect())
 }
 
 /// The service's counters. Clones count together.

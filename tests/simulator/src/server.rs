@@ -100,6 +100,7 @@ async fn answer(simulator: Simulator, running: Running, request: Request<Incomin
         query: head.uri.query().unwrap_or_default().to_owned(),
         body,
     };
+    let simulator = simulator.meant(&asked);
     if asked.path.starts_with("/cgi-bin/") {
         return api::answer(&simulator, &asked).await;
     }
