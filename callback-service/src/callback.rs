@@ -5,13 +5,14 @@ use std::sync::Arc;
 use ipnet::IpNet;
 use protocol::Client;
 use server::stop::Drain;
-use wechat::Account;
 
+use crate::account::Official;
 use crate::logins::words::Texts;
-use crate::logins::{self, Scans};
+use crate::logins::{self, Scans, Shared};
 use crate::metrics::Metrics;
 use crate::provider::Provider;
-use crate::pushes::{self, Pushes, ReplayGuard};
+use crate::pushes::doors::Doors;
+use crate::pushes::{self, Bodies, Pushes, ReplayGuard};
 use crate::store::Store;
 use crate::web::settings::VerifyFiles;
 use crate::web::{self, Web};
@@ -19,7 +20,8 @@ use crate::wechat_server::WeChatServer;
 
 /// The state of a callback-service.
 pub(crate) struct Callback {
-    pub pushes: Pushes,
+    /// WeChat's, one for each official account.
+    pub doors: Doors,
     /// Where there are sites.
     pub provider: Option<Arc<Provider>>,
     /// Where people log in inside WeChat.
@@ -37,8 +39,8 @@ pub(crate) struct Callback {
 
 /// What a [`Callback`] is put together from.
 pub(crate) struct Parts {
-    pub account: Account,
-    pub replay: Option<ReplayGuard>,
+    /// The official accounts, each with its guard where its pushes come in plaintext mode.
+    pub accounts: Vec<(Official, Option<ReplayGuard>)>,
     pub gateway: Client,
     pub store: Arc<Store>,
     pub provider: Option<Arc<Provider>>,
@@ -59,21 +61,43 @@ impl Callback {
     /// Puts a callback-service together.
     #[must_use]
     pub(crate) fn new(parts: Parts) -> Self {
-        let Parts { account, replay, gateway, store, provider, metrics, logins, pushes, texts, .. } = parts;
+        let Parts { accounts, gateway, store, provider, metrics, logins, pushes, texts, .. } = parts;
         let (web, open_url, verify_files) = (parts.web, parts.open_url, parts.verify_files);
         let (wechat_server, trusted_proxies, drain) =
             (parts.wechat_server, parts.trusted_proxies, parts.drain);
-        let tasks = drain.tasks().clone();
-        let (wechat, kept) = (account.api.clone(), Arc::clone(&store));
-        let scans =
-            Scans::new(gateway.clone(), account.api, store, provider.clone(), logins, metrics.clone(), tasks);
-        let web = web.map(|checked| {
-            let (scans, provider, metrics) = (Arc::clone(&scans), provider.clone(), metrics.clone());
-            let app_id = account.push.app_id().to_owned();
-            Web::new(web::Parts { checked, wechat, app_id, open_url, scans, provider, metrics }, &kept)
+        // What all accounts share: none of them may use up more of this process than one alone could.
+        let (bodies, shared) = (Bodies::default(), Shared::default());
+        let mut inside = Vec::new();
+        let doors = accounts.into_iter().map(|(Official { names, account }, replay)| {
+            let scans = Scans::new(logins::Parts {
+                account: names.clone(),
+                gateway: gateway.clone(),
+                wechat: account.api.clone(),
+                store: Arc::clone(&store),
+                provider: provider.clone(),
+                settings: logins.clone(),
+                metrics: metrics.clone(),
+                tasks: drain.tasks().clone(),
+                shared: shared.clone(),
+            });
+            inside.push(web::Official { names, wechat: account.api, scans: Arc::clone(&scans) });
+            Pushes::new(pushes::Parts {
+                endpoint: account.push,
+                replay,
+                bodies: bodies.clone(),
+                scans,
+                // Its codes are those of the first account.
+                wechat_server: wechat_server.clone().filter(|_| inside.len() == 1),
+                messages: pushes.callback_messages,
+                texts: texts.clone(),
+                metrics: metrics.clone(),
+            })
         });
-        let at_sites = wechat_server.clone();
-        let pushes = Pushes::new(account.push, replay, scans, at_sites, &pushes, texts, metrics.clone());
-        Self { pushes, provider, web, verify_files, wechat_server, gateway, metrics, trusted_proxies, drain }
+        let doors = Doors::new(doors.collect());
+        let web = web.map(|checked| {
+            let (provider, metrics) = (provider.clone(), metrics.clone());
+            Web::new(web::Parts { checked, officials: inside, open_url, provider, metrics }, &store)
+        });
+        Self { doors, provider, web, verify_files, wechat_server, gateway, metrics, trusted_proxies, drain }
     }
 }

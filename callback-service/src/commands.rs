@@ -183,7 +183,7 @@ async fn with_kept<T>(
     config: Config,
     work: impl AsyncFnOnce(Arc<Store>, Option<Arc<Provider>>, Outbox) -> anyhow::Result<T>,
 ) -> anyhow::Result<T> {
-    let Config { storage, sites, account, .. } = config;
+    let Config { storage, sites, accounts, .. } = config;
     anyhow::ensure!(
         !storage.ends_with_the_process(),
         "CALLBACK_STORE: what sqlite::memory: holds is inside the running service, and ends with it"
@@ -197,9 +197,9 @@ async fn with_kept<T>(
     }
     let Opened { store, work: keeping, .. } = storage.open()?;
     let outbox = Outbox::new(store.records(outbox::KIND), Metrics::default());
-    let app_id = account.push.app_id().to_owned();
+    let directory = accounts.directory();
     let provider = match sites {
-        Some(sites) => Some(Provider::open(sites.without_keys(), &store, outbox.clone(), app_id)?),
+        Some(sites) => Some(Provider::open(sites.without_keys(), &store, outbox.clone(), directory)?),
         None => None,
     };
     let working = async {
@@ -220,24 +220,37 @@ async fn until_reached(store: &Store) {
 }
 
 async fn forget(config: Config, openid: String) -> anyhow::Result<String> {
+    // WeChat gives an openid to one account only, so whoever has it is meant, whichever account that is.
+    let directory = config.accounts.directory();
     with_kept(config, async |store, provider, _| {
-        let (person, now) = (wechat::Person::new(openid.clone()), clock::unix_now());
-        let at_sites = match &provider {
-            Some(provider) => provider.knows(&openid).await?,
-            None => false,
-        };
-        let now = i64::try_from(now).unwrap_or(i64::MAX);
-        let asked = wechat_server::forget(&store, &person, now).await?;
-        if !at_sites && !asked && !store.knows(&person).await? {
-            return Ok(format!("nothing is kept of {openid}; is that the openid, letter by letter?\n"));
+        let now = i64::try_from(clock::unix_now()).unwrap_or(i64::MAX);
+        let mut is_known = false;
+        for account in directory.all() {
+            let person = account.person(&wechat::Person::new(openid.clone()));
+            let at_sites = match &provider {
+                Some(provider) => provider.knows(&person.key()).await?,
+                None => false,
+            };
+            let asked = wechat_server::forget(&store, &person, now).await?;
+            if !at_sites && !asked && !store.knows(&person).await? {
+                continue;
+            }
+            is_known = true;
+            if let Some(provider) = &provider {
+                provider.forget_all(&person.key()).await?;
+            }
+            store.forget(&person, now).await?;
+            Confirmations::new(&store, Places::default()).forget(&person, now).await?;
+            Codes::new(&store).forget(&person).await?;
         }
-        if let Some(provider) = provider {
-            provider.forget_all(&openid).await?;
-        }
-        store.forget(&person, now).await?;
-        Confirmations::new(&store, Places::default()).forget(&person, now).await?;
-        Codes::new(&store).forget(&person).await?;
-        Ok(format!("{openid} is forgotten; sites that want to know are being told by the running service\n"))
+        Ok(match is_known {
+            true => {
+                format!(
+                    "{openid} is forgotten; sites that want to know are being told by the running service\n"
+                )
+            }
+            false => format!("nothing is kept of {openid}; is that the openid, letter by letter?\n"),
+        })
     })
     .await
 }

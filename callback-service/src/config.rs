@@ -10,7 +10,6 @@ use secrecy::SecretString;
 use server::command_line::{self, CommandLine};
 use server::logging::LogFormat;
 use server::settings::{self, NoSettings, SettingError};
-use wechat::Account;
 
 use crate::commands::Commands;
 use crate::logins::link::{self, Link};
@@ -108,7 +107,7 @@ pub struct Config {
     pub(crate) connections: Connections,
     pub(crate) link: Link,
     pub(crate) storage: Storage,
-    pub(crate) account: Account,
+    pub(crate) accounts: account::Officials,
     pub(crate) sites: Option<provider::settings::Checked>,
     /// Logins inside WeChat, where there are any.
     pub(crate) web: Option<web::settings::Checked>,
@@ -133,12 +132,16 @@ impl Config {
 
     /// What is set, in a few words.
     pub(crate) fn summary(&self) -> String {
+        let accounts = match self.accounts.iter().count() {
+            1 => String::new(),
+            many => format!("{many} official accounts; "),
+        };
         let sites = match &self.sites {
             None => "there are no sites".to_owned(),
             Some(sites) => sites.summary(),
         };
         let asking = self.wechat_server.as_ref().map(|sites| format!("; {}", sites.summary()));
-        format!("the settings are good; {sites}{}\n", asking.unwrap_or_default())
+        format!("the settings are good; {accounts}{sites}{}\n", asking.unwrap_or_default())
     }
 
     fn checked(settings: Settings, secrets: Secrets) -> Result<Self, SettingError> {
@@ -165,19 +168,19 @@ impl Config {
         let storage = Storage::new(storage, &secrets.storage)?;
         let open_url = account.open_url();
         let api_url = account.api_url().to_owned();
-        let account = account.checked(secrets.account)?;
+        let accounts = account.checked(secrets.account)?;
         let logins = logins.checked()?;
         let inside = web.scope();
         let (web, verify_files) = web.checked(|needed_by| sites.for_browsers(needed_by))?;
-        let sites = sites.checked(account.push.mode(), &storage, inside)?;
-        let wechat_server = wechat_server.checked(account.push.mode(), &api_url)?;
+        let sites = sites.checked(&accounts, &storage, inside)?;
+        let wechat_server = wechat_server.checked(&accounts, &api_url)?;
         Ok(Self {
             log_format,
             ports,
             connections,
             link,
             storage,
-            account,
+            accounts,
             sites,
             web,
             open_url,
@@ -245,8 +248,8 @@ mod tests {
     #[test]
     fn the_defaults_are_good() {
         let config = of(&[], secrets()).unwrap();
-        assert_eq!(config.account.push.mode(), Mode::Safe);
-        assert_eq!(config.account.push.max_age(), Some(Duration::from_secs(300)));
+        let push = &config.accounts.iter().next().unwrap().account.push;
+        assert_eq!((push.mode(), push.max_age()), (Mode::Safe, Some(Duration::from_secs(300))));
     }
 
     #[test]

@@ -6,7 +6,7 @@
 //! a code, later by [`outbox`]. Whoever opens a login inside WeChat comes through [`web`]. Sites that know no such thing ask
 //! by wechat-server's protocol ([`wechat_server`]). [`callback`] is what all requests share. [`server`] binds the ports and runs until the drain is
 //! over. [`config`] reads the settings, of which each room has its own; [`account`] and [`storage`] are the settings of
-//! the official account and of the store.
+//! the official accounts and of the store.
 
 pub mod commands;
 pub mod config;

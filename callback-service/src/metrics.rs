@@ -4,25 +4,36 @@ use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::registry::Registry;
 
+use crate::account::names::Names;
+
 /// A label. Its values come from our own code, never from outside.
 pub(crate) type Label = [(&'static str, &'static str); 1];
 
 /// Two of them.
 pub(crate) type Labels = [(&'static str, &'static str); 2];
 
+/// One of them, beside the name of an official account, which is the operator's. The account of the variables has none,
+/// and no label.
+pub(crate) type OfAccount<L> = (L, Vec<(&'static str, String)>);
+
+/// These labels, of something of an account.
+pub(crate) fn of_account<L>(labels: L, account: &Names) -> OfAccount<L> {
+    (labels, account.name().map(|name| ("account", name.to_owned())).into_iter().collect())
+}
+
 /// The service's counters. Clones count together.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Metrics {
-    /// Scans and what stands for one, by what the phone was told and by the way.
-    pub scans: Family<Labels, Counter>,
+    /// Scans and what stands for one, by what the phone was told, by the way, and by the account.
+    pub scans: Family<OfAccount<Labels>, Counter>,
     /// Confirmations in the chat, by what happened.
     pub confirmations: Family<Label, Counter>,
     /// Web authorizations by what WeChat said: came, refused, snapshot, bad_code, failed.
     pub web_authorizations: Family<Label, Counter>,
     /// What came of wechat-server's protocol.
     pub wechat_server: Family<Label, Counter>,
-    /// Pushes that were refused or could not be read, by the check that failed.
-    pub refused: Family<Label, Counter>,
+    /// Pushes that were refused or could not be read, by the check that failed and the account.
+    pub refused: Family<OfAccount<Label>, Counter>,
     /// Connections that were refused because the port was full.
     pub connections_refused: Counter,
     /// Deliveries to sites that have arrived, by kind.
@@ -36,6 +47,11 @@ pub(crate) struct Metrics {
 }
 
 impl Metrics {
+    /// Counts a push that was refused or could not be read, by the check that failed.
+    pub(crate) fn count_refused(&self, account: &Names, stage: &'static str) {
+        self.refused.get_or_create(&of_account([("stage", stage)], account)).inc();
+    }
+
     /// Registers everything under names that begin with `callback_`.
     #[must_use]
     pub(crate) fn registry(&self) -> Registry {

@@ -12,7 +12,7 @@ use tokio::time::Instant;
 use crate::callback::Callback;
 use crate::provider::{Endpoint, Incoming as ToProvider, Part};
 use crate::pushes::Asked;
-use crate::web::{Page, scene_of};
+use crate::web::{Page, login_of};
 use crate::wechat_server::{Call, Incoming as ToWeChatServer};
 
 /// What answers.
@@ -79,7 +79,7 @@ const MP_VERIFY: &str = "/MP_verify_{name}.txt";
 /// The methods of what every page may read.
 const READ: [Method; 3] = [Method::GET, Method::HEAD, Method::OPTIONS];
 
-/// WeChat's path. See [`is_wechat`] for its other spellings.
+/// WeChat's path. See [`wechat_path`] for its other spellings, and for what may stand behind it.
 const WECHAT: &str = "/wechat";
 
 /// Where a request leads.
@@ -94,7 +94,7 @@ enum Way {
 /// Answers one request.
 pub(crate) async fn route(callback: &Callback, request: Request<Incoming>, peer: SocketAddr) -> Response {
     let arrived = Instant::now();
-    let pushes = &callback.pushes;
+    let doors = &callback.doors;
     let from = address::of_request(request.headers(), peer, &callback.trusted_proxies);
     let (head, body) = request.into_parts();
     let (path, query) = (head.uri.path(), head.uri.query().unwrap_or_default());
@@ -105,30 +105,37 @@ pub(crate) async fn route(callback: &Callback, request: Request<Incoming>, peer:
         wechat_server: callback.wechat_server.is_some(),
         verify_file: callback.verify_files.at(path).is_some(),
     };
-    match way(&head.method, path, pushes.app_id(), there) {
-        Way::To(Door::Alive) => web::text(StatusCode::OK, "alive\n"),
-        Way::To(Door::Root) => pushes.greet(&asked).await,
-        Way::To(Door::Verification) => pushes.verify(&asked).await,
-        Way::To(Door::Push) => pushes.take(&asked, body, arrived).await,
-        Way::To(Door::Check) => web::text(StatusCode::OK, ""),
-        Way::To(Door::Provider(endpoint)) => match (&callback.provider, &callback.web) {
+    let account = match there.wechat_server && is_wechat_servers(path) {
+        // Whoever puts this service in the place of a wechat-server has one account.
+        true => doors.all().next(),
+        false => wechat_path(path).and_then(|rest| doors.at(rest)),
+    };
+    match (way(&head.method, path, account.is_some(), there), account) {
+        (Way::To(Door::Alive), _) => web::text(StatusCode::OK, "alive\n"),
+        (Way::To(Door::Root), _) => doors.greet(&asked).await,
+        (Way::To(Door::Verification), Some(account)) => account.verify(&asked).await,
+        (Way::To(Door::Push), Some(account)) => account.take(&asked, body, arrived).await,
+        (Way::To(Door::Check), _) => web::text(StatusCode::OK, ""),
+        (Way::To(Door::Provider(endpoint)), _) => match (&callback.provider, &callback.web) {
             (Some(provider), _) => provider.answer(endpoint, ToProvider { head: &head, from }, body).await,
             (None, Some(web)) if endpoint == STYLE => web.style(),
-            (None, _) => pushes.astray(&asked, None).await,
+            (None, _) => doors.astray(&asked, None).await,
         },
-        Way::To(Door::Inside(page)) => match &callback.web {
+        (Way::To(Door::Inside(page)), _) => match &callback.web {
             Some(web) => web.answer(page, ToProvider { head: &head, from }, body).await,
-            None => pushes.astray(&asked, callback.provider.as_deref()).await,
+            None => doors.astray(&asked, callback.provider.as_deref()).await,
         },
-        Way::To(Door::MpVerify) => {
+        (Way::To(Door::MpVerify), _) => {
             web::text(StatusCode::OK, callback.verify_files.at(path).unwrap_or_default())
         }
-        Way::To(Door::WeChatServer(call)) => match &callback.wechat_server {
+        (Way::To(Door::WeChatServer(call)), _) => match &callback.wechat_server {
             Some(server) => server.answer(call, ToWeChatServer { head: &head, from }, body).await,
-            None => pushes.astray(&asked, None).await,
+            None => doors.astray(&asked, None).await,
         },
-        Way::NotAllowed(methods) => web::method_not_allowed(&methods),
-        Way::Nowhere => pushes.astray(&asked, callback.provider.as_deref()).await,
+        (Way::NotAllowed(methods), _) => web::method_not_allowed(&methods),
+        (Way::To(Door::Verification | Door::Push) | Way::Nowhere, _) => {
+            doors.astray(&asked, callback.provider.as_deref()).await
+        }
     }
 }
 
@@ -145,11 +152,14 @@ struct There {
     verify_file: bool,
 }
 
-fn way(method: &Method, path: &str, app_id: &str, there: There) -> Way {
+/// Where a request leads. `is_wechats` says that its path is an official account's, in whichever spelling.
+fn way(method: &Method, path: &str, is_wechats: bool, there: There) -> Way {
     let path = match path {
-        _ if is_wechat(path, app_id) || (there.wechat_server && is_wechat_servers(path)) => WECHAT,
+        _ if is_wechats => WECHAT,
+        // An account that there is not, such as that of the variables where all are in the file.
+        WECHAT => return Way::Nowhere,
         _ if there.verify_file => MP_VERIFY,
-        _ if scene_of(path).is_some() => LOGIN,
+        _ if login_of(path).is_some() => LOGIN,
         // Nobody asks for these by their names in the table.
         LOGIN | MP_VERIFY => return Way::Nowhere,
         other => other,
@@ -174,11 +184,14 @@ fn way(method: &Method, path: &str, app_id: &str, there: There) -> Way {
     }
 }
 
-/// `/wechat`, also as `/wechat/` or `//wechat`, because nobody sees such a slash in the console. The platform that
-/// manages an account may put its appid behind it.
-fn is_wechat(path: &str, app_id: &str) -> bool {
+/// What stands behind `/wechat`: nothing, or an account's name or appid. Also `/wechat/` or `//wechat` is that path, because
+/// nobody sees such a slash in the console.
+fn wechat_path(path: &str) -> Option<Option<&str>> {
     let mut parts = path.split('/').filter(|part| !part.is_empty());
-    parts.next() == Some("wechat") && parts.next().is_none_or(|part| part == app_id) && parts.next().is_none()
+    match (parts.next(), parts.next(), parts.next()) {
+        (Some("wechat"), rest, None) => Some(rest),
+        _ => None,
+    }
 }
 
 /// WeChat's path at a wechat-server: whoever puts this service in its place need not change WeChat's console.
@@ -192,12 +205,14 @@ mod tests {
 
     #[test]
     fn a_slash_too_many_is_no_other_path() {
-        for path in ["/wechat", "/wechat/", "//wechat", "//wechat//", "/wechat/wx1", "/wechat/wx1/"] {
-            assert!(is_wechat(path, "wx1"), "{path}");
+        for path in ["/wechat", "/wechat/", "//wechat", "//wechat//"] {
+            assert_eq!(wechat_path(path), Some(None), "{path}");
         }
-        for path in ["/", "", "/WeChat", "/wechat/x", "/x/wechat", "/%77echat", "/wechat%2F", "/wechat/wx1/x"]
-        {
-            assert!(!is_wechat(path, "wx1"), "{path}");
+        for path in ["/wechat/shop", "/wechat/shop/", "//wechat//shop"] {
+            assert_eq!(wechat_path(path), Some(Some("shop")), "{path}");
+        }
+        for path in ["/", "", "/WeChat", "/x/wechat", "/%77echat", "/wechat%2F", "/wechat/wx1/x"] {
+            assert_eq!(wechat_path(path), None, "{path}");
         }
     }
 
@@ -205,6 +220,8 @@ mod tests {
 
     #[test]
     fn each_request_has_one_way() {
+        let is_wechats =
+            |path| is_wechat_servers(path) || matches!(wechat_path(path), Some(None | Some("wx1")));
         let not_allowed = |methods: &str| Way::NotAllowed(methods.to_owned());
         for (method, path, expected) in [
             (Method::GET, "/livez", Way::To(Door::Alive)),
@@ -215,6 +232,7 @@ mod tests {
             (Method::GET, "/wechat", Way::To(Door::Verification)),
             (Method::POST, "/wechat/", Way::To(Door::Push)),
             (Method::HEAD, "/wechat/wx1", Way::To(Door::Check)),
+            (Method::POST, "/wechat/gone", Way::Nowhere),
             (Method::PUT, "/wechat", not_allowed("GET, HEAD, POST")),
             (Method::OPTIONS, "//wechat", not_allowed("GET, HEAD, POST")),
             (Method::POST, "/elsewhere", Way::Nowhere),
@@ -230,7 +248,7 @@ mod tests {
             (Method::GET, "/api/wechat/wx1", Way::Nowhere),
             (Method::GET, "/api", Way::Nowhere),
         ] {
-            assert_eq!(way(&method, path, "wx1", EVERYTHING), expected, "{method} {path}");
+            assert_eq!(way(&method, path, is_wechats(path), EVERYTHING), expected, "{method} {path}");
         }
     }
 
@@ -248,12 +266,12 @@ mod tests {
             (Method::GET, "/login.css", Way::To(Door::Provider(STYLE))),
             (Method::GET, "/login.js", Way::Nowhere),
         ] {
-            assert_eq!(way(&method, path, "wx1", inside), expected, "{method} {path}");
+            assert_eq!(way(&method, path, false, inside), expected, "{method} {path}");
         }
         let sites = There { sites: true, ..There::default() };
-        assert_eq!(way(&Method::GET, &login, "wx1", sites), Way::Nowhere);
+        assert_eq!(way(&Method::GET, &login, false, sites), Way::Nowhere);
         let file = There { verify_file: true, ..There::default() };
-        assert_eq!(way(&Method::GET, "/MP_verify_a.txt", "wx1", file), Way::To(Door::MpVerify));
+        assert_eq!(way(&Method::GET, "/MP_verify_a.txt", false, file), Way::To(Door::MpVerify));
     }
 
     #[test]
@@ -263,10 +281,11 @@ mod tests {
             ["/token", "/authorize", "/jwks.json", "/.well-known/openid-configuration", "/login.js"];
         for path in of_provider.into_iter().chain(["/api/wechat", "/api/wechat/user"]) {
             for method in [Method::GET, Method::POST, Method::OPTIONS] {
-                assert_eq!(way(&method, path, "wx1", nothing), Way::Nowhere, "{method} {path}");
+                assert_eq!(way(&method, path, false, nothing), Way::Nowhere, "{method} {path}");
             }
         }
-        assert_eq!(way(&Method::GET, "/wechat", "wx1", nothing), Way::To(Door::Verification));
+        assert_eq!(way(&Method::GET, "/wechat", true, nothing), Way::To(Door::Verification));
+        assert_eq!(way(&Method::GET, "/wechat", false, nothing), Way::Nowhere, "all accounts have names");
     }
 
     /// The table that people read is this one.

@@ -17,6 +17,7 @@ use server::stop::{self, Drain, HangUps};
 use server::{address, admin, clock, descriptors, http as web};
 use wechat::push::Mode;
 
+use crate::account::Official;
 use crate::callback::{Callback, Parts};
 use crate::config::Config;
 use crate::logins::link::Link;
@@ -123,37 +124,44 @@ impl Server {
     /// # Errors
     /// When the store cannot be used, or a port cannot be bound.
     pub fn bind(config: Config) -> anyhow::Result<Self> {
-        let Config { ports, connections, link, storage, account, sites, logins, pushes, texts, .. } = config;
+        let Config { ports, connections, link, storage, accounts, sites, logins, pushes, texts, .. } = config;
         let (inside, open_url, verify_files) = (config.web, config.open_url, config.verify_files);
         let asking = config.wechat_server;
         let forgets = storage.ends_with_the_process();
         let Opened { store, work, replicas } = storage.open()?;
-        let replay = match (account.push.mode(), account.push.max_age()) {
-            (Mode::Plaintext, Some(max_age)) => {
-                // Before the port is there, so that no push that comes to it can be older.
-                let blind_before = forgets.then(clock::unix_now);
-                Some(ReplayGuard::new(Arc::clone(&store), max_age, blind_before))
-            }
-            _ => None,
+        let directory = accounts.directory();
+        let guarded = |official: Official| {
+            let push = &official.account.push;
+            let guard = match (push.mode(), push.max_age()) {
+                (Mode::Plaintext, Some(max_age)) => {
+                    // Before the port is there, so that no push that comes to it can be older.
+                    let blind_before = forgets.then(clock::unix_now);
+                    Some(ReplayGuard::new(Arc::clone(&store), max_age, blind_before))
+                }
+                _ => None,
+            };
+            (official, guard)
         };
+        let first = accounts.iter().next().map(|official| official.account.api.clone());
+        let accounts = accounts.into_iter().map(guarded).collect();
         let metrics = Metrics::default();
         let provider = match sites {
             None => None,
             Some(sites) => {
                 let outbox = Outbox::new(store.records(outbox::KIND), metrics.clone());
-                Some(Provider::open(sites, &store, outbox, account.push.app_id().to_owned())?)
+                Some(Provider::open(sites, &store, outbox, directory)?)
             }
         };
-        let wechat_server = asking.map(|checked| {
-            WeChatServer::new(checked, &store, account.api.clone(), texts.clone(), metrics.clone())
+        // The protocol has no word for an account, so it is spoken for the first one.
+        let wechat_server = asking.zip(first).map(|(checked, wechat)| {
+            WeChatServer::new(checked, &store, wechat, texts.clone(), metrics.clone())
         });
         let poster = provider.is_some().then(Poster::new).transpose()?;
         let port = Port::bind("CALLBACK_LISTEN", ports.callback_listen)?;
         let admin = Port::bind("CALLBACK_ADMIN_LISTEN", ports.callback_admin_listen)?;
         let (most, keep_alive) = (connections.places(), connections.callback_keep_alive);
         let callback = Callback::new(Parts {
-            account,
-            replay,
+            accounts,
             gateway: link.connect(),
             store,
             provider,
@@ -196,8 +204,9 @@ impl Server {
     /// When a listening socket itself fails.
     pub async fn run(self, stopped: impl Future<Output = ()>) -> anyhow::Result<bool> {
         let Self { callback, link, poster, work, replicas, pushes, admin, most, keep_alive, hang_ups } = self;
-        if callback.pushes.mode() == Mode::Plaintext {
+        for account in callback.doors.all().filter(|pushes| pushes.mode() == Mode::Plaintext) {
             tracing::warn!(
+                account = account.names().label(),
                 "plaintext mode: WeChat's signature does not cover what a push says; use safe mode outside of tests"
             );
         }

@@ -12,8 +12,7 @@ use server::command_line::{self, CommandLine};
 use server::logging::LogFormat;
 use server::settings::{self, NoSettings, SettingError};
 
-use crate::account::Presented;
-use crate::codes::WeChat;
+use crate::account::official::{self, Official};
 use crate::commands::Commands;
 use crate::notices::credentials::{Files, Sources};
 use crate::stores::{self, Storage};
@@ -76,7 +75,7 @@ impl Secrets {
     fn read() -> Result<Self, SettingError> {
         Ok(Self {
             notify_key: settings::secret("NOTIFY_KEY")?,
-            wechat_app_secret: Some(settings::required_secret("WECHAT_APP_SECRET")?),
+            wechat_app_secret: settings::secret("WECHAT_APP_SECRET")?,
             redis_password: settings::secret("GATEWAY_REDIS_PASSWORD")?,
             redis_sentinel_password: settings::secret("GATEWAY_REDIS_SENTINEL_PASSWORD")?,
         })
@@ -94,10 +93,8 @@ pub struct Config {
     pub(crate) files: Files,
     pub(crate) storage: Storage,
     pub(crate) codes: codes::Settings,
-    /// Where codes are made.
-    pub(crate) wechat: WeChat,
-    /// How people log in with the account, and what pages show of it.
-    pub(crate) presented: Presented,
+    /// The official accounts.
+    pub(crate) officials: Vec<Official>,
     pub(crate) ports: ports::Settings,
 }
 
@@ -123,12 +120,11 @@ impl Config {
         }
         Ok(Self {
             log_format,
-            presented: ways.presented(browsers.account_name.clone())?,
+            officials: official::read(&codes, &ways, browsers.account_name.clone(), wechat_app_secret)?,
             browsers,
             storage: store.storage(redis_password.as_ref(), redis_sentinel_password.as_ref())?,
             files: Files::read(Sources::new(notices.clone(), notify_key))?,
             notices,
-            wechat: codes.source(wechat_app_secret)?,
             codes,
             ports,
         })

@@ -9,7 +9,7 @@ use server::stop::Drain;
 use server::told::Told;
 use tokio::sync::Semaphore;
 
-use crate::account::Account;
+use crate::account::Accounts;
 use crate::browsers;
 use crate::browsers::assets::LoginPage;
 use crate::codes::Pictures;
@@ -29,7 +29,7 @@ pub(crate) struct Gateway {
     pub credentials: Credentials,
     pub logins: Arc<Logins>,
     pub pages: Arc<Pages>,
-    pub account: Arc<Account>,
+    pub accounts: Arc<Accounts>,
     pub pictures: Pictures,
     pub addresses: Addresses,
     /// Pages by the addresses from which they come, also behind proxies.
@@ -47,8 +47,7 @@ pub(crate) struct Gateway {
 /// What a [`Gateway`] is made of.
 pub(crate) struct Parts {
     pub browsers: browsers::Settings,
-    /// Where browsers fetch WeChat's pictures.
-    pub qr_url: String,
+    pub login_page: LoginPage,
     pub login_ttl: Duration,
     pub drain_time: Duration,
     /// Clients that may be connected at once.
@@ -56,7 +55,7 @@ pub(crate) struct Parts {
     pub credentials: Credentials,
     pub logins: Arc<Logins>,
     pub pages: Arc<Pages>,
-    pub account: Arc<Account>,
+    pub accounts: Arc<Accounts>,
     pub pictures: Pictures,
     pub addresses: Addresses,
     pub metrics: Metrics,
@@ -66,10 +65,10 @@ impl Gateway {
     /// Puts a gateway together.
     #[must_use]
     pub(crate) fn new(parts: Parts) -> Self {
-        let Parts { browsers, qr_url, login_ttl, drain_time, most_clients, .. } = parts;
-        let Parts { credentials, logins, pages, account, pictures, addresses, metrics, .. } = parts;
+        let Parts { browsers, login_page, login_ttl, drain_time, most_clients, .. } = parts;
+        let Parts { credentials, logins, pages, accounts, pictures, addresses, metrics, .. } = parts;
         Self {
-            login_page: LoginPage::new(&browsers.title, &browsers.brand(), qr_url),
+            login_page,
             shares: Shares::new(shares::of(browsers.max_pages), browsers.trusted_proxies.clone()),
             clients: Arc::new(Semaphore::new(most_clients)),
             drain: Drain::new(drain_time),
@@ -80,7 +79,7 @@ impl Gateway {
             credentials,
             logins,
             pages,
-            account,
+            accounts,
             pictures,
             addresses,
             metrics,

@@ -14,6 +14,20 @@ pub(crate) type ClientKey = [(&'static str, String); 2];
 /// What a page was shown for a new login.
 pub(crate) type Shows = [(&'static str, &'static str); 1];
 
+/// The name of an official account, which is the operator's. The account of the variables has none, and no label.
+type ByAccount = Vec<(&'static str, String)>;
+
+/// What is counted of one official account's QR codes.
+#[derive(Debug, Clone)]
+pub(crate) struct OfAccount {
+    /// Requests that went out to WeChat.
+    pub calls: Counter,
+    /// Codes that were made ahead.
+    pub ready: Gauge,
+    /// Times that a page could not have one.
+    pub failures: Counter,
+}
+
 /// Why a page was refused, or a new login was told to wait.
 pub(crate) type Reason = [(&'static str, &'static str); 1];
 
@@ -28,14 +42,14 @@ pub(crate) struct Metrics {
     pub logins_shown: Family<Shows, Counter>,
     /// Pages that came back to their login.
     pub resumed: Counter,
-    /// Times that a page could not have a QR code.
-    pub qr_failures: Counter,
+    /// Times that a page could not have a QR code, by account.
+    qr_failures: Family<ByAccount, Counter>,
     /// Requests for QR codes that went out to WeChat, whatever became of them.
-    pub qr_calls: Counter,
+    qr_calls: Family<ByAccount, Counter>,
     /// Pictures of QR codes that were drawn.
     pub pictures_drawn: Counter,
     /// QR codes that were made ahead and wait for pages.
-    pub qr_ready: Gauge,
+    qr_ready: Family<ByAccount, Gauge>,
     /// Pages that were told to wait, with a new login or to come back to one, by the limit that they met.
     pub logins_refused: Family<Reason, Counter>,
     /// Pages whose WebSocket was refused before it began, by the step that failed.
@@ -75,6 +89,17 @@ impl Drop for Counted {
 }
 
 impl Metrics {
+    /// The counts of the account of this name.
+    #[must_use]
+    pub(crate) fn of_account(&self, name: &str) -> OfAccount {
+        let labels = if name.is_empty() { Vec::new() } else { vec![("account", name.to_owned())] };
+        OfAccount {
+            calls: self.qr_calls.get_or_create(&labels).clone(),
+            ready: self.qr_ready.get_or_create(&labels).clone(),
+            failures: self.qr_failures.get_or_create(&labels).clone(),
+        }
+    }
+
     /// Counts a page.
     #[must_use]
     pub(crate) fn count_page(&self) -> Counted {
@@ -104,10 +129,14 @@ impl Metrics {
             self.logins_shown.clone(),
         );
         registry.register("resumed", "Pages that came back to their login", self.resumed.clone());
-        registry.register("qr_failures", "QR codes that could not be had", self.qr_failures.clone());
+        registry.register(
+            "qr_failures",
+            "QR codes that could not be had, by account",
+            self.qr_failures.clone(),
+        );
         registry.register(
             "qr_calls",
-            "Requests for QR codes that went out to WeChat, each try",
+            "Requests for QR codes that went out to WeChat, each try, by account",
             self.qr_calls.clone(),
         );
         registry.register(
@@ -115,7 +144,11 @@ impl Metrics {
             "Pictures of QR codes drawn: one for each code as a rule, and none for a page that comes back",
             self.pictures_drawn.clone(),
         );
-        registry.register("qr_ready", "QR codes made ahead that wait for pages", self.qr_ready.clone());
+        registry.register(
+            "qr_ready",
+            "QR codes made ahead that wait for pages, by account",
+            self.qr_ready.clone(),
+        );
         registry.register(
             "logins_refused",
             "Pages told to wait with a new login, or on their way back to one, by the limit that they met",

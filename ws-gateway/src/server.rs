@@ -13,7 +13,9 @@ use server::shares::{self, Shares};
 use server::stop::{self, HangUps};
 use server::{admin, descriptors, http as web, settings};
 
-use crate::account::Account;
+use crate::account::official::Official;
+use crate::account::{Account, Accounts};
+use crate::browsers::assets::LoginPage;
 use crate::browsers::routes;
 use crate::codes::{Pictures, Ready};
 use crate::config::Config;
@@ -30,7 +32,6 @@ pub struct Server {
     /// The background work of the stores.
     work: BoxFuture<'static, ()>,
     replicas: Option<Replicas>,
-    account: Arc<Account>,
     browsers: Port,
     notices: Port,
     admin: Port,
@@ -75,36 +76,35 @@ impl Server {
     /// # Errors
     /// When a port cannot be bound.
     pub fn bind(config: Config) -> anyhow::Result<Self> {
-        let Config { mut browsers, notices, files, storage, codes, wechat, presented, ports, .. } = config;
+        let Config { mut browsers, notices, files, storage, codes, officials, ports, .. } = config;
         let (most_pages, most_clients) = places(browsers.max_pages, notices.max_clients);
         // The number of pages that there is room for is the limit everywhere.
         browsers.max_pages = most_pages;
         let pages = Arc::new(Pages::default());
-        let Stores { logins, addresses, budget, unscanned, free, replicas, work } =
-            Stores::new(storage, &codes, &pages);
+        let Stores { logins, addresses, limits, replicas, work } = Stores::new(storage, &codes, &pages);
         let metrics = Metrics::default();
         let pictures = Pictures::new(&metrics);
-        let qr = Ready::new(
-            Box::new(wechat),
-            budget,
-            unscanned,
-            pictures.clone(),
-            codes.qr_ready.into(),
-            codes.login_ttl,
-            &metrics,
-        );
-        let account = Arc::new(Account { id: None, presented, qr: Arc::new(qr), free });
+        let login_page = LoginPage::new(&officials, &browsers, codes.qr_url());
+        let account = |official: Official| {
+            let (budget, unscanned) = limits.of(official.app_id_of_named(), official.per_day);
+            let (ahead, metrics) = (codes.qr_ready.into(), metrics.of_account(official.label()));
+            let (source, pictures) = (Box::new(official.source), pictures.clone());
+            let qr = Ready::new(source, budget, unscanned, pictures, ahead, codes.login_ttl, &metrics);
+            let Official { id, presented, .. } = official;
+            Account { id, presented, qr: Arc::new(qr), free: limits.free.clone() }
+        };
+        let accounts = Arc::new(Accounts::new(officials.into_iter().map(account)));
         let listen = browsers.listen;
         let gateway = Gateway::new(Parts {
             browsers,
-            qr_url: codes.qr_url().to_owned(),
+            login_page,
             login_ttl: codes.login_ttl,
             drain_time: ports.drain_time,
             most_clients,
             credentials: Credentials::new(files, most_clients),
             logins,
             pages,
-            account: Arc::clone(&account),
+            accounts,
             pictures,
             addresses,
             metrics,
@@ -117,7 +117,6 @@ impl Server {
             most_clients,
             work,
             replicas,
-            account,
             gateway: Arc::new(gateway),
             hang_ups: HangUps::taken_over(),
         })
@@ -140,18 +139,8 @@ impl Server {
     /// # Errors
     /// When a listening socket itself fails.
     pub async fn run(self, stopped: impl Future<Output = ()>) -> anyhow::Result<bool> {
-        let Self {
-            gateway,
-            work,
-            replicas,
-            account,
-            browsers,
-            notices,
-            admin,
-            most_pages,
-            most_clients,
-            hang_ups,
-        } = self;
+        let Self { gateway, work, replicas, browsers, notices, admin, most_pages, most_clients, hang_ups } =
+            self;
         let mut service = Service::new(&gateway.drain);
         service.port(browsers, pages(&gateway, most_pages), |accepted| {
             routes::serve(Arc::clone(&gateway), accepted)
@@ -168,8 +157,10 @@ impl Server {
         });
         service.work(work);
         service.work(gateway.addresses.sweep());
-        service.work(account.refill());
-        service.work(account.qr.sweep());
+        for account in gateway.accounts.iter() {
+            service.work(account.refill());
+            service.work(account.qr.sweep());
+        }
         service.work(reading_again(&gateway, hang_ups));
         let mut registry = gateway.metrics.registry();
         if let Some(replicas) = &replicas {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use clap::Args;
 use futures_util::future::{BoxFuture, FutureExt, join, pending};
-use records::{Local, RedisSettings, Replicas, StoreUrl};
+use records::{Local, Redis, RedisSettings, Replicas, StoreUrl};
 use secrecy::{ExposeSecret, SecretString};
 use server::clock;
 use server::settings::{self, SettingError};
@@ -81,13 +81,26 @@ impl Settings {
     }
 }
 
+/// The limits on codes, which each account has for itself but for the pace of those that cost no call.
+pub(crate) struct Limits {
+    a_minute: u32,
+    shared: Option<Redis>,
+    pub(crate) free: Free,
+}
+
+impl Limits {
+    /// Those of an account that may make `per_day` calls. `app_id` is set where it has a name of its own.
+    pub(crate) fn of(&self, app_id: Option<&str>, per_day: u32) -> (Budget, Unscanned) {
+        let budget = Budget::new(per_day, self.shared.clone(), clock::unix_now).of_account(app_id);
+        (budget, Unscanned::of_account(app_id, per_day, self.a_minute, self.shared.clone()))
+    }
+}
+
 /// Logins and limits, in one place.
 pub(crate) struct Stores {
     pub(crate) logins: Arc<Logins>,
     pub(crate) addresses: Addresses,
-    pub(crate) budget: Budget,
-    pub(crate) unscanned: Unscanned,
-    pub(crate) free: Free,
+    pub(crate) limits: Limits,
     /// Redis's replicas, where Redis is the store.
     pub(crate) replicas: Option<Replicas>,
     /// What they do by themselves. It never ends.
@@ -112,14 +125,12 @@ impl Stores {
         let logins = Arc::new(logins);
         let runs = Arc::clone(&logins);
         let work = async move { join(connecting, runs.run()).await }.map(|_| ()).boxed();
-        let (per_day, a_minute) = (codes.qr_per_day, codes.address_rate);
+        let a_minute = codes.address_rate;
         Self {
             replicas: shared.as_ref().map(|redis| redis.replicas().clone()),
             logins,
             addresses: Addresses::new(a_minute, shared.clone()),
-            budget: Budget::new(per_day, shared.clone(), clock::unix_now),
-            unscanned: Unscanned::new(per_day, a_minute, shared.clone()),
-            free: Free::new(shared),
+            limits: Limits { a_minute, free: Free::new(shared.clone()), shared },
             work,
         }
     }

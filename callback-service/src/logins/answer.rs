@@ -54,7 +54,7 @@ impl Scans {
     ) -> Option<ToPhone> {
         let typed = Typed::read(text.content)?;
         let look = || Some(ToPhone { reply: PhoneReply::Look, language: Language::default() });
-        let Ok(place) = Arc::clone(&self.answering).try_acquire_owned() else {
+        let Ok(place) = Arc::clone(&self.shared.answering).try_acquire_owned() else {
             tell!(
                 warn,
                 self.told,
@@ -65,7 +65,7 @@ impl Scans {
         };
         let answer = Answer {
             scans: Arc::clone(self),
-            person: text.person.clone(),
+            person: self.account.person(text.person),
             // A push without an id is known again by its time and what it says.
             id: text.id.map_or_else(|| format!("{} {typed:?}", text.created_at), str::to_owned),
             typed,
@@ -96,7 +96,7 @@ impl Scans {
         login: &Login,
         why: Option<Denial>,
     ) -> JoinHandle<()> {
-        let deny = Notice::Deny { scene: login.scene, by: Some(person.to_string()) };
+        let deny = Notice::Deny { scene: login.scene, by: Some(person.key().into_owned()) };
         let (scans, login) = (Arc::clone(self), login.clone());
         self.tasks.spawn(async move {
             let page = async {

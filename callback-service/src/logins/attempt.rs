@@ -7,6 +7,7 @@ use std::time::Duration;
 use login_page::Language;
 use protocol::message::{Code, Context, State};
 use protocol::{Answer, NoAnswer, Notice};
+use server::tell;
 use tokio::time::Instant;
 use wechat::User;
 
@@ -44,6 +45,10 @@ impl Attempt<'_> {
         };
         let user = self.scans.nicknames.ask(&self.scan.openid);
         let Claimed { heard: claim, context, .. } = self.claim(before, None, self.scans.times.claim).await;
+        if !context.as_deref().is_none_or(|context| self.is_of_this_account(context)) {
+            let reply = verdict::after_denial(self.deny(before).await, PhoneReply::UnknownSite);
+            return ToPhone { reply, language: Language::default() };
+        }
         let is_for_site = match verdict::after_claim(before, claim) {
             Next::Tell(reply) => return ToPhone { reply, language: Language::default() },
             Next::End => false,
@@ -59,6 +64,22 @@ impl Attempt<'_> {
             ControlFlow::Break(Refused::Deny(reply)) => verdict::after_denial(self.deny(before).await, reply),
         };
         ToPhone { reply, language }
+    }
+
+    /// Whether the login is of the account through which the person came. If not, the account's own owner may have made up
+    /// who it is, and nobody is logged in by that at another's page.
+    fn is_of_this_account(&self, context: &Context) -> bool {
+        let (of, account) = (context.account.as_deref(), self.scans.account());
+        if of != account.name() {
+            tell!(
+                warn,
+                self.scans.told,
+                "account",
+                [account = account.label(), of = ?of.unwrap_or_default()],
+                "a login of another official account was denied: have the gateway and this service the same WECHAT_ACCOUNTS?"
+            );
+        }
+        of == account.name()
     }
 
     /// What follows a recorded claim: the provider's word where the login is for a site, the person's where it is to be
@@ -113,7 +134,7 @@ impl Attempt<'_> {
     /// Claims the login, or repeats the claim, perhaps with a number for its page.
     async fn claim(&self, before: Before, number: Option<String>, within: Duration) -> Claimed {
         let Scan { scene, openid, .. } = self.scan;
-        let claim = Notice::Claim { scene: *scene, by: openid.to_string(), number };
+        let claim = Notice::Claim { scene: *scene, by: openid.key().into_owned(), number };
         let until = self.until(before.keeps_asking(), within);
         let answer = gateway::ask(&self.scans.gateway, &claim, until, false).await;
         let heard = heard(Heard::of_claim, &answer);
@@ -202,7 +223,7 @@ impl Attempt<'_> {
 
     async fn deny(&self, before: Before) -> Heard {
         let Scan { scene, openid, .. } = self.scan;
-        let deny = Notice::Deny { scene: *scene, by: Some(openid.to_string()) };
+        let deny = Notice::Deny { scene: *scene, by: Some(openid.key().into_owned()) };
         let until = self.until(before.keeps_asking(), self.scans.times.scan);
         heard(Heard::of_denial, &gateway::ask(&self.scans.gateway, &deny, until, false).await)
     }
@@ -211,7 +232,7 @@ impl Attempt<'_> {
     /// although the phone has been told to look at the page: a recorded login is counted.
     async fn end(&self, nickname: Option<String>, code: Option<Code>, keeps_asking: bool) -> Heard {
         let Scan { scene, openid, .. } = self.scan;
-        let scan = Notice::Scan { scene: *scene, nickname, code, by: Some(openid.to_string()) };
+        let scan = Notice::Scan { scene: *scene, nickname, code, by: Some(openid.key().into_owned()) };
         let until = self.until(keeps_asking, self.scans.times.scan);
         let answer = match gateway::ask(&self.scans.gateway, &scan, until, false).await {
             Err(NoAnswer::Unknown) => {

@@ -35,7 +35,7 @@ use records::Moment;
 use server::settings::{self, SettingError};
 use server::tell;
 use server::told::Told;
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 use tokio_util::task::TaskTracker;
 use tracing::Instrument as _;
@@ -48,6 +48,7 @@ use self::confirmation::{Asking, Confirmations, Login, Verdict};
 use self::nickname::Nicknames;
 use self::times::{TIMES, Times};
 use self::words::{PhoneReply, ToPhone};
+use crate::account::names::Names;
 use crate::metrics::Metrics;
 use crate::provider::Provider;
 use crate::store::{Scan, Store, StoreError};
@@ -106,8 +107,46 @@ impl Settings {
     }
 }
 
-/// The scans that are being worked on, and what they need.
+/// Limits of the process, which the scans of all official accounts share.
+#[derive(Debug, Clone)]
+pub(crate) struct Shared {
+    /// Places for scans that are worked on.
+    running: Arc<Semaphore>,
+    /// Places for typed numbers that are being taken.
+    answering: Arc<Semaphore>,
+    /// Places for people who are forgotten later.
+    forgetting: Arc<Semaphore>,
+}
+
+impl Default for Shared {
+    fn default() -> Self {
+        let places = |most| Arc::new(Semaphore::new(most));
+        Self {
+            running: places(MAX_RUNNING),
+            answering: places(MAX_RUNNING),
+            forgetting: places(MOST_FORGETTING),
+        }
+    }
+}
+
+/// What the [`Scans`] of an official account are made of.
+pub(crate) struct Parts {
+    pub account: Names,
+    pub gateway: Client,
+    pub wechat: wechat::Client,
+    pub store: Arc<Store>,
+    pub provider: Option<Arc<Provider>>,
+    pub settings: Checked,
+    pub metrics: Metrics,
+    /// On which the tasks run.
+    pub tasks: TaskTracker,
+    pub shared: Shared,
+}
+
+/// The scans of one official account that are being worked on, and what they need.
 pub(crate) struct Scans {
+    /// Whose people these are. Whoever comes here is one of its own, whatever openid was said.
+    account: Names,
     gateway: Client,
     nicknames: Nicknames,
     /// What people are asked before a login.
@@ -120,10 +159,7 @@ pub(crate) struct Scans {
     /// Whom logins for sites go through, where there are sites.
     provider: Option<Arc<Provider>>,
     store: Arc<Store>,
-    /// Places for typed numbers and codes that are being taken.
-    answering: Arc<Semaphore>,
-    /// Places for people who are forgotten later.
-    forgetting: Arc<Semaphore>,
+    shared: Shared,
     running: Mutex<HashMap<Key, watch::Receiver<Option<ToPhone>>>>,
     tasks: TaskTracker,
     times: Times,
@@ -133,17 +169,10 @@ pub(crate) struct Scans {
 type Key = (Scene, Person);
 
 impl Scans {
-    /// The tasks run on `tasks`.
+    /// Puts the scans of an account together.
     #[must_use]
-    pub(crate) fn new(
-        gateway: Client,
-        wechat: wechat::Client,
-        store: Arc<Store>,
-        provider: Option<Arc<Provider>>,
-        settings: Checked,
-        metrics: Metrics,
-        tasks: TaskTracker,
-    ) -> Arc<Self> {
+    pub(crate) fn new(parts: Parts) -> Arc<Self> {
+        let Parts { account, gateway, wechat, store, provider, settings, metrics, tasks, shared } = parts;
         let told = Arc::<Told>::default();
         let Checked { user_info_within, confirms, places } = settings;
         // Nobody waits for a nickname longer than a claim may take.
@@ -152,6 +181,7 @@ impl Scans {
         let confirmations = Confirmations::new(&store, places);
         let codes = Codes::new(&store);
         Arc::new(Self {
+            account,
             gateway,
             nicknames,
             confirmations,
@@ -160,13 +190,18 @@ impl Scans {
             metrics,
             provider,
             store,
-            answering: Arc::new(Semaphore::new(MAX_RUNNING)),
-            forgetting: Arc::new(Semaphore::new(MOST_FORGETTING)),
+            shared,
             running: Mutex::default(),
             tasks,
             times: TIMES,
             told,
         })
+    }
+
+    /// The official account whose scans these are.
+    #[must_use]
+    pub(crate) fn account(&self) -> &Names {
+        &self.account
     }
 
     /// Logs a person in, or waits for the task that already does so, and gives what the phone hears, in time for a push
@@ -180,10 +215,11 @@ impl Scans {
     /// As [`Scans::log_in`], for a person of whom WeChat has told something on the way here.
     pub(crate) async fn log_in_known(
         self: &Arc<Self>,
-        scan: Scan,
+        mut scan: Scan,
         known: Option<User>,
         arrived: Instant,
     ) -> ToPhone {
+        scan.openid = self.account.person(&scan.openid);
         let look = || ToPhone { reply: PhoneReply::Look, language: Language::default() };
         let Some(mut reply) = self.join(scan, known, arrived) else {
             // An earlier push of the same scan may have recorded an end.
@@ -199,11 +235,12 @@ impl Scans {
     /// Forgets a person who has unfollowed the account, here and at sites. WeChat does not say it again, so it is tried
     /// until the store answers, for minutes.
     pub(crate) async fn forget(self: &Arc<Self>, person: &Person, at: i64) {
+        let person = self.account.person(person);
         let (scans, owned) = (Arc::clone(self), person.clone());
         let Err(error) = self.done_in_time(async move { scans.forget_once(&owned, at).await }).await else {
             return;
         };
-        let Ok(place) = Arc::clone(&self.forgetting).try_acquire_owned() else {
+        let Ok(place) = Arc::clone(&self.shared.forgetting).try_acquire_owned() else {
             tell!(
                 error,
                 self.told,
@@ -219,7 +256,7 @@ impl Scans {
             "not forgotten",
             "a person who has unfollowed is not forgotten yet: {error}; it is tried again"
         );
-        let (scans, person) = (Arc::clone(self), person.clone());
+        let scans = Arc::clone(self);
         // The end of the process does not wait for a store that is away.
         tokio::spawn(async move {
             let _place = place;
@@ -241,7 +278,7 @@ impl Scans {
 
     async fn forget_once(&self, person: &Person, at: i64) -> Result<(), StoreError> {
         let at_sites = match &self.provider {
-            Some(provider) => provider.forget(person, end_of_second(at)).await,
+            Some(provider) => provider.forget(&person.key(), end_of_second(at)).await,
             None => Ok(()),
         };
         let asked = self.confirmations.forget(person, at).await;
@@ -261,17 +298,17 @@ impl Scans {
         if let Some(reply) = running.get(&key) {
             return Some(reply.clone());
         }
-        if running.len() >= MAX_RUNNING {
+        let Ok(place) = Arc::clone(&self.shared.running).try_acquire_owned() else {
             tell!(warn, self.told, "scans", "too many scans at once; a person was told to look at the page");
             return None;
-        }
+        };
         let (tell, reply) = watch::channel(None);
         running.insert(key.clone(), reply.clone());
         drop(running);
         let scans = Arc::clone(self);
         let span = tracing::info_span!("scan", scene = shortened(&scan.scene), way = scan.way.name());
         let attempt = async move {
-            let left = Left { scans: &scans, key };
+            let left = Left { scans: &scans, key, _place: place };
             let reply = Attempt { scans: &scans, scan: &scan, known, arrived }.run().await;
             tracing::info!(outcome = reply.reply.name(), "a scan was answered");
             // Whoever hears this reply and asks again has to find no task of this scan, or would hear it once more.
@@ -342,6 +379,7 @@ fn shortened(scene: &Scene) -> &str {
 struct Left<'s> {
     scans: &'s Scans,
     key: Key,
+    _place: OwnedSemaphorePermit,
 }
 
 impl Drop for Left<'_> {

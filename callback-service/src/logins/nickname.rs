@@ -31,7 +31,7 @@ impl Nicknames {
             let (wechat, person, told) = (self.wechat.clone(), person.clone(), Arc::clone(&self.told));
             let within = self.within;
             let call = async move {
-                match timeout(within, wechat.user(&person)).await {
+                match timeout(within, wechat.user(person.as_str())).await {
                     Ok(Ok(user)) => Some(user),
                     Ok(Err(error)) => {
                         tell!(warn, told, "nickname", "no nickname: {error}");

@@ -2,7 +2,8 @@
 //! what the person has seen before, and so in what confirms the login.
 
 use super::words::PhoneReply;
-use crate::metrics::Metrics;
+use crate::account::names::Names;
+use crate::metrics::{Metrics, of_account};
 pub(crate) use crate::store::Way;
 
 /// The answer that means yes where no number is needed. No page shows it: its numbers have two digits.
@@ -32,8 +33,9 @@ impl Way {
 
 impl Metrics {
     /// Counts a scan, or what stands for one, by what its person was told.
-    pub(crate) fn count_scan(&self, way: Way, told: &PhoneReply) {
-        self.scans.get_or_create(&[("told", told.name()), ("way", way.name())]).inc();
+    pub(crate) fn count_scan(&self, account: &Names, way: Way, told: &PhoneReply) {
+        let labels = [("told", told.name()), ("way", way.name())];
+        self.scans.get_or_create(&of_account(labels, account)).inc();
     }
 }
 

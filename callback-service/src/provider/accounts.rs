@@ -171,7 +171,7 @@ impl Account {
     }
 }
 
-/// The accounts, by openid.
+/// The accounts, by the key of a person.
 #[derive(Debug, Clone)]
 pub(super) struct Accounts {
     records: Records<Kept<Account>>,
@@ -186,7 +186,7 @@ impl Accounts {
 
     /// Notes a session; says whether it may begin. It may not if the person has been forgotten since the scan.
     pub(super) async fn begin(&self, who: &Identity, session: &Hash) -> Result<bool, StoreError> {
-        self.change(&who.openid, |account, _| {
+        self.change(&who.key(), |account, _| {
             let Some(login) = account.login(who, who.at + self.life) else { return false };
             login.session = Some(session.clone());
             true
@@ -196,18 +196,18 @@ impl Accounts {
 
     /// Notes that a site learns of a login, under the name `sub`; says whether the login still lives.
     pub(super) async fn visit(&self, who: &Identity, site: &str, sub: &str) -> Result<bool, StoreError> {
-        self.change(&who.openid, |account, now| account.visit(who, who.at + self.life, site, sub, now)).await
+        self.change(&who.key(), |account, now| account.visit(who, who.at + self.life, site, sub, now)).await
     }
 
     /// Whether a login that was begun has not been ended.
     pub(super) async fn lives(&self, who: &Identity) -> Result<bool, StoreError> {
-        let found = self.records.read(&who.openid).await?.record;
+        let found = self.records.read(&who.key()).await?.record;
         Ok(found.is_some_and(|account| account.lives(who)))
     }
 
     /// Whether anything is kept of a person.
-    pub(super) async fn knows(&self, openid: &str) -> Result<bool, StoreError> {
-        Ok(self.records.read(openid).await?.record.is_some())
+    pub(super) async fn knows(&self, person: &str) -> Result<bool, StoreError> {
+        Ok(self.records.read(person).await?.record.is_some())
     }
 
     /// The store's clock.
@@ -216,37 +216,37 @@ impl Accounts {
     }
 
     /// The unionid that WeChat gave for a person earlier.
-    pub(super) async fn unionid(&self, openid: &str) -> Result<Option<String>, StoreError> {
-        Ok(self.records.read(openid).await?.record.and_then(|account| account.unionid.clone()))
+    pub(super) async fn unionid(&self, person: &str) -> Result<Option<String>, StoreError> {
+        Ok(self.records.read(person).await?.record.and_then(|account| account.unionid.clone()))
     }
 
     /// Ends a login: from now on no site learns of it. Gives it, with the sites that have to hear of its end.
-    pub(super) async fn end(&self, openid: &str, sid: &str) -> Result<Option<Login>, StoreError> {
-        self.change(openid, |account, _| account.end(sid)).await
+    pub(super) async fn end(&self, person: &str, sid: &str) -> Result<Option<Login>, StoreError> {
+        self.change(person, |account, _| account.end(sid)).await
     }
 
     /// Notes that the sites have heard of a login's end.
-    pub(super) async fn told(&self, openid: &str, sid: &str) -> Result<(), StoreError> {
-        self.change(openid, |account, _| account.told(sid)).await
+    pub(super) async fn told(&self, person: &str, sid: &str) -> Result<(), StoreError> {
+        self.change(person, |account, _| account.told(sid)).await
     }
 
     /// Ends all logins up to `until`: from now on no site learns of them. Gives what has to be told before everything is
     /// erased.
-    pub(super) async fn leave(&self, openid: &str, until: Moment) -> Result<Leaving, StoreError> {
-        self.change(openid, |account, now| account.leave(until, now)).await
+    pub(super) async fn leave(&self, person: &str, until: Moment) -> Result<Leaving, StoreError> {
+        self.change(person, |account, now| account.leave(until, now)).await
     }
 
     /// Erases everything up to `until`.
-    pub(super) async fn erase(&self, openid: &str, until: Moment) -> Result<(), StoreError> {
-        self.change(openid, |account, _| account.erase(until)).await
+    pub(super) async fn erase(&self, person: &str, until: Moment) -> Result<(), StoreError> {
+        self.change(person, |account, _| account.erase(until)).await
     }
 
     async fn change<T>(
         &self,
-        openid: &str,
+        person: &str,
         work: impl Fn(&mut Account, Moment) -> T,
     ) -> Result<T, StoreError> {
-        let changed = self.records.update(openid, |found, now| {
+        let changed = self.records.update(person, |found, now| {
             let mut account = found.cloned().unwrap_or_default();
             account.sweep(now);
             let value = work(&mut account, now);
@@ -266,6 +266,7 @@ mod tests {
     fn who(sid: &str, at: u64) -> Identity {
         Identity {
             openid: "o".into(),
+            account: None,
             unionid: Some("u".into()),
             nickname: None,
             picture: None,

@@ -10,7 +10,7 @@ use data_encoding::BASE32_NOPAD;
 use serde_json::{Map, Value, json};
 
 use super::identity::Identity;
-use super::sites::Site;
+use super::sites::{Site, Subject};
 
 /// Characters of a user name behind its prefix: 60 bits, so that a million people have different ones but for a chance
 /// of one in two million.
@@ -45,10 +45,21 @@ pub(super) fn wants_confirmation(acr_values: &str) -> bool {
 /// By what (`amr`): a phone that is logged in to WeChat has scanned.
 pub(super) const AMR: &str = "wechat";
 
+/// In place of an appid, for names that are made of a unionid.
+const UNIONID: &str = "unionid";
+
+/// The stable name of a person at a site.
+fn name_at(who: &Identity, site: &Site, app_id: &str) -> String {
+    match (site.subject, &who.unionid) {
+        (Subject::Unionid, Some(unionid)) => hashed(UNIONID, unionid),
+        _ => hashed(app_id, &who.openid),
+    }
+}
+
 /// A stable name that is no openid: letters a-z and digits 2-7.
-fn hashed(app_id: &str, openid: &str) -> String {
-    let key = hmac::Key::new(hmac::HMAC_SHA256, app_id.as_bytes());
-    let tag = hmac::sign(&key, openid.as_bytes());
+fn hashed(key: &str, name: &str) -> String {
+    let key = hmac::Key::new(hmac::HMAC_SHA256, key.as_bytes());
+    let tag = hmac::sign(&key, name.as_bytes());
     BASE32_NOPAD.encode(tag.as_ref()).to_ascii_lowercase().chars().take(NAME_LENGTH).collect()
 }
 
@@ -80,11 +91,12 @@ pub(super) fn scopes_asked(scope: &str, claims: Option<&str>) -> String {
     known_scopes(&asked)
 }
 
-/// The claims about a person beside `sub`, by what `scope` asks for and the site may have.
+/// The claims about a person beside `sub`, by what `scope` asks for and the site may have. `app_id` is the official account's
+/// that knows the person by this openid.
 pub(super) fn about(who: &Identity, site: &Site, scope: &str, app_id: &str) -> Map<String, Value> {
     let mut claims = Map::new();
     let mut claim = |name: &str, value: Value| drop(claims.insert(name.to_owned(), value));
-    let hashed = hashed(app_id, &who.openid);
+    let hashed = name_at(who, site, app_id);
     if has_scope(scope, "profile") {
         let short = hashed.get(..SHORT_LENGTH).unwrap_or_default().to_ascii_uppercase();
         let name = who.nickname.clone().unwrap_or_else(|| format!("微信用户 {short}"));
@@ -117,6 +129,7 @@ mod tests {
         let nickname = nickname.map(str::to_owned);
         Identity {
             openid: openid.into(),
+            account: None,
             unionid: None,
             nickname,
             picture: None,
@@ -140,6 +153,21 @@ mod tests {
         assert!(shown.starts_with("微信用户 ") && shown.chars().count() == 9, "{shown}");
         assert_eq!(about(&who("o", Some("阿狸")), &site, "profile", "wx1")["name"], "阿狸");
         assert!(!one.contains_key("email") && !one.contains_key("unionid"), "{one:?}");
+    }
+
+    #[test]
+    fn where_the_unionid_is_the_name_it_is_one_name_by_whichever_account() {
+        let mut site = Site::example("shop");
+        site.subject = Subject::Unionid;
+        let of = |openid: &str, app_id: &str| {
+            let who = Identity { unionid: Some("uAbC".to_owned()), ..who(openid, None) };
+            about(&who, &site, "profile", app_id)
+        };
+        assert_eq!(of("o1", "wx1"), of("o2", "wx2"));
+        assert_ne!(
+            of("o1", "wx1")["preferred_username"],
+            about(&who("o1", None), &site, "profile", "wx1")["preferred_username"]
+        );
     }
 
     /// printf oAbC | openssl dgst -sha256 -hmac wx1 -binary | base32 | tr A-Z a-z | cut -c-12

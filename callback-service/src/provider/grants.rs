@@ -158,6 +158,7 @@ impl Provider {
         let handle = Token::parse(handle).ok_or(NotGranted::Gone)?;
         let asked = self.requests.waiting(&handle).await?.ok_or(NotGranted::Gone)?;
         let site = self.sites.get(&asked.site).ok_or(NotGranted::UnknownSite)?;
+        self.check_account(&site, &scanned)?;
         let scanned = self.named(&site, scanned).await?;
         let confirm = site.confirm || asked.confirm;
         Ok(Admitted { site, way: Way::Request(handle), scanned, confirm })
@@ -171,6 +172,7 @@ impl Provider {
         scanned: Scanned,
     ) -> Result<Admitted, NotGranted> {
         let site = self.sites.get(site).ok_or(NotGranted::UnknownSite)?;
+        self.check_account(&site, &scanned)?;
         let origin = context.origin.as_deref();
         if !site.may_be_named_by(origin) {
             server::tell!(
@@ -213,10 +215,27 @@ impl Provider {
         Ok(Admitted { site, way: Way::Page { nonce, code_challenge }, scanned, confirm })
     }
 
+    /// Refuses a person of another official account than the site's: to the site it would be somebody else.
+    fn check_account(&self, site: &Site, scanned: &Scanned) -> Result<(), NotGranted> {
+        let official = self.official(site);
+        if official.is_some_and(|official| official.knows(scanned.person.account())) {
+            return Ok(());
+        }
+        server::tell!(
+            warn,
+            self.told,
+            "account",
+            [site = %site.id, account = ?site.account.as_deref().unwrap_or_default()],
+            "a page asked for a login of a site by another official account than the site's; the login was denied: give the \
+             widget the account of the site's entry"
+        );
+        Err(NotGranted::UnknownSite)
+    }
+
     /// The person with the name by which the site knows people.
     pub(super) async fn named(&self, site: &Site, mut scanned: Scanned) -> Result<Scanned, NotGranted> {
         if scanned.unionid.is_none() {
-            scanned.unionid = self.accounts.unionid(&scanned.person).await?;
+            scanned.unionid = self.accounts.unionid(&scanned.person.key()).await?;
         }
         if site.subject == Subject::Unionid && scanned.unionid.is_none() {
             server::tell!(

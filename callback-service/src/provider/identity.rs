@@ -1,5 +1,7 @@
 //! Who logged in, and when: what a proof, a session, a code and an access token have in common.
 
+use std::sync::Arc;
+
 use records::Moment;
 use serde::{Deserialize, Serialize};
 
@@ -8,6 +10,9 @@ use serde::{Deserialize, Serialize};
 pub(super) struct Identity {
     /// The person's name within the official account.
     pub openid: String,
+    /// The appid of that account, where it has a name of its own: one of `WECHAT_ACCOUNTS`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub account: Option<String>,
     /// The same person's name within all accounts that are bound to one Open Platform account.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub unionid: Option<String>,
@@ -27,6 +32,12 @@ pub(super) struct Identity {
 }
 
 impl Identity {
+    /// Under which name the person is kept.
+    pub(super) fn key(&self) -> String {
+        let account = self.account.as_deref().map(Arc::from);
+        wechat::Person::new(self.openid.clone()).of(account.as_ref()).key().into_owned()
+    }
+
     /// `auth_time`, in seconds since 1970.
     pub(super) fn auth_time(&self) -> u64 {
         self.at.0 / 1000
@@ -54,6 +65,7 @@ impl Scanned {
         let Self { person, unionid, nickname, picture, confirmed } = self.clone();
         Identity {
             openid: person.to_string(),
+            account: person.account().map(str::to_owned),
             unionid,
             nickname,
             picture,

@@ -11,6 +11,7 @@ use super::grants::NotGranted;
 use super::identity::Scanned;
 use super::token::{Hash, Token};
 use super::{Provider, sid};
+use crate::account::names::Names;
 use crate::store::StoreError;
 
 /// What its User-Agent has in it, on phones and on desktops.
@@ -50,6 +51,8 @@ pub(crate) struct Waiting {
     pub site: String,
     /// Where the person goes who does not want to log in.
     pub cancel: String,
+    /// The official account whose people may log in there: its name, where it has one.
+    pub account: Option<String>,
 }
 
 /// Why nobody is logged in by a request.
@@ -100,7 +103,9 @@ impl Provider {
     ) -> Result<Option<Waiting>, StoreError> {
         let Some(for_site) = self.requests.of_browser(request, browser).await? else { return Ok(None) };
         let cancel = self.cancel(&for_site);
-        Ok(self.sites.get(&for_site.site).map(|site| Waiting { site: site.name, cancel }))
+        let Some(site) = self.sites.get(&for_site.site) else { return Ok(None) };
+        let account = self.official(&site).and_then(Names::name).map(str::to_owned);
+        Ok(Some(Waiting { site: site.name, cancel, account }))
     }
 
     /// Logs in whoever WeChat has named in this browser, and sends them back to the site of their request with `code`. It may

@@ -8,31 +8,31 @@ use crate::outbox::{EventName, Message};
 use crate::store::StoreError;
 
 impl Provider {
-    /// Ends one login: its session, and what sites made of it.
-    pub(super) async fn log_out(&self, openid: &str, sid: &str) -> Result<(), StoreError> {
-        let Some(login) = self.accounts.end(openid, sid).await? else { return Ok(()) };
+    /// Ends one login of the person of this key: its session, and what sites made of it.
+    pub(super) async fn log_out(&self, person: &str, sid: &str) -> Result<(), StoreError> {
+        let Some(login) = self.accounts.end(person, sid).await? else { return Ok(()) };
         self.tell_of_logout(sid, &login).await?;
         if let Some(session) = &login.session {
             self.sessions.end(session).await?;
         }
-        self.accounts.told(openid, sid).await
+        self.accounts.told(person, sid).await
     }
 
     /// Whether anything is kept of a person.
-    pub(crate) async fn knows(&self, openid: &str) -> Result<bool, StoreError> {
-        self.accounts.knows(openid).await
+    pub(crate) async fn knows(&self, person: &str) -> Result<bool, StoreError> {
+        self.accounts.knows(person).await
     }
 
     /// As [`Provider::forget`], up to now.
-    pub(crate) async fn forget_all(&self, openid: &str) -> Result<(), StoreError> {
+    pub(crate) async fn forget_all(&self, person: &str) -> Result<(), StoreError> {
         let now = self.accounts.now().await?;
-        self.forget(openid, now).await
+        self.forget(person, now).await
     }
 
     /// Ends all logins of a person up to `until`, and erases what is kept. Sites are told before anything is erased, so
     /// that a process that dies on the way can be asked again, and tells them again.
-    pub(crate) async fn forget(&self, openid: &str, until: Moment) -> Result<(), StoreError> {
-        let leaving = self.accounts.leave(openid, until).await?;
+    pub(crate) async fn forget(&self, person: &str, until: Moment) -> Result<(), StoreError> {
+        let leaving = self.accounts.leave(person, until).await?;
         for (sid, login) in &leaving.logins {
             self.tell_of_logout(sid, login).await?;
             if let Some(session) = &login.session {
@@ -47,7 +47,7 @@ impl Provider {
                 self.outbox.put(site, event).await?;
             }
         }
-        self.accounts.erase(openid, leaving.until).await
+        self.accounts.erase(person, leaving.until).await
     }
 
     async fn tell_of_logout(&self, sid: &str, login: &Login) -> Result<(), StoreError> {

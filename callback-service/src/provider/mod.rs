@@ -44,13 +44,15 @@ use self::accounts::Accounts;
 use self::codes::Codes;
 pub(crate) use self::endpoints::{Cookie, Endpoint, Incoming, Parameters, Part, see_other};
 pub(crate) use self::grants::{Admitted, Denial, NotGranted, Parties};
+use self::identity::Identity;
 pub(crate) use self::identity::Scanned;
 use self::keys::Keys;
 use self::requests::Requests;
 use self::sessions::Sessions;
 use self::settings::{Addresses, Checked};
-use self::sites::Sites;
+use self::sites::{Site, Sites};
 pub(crate) use self::token::{Hash, Token};
+use crate::account::names::{Directory, Names};
 use crate::outbox::Outbox;
 use crate::store::Store;
 
@@ -86,8 +88,8 @@ pub(crate) struct Provider {
     sessions: Sessions,
     accounts: Accounts,
     outbox: Outbox,
-    /// The official account's appid.
-    app_id: String,
+    /// The official accounts.
+    officials: Directory,
     /// What is asked of a browser that is WeChat's own, where anything is.
     inside: Option<wechat::Scope>,
     /// What the operator put on the login page.
@@ -105,7 +107,7 @@ pub(crate) struct Provider {
 }
 
 impl Provider {
-    /// A provider for the account `app_id`, which keeps everything in `store`.
+    /// A provider for the people of these official accounts, which keeps everything in `store`.
     ///
     /// # Errors
     /// When the signing keys cannot be read or made.
@@ -113,7 +115,7 @@ impl Provider {
         checked: Checked,
         store: &Store,
         outbox: Outbox,
-        app_id: String,
+        officials: Directory,
     ) -> Result<Arc<Self>, SettingError> {
         let Checked { addresses, sites, keys, key_age, lives, address_rate, brand, inside } = checked;
         Ok(Arc::new(Self {
@@ -127,8 +129,8 @@ impl Provider {
             sessions: Sessions::new(store, lives),
             accounts: Accounts::new(store, lives.life),
             outbox,
-            app_id,
             inside,
+            officials,
             style: Bytes::from(brand.style()),
             brand,
             pages: Allowance::new(address_rate, MINUTE),
@@ -136,6 +138,16 @@ impl Provider {
             all_pages: Mutex::new(Pace::new(MOST_REQUESTS, requests::LIFE / MOST_REQUESTS, Instant::now())),
             told: Told::default(),
         }))
+    }
+
+    /// The official account of a site.
+    fn official(&self, site: &Site) -> Option<&Names> {
+        self.officials.get(site.account.as_deref())
+    }
+
+    /// The appid of the official account that knows a person by their openid.
+    fn app_id_of<'a>(&'a self, who: &'a Identity) -> &'a str {
+        self.officials.app_id_of(who.account.as_deref())
     }
 
     /// The sites that want to be told, by their ids.
@@ -180,7 +192,7 @@ impl Provider {
 
 /// What the files say now.
 pub(crate) struct ReadAgain {
-    sites: Result<Vec<sites::Site>, String>,
+    sites: Result<Vec<Site>, String>,
     keys: Result<(), String>,
 }
 

@@ -108,6 +108,7 @@ mod tests {
         let lives = Lives { idle: Duration::from_secs(10), life: Duration::from_secs(25) };
         let who = Identity {
             openid: "o".to_owned(),
+            account: None,
             unionid: None,
             nickname: None,
             picture: None,

@@ -13,6 +13,7 @@ use wechat::push::Mode;
 use super::keys::{self, Source};
 use super::sessions::Lives;
 use super::sites::{Sites, file, is_loopback};
+use crate::account::Officials;
 use crate::storage::Storage;
 
 /// What an operator sets about sites.
@@ -143,7 +144,7 @@ impl Settings {
     /// Which setting is wrong or missing.
     pub(crate) fn checked(
         self,
-        mode: Mode,
+        accounts: &Officials,
         storage: &Storage,
         inside: Option<wechat::Scope>,
     ) -> Result<Option<Checked>, SettingError> {
@@ -167,10 +168,10 @@ impl Settings {
                 )),
             };
         };
-        if mode == Mode::Plaintext {
+        if accounts.iter().any(|official| official.account.push.mode() == Mode::Plaintext) {
             return Err(SettingError::new(
                 "CALLBACK_SITES",
-                "sites need WECHAT_MODE safe or compatible: in plaintext mode WeChat's signature does not cover who has \
+                "sites need WECHAT_MODE safe or compatible, and so each account in WECHAT_ACCOUNTS: in plaintext mode WeChat's signature does not cover who has \
                  scanned",
             ));
         }
@@ -191,7 +192,9 @@ impl Settings {
             None => issuer.clone(),
             internal => address("CALLBACK_INTERNAL_URL", internal, false, SITES)?,
         };
-        let sites = file::read(&path).map_err(|problem| SettingError::new("CALLBACK_SITES", problem))?;
+        let officials = accounts.directory();
+        let sites =
+            file::read(&path, &officials).map_err(|problem| SettingError::new("CALLBACK_SITES", problem))?;
         let is_secure = issuer.starts_with("https:");
         let keys = key_source(self.callback_signing_keys, storage)?;
         if let Source::Own(path) | Source::Shared(path) = &keys
@@ -207,7 +210,7 @@ impl Settings {
         }
         Ok(Some(Checked {
             addresses: Addresses { issuer, gateway, back_ends, is_secure },
-            sites: Sites::new(path, sites),
+            sites: Sites::new(path, officials, sites),
             keys,
             key_age: self.callback_key_age,
             address_rate: self.callback_address_rate,

@@ -37,7 +37,7 @@ impl Provider {
     pub(super) fn id_token(&self, of: &ForIdToken<'_>, now: u64) -> Map<String, Value> {
         let ForIdToken { site, who, sub, scope, nonce, access_token } = *of;
         let mut claims = match site.id_token_claims {
-            true => claims::about(who, site, scope, &self.app_id),
+            true => claims::about(who, site, scope, self.app_id_of(who)),
             false => Map::new(),
         };
         let own = json!({

@@ -1,5 +1,6 @@
 //! Room for the bodies of pushes. Whoever has seen a signature could send a large body on every connection at once.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::{Semaphore, SemaphorePermit};
@@ -10,13 +11,13 @@ use wechat::push::MAX_BODY;
 /// Bytes of bodies in memory at once: 128 of the largest, or one of a real push's size on every connection.
 const MAX_BODIES: usize = 8 * 1024 * 1024;
 
-/// The room, in pieces of 1 KiB.
-#[derive(Debug)]
-pub(super) struct Bodies(Semaphore);
+/// The room, in pieces of 1 KiB. Clones share it.
+#[derive(Debug, Clone)]
+pub(crate) struct Bodies(Arc<Semaphore>);
 
 impl Default for Bodies {
     fn default() -> Self {
-        Self(Semaphore::new(kib(MAX_BODIES)))
+        Self(Arc::new(Semaphore::new(kib(MAX_BODIES))))
     }
 }
 

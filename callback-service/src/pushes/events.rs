@@ -55,8 +55,8 @@ impl Pushes {
         let now = clock::unix_now();
         let created_at = i64::try_from(now).unwrap_or(i64::MAX);
         let xml = match reply {
-            Reply::Words(words) => push::text(&push.from, &push.to, created_at, &words),
-            Reply::ToCustomerService => push::to_customer_service(&push.from, &push.to, created_at),
+            Reply::Words(words) => push::text(push.from.as_str(), &push.to, created_at, &words),
+            Reply::ToCustomerService => push::to_customer_service(push.from.as_str(), &push.to, created_at),
         };
         web::answer(StatusCode::OK, "text/xml; charset=utf-8", self.endpoint.answer(&push, &xml, now))
     }
@@ -104,7 +104,7 @@ impl Pushes {
     /// The answer to a text that is no answer to a question. Perhaps it is the code of a login.
     async fn typed(&self, text: Text<'_>, arrived: Instant) -> Option<Reply> {
         let Some(told) = self.scans.typed(text, arrived).await else { return self.message() };
-        self.metrics.count_scan(Way::Typed, &told.reply);
+        self.metrics.count_scan(self.names(), Way::Typed, &told.reply);
         if matches!(told.reply, PhoneReply::WrongCode | PhoneReply::TooManyCodes) {
             // The digits may be an order's, and meant for the people who read the messages.
             let words = match self.messages {
@@ -129,7 +129,7 @@ impl Pushes {
         let scan =
             Scan { scene, openid: push.from.clone(), first, created_at: push.created_at, way: Way::Scan };
         let told = self.scans.log_in(scan, arrived).await;
-        self.metrics.count_scan(Way::Scan, &told.reply);
+        self.metrics.count_scan(self.names(), Way::Scan, &told.reply);
         self.texts.words(&told).map(Reply::Words)
     }
 

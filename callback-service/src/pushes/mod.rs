@@ -1,4 +1,5 @@
-//! WeChat's door. [`Pushes`] answers every request that WeChat sends, and those that look for it at a wrong path.
+//! WeChat's doors. [`Pushes`] answers every request that WeChat sends for one official account; [`doors`] says which account
+//! that is, and answers those that look for it at a wrong path.
 //!
 //! `belief` decides what is believed: size, time, signature, and in plaintext mode `replay`. It reads a body only where
 //! `bodies` has room. `events` does what a believed push asks for, and answers it; `of_sites` is what is for a site that
@@ -8,6 +9,7 @@
 
 mod belief;
 mod bodies;
+pub(crate) mod doors;
 mod events;
 mod of_sites;
 mod refused;
@@ -25,13 +27,13 @@ use server::{clock, tell};
 use tokio::time::Instant;
 use wechat::push::{Endpoint, Mode, Query};
 
-use self::bodies::Bodies;
+pub(crate) use self::bodies::Bodies;
 pub(crate) use self::events::Messages;
 pub(crate) use self::replay::ReplayGuard;
+use crate::account::names::Names;
 use crate::logins::Scans;
 use crate::logins::words::Texts;
 use crate::metrics::Metrics;
-use crate::provider::Provider;
 use crate::wechat_server::WeChatServer;
 
 /// What an operator sets about pushes.
@@ -46,7 +48,7 @@ pub(crate) struct Settings {
     pub callback_messages: Messages,
 }
 
-/// What answers WeChat.
+/// What answers WeChat for one official account.
 pub(crate) struct Pushes {
     endpoint: Endpoint,
     /// In plaintext mode.
@@ -62,6 +64,18 @@ pub(crate) struct Pushes {
     told: Told,
 }
 
+/// What the doors of an account are put together from.
+pub(crate) struct Parts {
+    pub endpoint: Endpoint,
+    pub replay: Option<ReplayGuard>,
+    pub bodies: Bodies,
+    pub scans: Arc<Scans>,
+    pub wechat_server: Option<Arc<WeChatServer>>,
+    pub messages: Messages,
+    pub texts: Texts,
+    pub metrics: Metrics,
+}
+
 /// One request for a door, without its body.
 pub(crate) struct Asked<'r> {
     pub path: &'r str,
@@ -73,23 +87,15 @@ pub(crate) struct Asked<'r> {
 
 impl Pushes {
     /// Answers the pushes of an account.
-    pub(crate) fn new(
-        endpoint: Endpoint,
-        replay: Option<ReplayGuard>,
-        scans: Arc<Scans>,
-        wechat_server: Option<Arc<WeChatServer>>,
-        settings: &Settings,
-        texts: Texts,
-        metrics: Metrics,
-    ) -> Self {
-        let messages = settings.callback_messages;
-        let (bodies, told) = (Bodies::default(), Told::default());
+    pub(crate) fn new(parts: Parts) -> Self {
+        let Parts { endpoint, replay, bodies, scans, wechat_server, messages, texts, metrics } = parts;
+        let told = Told::default();
         Self { endpoint, replay, bodies, scans, wechat_server, messages, texts, metrics, told }
     }
 
-    /// The account's appid, which the platform that manages an account may put behind the path.
-    pub(crate) fn app_id(&self) -> &str {
-        self.endpoint.app_id()
+    /// What the account is called.
+    pub(crate) fn names(&self) -> &Names {
+        self.scans.account()
     }
 
     /// How the account's pushes travel.
@@ -113,30 +119,18 @@ impl Pushes {
         }
     }
 
-    /// Answers a balancer's check at the root. A push that comes there has lost its path.
-    pub(crate) async fn greet(&self, asked: &Asked<'_>) -> Response {
-        match is_wechats(asked.query) {
-            Some(query) => self.lost(asked, &query).await,
-            None => web::text(StatusCode::OK, "callback-service is here; WeChat's pushes come to /wechat\n"),
-        }
-    }
-
-    /// Answers a request for a path that is no door, beside a `provider` where there is one.
-    pub(crate) async fn astray(&self, asked: &Asked<'_>, provider: Option<&Provider>) -> Response {
-        match is_wechats(asked.query) {
-            Some(query) => self.lost(asked, &query).await,
-            None => provider.map_or_else(nothing_here, Provider::nothing_here),
+    /// Takes no body any more with the signature of a push that came to a wrong path: it was seen there, too.
+    async fn use_up(&self, query: &Query) {
+        if let Some(guard) = &self.replay {
+            // Without the store no push is taken anyway.
+            let _ = guard.use_up(&self.endpoint, query, clock::unix_now()).await;
         }
     }
 
     /// Tells of a push at a wrong path, because the URL in WeChat's console is wrong and the console does not show our
     /// answer.
-    async fn lost(&self, asked: &Asked<'_>, query: &Query) -> Response {
-        if let Some(guard) = &self.replay {
-            // Its signature was seen, too. Without the store no push is taken anyway.
-            let _ = guard.use_up(&self.endpoint, query, clock::unix_now()).await;
-        }
-        self.metrics.refused.get_or_create(&[("stage", "path")]).inc();
+    fn tell_of_lost(&self, asked: &Asked<'_>, are_named: bool) {
+        self.metrics.count_refused(self.names(), "path");
         // The path comes from outside.
         let path: String = asked.path.chars().take(64).collect();
         tell!(
@@ -144,18 +138,9 @@ impl Pushes {
             self.told,
             "path",
             [from = %asked.from, stage = "path", ?path],
-            "a push came to another path: end the URL of WeChat's message push settings with /wechat, and let proxies \
-             pass it on as it is"
+            "a push came to another path: end the URL of WeChat's message push settings with /wechat{}, and let proxies \
+             pass it on as it is",
+            if are_named { ", or with /wechat/ and the name that WECHAT_ACCOUNTS gives the account" } else { "" }
         );
-        nothing_here()
     }
-}
-
-/// The query, if it has a signature as WeChat's requests have.
-fn is_wechats(raw: &str) -> Option<Query> {
-    Query::parse(raw).ok().filter(|query| !query.signature().is_empty())
-}
-
-fn nothing_here() -> Response {
-    web::text(StatusCode::NOT_FOUND, "WeChat's pushes come to /wechat\n")
 }

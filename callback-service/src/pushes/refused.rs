@@ -20,7 +20,7 @@ impl Pushes {
             Unbelieved::NotRead(status, fault) => ("body", status, fault),
             Unbelieved::Store(error) => ("store", StatusCode::SERVICE_UNAVAILABLE, error.to_string()),
         };
-        self.metrics.refused.get_or_create(&[("stage", stage)]).inc();
+        self.metrics.count_refused(self.names(), stage);
         tell!(warn, self.told, format!("{stage}: {status}"), [%from, stage], "a push was not taken: {fault}");
         web::text(status, "")
     }
@@ -28,7 +28,7 @@ impl Pushes {
     /// Refuses a push. One that is authentic and cannot be read is answered 200, and has no effect.
     fn refuse_push(&self, refusal: Refusal, from: IpAddr) -> Response {
         let stage = refusal.stage();
-        self.metrics.refused.get_or_create(&[("stage", stage)]).inc();
+        self.metrics.count_refused(self.names(), stage);
         if refusal.is_authentic() {
             let reason = format!("unreadable: {stage}");
             tell!(
@@ -46,7 +46,7 @@ impl Pushes {
 
     /// Refuses a request without WeChat's parameters, which is no sign of a wrong setting.
     fn pass(&self, refusal: Refusal, from: IpAddr) -> Response {
-        self.metrics.refused.get_or_create(&[("stage", refusal.stage())]).inc();
+        self.metrics.count_refused(self.names(), refusal.stage());
         tell!(
             info,
             self.told,

@@ -198,14 +198,14 @@ impl Store {
 
     /// Whether anything is kept of a person.
     pub(crate) async fn knows(&self, openid: &wechat::Person) -> Result<bool, StoreError> {
-        Ok(self.people.read(openid.as_str()).await?.record.is_some())
+        Ok(self.people.read(&openid.key()).await?.record.is_some())
     }
 
     /// Remembers what became of a scan.
     pub(crate) async fn recall(&self, scan: &Scan) -> Result<Memory, StoreError> {
         #[cfg(test)]
         self.faults.recall.happen().await?;
-        let found = self.people.read(scan.openid.as_str()).await?;
+        let found = self.people.read(&scan.openid.key()).await?;
         Ok(found.record.map_or(Memory::Nothing, |person| person.recall(scan.scene, found.now)))
     }
 
@@ -252,7 +252,8 @@ impl Store {
         openid: &wechat::Person,
         work: impl Fn(&mut Person, Moment) -> T,
     ) -> Result<T, StoreError> {
-        let changed = self.people.update(openid.as_str(), |found, now| {
+        let key = openid.key();
+        let changed = self.people.update(&key, |found, now| {
             let mut person = found.cloned().unwrap_or_default();
             let value = work(&mut person, now);
             person.sweep(now);

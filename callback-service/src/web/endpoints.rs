@@ -13,11 +13,11 @@ use tokio::time::{Instant, sleep};
 use wechat::{Class, NoWebUser, Person, Scope, User, authorize_url};
 
 use super::visits::{Back, Guest, Purpose, State};
-use super::{Web, choice, pages, scene_of, words};
+use super::{Official, Web, choice, login_of, pages, words};
 use crate::logins::answer::Text;
 use crate::logins::way::Way;
 use crate::logins::words::{PhoneReply, ToPhone};
-use crate::provider::inside::{NotAnswered, is_framed, is_wechat, language};
+use crate::provider::inside::{NotAnswered, Waiting, is_framed, is_wechat, language};
 use crate::provider::{Cookie, Incoming, Parameters, Scanned, Token, see_other};
 use crate::store::{Scan, StoreError};
 
@@ -46,7 +46,7 @@ impl Web {
     pub(super) async fn open(&self, asked: &Incoming<'_>) -> Response {
         let (parameters, headers) = (Parameters::of_query(asked.query()), &asked.head.headers);
         let language = language(parameters.get("lang"), headers);
-        let Some(scene) = scene_of(asked.head.uri.path()) else {
+        let Some((scene, account)) = login_of(asked.head.uri.path()) else {
             return pages::say(StatusCode::NOT_FOUND, words::UNKNOWN_VISIT, vec![], language);
         };
         if is_framed(headers) {
@@ -58,7 +58,8 @@ impl Web {
         let is_back = parameters.get(BACK.0) == Some(BACK.1);
         let known = Cookie::Browser.read(headers, self.is_secure);
         let browser = known.clone().unwrap_or_else(Token::random);
-        let mut answer = self.begin(asked, &browser, Purpose::Login { scene, is_back }, true, language).await;
+        let purpose = Purpose::Login { scene, account: account.map(str::to_owned), is_back };
+        let mut answer = self.begin(asked, &browser, purpose, true, language).await;
         if known.is_none() {
             Cookie::Browser.set(&mut answer, &browser, self.is_secure);
         }
@@ -78,7 +79,10 @@ impl Web {
         };
         let request = handle.hash();
         match provider.waiting_in(&request, &browser.hash()).await {
-            Ok(Some(_)) => self.begin(asked, &browser, Purpose::Request(request), false, language).await,
+            Ok(Some(Waiting { account, .. })) => {
+                let purpose = Purpose::Request { request, account };
+                self.begin(asked, &browser, purpose, false, language).await
+            }
             Ok(None) => gone(),
             Err(error) => self.busy(&error, language),
         }
@@ -108,6 +112,9 @@ impl Web {
         is_first: bool,
         language: Language,
     ) -> Response {
+        let Some(official) = self.official(purpose.account()) else {
+            return pages::say(StatusCode::NOT_FOUND, words::UNKNOWN_VISIT, vec![], language);
+        };
         if let Err(answer) = self.page_for(asked.from, language) {
             return *answer;
         }
@@ -116,7 +123,7 @@ impl Web {
             Err(error) => return self.busy(&error, language),
         };
         let back = format!("{}/login/back", self.address);
-        let url = authorize_url(&self.open_url, &self.app_id, &back, self.scope, state.reveal());
+        let url = authorize_url(&self.open_url, official.names.app_id(), &back, self.scope, state.reveal());
         match (self.scope, is_first) {
             (Scope::UserInfo, true) => {
                 pages::say(StatusCode::OK, words::TAP, vec![pages::go(url, language)], language)
@@ -143,13 +150,19 @@ impl Web {
             None => self.nobody_came(&visitor).await,
         };
         match came {
-            Ok((Purpose::Login { scene, is_back }, guest)) => {
-                self.log_in(&visitor, (scene, is_back), &guest).await
+            Ok((Purpose::Login { scene, account, is_back }, guest)) => {
+                match self.official(account.as_deref()) {
+                    Some(official) => self.log_in(&visitor, official, (scene, is_back), &guest).await,
+                    None => unknown(),
+                }
             }
-            Ok((Purpose::Request(request), guest)) => {
+            Ok((Purpose::Request { request, account }, guest)) => {
                 // Whoever has the cookie and the visit has the code, and nobody else.
                 let code = Token::made_of([visitor.browser.reveal(), visitor.state.reveal()]);
-                self.answer_request(&visitor, &request, &guest, code).await
+                match self.official(account.as_deref()) {
+                    Some(official) => self.answer_request(&visitor, official, &request, &guest, code).await,
+                    None => unknown(),
+                }
             }
             Err(answer) => *answer,
         }
@@ -172,7 +185,12 @@ impl Web {
                 }
                 Back::Wait => sleep(GLANCE).await,
                 Back::Ask(purpose) => {
-                    let guest = self.ask_wechat(visitor, code).await?;
+                    let Some(official) = self.official(purpose.account()) else {
+                        // The account was taken away while WeChat was asked.
+                        let unknown = words::UNKNOWN_VISIT;
+                        return Err(Box::new(pages::say(StatusCode::FORBIDDEN, unknown, vec![], *language)));
+                    };
+                    let guest = self.ask_wechat(visitor, official, code).await?;
                     return Ok((purpose, guest));
                 }
             }
@@ -180,10 +198,15 @@ impl Web {
         Err(Box::new(self.try_again(visitor, StatusCode::SERVICE_UNAVAILABLE, words::BUSY)))
     }
 
-    async fn ask_wechat(&self, visitor: &Visitor<'_>, code: &str) -> Result<Box<Guest>, Box<Response>> {
+    async fn ask_wechat(
+        &self,
+        visitor: &Visitor<'_>,
+        official: &Official,
+        code: &str,
+    ) -> Result<Box<Guest>, Box<Response>> {
         let Visitor { state, language, .. } = visitor;
         let busy = |error| Box::new(self.busy(&error, *language));
-        let (status, words, outcome) = match self.wechat.web_user(code).await {
+        let (status, words, outcome) = match official.wechat.web_user(code).await {
             Ok(came) => {
                 self.count("came");
                 let user = User {
@@ -222,7 +245,7 @@ impl Web {
             Some((purpose, None)) => {
                 self.count("refused");
                 let mut links = vec![pages::again(self.again_at(state), *language)];
-                if let (Purpose::Request(request), Some(provider)) = (&purpose, &self.provider)
+                if let (Purpose::Request { request, .. }, Some(provider)) = (&purpose, &self.provider)
                     && let Ok(Some(waiting)) = provider.waiting_in(request, &browser.hash()).await
                 {
                     links.push(pages::back_to(&waiting.site, waiting.cancel, *language));
@@ -236,6 +259,7 @@ impl Web {
     async fn log_in(
         &self,
         visitor: &Visitor<'_>,
+        official: &Official,
         (scene, is_back): (Scene, bool),
         guest: &Guest,
     ) -> Response {
@@ -246,8 +270,8 @@ impl Web {
             created_at: i64::try_from(guest.arrival.at.0 / 1000).unwrap_or_default(),
             way: Way::Wechat,
         };
-        let told = self.scans.log_in_known(scan, Some(guest.user.clone()), Instant::now()).await;
-        self.metrics.count_scan(Way::Wechat, &told.reply);
+        let told = official.scans.log_in_known(scan, Some(guest.user.clone()), Instant::now()).await;
+        self.metrics.count_scan(&official.names, Way::Wechat, &told.reply);
         self.tell(visitor, (scene, is_back), guest, &told)
     }
 
@@ -270,11 +294,14 @@ impl Web {
         let Some(browser) = Cookie::Browser.read(&asked.head.headers, self.is_secure) else {
             return unknown();
         };
-        let (scene, is_back, guest) = match self.visits.find(&state, &browser.hash()).await {
-            Ok(Some((Purpose::Login { scene, is_back }, Some(guest)))) => (scene, is_back, guest),
+        let (scene, account, is_back, guest) = match self.visits.find(&state, &browser.hash()).await {
+            Ok(Some((Purpose::Login { scene, account, is_back }, Some(guest)))) => {
+                (scene, account, is_back, guest)
+            }
             Ok(_) => return unknown(),
             Err(error) => return self.busy(&error, language),
         };
+        let Some(official) = self.official(account.as_deref()) else { return unknown() };
         let person = Person::new(guest.openid.clone());
         // The same press that comes twice is one answer.
         let id = format!("web {} {answer}", state.hash().as_str());
@@ -286,10 +313,10 @@ impl Web {
             about: Some(scene),
         };
         let visitor = Visitor { asked, state, browser, language };
-        match self.scans.answered_known(text, Some(guest.user.clone()), Instant::now()).await {
+        match official.scans.answered_known(text, Some(guest.user.clone()), Instant::now()).await {
             Some(told) => self.tell(&visitor, (scene, is_back), &guest, &told),
             // Nothing waits for it any more.
-            None => self.log_in(&visitor, (scene, is_back), &guest).await,
+            None => self.log_in(&visitor, official, (scene, is_back), &guest).await,
         }
     }
 
@@ -325,13 +352,14 @@ impl Web {
     async fn answer_request(
         &self,
         visitor: &Visitor<'_>,
+        official: &Official,
         request: &crate::provider::Hash,
         guest: &Guest,
         code: Token,
     ) -> Response {
         let language = visitor.language;
         let User { nickname, picture, unionid, .. } = guest.user.clone();
-        let person = Person::new(guest.openid.clone());
+        let person = official.names.person(&Person::new(guest.openid.clone()));
         let who = Scanned { person, unionid, nickname, picture, confirmed: true };
         let Some(provider) = &self.provider else {
             return pages::say(StatusCode::BAD_REQUEST, words::REQUEST_GONE, vec![], language);

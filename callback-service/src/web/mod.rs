@@ -34,6 +34,7 @@ use wechat::Scope;
 
 use self::settings::Checked;
 use self::visits::Visits;
+use crate::account::names::Names;
 use crate::logins::Scans;
 use crate::metrics::Metrics;
 use crate::provider::{Incoming, Provider};
@@ -62,14 +63,20 @@ pub(crate) enum Page {
     Answer,
 }
 
+/// An official account, which WeChat tells who has come.
+pub(crate) struct Official {
+    pub names: Names,
+    pub wechat: wechat::Client,
+    pub scans: Arc<Scans>,
+}
+
 /// What a login inside WeChat needs.
 pub(crate) struct Parts {
     pub checked: Checked,
-    pub wechat: wechat::Client,
-    pub app_id: String,
+    /// At least one.
+    pub officials: Vec<Official>,
     /// Where browsers are sent to.
     pub open_url: String,
-    pub scans: Arc<Scans>,
     pub provider: Option<Arc<Provider>>,
     pub metrics: Metrics,
 }
@@ -77,8 +84,7 @@ pub(crate) struct Parts {
 /// Logins inside WeChat.
 pub(crate) struct Web {
     scope: Scope,
-    wechat: wechat::Client,
-    app_id: String,
+    officials: Vec<Official>,
     open_url: String,
     /// This service, as browsers see it.
     address: String,
@@ -87,7 +93,6 @@ pub(crate) struct Web {
     gateway: Option<String>,
     style: Bytes,
     visits: Visits,
-    scans: Arc<Scans>,
     provider: Option<Arc<Provider>>,
     metrics: Metrics,
     /// How many pages each address may still have.
@@ -101,24 +106,30 @@ impl Web {
     /// Puts it together; visits are kept in `store`.
     #[must_use]
     pub(crate) fn new(parts: Parts, store: &Store) -> Self {
-        let Parts { checked, wechat, app_id, open_url, scans, provider, metrics } = parts;
+        let Parts { checked, officials, open_url, provider, metrics } = parts;
         let Checked { scope, browsers } = checked;
         Self {
             scope,
-            wechat,
-            app_id,
+            officials,
             open_url,
             is_secure: browsers.public.starts_with("https:"),
             address: browsers.public,
             gateway: browsers.gateway,
             style: Bytes::from(browsers.style),
             visits: Visits::new(store),
-            scans,
             provider,
             metrics,
             pages: Allowance::new(browsers.address_rate, MINUTE),
             all_pages: Mutex::new(Pace::new(MOST_VISITS, VISIT / MOST_VISITS, Instant::now())),
             told: Told::default(),
+        }
+    }
+
+    /// The account of this name; the first, where there is no name.
+    fn official(&self, name: Option<&str>) -> Option<&Official> {
+        match name {
+            None => self.officials.first(),
+            Some(_) => self.officials.iter().find(|official| official.names.name() == name),
         }
     }
 
@@ -167,7 +178,12 @@ impl Web {
     }
 }
 
-/// The login that a path names: `/login/` and a scene. Behind it there may be the name of an account one day.
-pub(crate) fn scene_of(path: &str) -> Option<Scene> {
-    path.strip_prefix("/login/")?.parse().ok()
+/// The login that a path names: `/login/` and a scene; and behind it the name of the account, where it has one.
+pub(crate) fn login_of(path: &str) -> Option<(Scene, Option<&str>)> {
+    let mut parts = path.strip_prefix("/login/")?.splitn(2, '/');
+    let scene = parts.next()?.parse().ok()?;
+    match parts.next() {
+        Some(name) if name.is_empty() || name.contains('/') => None,
+        name => Some((scene, name)),
+    }
 }

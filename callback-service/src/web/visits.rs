@@ -62,12 +62,28 @@ pub(super) enum Purpose {
     /// To log in the page that shows this login.
     Login {
         scene: Scene,
+        /// The official account whose people may: its name, where it has one.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        account: Option<String>,
         /// The page is open in the same browser, which goes back there.
         #[serde(default, skip_serializing_if = "std::ops::Not::not")]
         is_back: bool,
     },
     /// To answer the request of this name.
-    Request(Hash),
+    Request {
+        request: Hash,
+        /// The account of its site.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        account: Option<String>,
+    },
+}
+
+impl Purpose {
+    /// The official account that is asked who came, by its name.
+    pub(super) fn account(&self) -> Option<&str> {
+        let (Self::Login { account, .. } | Self::Request { account, .. }) = self;
+        account.as_deref()
+    }
 }
 
 /// Who came back.
@@ -225,7 +241,7 @@ mod tests {
 
     #[test]
     fn one_load_of_a_page_asks_wechat_and_the_others_wait_for_it() {
-        let purpose = Purpose::Request(Hash::of("request"));
+        let purpose = Purpose::Request { request: Hash::of("request"), account: None };
         let browser = Hash::of("browser");
         let mut visit =
             Visit { browser, purpose: purpose.clone(), came: Came::Nobody, until: Moment(600_000) };

@@ -10,7 +10,7 @@ use secrecy::ExposeSecret;
 use server::http::{self as web, Response};
 use server::tell;
 use tokio::time::timeout;
-use wechat::{Class, Unmade};
+use wechat::{Class, Person, Unmade};
 
 use super::WeChatServer;
 use super::answers::{self, QrCode};
@@ -130,7 +130,7 @@ impl WeChatServer {
         };
         self.count(if person.is_some() { "right" } else { "wrong" });
         tracing::info!(site = ?site.name, found = person.is_some(), "a site asked whose a code is");
-        Ok(answers::user(person.as_deref().unwrap_or_default()))
+        Ok(answers::user(person.as_ref().map(Person::as_str).unwrap_or_default()))
     }
 
     async fn create_qr_code(&self, site: &Site) -> Response {

@@ -7,6 +7,8 @@ use server::settings::SettingError;
 use url::Url;
 use wechat::push::Mode;
 
+use crate::account::Officials;
+
 use super::codes::{DIGITS, MOST_DIGITS};
 use super::phrase;
 use super::sites::Sites;
@@ -51,14 +53,18 @@ pub(crate) struct Checked {
 }
 
 impl Settings {
-    /// Checks the settings, for an account whose API is at `api_url`; `None` where the protocol is not spoken.
+    /// Checks the settings, for accounts whose API is at `api_url`; `None` where the protocol is not spoken.
     ///
     /// # Errors
     /// Which setting is wrong.
-    pub(crate) fn checked(self, mode: Mode, api_url: &str) -> Result<Option<Checked>, SettingError> {
+    pub(crate) fn checked(
+        self,
+        accounts: &Officials,
+        api_url: &str,
+    ) -> Result<Option<Checked>, SettingError> {
         let wrong = |problem: String| SettingError::new("CALLBACK_WECHAT_SERVER", problem);
         let Some(path) = self.callback_wechat_server else { return Ok(None) };
-        if mode == Mode::Plaintext {
+        if accounts.iter().any(|official| official.account.push.mode() == Mode::Plaintext) {
             return Err(wrong(
                 "needs WECHAT_MODE safe or compatible: in plaintext mode WeChat's signature does not cover who has asked \
                  for a code"

@@ -6,6 +6,7 @@
 use std::ffi::{OsStr, OsString};
 use std::fmt::Display;
 use std::fs;
+use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -157,24 +158,32 @@ fn secret_from(
         (Some(_), Some(_)) => Err(SettingError::new(name, format!("set it or {file_name}, not both"))),
         (Some(value), None) => {
             let text = value.into_string().map_err(|_| SettingError::new(name, "is not UTF-8"))?;
-            visible_secret(&text).map(Some).map_err(|problem| SettingError::new(name, problem))
+            secret_of_text(&text).map(Some).map_err(|problem| SettingError::new(name, problem))
         }
-        (None, Some(path)) => read_secret(&path).map(Some).map_err(|problem| {
+        (None, Some(path)) => secret_of_file(Path::new(&path)).map(Some).map_err(|problem| {
             SettingError::new(file_name, format!("{}: {problem}", path.to_string_lossy().escape_debug()))
         }),
     }
 }
 
-fn read_secret(path: &OsStr) -> Result<SecretString, String> {
+/// The secret in a file.
+///
+/// # Errors
+/// When the file cannot be read or is too large, and as [`secret_of_text`].
+pub fn secret_of_file(path: &Path) -> Result<SecretString, String> {
     let size = fs::metadata(path).map_err(|error| error.to_string())?.len();
     if size > MAX_SECRET_FILE {
         return Err(format!("is {size} bytes long; a secret has at most {MAX_SECRET_FILE}"));
     }
     let text = fs::read_to_string(path).map_err(|error| error.to_string())?;
-    visible_secret(&text)
+    secret_of_text(&text)
 }
 
-fn visible_secret(text: &str) -> Result<SecretString, String> {
+/// The secret that is written as `text`.
+///
+/// # Errors
+/// When it is empty or has characters that nobody sees. The error never holds it.
+pub fn secret_of_text(text: &str) -> Result<SecretString, String> {
     match visible(text)? {
         "" => Err("is empty".to_owned()),
         text => Ok(SecretString::from(text)),
@@ -211,10 +220,6 @@ const PRINTED: [(&str, &str); 4] = [
 /// # Errors
 /// When one of them is printed; the error names its setting.
 pub fn refuse_printed(secrets: &[(&str, Option<&SecretString>)]) -> Result<(), SettingError> {
-    let is_printed = |name: &str, secret: &SecretString| {
-        let holds = |(of, printed): &(&str, &str)| name.starts_with(of) && secret.expose_secret() == *printed;
-        PRINTED.iter().any(holds)
-    };
     match secrets.iter().find(|(name, secret)| secret.is_some_and(|secret| is_printed(name, secret))) {
         None => Ok(()),
         Some((name, _)) => Err(SettingError::new(
@@ -223,6 +228,13 @@ pub fn refuse_printed(secrets: &[(&str, Option<&SecretString>)]) -> Result<(), S
              simulated WeChat, on loopback or by plain http",
         )),
     }
+}
+
+/// Whether this is the secret of the setting `name` that is printed for everybody to read.
+#[must_use]
+pub fn is_printed(name: &str, secret: &SecretString) -> bool {
+    let holds = |(of, printed): &(&str, &str)| name.starts_with(of) && secret.expose_secret() == *printed;
+    PRINTED.iter().any(holds)
 }
 
 /// Reads a length of time such as `120s`, `1500ms` or `2m`, for use as a clap value parser.

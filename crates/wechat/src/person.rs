@@ -1,37 +1,73 @@
 //! The name of a person who scans, follows or writes.
 
+use std::borrow::Cow;
 use std::fmt;
-use std::ops::Deref;
+use std::sync::Arc;
 
 /// A person as one official account knows them: the openid. It is public within the account's own systems, and never
 /// changes.
 ///
+/// Whoever has an account's keys can say any openid in its pushes. So where a service has several accounts, the openid is
+/// never enough to find what is kept of a person: [`Person::key`] is.
+///
 /// It is a type of its own, so that no other text is taken for a person.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct Person(String);
+pub struct Person {
+    openid: String,
+    /// The appid of the account, where the account has a name of its own.
+    account: Option<Arc<str>>,
+}
 
 impl Person {
-    /// The person of an openid.
+    /// The person of an openid, at the one account that has no name.
     pub fn new(openid: impl Into<String>) -> Self {
-        Self(openid.into())
+        Self { openid: openid.into(), account: None }
+    }
+
+    /// The person of the same openid at the account `app_id`; `None` is the one that has no name.
+    #[must_use]
+    pub fn of(&self, app_id: Option<&Arc<str>>) -> Self {
+        Self { openid: self.openid.clone(), account: app_id.cloned() }
     }
 
     /// The openid.
     pub fn as_str(&self) -> &str {
-        &self.0
+        &self.openid
     }
-}
 
-impl Deref for Person {
-    type Target = str;
+    /// The appid of the account that knows the person so, where the account has a name of its own.
+    pub fn account(&self) -> Option<&str> {
+        self.account.as_deref()
+    }
 
-    fn deref(&self) -> &str {
-        &self.0
+    /// What records are kept under: the openid, behind the account's appid where the account has a name.
+    pub fn key(&self) -> Cow<'_, str> {
+        match &self.account {
+            None => Cow::Borrowed(&self.openid),
+            Some(app_id) => Cow::Owned(format!("{app_id}/{}", self.openid)),
+        }
     }
 }
 
 impl fmt::Display for Person {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+        f.write_str(&self.openid)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_same_openid_at_two_accounts_is_two_people() {
+        let (here, other) = (Person::new("oAbC"), Person::new("oAbC").of(Some(&"wx2".into())));
+        assert_ne!(here, other);
+        assert_eq!((here.key().as_ref(), other.key().as_ref()), ("oAbC", "wx2/oAbC"));
+        assert_eq!(
+            (other.as_str(), other.to_string().as_str(), other.account()),
+            ("oAbC", "oAbC", Some("wx2"))
+        );
+        assert_eq!(other.of(None), here);
     }
 }

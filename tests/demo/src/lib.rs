@@ -4,6 +4,7 @@
 //! gateway's internal port, WeChat's pushes over HTTP, and WeChat's API. A small web site whose people log in by all of
 //! this can be there, too.
 
+mod accounts;
 mod example_site;
 mod issuer;
 
@@ -22,6 +23,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::accounts::Others;
 use crate::issuer::Issuer;
 
 /// The key of the internal port. It is used only inside this process, over loopback.
@@ -82,6 +84,9 @@ pub struct Options {
     pub lan: Option<IpAddr>,
     /// The simulated account.
     pub wechat: simulator::Settings,
+    /// More official accounts, by their names in the file of accounts. They are of the same Open Platform account as the
+    /// first, and like it.
+    pub others: Vec<String>,
     /// Let the callback service be the issuer of an example site, and of these: the text of a file of sites, which may be
     /// empty. Issuer and example site are for browsers on this machine.
     pub sites: Option<String>,
@@ -95,6 +100,8 @@ pub struct Options {
 pub struct Stack {
     /// The simulated WeChat.
     pub wechat: Simulator,
+    /// The other official accounts, as [`Options::others`] names them.
+    pub others: Vec<Simulator>,
     /// The address of the simulated WeChat.
     pub wechat_address: SocketAddr,
     /// The addresses of the gateway.
@@ -103,8 +110,8 @@ pub struct Stack {
     pub callback: callback_service::BoundAddresses,
     /// The address of the example site.
     pub example_site: Option<SocketAddr>,
-    /// The issuer's files.
-    _folder: Option<TempDir>,
+    /// The issuer's files, and the file of accounts.
+    _folders: [Option<TempDir>; 2],
     stop: CancellationToken,
     parts: JoinSet<anyhow::Result<()>>,
 }
@@ -131,6 +138,10 @@ impl Stack {
         let served = simulator.clone().serve(listener, stop.clone(), TaskTracker::new());
         parts.spawn(served);
 
+        let accounts = match options.others.as_slice() {
+            [] => None,
+            names => Some(Others::prepare(&simulator, names)?),
+        };
         let issuer = match options.sites {
             Some(sites) => Some(Issuer::prepare(options.ports, &sites, simulator.public_url())?),
             None => None,
@@ -150,6 +161,7 @@ impl Stack {
             "--gateway-address-rate=1000000".to_owned(),
         ];
         flags.extend(gateway_store);
+        flags.extend(accounts.iter().map(Others::flag));
         flags.extend(issuer.iter().map(Issuer::gateway_flag));
         let flags = with(flags, options.gateway);
         let secrets = ws_gateway::config::Secrets {
@@ -178,6 +190,7 @@ impl Stack {
             flags.extend(issuer.callback_flags(&callback_store)?);
         }
         flags.extend(callback_store);
+        flags.extend(accounts.iter().map(Others::flag));
         let flags = with(flags, options.callback);
         let secrets = callback_service::config::Secrets {
             notify_key: Some(SecretString::from(NOTIFY_KEY)),
@@ -192,7 +205,15 @@ impl Stack {
         let config = callback_service::config::Config::of(&as_strs(&flags), secrets).map_err(said)?;
         let callback = callback_service::Server::bind(config)?;
         let at_callback = callback.addresses()?;
-        simulator.set_push_url(format!("http://{}/wechat", at_callback.pushes));
+        let push_url = format!("http://{}/wechat", at_callback.pushes);
+        simulator.set_push_url(push_url.clone());
+        let (mut others, mut accounts_folder) = (Vec::new(), None);
+        if let Some(accounts) = accounts {
+            for (other, name) in accounts.simulators.iter().zip(&options.others) {
+                other.set_push_url(format!("{push_url}/{name}"));
+            }
+            (others, accounts_folder) = (accounts.simulators, Some(accounts.folder));
+        }
         let stopped = stop.clone().cancelled_owned();
         parts.spawn(async { callback.run(stopped).await.map(|_| ()) });
 
@@ -215,7 +236,8 @@ impl Stack {
             gateway: at_gateway,
             callback: at_callback,
             example_site,
-            _folder: folder,
+            others,
+            _folders: [folder, accounts_folder],
             stop,
             parts,
         })

@@ -24,6 +24,10 @@ struct Flags {
     #[arg(long)]
     free_ports: bool,
 
+    /// Official accounts, of which each after the first has a name: account-2, account-3, and so on.
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..=16))]
+    accounts: u8,
+
     /// Log in at these sites too: a file as CALLBACK_SITES names one. See docs/add-a-site.md.
     #[arg(long)]
     sites: Option<PathBuf>,
@@ -63,10 +67,14 @@ async fn run(flags: &Flags) -> anyhow::Result<()> {
         std::fs::read_to_string(path).with_context(|| format!("--sites: {} cannot be read", path.display()))
     });
     let sites = Some(sites.transpose()?.unwrap_or_default());
-    let stack = Stack::start(Options { ports, lan, wechat, sites, gateway, ..Options::default() }).await?;
+    let others = (2..=flags.accounts).map(|number| format!("account-{number}")).collect::<Vec<_>>();
+    let options =
+        Options { ports, lan, wechat, sites, gateway, others: others.clone(), ..Options::default() };
+    let stack = Stack::start(options).await?;
     let stopped = stop::signalled();
     let example_site = stack.example_site.context("there is no example site")?;
     show(&stack, example_site, flags.lan);
+    show_others(&stack, &others);
     stack.run(stopped).await
 }
 
@@ -94,4 +102,15 @@ fn show(stack: &Stack, example_site: SocketAddr, lan: bool) {
         gateway_admin = stack.gateway.admin,
         callback_admin = stack.callback.admin,
     );
+}
+
+#[expect(clippy::print_stdout, reason = "this text is what the program is for")]
+fn show_others(stack: &Stack, names: &[String]) {
+    for (name, account) in names.iter().zip(&stack.others) {
+        let (phone, app_id) = (account.public_url(), &account.settings().app_id);
+        println!(
+            "    {name}: login page http://{browsers}/?account={name} and its phone {phone}/?account={app_id}",
+            browsers = stack.gateway.browsers
+        );
+    }
 }

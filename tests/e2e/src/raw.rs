@@ -256,7 +256,9 @@ pub async fn metric(admin: SocketAddr, name: &str) -> u64 {
     let head = "GET /metrics HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
     let metrics = Raw::ask(admin, head, b"").await.body;
     let mut values = metrics.lines().filter_map(|line| line.strip_prefix(name));
-    values.find_map(|rest| rest.strip_prefix(' ')).map_or(0, |value| value.parse().unwrap())
+    values
+        .find_map(|rest| rest.strip_prefix("{}").unwrap_or(rest).strip_prefix(' '))
+        .map_or(0, |value| value.parse().unwrap())
 }
 
 /// Asks for a value again and again until it is `wanted`.

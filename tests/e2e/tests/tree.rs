@@ -49,17 +49,27 @@ const FLOORS: [(&str, &[&str]); 2] = [
 ];
 
 /// What the crates of the lowest floor may use of ours.
-const CRATES: [(&str, &[&str]); 5] = [
+const CRATES: [(&str, &[&str]); 6] = [
     ("protocol", &[]),
     ("crates/server", &[]),
     ("crates/records", &[]),
     ("crates/wechat", &[]),
     ("crates/login_page", &[]),
+    // It reads what the services share, by the rules for settings.
+    ("crates/account_file", &["server"]),
 ];
 
 /// Our own crates, by the names that sources use.
-const OURS: [&str; 7] =
-    ["protocol", "server", "records", "wechat", "login_page", "ws_gateway", "callback_service"];
+const OURS: [&str; 8] = [
+    "protocol",
+    "server",
+    "records",
+    "wechat",
+    "login_page",
+    "account_file",
+    "ws_gateway",
+    "callback_service",
+];
 
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")

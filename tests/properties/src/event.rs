@@ -91,7 +91,7 @@ fn assert_is_the_same_sealed(body: &[u8], clear: &Result<Push, Refusal>) {
 fn assert_has_the_documented_form(push: &Push) {
     let is_name = |name: &str| (1..=MAX_NAME).contains(&name.chars().count());
     assert_eq!((push.to.as_str(), push.sealed), (ORIGINAL_ID, None));
-    assert!(is_name(&push.from) && push.created_at >= 0, "{push:?}");
+    assert!(is_name(push.from.as_str()) && push.created_at >= 0, "{push:?}");
     match &push.kind {
         Kind::Subscribe { key: Some(key) } => {
             assert!(!key.is_empty());
@@ -139,6 +139,6 @@ fn written(push: &Push) -> String {
             element("MsgType", msg_type) + &optional("Content", content) + &optional("MsgId", id)
         }
     };
-    let (to, from) = (element("ToUserName", &push.to), element("FromUserName", &push.from));
+    let (to, from) = (element("ToUserName", &push.to), element("FromUserName", push.from.as_str()));
     format!("<xml>{to}{from}{}{kind}</xml>", element("CreateTime", &push.created_at.to_string()))
 }

@@ -1,4 +1,4 @@
-//! An offline WeChat: one official account, its API, its followers' phones, and its pushes.
+//! An offline WeChat: an official account or several ([`accounts`]), its API, its followers' phones, and its pushes.
 //!
 //! In the order of a login: software under test asks the `api` for a token and a QR code. `codes` keeps the
 //! code and `picture` draws it. A person's `phone` scans it. `event` writes the push, `envelope` encrypts and
@@ -8,6 +8,7 @@
 //! Its signing and encryption are its own code, so that it checks the services' code.
 
 mod account;
+mod accounts;
 mod api;
 mod cipher;
 mod codes;
@@ -60,10 +61,12 @@ const MAX_PUSHING: usize = 512;
 /// connection that the server has just closed.
 const IDLE: Duration = Duration::from_secs(2);
 
-/// A simulated WeChat with one official account. Clones share one state.
+/// An official account of a simulated WeChat. Clones share one state.
 #[derive(Clone)]
 pub struct Simulator {
     state: Arc<State>,
+    /// All accounts of this WeChat.
+    accounts: Arc<Mutex<Vec<Arc<State>>>>,
 }
 
 /// What all clones share.
@@ -120,7 +123,8 @@ impl Simulator {
             pushing: Semaphore::new(MAX_PUSHING),
             http,
         };
-        Ok(Self { state: Arc::new(state) })
+        let state = Arc::new(state);
+        Ok(Self { accounts: Arc::new(Mutex::new(vec![Arc::clone(&state)])), state })
     }
 
     /// The account's settings.

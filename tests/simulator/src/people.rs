@@ -78,6 +78,8 @@ pub(crate) struct Follow {
 struct Record {
     nickname: String,
     language: String,
+    /// What the Open Platform calls the person, who came from another account.
+    unionid: Option<String>,
     follow: Option<Follow>,
     chat: VecDeque<Bubble>,
     written: u64,
@@ -123,6 +125,7 @@ impl People {
         let record = Record {
             nickname: person.nickname.clone(),
             language: person.language.clone(),
+            unionid: None,
             follow: person.follower.then_some(Follow { at: now, scene: None }),
             chat: VecDeque::new(),
             written: 0,
@@ -138,6 +141,25 @@ impl People {
             language: record.language.clone(),
             follower: record.follow.is_some(),
         })
+    }
+
+    /// What the Open Platform calls the person. It is no openid.
+    pub(crate) fn unionid(&self, openid: &str) -> Option<String> {
+        let own = || format!("union{}", openid.trim_start_matches('o'));
+        Some(self.by_openid.get(openid)?.unionid.clone().unwrap_or_else(own))
+    }
+
+    /// The person whom the Open Platform calls so.
+    pub(crate) fn by_unionid(&self, unionid: &str) -> Option<Person> {
+        let openid = self.order.iter().find(|openid| self.unionid(openid).as_deref() == Some(unionid))?;
+        self.get(openid)
+    }
+
+    /// Gives a person the name that they have at the Open Platform.
+    pub(crate) fn name(&mut self, openid: &str, unionid: String) {
+        if let Some(record) = self.by_openid.get_mut(openid) {
+            record.unionid = Some(unionid);
+        }
     }
 
     /// The person's follow; `None` if they do not follow.

@@ -112,6 +112,7 @@ async fn answer(simulator: Simulator, running: Running, request: Request<Incomin
         headers: head.headers,
         body,
     };
+    let simulator = simulator.meant(&asked);
     if asked.path.starts_with("/cgi-bin/") || asked.path.starts_with("/sns/") {
         return api::answer(&simulator, &asked).await;
     }

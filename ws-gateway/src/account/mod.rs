@@ -1,9 +1,12 @@
 //! One official account, as pages meet it: how people log in with it, and what a page is shown.
 //!
-//! [`ways`] are the rules, [`settings`] what the operator chose. [`Account::take`] is a page's code: WeChat's
+//! [`ways`] are the rules, [`settings`] what the operator chose, [`official`] where the
+//! accounts are set up, and [`Accounts`] all of them. [`Account::take`] is a page's code: WeChat's
 //! ([`Ready`]), or, by choice or while WeChat gives none, the address of the login's own [page](web), or nothing but a
 //! code to type. Those two cost no call to WeChat; a [`pace`](crate::codes::Free) of their own limits them.
 
+mod all;
+pub(crate) mod official;
 mod picture;
 mod settings;
 pub(crate) mod ways;
@@ -16,6 +19,7 @@ use std::sync::Arc;
 use protocol::Scene;
 use protocol::message::Context;
 
+pub(crate) use self::all::Accounts;
 pub(crate) use self::settings::Settings;
 use self::ways::{Kind, Ways};
 use self::web::WebUrl;
@@ -35,12 +39,12 @@ pub(crate) struct Presented {
 
 /// One official account.
 pub(crate) struct Account {
-    /// Its name at this gateway, where there are several.
+    /// Its name in the file of accounts; the one of the variables has none.
     pub(crate) id: Option<String>,
     pub(crate) presented: Presented,
     /// WeChat's codes.
     pub(crate) qr: Arc<Ready>,
-    /// The pace of all others.
+    /// The pace of all others, which the accounts share: their typed codes are of one range of numbers.
     pub(crate) free: Free,
 }
 

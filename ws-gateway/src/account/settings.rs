@@ -1,6 +1,8 @@
 //! What an operator chooses about the ways in which people log in.
 
+use account_file::Entry;
 use clap::{Args, ValueEnum};
+use login_page::brand;
 use server::settings::SettingError;
 use server::visible::identifier;
 
@@ -57,6 +59,32 @@ enum Shows {
 }
 
 impl Settings {
+    /// The same of an account of the file of accounts, where what its entry leaves out is as it is set here. Its own name and
+    /// picture are never another's.
+    ///
+    /// # Errors
+    /// Which key of the entry is wrong.
+    pub(crate) fn presented_as(&self, entry: &Entry) -> Result<Presented, SettingError> {
+        let wrong = |key: &'static str| move |problem: String| entry.wrong(key, problem);
+        let mut own = self.clone();
+        own.account_qr = entry.text("account_qr").map(str::parse).transpose().map_err(wrong("account_qr"))?;
+        if let Some(ways) = entry.list("ways") {
+            own.ways =
+                Some(ways.iter().map(|name| way(name)).collect::<Result<_, _>>().map_err(wrong("ways"))?);
+        }
+        if let Some(qr) = entry.text("qr") {
+            own.qr =
+                Shows::from_str(qr, false).map_err(|_| entry.wrong("qr", "write \"account\" or \"web\""))?;
+        }
+        if let Some(url) = entry.text("web_url") {
+            own.web_url = Some(url.parse().map_err(wrong("web_url"))?);
+        }
+        let name = entry.text("account_name").map(brand::account_name).transpose();
+        let name = name.map_err(|problem| entry.wrong("account_name", problem))?;
+        let key = if entry.text("qr") == Some("web") { "qr" } else { "ways" };
+        own.presented(name).map_err(|error| entry.wrong(key, error))
+    }
+
     /// The ways that these settings leave, and what pages show of an account whose name for people this is.
     ///
     /// # Errors

@@ -95,6 +95,7 @@ impl Opening {
                 "nonce" => &mut context.nonce,
                 "code_challenge" => &mut context.code_challenge,
                 "request" => &mut context.request,
+                "account" => &mut context.account,
                 // A language that we do not know is no reason to refuse a page.
                 "lang" => {
                     langs.push(value);

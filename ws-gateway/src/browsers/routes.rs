@@ -48,7 +48,7 @@ fn route(gateway: &Arc<Gateway>, request: Request<Incoming>, peer: SocketAddr, p
     match path {
         "/" => {
             let host = request.headers().get(HOST).and_then(|host| host.to_str().ok());
-            gateway.login_page.response(host)
+            gateway.login_page.response(host, request.uri().query().unwrap_or_default())
         }
         // A proxy has dropped Upgrade and Connection, and let the rest of the handshake pass.
         "/ws" if request.headers().contains_key(SEC_WEBSOCKET_KEY) => refuse(gateway, from, &no_upgrade()),

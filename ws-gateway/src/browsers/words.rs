@@ -80,6 +80,9 @@ pub(crate) const GIVEN_TWICE: Trouble = bad_request("a query parameter is given 
 /// The page's query names a site and a request.
 pub(crate) const SITE_AND_REQUEST: Trouble = bad_request("site and request exclude each other");
 
+/// The page's query names an official account that is not set up.
+pub(crate) const UNKNOWN_ACCOUNT: Trouble = bad_request("there is no official account of this name");
+
 /// A fault of the page's developer, who reads the English; its visitor can do nothing about it.
 const fn bad_request(en: &'static str) -> Trouble {
     Trouble { code: "bad_request", zh: "页面的参数有误", en }
@@ -91,7 +94,7 @@ impl Trouble {
     pub(crate) fn of(none: &NoQrCode) -> Self {
         match none {
             NoQrCode::Slow => SLOW,
-            NoQrCode::Refused(_) => REFUSED,
+            NoQrCode::Refused(_) | NoQrCode::NoAccount => REFUSED,
             NoQrCode::Spent(_) => SPENT,
             NoQrCode::Unscanned(_) => UNSCANNED,
             NoQrCode::Rush(_) | NoQrCode::Crowd(_) | NoQrCode::Uncounted(_) => RUSH,

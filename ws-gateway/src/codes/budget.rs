@@ -68,6 +68,8 @@ pub(crate) struct Budget {
     shared: Option<Redis>,
     unix_now: fn() -> u64,
     today: Mutex<Today>,
+    /// What the names of shared counts begin with.
+    prefix: String,
 }
 
 #[derive(Debug)]
@@ -82,7 +84,19 @@ impl Budget {
     #[must_use]
     pub(crate) fn new(per_day: u32, shared: Option<Redis>, unix_now: fn() -> u64) -> Self {
         let pace = Pace::new(rush(per_day), refill(per_day), Instant::now());
-        Self { per_day, shared, unix_now, today: Mutex::new(Today { day: 0, calls: 0, pace }) }
+        Self {
+            per_day,
+            shared,
+            unix_now,
+            today: Mutex::new(Today { day: 0, calls: 0, pace }),
+            prefix: "qr".to_owned(),
+        }
+    }
+
+    /// The same of an account that has a name of its own, by its appid: WeChat counts each account's calls for itself.
+    #[must_use]
+    pub(crate) fn of_account(self, app_id: Option<&str>) -> Self {
+        Self { prefix: app_id.map_or(self.prefix, |app_id| format!("qr:{app_id}")), ..self }
     }
 
     /// The wall clock, in seconds since 1970.
@@ -114,9 +128,9 @@ impl Budget {
     pub(crate) async fn refund(&self, payment: Payment) {
         let Payment { day } = payment;
         let Some(redis) = &self.shared else { return self.refund_here(day) };
-        let today = count(day);
+        let (today, pace) = self.names(day);
         if let Err(failure) = redis
-            .give_back(&[self.bucket(0)], Some(Count { name: &today, most: self.per_day, kept: KEPT }))
+            .give_back(&[self.bucket(&pace, 0)], Some(Count { name: &today, most: self.per_day, kept: KEPT }))
             .await
         {
             tracing::debug!("a call that never reached WeChat stays counted: {failure}");
@@ -124,9 +138,9 @@ impl Budget {
     }
 
     async fn spend_together(&self, redis: &Redis, now: u64, most: u32, stay: u32) -> Result<(), NoQrCode> {
-        let today = count(now / DAY);
+        let (today, pace) = self.names(now / DAY);
         match redis
-            .take(&[self.bucket(stay)], Some(Count { name: &today, most, kept: KEPT }))
+            .take(&[self.bucket(&pace, stay)], Some(Count { name: &today, most, kept: KEPT }))
             .await
             .map_err(NoQrCode::Uncounted)?
         {
@@ -158,14 +172,14 @@ impl Budget {
         }
     }
 
-    fn bucket(&self, stay: u32) -> Bucket<'static> {
-        Bucket { name: "qr:pace", most: rush(self.per_day), refill: refill(self.per_day), stay }
+    /// Where the calls of a day are counted, and where their pace.
+    fn names(&self, day: u64) -> (String, String) {
+        (format!("{}:{day}", self.prefix), format!("{}:pace", self.prefix))
     }
-}
 
-/// Where the calls of a day are counted.
-fn count(day: u64) -> String {
-    format!("qr:{day}")
+    fn bucket<'a>(&self, name: &'a str, stay: u32) -> Bucket<'a> {
+        Bucket { name, most: rush(self.per_day), refill: refill(self.per_day), stay }
+    }
 }
 
 /// What may come at once.

@@ -5,6 +5,7 @@
 //!
 //! Gateways that share their logins in Redis count there together.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use parking_lot::Mutex;
@@ -19,18 +20,18 @@ use super::NoQrCode;
 const AT_ONCE: u32 = 10_000;
 const REFILL: Duration = Duration::from_millis(50);
 
-/// How many such logins there may be.
-#[derive(Debug)]
+/// How many such logins there may be. Clones count together.
+#[derive(Debug, Clone)]
 pub(crate) struct Free {
     shared: Option<Redis>,
-    here: Mutex<Pace>,
+    here: Arc<Mutex<Pace>>,
 }
 
 impl Free {
     /// The whole number at once. They are counted in `shared`, if there is one.
     #[must_use]
     pub(crate) fn new(shared: Option<Redis>) -> Self {
-        Self { shared, here: Mutex::new(Pace::new(AT_ONCE, REFILL, Instant::now())) }
+        Self { shared, here: Arc::new(Mutex::new(Pace::new(AT_ONCE, REFILL, Instant::now()))) }
     }
 
     /// Counts a login.

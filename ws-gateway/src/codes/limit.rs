@@ -11,7 +11,7 @@ use server::shares::network as host;
 /// A number for each address at once, and then one more after each `refill`.
 #[derive(Debug)]
 pub(super) struct Limit {
-    name: &'static str,
+    name: String,
     most: u32,
     refill: Duration,
     shared: Option<Redis>,
@@ -31,7 +31,8 @@ impl Limit {
     /// `most` at once for each address. Used up, they come back evenly within `time`. They are counted under `name` in
     /// `shared`, if there is one.
     #[must_use]
-    pub(super) fn new(name: &'static str, most: u32, time: Duration, shared: Option<Redis>) -> Self {
+    pub(super) fn new(name: impl Into<String>, most: u32, time: Duration, shared: Option<Redis>) -> Self {
+        let name = name.into();
         Self { name, most, refill: time / most.max(1), shared, here: Allowance::new(most, time) }
     }
 

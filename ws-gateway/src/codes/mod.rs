@@ -33,7 +33,7 @@ pub(crate) use self::pictures::Pictures;
 #[cfg(any(test, feature = "testing"))]
 pub(crate) use self::purse::Purse;
 pub(crate) use self::ready::Ready;
-pub(crate) use self::settings::Settings;
+pub(crate) use self::settings::{PER_DAY, Settings};
 #[cfg(any(test, feature = "testing"))]
 pub(crate) use self::source::Source;
 pub(crate) use self::source::WeChat;
@@ -81,6 +81,9 @@ pub(crate) enum NoQrCode {
     /// The page's address, or its network, has left too many codes unscanned. There may be one after this time.
     #[error("an address or its network has had its share of the day's codes, and nobody scans them")]
     Unscanned(Duration),
+    /// The account is not there any more; its logins live on.
+    #[error("the official account of a login is not in WECHAT_ACCOUNTS any more")]
+    NoAccount,
     /// The calls are counted in the store of logins, and that cannot be used.
     #[error("the calls for QR codes cannot be counted: {0}")]
     Uncounted(records::Failure),
@@ -94,7 +97,9 @@ impl NoQrCode {
         match self {
             Self::Spent(_) => true,
             Self::Slow | Self::Refused(_) => failures > 0 || !self.may_pass(),
-            Self::Rush(_) | Self::Crowd(_) | Self::Unscanned(_) | Self::Uncounted(_) => false,
+            Self::Rush(_) | Self::Crowd(_) | Self::Unscanned(_) | Self::Uncounted(_) | Self::NoAccount => {
+                false
+            }
         }
     }
 
@@ -104,6 +109,7 @@ impl NoQrCode {
             Self::Refused(error) => {
                 matches!(error.class(), Class::Busy | Class::Transport | Class::Timeout | Class::Token)
             }
+            Self::NoAccount => false,
             _ => true,
         }
     }
@@ -116,7 +122,7 @@ impl NoQrCode {
             Self::Rush(wait) | Self::Crowd(wait) => return (*wait).max(RUSH_RETRY),
             // A scan may free one much sooner.
             Self::Unscanned(wait) => return (*wait).clamp(RUSH_RETRY, SHARE_RETRY),
-            Self::Slow | Self::Uncounted(_) | Self::Refused(_) => {}
+            Self::Slow | Self::Uncounted(_) | Self::Refused(_) | Self::NoAccount => {}
         }
         if self.may_pass() {
             FIRST_RETRY.saturating_mul(1 << failures.saturating_sub(1).min(8)).min(LONGEST_RETRY)

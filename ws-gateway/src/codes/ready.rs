@@ -22,7 +22,7 @@ use super::source::{Source, WECHAT_EXPIRY};
 use super::standstill::Clocks;
 use super::{NewCode, NoQrCode, Pictures, Unscanned};
 use crate::logins::AFTER_CLAIM;
-use crate::metrics::Metrics;
+use crate::metrics::OfAccount;
 
 /// Calls to WeChat under way at once. Further pages wait, within the time limit of a call.
 const MAX_CALLS: usize = 64;
@@ -75,7 +75,7 @@ impl Ready {
         pictures: Pictures,
         most: usize,
         ttl: Duration,
-        metrics: &Metrics,
+        metrics: &OfAccount,
     ) -> Self {
         let keeps = WECHAT_EXPIRY.saturating_sub(ttl + AFTER_CLAIM);
         let is_worth_it = keeps >= LEAST_KEPT;
@@ -94,8 +94,8 @@ impl Ready {
             taken: Notify::new(),
             most: if is_worth_it { most } else { 0 },
             keeps,
-            calls_made: metrics.qr_calls.clone(),
-            shown: metrics.qr_ready.clone(),
+            calls_made: metrics.calls.clone(),
+            shown: metrics.ready.clone(),
         }
     }
 
@@ -244,6 +244,7 @@ mod tests {
     use tokio::task::JoinHandle;
 
     use super::*;
+    use crate::metrics::Metrics;
     use crate::testing::in_memory::{Mood, PlayedWeChat, code_of, noon, stand_still};
 
     /// Where the pages of these tests are.
@@ -255,7 +256,7 @@ mod tests {
     struct Played {
         ready: Arc<Ready>,
         wechat: Arc<PlayedWeChat>,
-        metrics: Metrics,
+        metrics: OfAccount,
         refilling: JoinHandle<()>,
     }
 
@@ -266,6 +267,7 @@ mod tests {
             *wechat.failures.lock() = failures;
             let (budget, metrics) = (Budget::new(per_day, None, noon), Metrics::default());
             let (unscanned, pictures) = (Unscanned::new(1_000_000, 1_000_000, None), Pictures::new(&metrics));
+            let metrics = metrics.of_account("");
             let ready = Arc::new(Ready::new(
                 Box::new(Arc::clone(&wechat)),
                 budget,
@@ -295,7 +297,7 @@ mod tests {
     async fn pages_wait_for_no_call_and_each_gets_its_own_code() {
         let played = Played::with(90_000, 0);
         sleep(Duration::from_secs(10)).await;
-        assert_eq!((played.wechat.calls(), played.metrics.qr_ready.get()), (8, 8));
+        assert_eq!((played.wechat.calls(), played.metrics.ready.get()), (8, 8));
         let mut scenes = HashSet::new();
         for _ in 0..8 {
             let (scene, waited) = played.take().await;
@@ -305,7 +307,7 @@ mod tests {
         assert!(scenes.insert(scene) && waited == Duration::from_secs(1), "made on demand: {waited:?}");
         sleep(Duration::from_secs(10)).await;
         assert_eq!(played.wechat.calls(), 17, "each that was handed out was replaced");
-        assert_eq!((played.metrics.qr_calls.get(), played.metrics.qr_ready.get()), (17, 8));
+        assert_eq!((played.metrics.calls.get(), played.metrics.ready.get()), (17, 8));
         let rush = join_all((0..200).map(|_| played.take())).await;
         assert!(rush.into_iter().all(|(scene, _)| scenes.insert(scene)), "a code was handed out twice");
     }
@@ -338,7 +340,7 @@ mod tests {
         // The first four were asked for at the beginning, the others a second later.
         sleep_until(began + KEEPS + Duration::from_millis(10)).await;
         assert_eq!(played.take().await.1, Duration::ZERO);
-        assert_eq!(played.metrics.qr_ready.get(), 3, "three that were too old were dropped");
+        assert_eq!(played.metrics.ready.get(), 3, "three that were too old were dropped");
         sleep_until(began + KEEPS + Duration::from_millis(1010)).await;
         assert_eq!(played.take().await.1, Duration::from_secs(1), "made anew");
     }
@@ -352,7 +354,7 @@ mod tests {
         let (scene, waited) = played.take().await;
         assert!(!ahead.contains(&scene) && waited == Duration::from_secs(1), "{waited:?}");
         sleep(Duration::from_secs(10)).await;
-        assert_eq!(played.metrics.qr_ready.get(), 8);
+        assert_eq!(played.metrics.ready.get(), 8);
         let (scene, waited) = played.take().await;
         assert!(!ahead.contains(&scene) && waited.is_zero(), "{waited:?}");
     }
@@ -364,7 +366,7 @@ mod tests {
         for _ in 0..24 * 60 {
             sleep(Duration::from_secs(60)).await;
             let (_, until) = played.ready.look();
-            assert!(played.metrics.qr_ready.get() >= 8 && until > Instant::now());
+            assert!(played.metrics.ready.get() >= 8 && until > Instant::now());
         }
         let calls = played.wechat.calls();
         assert!((400..=500).contains(&calls), "{calls} calls in a day");
@@ -377,7 +379,7 @@ mod tests {
         let during = played.wechat.calls();
         assert!((40..=60).contains(&during), "{during} calls in five minutes");
         sleep(Duration::from_secs(600)).await;
-        assert_eq!((played.wechat.calls(), played.metrics.qr_ready.get()), (108, 8));
+        assert_eq!((played.wechat.calls(), played.metrics.ready.get()), (108, 8));
         assert_eq!(played.take().await.1, Duration::ZERO);
     }
 
@@ -388,7 +390,7 @@ mod tests {
             sleep(Duration::from_secs(10)).await;
             assert_eq!(played.take().await.1, Duration::ZERO);
         }
-        assert_eq!((played.wechat.calls(), played.metrics.qr_ready.get()), (45, 0));
+        assert_eq!((played.wechat.calls(), played.metrics.ready.get()), (45, 0));
         for _ in 0..5 {
             sleep(Duration::from_secs(1000)).await;
             assert_eq!(played.take().await.1, Duration::from_secs(1), "made on demand");
@@ -409,7 +411,7 @@ mod tests {
             Pictures::new(&metrics),
             8,
             ttl,
-            &metrics,
+            &metrics.of_account(""),
         );
         assert!(timeout(Duration::from_secs(3600), ready.refill()).await.is_err());
         assert_eq!(wechat.calls(), 0);
@@ -425,7 +427,7 @@ mod tests {
         for _ in 0..100 {
             assert!(matches!(played.ready.take(SOMEBODY).await, Err(NoQrCode::Refused(_))));
         }
-        let counted = played.metrics.qr_calls.get();
+        let counted = played.metrics.calls.get();
         played.wechat.feels(Mood::Well);
         for _ in 0..100 {
             if played.ready.take(SOMEBODY).await.is_err() {
@@ -457,8 +459,8 @@ mod tests {
         played.refilling.abort();
         played.wechat.feels(Mood::Busy);
         played.take().await;
-        assert_eq!((played.metrics.qr_calls.get(), played.wechat.calls()), (3, 3));
+        assert_eq!((played.metrics.calls.get(), played.wechat.calls()), (3, 3));
         assert!(timeout(Duration::from_millis(1500), played.ready.take(SOMEBODY)).await.is_err());
-        assert_eq!((played.metrics.qr_calls.get(), played.wechat.calls()), (5, 5));
+        assert_eq!((played.metrics.calls.get(), played.wechat.calls()), (5, 5));
     }
 }

@@ -39,6 +39,8 @@ pub(crate) struct Unscanned {
     shares: Limit,
     /// When a network has had a scan. It is written anew once a day at most.
     scanned: Records<Moment>,
+    /// What stands before a network in the names of these records: the account's appid, where it has a name.
+    of: String,
 }
 
 impl Unscanned {
@@ -46,11 +48,25 @@ impl Unscanned {
     /// if there is one.
     #[must_use]
     pub(crate) fn new(per_day: u32, a_minute: u32, shared: Option<Redis>) -> Self {
+        Self::of_account(None, per_day, a_minute, shared)
+    }
+
+    /// The same of an account that has a name of its own, by its appid: a scan of one account's codes says nothing of
+    /// another's.
+    #[must_use]
+    pub(crate) fn of_account(
+        app_id: Option<&str>,
+        per_day: u32,
+        a_minute: u32,
+        shared: Option<Redis>,
+    ) -> Self {
+        let of = app_id.map_or_else(String::new, |app_id| format!("{app_id}:"));
         let scanned = match &shared {
             Some(redis) => Records::in_redis("scanned", redis),
             None => Records::in_memory("scanned", MOST_REMEMBERED),
         };
-        Self { shares: Limit::new("unscanned", share(per_day, a_minute), DAY, shared), scanned }
+        let name = app_id.map_or_else(|| "unscanned".to_owned(), |app_id| format!("unscanned:{app_id}"));
+        Self { shares: Limit::new(name, share(per_day, a_minute), DAY, shared), scanned, of }
     }
 
     /// Counts a code for `address`.
@@ -72,7 +88,7 @@ impl Unscanned {
     /// Notes that somebody has scanned a code that was made for `address`.
     pub(crate) async fn note_scan(&self, address: IpAddr) {
         self.shares.give_back(address).await;
-        let network = network(address).to_string();
+        let network = self.name(address);
         let noted = self.scanned.update(&network, |at, now| match at {
             Some(at) if now.since(*at) < DAY => Step::Keep(()),
             _ => Step::Write(Write::new(now, now + REMEMBERED), ()),
@@ -84,8 +100,12 @@ impl Unscanned {
 
     /// Whether the network of `address` has had a scan; `false` if the store fails.
     pub(crate) async fn has_scanned(&self, address: IpAddr) -> bool {
-        let found = self.scanned.read(&network(address).to_string()).await;
+        let found = self.scanned.read(&self.name(address)).await;
         found.is_ok_and(|found| found.record.is_some())
+    }
+
+    fn name(&self, address: IpAddr) -> String {
+        format!("{}{}", self.of, network(address))
     }
 
     /// Forgets what is over, for as long as it is polled.

@@ -7,7 +7,7 @@ use futures_util::future::{BoxFuture, FutureExt};
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use protocol::Notice;
 use protocol::codec::FrameError;
-use protocol::message::{Answer, ClientMessage, ServerMessage, Status};
+use protocol::message::{Answer, ClientMessage, Context, ServerMessage, Status};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
@@ -159,20 +159,21 @@ fn note_scan(gateway: &Gateway, notice: &Notice, answered: &Answered) {
     if !answer.status.is_recorded() || answer.repeat || !has_account_code {
         return;
     }
-    let (codes, logins) = (Arc::clone(&gateway.account.qr), Arc::clone(&gateway.logins));
+    let (accounts, logins) = (Arc::clone(&gateway.accounts), Arc::clone(&gateway.logins));
     // The answer to a claim has the address; for a scan without a claim it has to be looked up.
-    let claimed = answer.context.as_ref().map(|context| context.ip.clone());
+    let claimed = answer.context.as_deref().cloned();
     gateway.drain.tasks().spawn(async move {
         let unclaimed = async || {
             let login = logins.look(scene).await.ok()??;
-            (!login.is_claimed).then_some(login.context.ip)
+            (!login.is_claimed).then_some(login.context)
         };
-        let address = match claimed {
-            Some(address) => Some(address),
+        let context = match claimed {
+            Some(context) => Some(context),
             None => unclaimed().await,
         };
-        if let Some(Ok(address)) = address.map(|address| address.parse()) {
-            codes.scanned(address).await;
+        let Some(Context { ip, account, .. }) = context else { return };
+        if let (Some(account), Ok(address)) = (accounts.of(account.as_deref()), ip.parse()) {
+            account.qr.scanned(address).await;
         }
     });
 }

@@ -5,6 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
+use anyhow::Context as _;
 use futures_util::future::{BoxFuture, FutureExt, ready};
 use http::Request;
 use protocol::{Context, Scene, State};
@@ -13,7 +14,8 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::Instant;
 
 use crate::Gateway;
-use crate::account::Account;
+use crate::account::{Account, Accounts};
+use crate::browsers::assets::LoginPage;
 use crate::browsers::message::FromPage;
 use crate::browsers::opening::Opening;
 use crate::codes::admission::Addresses;
@@ -71,23 +73,34 @@ where
     S: AsyncRead + AsyncWrite + Unpin,
 {
     const TTL: Duration = Duration::from_secs(1200);
-    let Config { browsers, notices, files, codes, presented, ports, .. } = config;
+    let Config { browsers, notices, files, codes, officials, ports, .. } = config;
     let (pages, metrics) = (Arc::new(Pages::default()), Metrics::default());
     let pictures = Pictures::new(&metrics);
     let budget = Budget::new(codes.qr_per_day, None, clock::unix_now);
     let unscanned = Unscanned::new(codes.qr_per_day, codes.address_rate, None);
     let (source, ahead) = (Box::new(NoCodes), 0);
-    let qr = Ready::new(source, budget, unscanned, pictures.clone(), ahead, codes.login_ttl, &metrics);
+    let qr = Ready::new(
+        source,
+        budget,
+        unscanned,
+        pictures.clone(),
+        ahead,
+        codes.login_ttl,
+        &metrics.of_account(""),
+    );
+    let login_page = LoginPage::new(&officials, &browsers, codes.qr_url());
+    let presented = officials.into_iter().next().context("no account")?.presented;
+    let first = Account { id: None, presented, qr: Arc::new(qr), free: Free::new(None) };
     let gateway = Gateway::new(Parts {
         browsers,
-        qr_url: codes.qr_url().to_owned(),
+        login_page,
         login_ttl: codes.login_ttl,
         drain_time: ports.drain_time,
         most_clients: notices.max_clients,
         credentials: Credentials::new(files, notices.max_clients),
         logins: Arc::new(Logins::in_memory(Arc::clone(&pages), 1)),
         pages,
-        account: Arc::new(Account { id: None, presented, qr: Arc::new(qr), free: Free::new(None) }),
+        accounts: Arc::new(Accounts::new([first])),
         pictures,
         addresses: Addresses::new(codes.address_rate, None),
         metrics,

@@ -14,7 +14,8 @@ use tokio::time::{Instant, sleep};
 use wechat::Meter;
 
 use crate::Gateway;
-use crate::account::Account;
+use crate::account::{Account, Accounts};
+use crate::browsers::assets::LoginPage;
 use crate::codes::admission::Addresses;
 use crate::codes::{Budget, Free, NoQrCode, Pictures, Purse, Ready, Source, Unscanned};
 use crate::config::{Config, Secrets};
@@ -160,22 +161,32 @@ pub(crate) fn gateway_with(failures: u32) -> Gateway {
 
 /// The same with these flags.
 pub(crate) fn gateway_of(flags: &[&str], failures: u32) -> Gateway {
-    let Config { browsers, notices, files, codes, presented, .. } = config(flags);
+    let Config { browsers, notices, files, codes, officials, .. } = config(flags);
     let (pages, metrics) = (Arc::new(Pages::default()), Metrics::default());
     let pictures = Pictures::new(&metrics);
     let budget = Budget::new(codes.qr_per_day, None, noon);
     let unscanned = Unscanned::new(codes.qr_per_day, codes.address_rate, None);
     let (source, ahead) = (Box::new(Codes { failures: Mutex::new(failures) }), 0);
-    let qr = Ready::new(source, budget, unscanned, pictures.clone(), ahead, codes.login_ttl, &metrics);
+    let qr = Ready::new(
+        source,
+        budget,
+        unscanned,
+        pictures.clone(),
+        ahead,
+        codes.login_ttl,
+        &metrics.of_account(""),
+    );
+    let presented = officials[0].presented.clone();
+    let first = Account { id: None, presented, qr: Arc::new(qr), free: Free::new(None) };
     Gateway::new(Parts {
-        qr_url: codes.qr_url().to_owned(),
+        login_page: LoginPage::new(&officials, &browsers, codes.qr_url()),
         login_ttl: codes.login_ttl,
         drain_time: DRAIN_TIME,
         most_clients: notices.max_clients,
         credentials: Credentials::new(files, notices.max_clients),
         logins: Arc::new(Logins::in_memory(Arc::clone(&pages), 200_000)),
         pages,
-        account: Arc::new(Account { id: None, presented, qr: Arc::new(qr), free: Free::new(None) }),
+        accounts: Arc::new(Accounts::new([first])),
         pictures,
         addresses: Addresses::new(codes.address_rate, None),
         metrics,

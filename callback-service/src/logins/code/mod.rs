@@ -48,7 +48,8 @@ impl Codes {
     async fn begin(&self, person: &Person, id: &str) -> Result<Begun, StoreError> {
         #[cfg(test)]
         self.fault.happen().await?;
-        let begun = self.tries.update(person.as_str(), |found, now| {
+        let key = person.key();
+        let begun = self.tries.update(&key, |found, now| {
             let mut tries = swept(found, now);
             let before = tries.clone();
             let begun = tries.begin(id, now);
@@ -67,13 +68,13 @@ impl Codes {
     }
 
     async fn before(&self, person: &Person, code: &Code) -> Result<Option<Scene>, StoreError> {
-        let found = self.tries.read(person.as_str()).await?;
+        let found = self.tries.read(&person.key()).await?;
         Ok(found.record.and_then(|tries| tries.before(code.as_str(), found.now)))
     }
 
     /// Forgets the logins that a person has found, because they have unfollowed.
     pub(crate) async fn forget(&self, person: &Person) -> Result<(), StoreError> {
-        if self.tries.read(person.as_str()).await?.record.is_none() {
+        if self.tries.read(&person.key()).await?.record.is_none() {
             return Ok(());
         }
         self.change(person, |tries, _| tries.forget()).await
@@ -82,7 +83,8 @@ impl Codes {
     async fn change(&self, person: &Person, work: impl Fn(&mut Tries, Moment)) -> Result<(), StoreError> {
         #[cfg(test)]
         self.fault.happen().await?;
-        let changed = self.tries.update(person.as_str(), |found, now| {
+        let key = person.key();
+        let changed = self.tries.update(&key, |found, now| {
             let mut tries = swept(found, now);
             work(&mut tries, now);
             Step::Write(until_forgotten(tries, now), ())
@@ -110,7 +112,7 @@ impl Scans {
     /// Dropping the future does not stop the login.
     pub(crate) async fn typed(self: &Arc<Self>, text: Text<'_>, arrived: Instant) -> Option<ToPhone> {
         let code = Code::read(text.content)?;
-        let Ok(place) = Arc::clone(&self.answering).try_acquire_owned() else {
+        let Ok(place) = Arc::clone(&self.shared.answering).try_acquire_owned() else {
             tell!(
                 warn,
                 self.told,
@@ -121,7 +123,7 @@ impl Scans {
         };
         let sent = Sent {
             scans: Arc::clone(self),
-            person: text.person.clone(),
+            person: self.account.person(text.person),
             // A push without an id is known again by its time and what it says.
             id: text.id.map_or_else(|| format!("{} {}", text.created_at, code.as_str()), str::to_owned),
             code,
@@ -224,7 +226,10 @@ impl Sent {
 
     /// Asks the gateway whose code it is.
     async fn look_up(&self) -> LookedUp {
-        let find = Notice::Find { typed: self.code.as_str().to_owned(), account: None };
+        let find = Notice::Find {
+            typed: self.code.as_str().to_owned(),
+            account: self.scans.account.name().map(str::to_owned),
+        };
         let until = self.arrived + self.scans.times.claim;
         match gateway::ask(&self.scans.gateway, &find, until, false).await {
             Ok(answer) => match (answer.status, answer.scene) {

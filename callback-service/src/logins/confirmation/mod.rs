@@ -98,7 +98,7 @@ impl Confirmations {
     pub(super) async fn awaits(&self, person: &wechat::Person, id: &str) -> Result<Awaits, StoreError> {
         #[cfg(test)]
         self.fault.happen().await?;
-        let found = self.talks.read(person.as_str()).await?;
+        let found = self.talks.read(&person.key()).await?;
         let Some(talk) = found.record else { return Ok(Awaits::Nothing) };
         Ok(match talk.asked_long_ago(found.now) {
             Some(scene) => Awaits::LongAgo(scene),
@@ -124,7 +124,7 @@ impl Confirmations {
 
     /// Forgets what a person was asked before they unfollowed at `at` (CreateTime).
     pub(crate) async fn forget(&self, person: &wechat::Person, at: i64) -> Result<(), StoreError> {
-        if self.talks.read(person.as_str()).await?.record.is_none() {
+        if self.talks.read(&person.key()).await?.record.is_none() {
             return Ok(());
         }
         self.change(person, |talk, _| talk.forget(at)).await
@@ -143,7 +143,8 @@ impl Confirmations {
     ) -> Result<T, StoreError> {
         #[cfg(test)]
         self.fault.happen().await?;
-        let changed = self.talks.update(person.as_str(), |found, now| {
+        let key = person.key();
+        let changed = self.talks.update(&key, |found, now| {
             let mut talk = found.cloned().unwrap_or_default();
             let value = work(&mut talk, now);
             talk.sweep(now);

@@ -91,7 +91,17 @@ fn wechat_at(url: &str) -> wechat::Client {
 
 fn with_wechat(gateway: Client, store: Arc<Store>, wechat: wechat::Client, within: Duration) -> Arc<Scans> {
     let checked = Checked { user_info_within: within, confirms: false, places: Places::default() };
-    Scans::new(gateway, wechat, store, None, checked, Metrics::default(), TaskTracker::new())
+    Scans::new(Parts {
+        account: Names::new(None, "wx0123456789abcdef"),
+        gateway,
+        wechat,
+        store,
+        provider: None,
+        settings: checked,
+        metrics: Metrics::default(),
+        tasks: TaskTracker::new(),
+        shared: Shared::default(),
+    })
 }
 
 fn hurried(mut scans: Arc<Scans>, times: Times) -> Arc<Scans> {

@@ -76,9 +76,9 @@ async fn one_scan_too_many_is_not_worked_on_and_not_told_that_nothing_was_record
     let (gateway, client) = Gateway::start().await;
     let heard = gateway.play(|_| None);
     let scans = scans(client, sqlite());
-    let (_never, outcome) = watch::channel(None);
-    let others = (0..MAX_RUNNING).map(|_| ((Scene::random(), Person::new("")), outcome.clone()));
-    scans.running.lock().extend(others);
+    // Also where they are scans of other accounts.
+    let _others =
+        scans.shared.running.clone().try_acquire_many_owned(u32::try_from(MAX_RUNNING).unwrap()).unwrap();
     assert_eq!(scans.hears(scan(), Instant::now()).await, PhoneReply::Look);
     assert!(scans.tasks.is_empty() && heard.all().is_empty());
 }

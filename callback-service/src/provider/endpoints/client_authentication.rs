@@ -113,7 +113,11 @@ mod tests {
             "[[site]]\nid = \"shop\"\nname = \"s\"\nsecret_sha256 = \"{ONE}\"\nredirect_uris = [\"https://s.example/\"]\n\
              [[site]]\nid = \"app\"\nname = \"a\"\npublic = true\nredirect_uris = [\"https://a.example/\"]\n"
         );
-        Sites::new("sites.toml".into(), crate::provider::sites::file::parse(&text).unwrap())
+        Sites::new(
+            "sites.toml".into(),
+            crate::account::names::Directory::one("wx1"),
+            crate::provider::sites::file::parse(&text).unwrap(),
+        )
     }
 
     fn of(header: Option<&str>, body: &str) -> Result<String, (&'static str, u16)> {

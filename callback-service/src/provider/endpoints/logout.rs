@@ -10,6 +10,7 @@ use server::http::Response;
 use super::cookies::Cookie;
 use super::parameters::{self, Parameters};
 use super::{Incoming, see_other, shortened};
+use crate::account::names::Names;
 use crate::provider::Provider;
 use crate::provider::pages::{self, Trouble};
 use crate::provider::sites::{Site, Subject};
@@ -31,13 +32,14 @@ impl Provider {
         if parameters.repeats_any(&KNOWN) {
             return pages::error(StatusCode::BAD_REQUEST, &Trouble::Repeated, language);
         }
-        let session = match self.session(&asked).await {
-            Ok(session) => session.map(|(who, _)| who),
+        let hint = self.hint(parameters);
+        let site = hint.as_ref().map(|hint| &hint.site);
+        let sessions = match self.sessions(&asked, site).await {
+            Ok(sessions) => sessions,
             Err(error) => return self.busy(&error, language),
         };
-        let hint = self.hint(parameters);
         let is_meant = |hint: &Hint| {
-            session.as_ref().is_none_or(|who| hint.site.sub(who).is_some_and(|sub| sub == hint.sub))
+            sessions.iter().all(|(who, _)| hint.site.sub(who).is_some_and(|sub| sub == hint.sub))
         };
         let wanted_uri = parameters.get("post_logout_redirect_uri");
         let target = hint.as_ref().and_then(|hint| registered(&hint.site, wanted_uri));
@@ -58,7 +60,7 @@ impl Provider {
         }
         match self.end_session(&asked, hint.as_ref()).await {
             Err(error) => self.busy(&error, language),
-            Ok(()) => self.logged_out(target, parameters, language),
+            Ok(()) => self.logged_out(&asked, site, target, parameters, language),
         }
     }
 
@@ -84,29 +86,43 @@ impl Provider {
             site.as_ref().and_then(|site| registered(site, parameters.get("post_logout_redirect_uri")));
         match self.end_session(&asked, None).await {
             Err(error) => self.busy(&error, language),
-            Ok(()) => self.logged_out(target, &parameters, language),
+            Ok(()) => self.logged_out(&asked, None, target, &parameters, language),
         }
     }
 
-    /// Ends the browser's session, and the login that a good hint names: its browser may have lost the cookie, and the
-    /// other sites have to hear of it all the same.
+    /// Ends the browser's sessions, by whichever official account, and the login that a good hint names: its browser may have
+    /// lost the cookie, and the other sites have to hear of it all the same. A hint's site leaves sessions alone that could not
+    /// serve it.
     async fn end_session(&self, asked: &Incoming<'_>, hint: Option<&Hint>) -> Result<(), StoreError> {
-        if let Some((who, _)) = self.session(asked).await? {
-            self.log_out(&who.openid, &who.sid).await?;
+        let site = hint.map(|hint| &hint.site);
+        for (who, _) in self.sessions(asked, site).await? {
+            self.log_out(&who.key(), &who.sid).await?;
         }
         // What a site calls a person by the unionid is no account's name here.
         if let Some(Hint { site, sub, sid: Some(sid) }) = hint
             && site.subject == Subject::Openid
+            && let Some(official) = self.official(site)
         {
-            self.log_out(sub, sid).await?;
+            let person = official.person(&wechat::Person::new(sub.clone()));
+            self.log_out(&person.key(), sid).await?;
         }
-        if let Some(cookie) = self.cookie(&asked.head.headers, Cookie::Session) {
-            self.sessions.end(&cookie.hash()).await?;
+        for (official, cookie) in self.session_cookies(&asked.head.headers) {
+            if site.is_none_or(|site| self.may_serve(official, site)) {
+                self.sessions.end(&cookie.hash()).await?;
+            }
         }
         Ok(())
     }
 
-    fn logged_out(&self, target: Option<String>, parameters: &Parameters, language: Language) -> Response {
+    /// Says so, and takes away the cookies of the sessions that were ended.
+    fn logged_out(
+        &self,
+        asked: &Incoming<'_>,
+        site: Option<&Site>,
+        target: Option<String>,
+        parameters: &Parameters,
+        language: Language,
+    ) -> Response {
         let mut answer = match target {
             None => pages::logged_out(language),
             Some(uri) => {
@@ -115,7 +131,13 @@ impl Provider {
                 see_other(&parameters::with(&uri, &state))
             }
         };
-        self.take_cookie(&mut answer, Cookie::Session);
+        let own = site.map_or_else(|| self.officials.get(None), |site| self.official(site));
+        let served = |official: &&Names| site.is_none_or(|site| self.may_serve(official, site));
+        let brought = self.session_cookies(&asked.head.headers).map(|(official, _)| official).filter(served);
+        let others = brought.filter(|official| Some(*official) != own);
+        for official in own.into_iter().chain(others) {
+            self.take_cookie(&mut answer, Cookie::Session(official.of_people().map(AsRef::as_ref)));
+        }
         answer
     }
 

@@ -10,6 +10,7 @@ mod logout;
 mod oauth_error;
 mod parameters;
 mod proceed;
+mod signed_in;
 mod token;
 mod userinfo;
 

@@ -74,11 +74,13 @@ impl Provider {
         mut who: Identity,
         code: Option<Token>,
     ) -> Result<Response, StoreError> {
-        let before = self.session(asked).await?.map(|(who, _)| who);
+        let account = who.account.clone();
+        let session = Cookie::Session(account.as_deref());
+        let before = self.session_of(asked, account.as_deref()).await?;
         match &before {
             // The sites that know of the session go on hearing of its end.
-            Some(before) if before.openid == who.openid => who.sid.clone_from(&before.sid),
-            Some(before) => self.log_out(&before.openid, &before.sid).await?,
+            Some((before, _)) if before.openid == who.openid => who.sid.clone_from(&before.sid),
+            Some((before, _)) => self.log_out(&before.key(), &before.sid).await?,
             None => {}
         }
         let cookie = Token::random();
@@ -101,10 +103,10 @@ impl Provider {
             self.sessions.end(&cookie.hash()).await?;
             return Ok(pages::error(StatusCode::BAD_REQUEST, &Trouble::RequestGone, Language::default()));
         }
-        if let Some(old) = self.cookie(&asked.head.headers, Cookie::Session) {
+        if let Some(old) = self.cookie(&asked.head.headers, session) {
             self.sessions.end(&old.hash()).await?;
         }
-        self.set_cookie(&mut answer, Cookie::Session, &cookie);
+        self.set_cookie(&mut answer, session, &cookie);
         Ok(answer)
     }
 }

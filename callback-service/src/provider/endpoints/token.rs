@@ -227,6 +227,7 @@ mod tests {
     fn code(redirect_uri: Option<&str>, challenge: bool) -> Code {
         let who = Identity {
             openid: "o".into(),
+            account: None,
             unionid: None,
             nickname: None,
             picture: None,

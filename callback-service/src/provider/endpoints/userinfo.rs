@@ -67,7 +67,7 @@ impl Provider {
             return Ok(None);
         }
         let Some(sub) = site.sub(&access.who) else { return Ok(None) };
-        let mut about = claims::about(&access.who, &site, &access.scope, &self.app_id);
+        let mut about = claims::about(&access.who, &site, &access.scope, self.app_id_of(&access.who));
         about.insert("sub".to_owned(), json!(sub));
         Ok(Some(Value::Object(about)))
     }

@@ -12,6 +12,7 @@ use toml::Value;
 use url::Url;
 
 use super::{Site, Subject, Webhook, is_loopback};
+use crate::account::names::Directory;
 
 /// Sites in one file.
 const MOST_SITES: usize = 1000;
@@ -55,6 +56,7 @@ struct Entry {
     origins: Vec<String>,
     confirm: Option<bool>,
     subject: Option<String>,
+    account: Option<String>,
     email_domain: Option<String>,
     email_verified: Option<bool>,
     #[serde(default)]
@@ -64,11 +66,11 @@ struct Entry {
     webhook_key: Option<Value>,
 }
 
-/// Reads the file.
+/// Reads the file. Sites may name these official accounts.
 ///
 /// # Errors
 /// What is wrong, in one line.
-pub(in crate::provider) fn read(path: &Path) -> Result<Vec<Site>, String> {
+pub(in crate::provider) fn read(path: &Path, officials: &Directory) -> Result<Vec<Site>, String> {
     let told = |problem: String| format!("{}: {problem}", path.to_string_lossy().escape_debug());
     let size = fs::metadata(path).map_err(|error| told(error.to_string()))?.len();
     if size > MAX_FILE {
@@ -78,7 +80,17 @@ pub(in crate::provider) fn read(path: &Path) -> Result<Vec<Site>, String> {
         ErrorKind::InvalidData => told("is not UTF-8; save it as UTF-8".to_owned()),
         _ => told(error.to_string()),
     })?;
-    parse(&text).map_err(told)
+    let sites = parse(&text).map_err(told)?;
+    match sites.iter().find(|site| officials.get(site.account.as_deref()).is_none()) {
+        None => Ok(sites),
+        Some(site) => {
+            let account = site.account.as_deref().unwrap_or_default();
+            Err(told(format!(
+                "site {:?}: account: there is no account {account:?} in WECHAT_ACCOUNTS",
+                site.id
+            )))
+        }
+    }
 }
 
 /// Reads the sites.
@@ -162,6 +174,7 @@ fn site(entry: Entry) -> Result<Site, String> {
         // A scan is not consent: whoever gets somebody to scan a forwarded code would be logged in as that person.
         confirm: entry.confirm.unwrap_or(true),
         subject,
+        account: entry.account,
         email_domain: entry.email_domain.map(email_domain).transpose()?,
         email_verified: entry.email_verified,
         id_token_claims: entry.id_token_claims,
@@ -319,6 +332,7 @@ mod tests {
     #![allow(clippy::unwrap_used)]
 
     use super::*;
+    use crate::account::names::Names;
 
     const HASH: &str = "7692c3ad3540bb803c020b3aee66cd8887123234ea0c6e7143c0add73ff431ed";
 
@@ -333,14 +347,14 @@ mod tests {
     fn every_key_is_read() {
         let text = entry(
             "post_logout_redirect_uris = [\"https://shop.example/bye\"]\norigins = [\"https://shop.example\"]\n\
-             confirm = false\nsubject = \"unionid\"\nemail_domain = \"wx.shop.example\"\nemail_verified = false\n\
+             confirm = false\nsubject = \"unionid\"\naccount = \"agency\"\nemail_domain = \"wx.shop.example\"\nemail_verified = false\n\
              id_token_claims = true\nbackchannel_logout_uri = \"http://shop.internal:8000/logout\"\n\
              webhook_url = \"https://shop.example/hook\"\nwebhook_key = \"0123456789abcdef0123456789abcdef\"",
         );
         let sites = parse(&text).unwrap();
         let site = &sites[0];
         assert_eq!((site.id.as_str(), site.name.as_str(), site.secrets.len()), ("shop", "示例商店", 1));
-        assert_eq!(site.subject, Subject::Unionid);
+        assert_eq!((site.subject, site.account.as_deref()), (Subject::Unionid, Some("agency")));
         assert_eq!(
             (site.email_domain.as_deref(), site.email_verified),
             (Some("wx.shop.example"), Some(false))
@@ -417,7 +431,24 @@ mod tests {
     }
 
     #[test]
+    fn a_site_of_an_account_that_is_not_there_is_named() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        fs::write(file.path(), entry("account = \"agency\"")).unwrap();
+        let of = |account| {
+            let names = [Names::new(Some(account), "wx2")];
+            read(file.path(), &Directory::new(Names::new(None, "wx1"), names)).map(|sites| sites.len())
+        };
+        assert_eq!(of("agency"), Ok(1));
+        let gone = of("Agency").unwrap_err();
+        assert!(
+            gone.ends_with(": site \"shop\": account: there is no account \"agency\" in WECHAT_ACCOUNTS"),
+            "{gone}"
+        );
+    }
+
+    #[test]
     fn a_file_that_is_not_there_is_named() {
-        assert!(read(Path::new("/nowhere/sites.toml")).unwrap_err().starts_with("/nowhere/sites.toml: "));
+        let problem = read(Path::new("/nowhere/sites.toml"), &Directory::one("wx1")).unwrap_err();
+        assert!(problem.starts_with("/nowhere/sites.toml: "));
     }
 }

@@ -14,6 +14,7 @@ use url::{Host, Url};
 
 pub(crate) use self::new_site::new_site;
 use super::identity::Identity;
+use crate::account::names::Directory;
 
 /// A site (OpenID Connect's relying party, OAuth's client).
 #[derive(Debug, Clone)]
@@ -34,6 +35,8 @@ pub(super) struct Site {
     pub confirm: bool,
     /// What it calls a person.
     pub subject: Subject,
+    /// The official account that its people come by, by its name; the first, where it names none.
+    pub account: Option<String>,
     /// The domain of the addresses that it gets, if it gets any.
     pub email_domain: Option<String>,
     /// What it is told of these addresses; left out unless set.
@@ -149,12 +152,14 @@ pub(super) fn is_loopback(url: &Url) -> bool {
 #[derive(Debug, Clone)]
 pub(super) struct Sites {
     path: PathBuf,
+    /// The official accounts that they may name.
+    officials: Directory,
     now: Arc<RwLock<Arc<Vec<Site>>>>,
 }
 
 impl Sites {
-    pub(super) fn new(path: PathBuf, sites: Vec<Site>) -> Self {
-        Self { path, now: Arc::new(RwLock::new(Arc::new(sites))) }
+    pub(super) fn new(path: PathBuf, officials: Directory, sites: Vec<Site>) -> Self {
+        Self { path, officials, now: Arc::new(RwLock::new(Arc::new(sites))) }
     }
 
     /// All of them.
@@ -169,7 +174,7 @@ impl Sites {
 
     /// Reads the file again. Nothing is taken over yet.
     pub(super) fn read_again(&self) -> Result<Vec<Site>, String> {
-        file::read(&self.path)
+        file::read(&self.path, &self.officials)
     }
 
     /// Takes over what was read again.
@@ -261,6 +266,7 @@ mod tests {
     fn a_site_chooses_what_it_calls_a_person() {
         let mut who = Identity {
             openid: "o".to_owned(),
+            account: None,
             unionid: None,
             nickname: None,
             picture: None,

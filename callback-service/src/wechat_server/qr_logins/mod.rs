@@ -179,7 +179,7 @@ impl Login {
                 let until = now + ANSWERED;
                 Self::to(login, State::Asked { person: person.to_string(), until }, asked())
             }
-            State::Waiting => Self::to(login, Self::grant(person, now), Heard::LoggedIn),
+            State::Waiting => Self::to(login, Self::grant(person.as_str(), now), Heard::LoggedIn),
             State::Asked { person: by, .. }
             | State::Granted { person: by, .. }
             | State::Denied { person: by }

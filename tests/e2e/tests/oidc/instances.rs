@@ -78,6 +78,7 @@ impl Instances {
             address: self.fleet.callbacks[instance].public,
             gateway: self.fleet.gateways[0].public,
             wechat: self.fleet.wechat.clone(),
+            others: Vec::new(),
             http: self.http.clone(),
         }
     }

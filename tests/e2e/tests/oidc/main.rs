@@ -4,6 +4,7 @@
 
 #![allow(clippy::unwrap_used, reason = "tests fail loudly")]
 
+mod accounts;
 mod agent;
 mod backchannel;
 mod bad_input;

@@ -28,6 +28,8 @@ pub(crate) struct Provider {
     pub(crate) gateway: SocketAddr,
     /// Where people scan.
     pub(crate) wechat: Simulator,
+    /// Where people scan the codes of the other official accounts.
+    pub(crate) others: Vec<Simulator>,
     /// What asks it. One is costly to make, and a test may ask a hundred times at once.
     pub(crate) http: Client,
 }
@@ -105,6 +107,8 @@ pub(crate) struct Setup {
     pub(crate) callback: Vec<String>,
     /// The simulated account.
     pub(crate) wechat: simulator::Settings,
+    /// More official accounts, by name.
+    pub(crate) others: Vec<String>,
     /// Signing keys of this provider's own, which end with it.
     pub(crate) keys_in_memory: bool,
 }
@@ -117,7 +121,7 @@ impl Running {
 
     /// Starts a provider.
     pub(crate) async fn with(setup: Setup) -> Self {
-        let Setup { sites, issuer, mut gateway, mut callback, wechat, keys_in_memory } = setup;
+        let Setup { sites, issuer, mut gateway, mut callback, wechat, others, keys_in_memory } = setup;
         let sites = if sites.is_empty() { Site::all() } else { sites };
         let folder = tempfile::tempdir().unwrap();
         let file = sites_file(&folder, &sites);
@@ -137,13 +141,14 @@ impl Running {
         if !gateway.iter().any(|flag| name(flag) == "--gateway-allowed-origins") {
             gateway.push(format!("--gateway-allowed-origins={issuer},https://shop.example.cn"));
         }
-        let stack =
-            Stack::start(Options { ports, gateway, callback, wechat, ..Options::default() }).await.unwrap();
+        let options = Options { ports, gateway, callback, wechat, others, ..Options::default() };
+        let stack = Stack::start(options).await.unwrap();
         let provider = Provider {
             issuer,
             address: stack.callback.pushes,
             gateway: stack.gateway.browsers,
             wechat: stack.wechat.clone(),
+            others: stack.others.clone(),
             http: client(),
         };
         Self { provider, _stack: stack, _folder: folder }

@@ -20,7 +20,6 @@ use crate::tokens::Worth;
 use crate::web::sns;
 use crate::{Simulator, lock};
 pub(crate) use error::ApiError;
-pub(crate) use user_info::unionid;
 
 /// The Content-Type that WeChat writes; `encoding` is WeChat's own parameter.
 const JSON: &str = "application/json; encoding=utf-8";

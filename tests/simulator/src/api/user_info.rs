@@ -8,11 +8,6 @@ use crate::codes::Scene;
 use crate::server::Asked;
 use crate::{Simulator, lock};
 
-/// What the Open Platform calls whom this account calls so. Each person has one, which is no openid.
-pub(crate) fn unionid(openid: &str) -> String {
-    format!("union{}", openid.trim_start_matches('o'))
-}
-
 /// Answers `GET /cgi-bin/user/info`.
 pub(super) fn answer(simulator: &Simulator, asked: &Asked) -> Result<Value, ApiError> {
     authorized(simulator, asked)?;
@@ -50,7 +45,7 @@ pub(super) fn answer(simulator: &Simulator, asked: &Asked) -> Result<Value, ApiE
         info["language"] = person.language.into();
     }
     if simulator.settings().unionids {
-        info["unionid"] = unionid(&openid).into();
+        info["unionid"] = people.unionid(&openid).into();
     }
     Ok(info)
 }

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use tokio::time::Instant;
 
 use super::grants::Worthless;
-use crate::api::{ApiError, unionid};
+use crate::api::ApiError;
 use crate::server::Asked;
 use crate::{Simulator, lock};
 
@@ -40,7 +40,7 @@ pub(crate) fn token(simulator: &Simulator, asked: &Asked) -> Result<Value, ApiEr
         answer["is_snapshotuser"] = 1.into();
     }
     if grant.with_profile && settings.unionids {
-        answer["unionid"] = unionid(&grant.openid).into();
+        answer["unionid"] = lock(&simulator.state.people).unionid(&grant.openid).into();
     }
     Ok(answer)
 }
@@ -68,7 +68,7 @@ pub(crate) fn user(simulator: &Simulator, asked: &Asked) -> Result<Value, ApiErr
         "privilege": [],
     });
     if simulator.settings().unionids {
-        info["unionid"] = unionid(&openid).into();
+        info["unionid"] = lock(&simulator.state.people).unionid(&openid).into();
     }
     Ok(info)
 }

@@ -98,8 +98,8 @@ pub(crate) struct ShowCode {
 
 /// What a page is shown beside its login's codes.
 pub(crate) struct Beside<'a> {
-    /// The account, where a code can be typed.
-    pub account: &'a Presented,
+    /// The account, where a code can be typed; nothing where the gateway has it no more.
+    pub account: Option<&'a Presented>,
     /// Where the page goes if it is open in WeChat.
     pub open: Option<String>,
 }
@@ -117,7 +117,7 @@ impl ShowCode {
             None => Default::default(),
         };
         let Beside { account, open } = beside;
-        let account = typed.is_some().then_some(account);
+        let account = account.filter(|_| typed.is_some());
         ToPage::QrcodeUrl {
             url,
             content,
@@ -270,7 +270,11 @@ impl Conversation {
             NoQrCode::Rush(_) | NoQrCode::Crowd(_) | NoQrCode::Unscanned(_) => {
                 Turn::tell(message, Then::Close(Close::Busy))
             }
-            NoQrCode::Slow | NoQrCode::Refused(_) | NoQrCode::Spent(_) | NoQrCode::Uncounted(_) => {
+            NoQrCode::Slow
+            | NoQrCode::NoAccount
+            | NoQrCode::Refused(_)
+            | NoQrCode::Spent(_)
+            | NoQrCode::Uncounted(_) => {
                 let next = self.take_code_after(wait);
                 Turn::tell(message, next.then)
             }

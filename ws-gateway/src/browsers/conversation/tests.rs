@@ -32,7 +32,7 @@ const NOTHING: Presented = Presented {
     web: None,
 };
 
-const BESIDE: Beside<'_> = Beside { account: &NOTHING, open: None };
+const BESIDE: Beside<'_> = Beside { account: Some(&NOTHING), open: None };
 
 fn code() -> Shown {
     let (url, content) = ("http://pictures/1".to_owned(), "http://weixin.qq.com/q/1".to_owned());
@@ -244,7 +244,7 @@ fn message(shown: Shown, has_picture: bool, beside: Beside<'_>) -> Value {
 #[test]
 fn a_page_is_shown_what_its_login_has_and_pictures_only_once() {
     let account = Presented { name: Some("店".to_owned()), picture: Some("own".into()), ..NOTHING };
-    let beside = || Beside { account: &account, open: None };
+    let beside = || Beside { account: Some(&account), open: None };
     let typed = || Some("482913".to_owned());
     let url = "http://pictures/1";
     let content = "http://weixin.qq.com/q/1";
@@ -273,12 +273,12 @@ fn a_page_is_shown_what_its_login_has_and_pictures_only_once() {
     let open = Some(address.clone());
     let image = format!("picture of {address}");
     assert_eq!(
-        message(web.clone(), false, Beside { account: &NOTHING, open: open.clone() }),
+        message(web.clone(), false, Beside { account: Some(&NOTHING), open: open.clone() }),
         json!({"url": image, "content": address, "image": image, "open": address}),
         "the PHP original's page shows the url"
     );
     assert_eq!(
-        message(web, true, Beside { account: &NOTHING, open }),
+        message(web, true, Beside { account: Some(&NOTHING), open }),
         json!({"url": "", "content": address, "open": address})
     );
 }

@@ -22,6 +22,7 @@ use crate::browsers::conversation::{Conversation, Say, Then, Turn};
 use crate::browsers::message::{Close, FromPage};
 use crate::browsers::opening::{Arrival, Opening};
 use crate::browsers::socket::{CLOSE_WITHIN, Ended, PageSocket};
+use crate::browsers::words;
 use crate::codes::NoQrCode;
 use crate::logins::seats::Seat;
 use crate::logins::{ResumeKey, StoreError};
@@ -106,6 +107,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> PageTask<'_, S> {
         let _share = self.take_share().await?;
         match self.opening.arrival.clone() {
             Arrival::New => {
+                // A page that comes back is its login's account's, whatever it names.
+                let named = self.gateway.accounts.named(self.opening.context.account.as_deref());
+                let Some(account) = named else {
+                    return self.close(self.talk.refuse(words::UNKNOWN_ACCOUNT)).await;
+                };
+                self.opening.context.account.clone_from(&account.id);
                 self.admit().await?;
                 let first = self.talk.begin();
                 self.take_turn(first).await?;

@@ -15,8 +15,8 @@ use tokio::time::{Instant, sleep};
 
 use super::{Held, PageTask};
 use crate::Gateway;
-use crate::account::Taken;
 use crate::account::ways::Kind;
+use crate::account::{Account, Taken};
 use crate::browsers::conversation::{Beside, ShowCode};
 use crate::browsers::message::ToPage;
 use crate::browsers::socket::Ended;
@@ -72,17 +72,29 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> PageTask<'_, S> {
     }
 
     pub(super) fn code_after(&self, wait: Duration) -> Held {
-        let (account, address) = (Arc::clone(&self.gateway.account), self.opening.address);
+        let (account, address) = (self.account().cloned(), self.opening.address);
         let failures = self.talk.failures();
         Held::Code(Box::pin(async move {
             sleep(wait).await;
-            account.take(address, failures).await
+            match account {
+                Some(account) => account.take(address, failures).await,
+                None => Err(NoQrCode::NoAccount),
+            }
         }))
+    }
+
+    /// The official account of the page.
+    fn account(&self) -> Option<&Arc<Account>> {
+        self.gateway.accounts.of(self.opening.context.account.as_deref())
+    }
+
+    fn account_label(&self) -> &str {
+        self.opening.context.account.as_deref().unwrap_or_default()
     }
 
     /// There is no code just now.
     pub(super) async fn no_code(&mut self, none: &NoQrCode) -> Result<(), Ended> {
-        self.gateway.metrics.qr_failures.inc();
+        self.gateway.metrics.of_account(self.account_label()).failures.inc();
         // One line for an outage, however many pages wait, and however often it comes and goes.
         if matches!(none, NoQrCode::Unscanned(_)) {
             tell!(
@@ -100,7 +112,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> PageTask<'_, S> {
             NoQrCode::Rush(_) | NoQrCode::Crowd(_) => self.count_refused("rush"),
             NoQrCode::Unscanned(_) => self.count_refused("unscanned"),
             NoQrCode::Spent(_) => self.count_refused("spent"),
-            NoQrCode::Slow | NoQrCode::Refused(_) | NoQrCode::Uncounted(_) => {}
+            NoQrCode::Slow | NoQrCode::Refused(_) | NoQrCode::Uncounted(_) | NoQrCode::NoAccount => {}
         }
         let turn = self.talk.no_code(none, fastrand::f64());
         self.take_turn(turn).await
@@ -128,7 +140,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> PageTask<'_, S> {
 
     /// A code to type, for the login that is about to be opened.
     async fn typed_code(&mut self, scene: Scene) -> Result<Option<String>, Ended> {
-        let (gateway, account) = (self.gateway, self.gateway.account.id.as_deref());
+        let (gateway, account) = (self.gateway, self.opening.context.account.as_deref());
         let code = gateway.logins.typed_code(scene, account, gateway.login_ttl).await;
         self.stored(code).await.map(Some)
     }
@@ -155,9 +167,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> PageTask<'_, S> {
             }
             return;
         };
-        metrics.qr_failures.inc();
+        metrics.of_account(self.account_label()).failures.inc();
         if !is_out_of_codes.swap(true, Ordering::Relaxed) {
-            let what = self.gateway.account.in_its_place();
+            let what = self.account().map_or("nothing", |account| account.in_its_place());
             tell!(warn, told, "no codes", "pages are shown {what} in place of their QR codes: {none}");
         }
     }
@@ -188,9 +200,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> PageTask<'_, S> {
     }
 
     pub(super) fn with_picture(&self, code: ShowCode) -> ToPage {
-        let Gateway { account, .. } = self.gateway;
-        let open = self.talk.shows().and_then(|scene| account.opens(scene, &self.opening.context));
-        let beside = Beside { account: &account.presented, open };
+        let (account, scene) = (self.account(), self.talk.shows());
+        let open =
+            account.zip(scene).and_then(|(account, scene)| account.opens(scene, &self.opening.context));
+        let beside = Beside { account: account.map(|account| &account.presented), open };
         code.message(beside, |content| self.gateway.pictures.of(content).to_string())
     }
 }

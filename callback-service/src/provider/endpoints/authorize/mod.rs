@@ -18,6 +18,7 @@ use super::cookies::Cookie;
 use super::oauth_error::{BUSY, OAuthError};
 use super::parameters::{self, Parameters};
 use super::{Incoming, see_other, shortened};
+use crate::account::names::Names;
 use crate::provider::Provider;
 use crate::provider::claims::{scopes_asked, wants_confirmation};
 use crate::provider::codes::Code;
@@ -192,8 +193,8 @@ enum Next {
     Show,
 }
 
-/// Decides whether a session is enough.
-fn decide(wanted: &Wanted, session: Option<(Identity, Moment)>) -> Next {
+/// Decides whether one of a browser's sessions is enough.
+fn decide(wanted: &Wanted, sessions: impl IntoIterator<Item = (Identity, Moment)>) -> Next {
     let fits = |(who, now): &(Identity, Moment)| {
         let is_fresh = wanted.max_age.is_none_or(|age| now.since(who.at) <= age && !age.is_zero());
         let sub = wanted.site.sub(who);
@@ -202,7 +203,7 @@ fn decide(wanted: &Wanted, session: Option<(Identity, Moment)>) -> Next {
         let is_confirmed = who.confirmed || !(wanted.site.confirm || wanted.asked.confirm);
         is_fresh && is_right && is_confirmed && !wanted.wants_scan && sub.is_some()
     };
-    match session.filter(fits) {
+    match sessions.into_iter().find(fits) {
         Some((who, _)) => Next::Answer(who),
         None if wanted.is_silent => Next::LoginRequired,
         None => Next::Show,
@@ -237,11 +238,11 @@ impl Provider {
             server::tell!(error, self.told, "store", "a site's login cannot go on: {error}");
             self.refuse(&redirect_uri, state.as_deref(), BUSY)
         };
-        let session = match self.session(&asked).await {
-            Ok(session) => session,
+        let sessions = match self.sessions(&asked, Some(&wanted.site)).await {
+            Ok(sessions) => sessions,
             Err(error) => return away(&error),
         };
-        let done = match decide(&wanted, session) {
+        let done = match decide(&wanted, sessions) {
             Next::Answer(who) => match self.answers.take(asked.from) {
                 Ok(()) => self.send_back(wanted.asked, who, None).await.map(|(answer, _)| answer),
                 Err(_) => Ok(self.refuse(&redirect_uri, state.as_deref(), BUSY)),
@@ -262,18 +263,6 @@ impl Provider {
     fn page_for(&self, from: IpAddr) -> Result<(), Duration> {
         self.pages.take(from)?;
         self.all_pages.lock().take(Instant::now()).inspect_err(|_| self.pages.give_back(from))
-    }
-
-    /// The person and the clock of a browser's session, if it has one that lives.
-    pub(super) async fn session(
-        &self,
-        asked: &Incoming<'_>,
-    ) -> Result<Option<(Identity, Moment)>, StoreError> {
-        let Some(cookie) = self.cookie(&asked.head.headers, Cookie::Session) else { return Ok(None) };
-        match self.sessions.find(&cookie).await? {
-            Some((who, now)) if self.accounts.lives(&who).await? => Ok(Some((who, now))),
-            _ => Ok(None),
-        }
     }
 
     /// Whom an ID token names that was made for this site.
@@ -348,7 +337,7 @@ impl Provider {
                 site: &wanted.site.name,
                 gateway: &self.addresses.gateway,
                 request: handle.reveal(),
-                account: None,
+                account: self.official(&wanted.site).and_then(Names::name),
                 language: Language::wished(super::wishes(parameters)),
                 cancel: &cancel,
                 pictures: &[],

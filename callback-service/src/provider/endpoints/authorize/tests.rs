@@ -15,7 +15,7 @@ fn sites() -> Sites {
         "[[site]]\nid = \"shop\"\nname = \"s\"\nsecret_sha256 = \"{secret}\"\nredirect_uris = [\"https://s.example/cb\"]\n\
          [[site]]\nid = \"app\"\nname = \"a\"\npublic = true\nredirect_uris = [\"https://a.example/cb\"]\n"
     );
-    Sites::new("sites.toml".into(), file::parse(&text).unwrap())
+    Sites::new("sites.toml".into(), crate::account::names::Directory::one("wx1"), file::parse(&text).unwrap())
 }
 
 const GOOD: &str =
@@ -106,6 +106,7 @@ fn a_site_without_a_secret_needs_a_challenge() {
 fn a_session_is_enough_if_it_fits() {
     let who = |openid: &str, at| Identity {
         openid: openid.into(),
+        account: None,
         unionid: None,
         nickname: None,
         picture: None,

@@ -87,7 +87,7 @@ async fn a_flood_from_everywhere_stays_within_the_budget() {
 
     // Where somebody has scanned, there still are codes.
     let address = "203.0.113.1".parse().unwrap();
-    gateway.account.qr.scanned(address).await;
+    gateway.accounts.named(None).unwrap().qr.scanned(address).await;
     for _ in 0..100 {
         Code::shown_by(&mut Page::open(&gateway, Opening { address, ..opening() }).await).await;
     }

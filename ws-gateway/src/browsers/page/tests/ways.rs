@@ -141,7 +141,7 @@ async fn while_wechat_refuses_pages_have_a_code_to_type_and_then_qr_codes_again(
     let mut page = Page::open(&gateway, opening()).await;
     let shown = page.hear_type("qrcode_url").await;
     assert_eq!((text(&shown, "url"), shown.get("image"), text(&shown, "typed").len()), ("", None, 6));
-    assert_eq!((counted(&gateway, "typed"), gateway.metrics.qr_failures.get()), (1, 1));
+    assert_eq!((counted(&gateway, "typed"), gateway.metrics.of_account("").failures.get()), (1, 1));
     wechat.feels(Mood::Well);
     page.refresh().await;
     let code = page.hear_type("qrcode_url").await;
