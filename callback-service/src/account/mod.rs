@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use account_file::Entry;
 use clap::Args;
+use login_page::brand;
 use secrecy::SecretString;
 use server::settings::{self, SettingError};
 use server::visible::identifier;
@@ -225,7 +226,10 @@ impl Settings {
             entry.wrong(&key.trim_start_matches("WECHAT_").to_ascii_lowercase(), error)
         })?;
         let api = self.client(entry.app_id(), entry.needed("app_secret")?)?;
-        Ok(Official { names: Names::new(Some(entry.name()), entry.app_id()), account: Account { push, api } })
+        let shown = entry.text("account_name").map(brand::account_name).transpose();
+        let shown = shown.map_err(|problem| entry.wrong("account_name", problem))?;
+        let names = Names::new(Some(entry.name()), entry.app_id()).shown_as(shown.as_deref());
+        Ok(Official { names, account: Account { push, api } })
     }
 
     fn client(&self, app_id: &str, app_secret: SecretString) -> Result<Client, SettingError> {

@@ -10,13 +10,27 @@ pub(crate) struct Names {
     /// As the file of accounts names it; `None` is the account of the variables.
     name: Option<Arc<str>>,
     app_id: Arc<str>,
+    /// Its name for people, where the file gives one.
+    shown: Option<Arc<str>>,
 }
 
 impl Names {
     /// An account of the file, or that of the variables, which has no name.
     #[must_use]
     pub(crate) fn new(name: Option<&str>, app_id: &str) -> Self {
-        Self { name: name.map(Arc::from), app_id: Arc::from(app_id) }
+        Self { name: name.map(Arc::from), app_id: Arc::from(app_id), shown: None }
+    }
+
+    /// The same, with its name for people.
+    #[must_use]
+    pub(crate) fn shown_as(self, name: Option<&str>) -> Self {
+        Self { shown: name.map(Arc::from), ..self }
+    }
+
+    /// Its name for people, where the file gives one.
+    #[must_use]
+    pub(crate) fn shown(&self) -> Option<&str> {
+        self.shown.as_deref()
     }
 
     /// Its name in the file of accounts; `None` is the account of the variables.

@@ -241,6 +241,14 @@ mod tests {
         assert_eq!(spend_all(&budget, Purpose::Page).await.0, 1_001);
     }
 
+    #[test]
+    fn each_account_is_counted_for_itself_and_the_one_without_a_name_where_it_always_was() {
+        let names = |app_id| budget(9).of_account(app_id).names(7);
+        let pair = |day: &str, pace: &str| (day.to_owned(), pace.to_owned());
+        assert_eq!(names(None), pair("qr:7", "qr:pace"));
+        assert_eq!(names(Some("wx1")), pair("qr:wx1:7", "qr:wx1:pace"));
+    }
+
     #[tokio::test(start_paused = true)]
     async fn a_flood_needs_hours_to_spend_the_day() {
         let budget = budget(90_000);

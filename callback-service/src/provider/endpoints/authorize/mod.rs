@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use http::StatusCode;
 use http::header::{HeaderValue, RETRY_AFTER};
-use login_page::{ForRequest, Language};
+use login_page::{Brand, ForRequest, Language};
 use records::Moment;
 use server::http::Response;
 use tokio::time::Instant;
@@ -331,17 +331,22 @@ impl Provider {
         let browser = known.clone().unwrap_or_else(Token::random);
         let handle = self.requests.put(wanted.asked.clone(), &browser.hash()).await?;
         let cancel = self.cancel(&wanted.asked);
+        let official = self.official(&wanted.site);
+        // Whoever scans follows the site's own account, and no other one is named.
+        let named = official.filter(|official| official.name().is_some());
+        let brand = named
+            .map(|official| Brand { account: official.shown().map(str::to_owned), ..self.brand.clone() });
         let mut page = match self.inside(asked, parameters) {
             Some(scope) => inside::begin(wanted, scope, &handle, &cancel, asked, parameters),
             None => pages::login(&ForRequest {
                 site: &wanted.site.name,
                 gateway: &self.addresses.gateway,
                 request: handle.reveal(),
-                account: self.official(&wanted.site).and_then(Names::name),
+                account: official.and_then(Names::name),
                 language: Language::wished(super::wishes(parameters)),
                 cancel: &cancel,
                 pictures: &[],
-                brand: &self.brand,
+                brand: brand.as_ref().unwrap_or(&self.brand),
             }),
         };
         if known.is_none() {
