@@ -127,6 +127,8 @@ impl Provider {
         if !site.may_redirect_to(&for_site.redirect_uri) {
             return Err(NotAnswered::Gone);
         }
+        // The site's account may have been changed since the person went to WeChat.
+        self.check_account(&site, &who)?;
         let mut who = self.named(&site, who).await?;
         who.confirmed = true;
         let who = who.identity(arrival.at, &arrival.sid);
