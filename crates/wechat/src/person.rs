@@ -40,9 +40,12 @@ impl Person {
         self.account.as_deref()
     }
 
-    /// What records are kept under: the openid, behind the account's appid where the account has a name.
+    /// What records are kept under: the openid, behind the account's appid where the account has a name. No two people have
+    /// the same, whatever an account's owner makes up for an openid.
     pub fn key(&self) -> Cow<'_, str> {
         match &self.account {
+            // No appid is empty, so this is nobody's of an account with a name. WeChat's openids have no slash.
+            None if self.openid.contains('/') => Cow::Owned(format!("/{}", self.openid)),
             None => Cow::Borrowed(&self.openid),
             Some(app_id) => Cow::Owned(format!("{app_id}/{}", self.openid)),
         }
@@ -69,5 +72,11 @@ mod tests {
             ("oAbC", "oAbC", Some("wx2"))
         );
         assert_eq!(other.of(None), here);
+    }
+
+    #[test]
+    fn no_openid_that_is_made_up_has_the_key_of_another_accounts_person() {
+        let keys = ["wx2/oAbC", "/wx2/oAbC", "/", "oAbC"].map(|openid| Person::new(openid).key().into_owned());
+        assert_eq!(keys, ["/wx2/oAbC", "//wx2/oAbC", "//", "oAbC"]);
     }
 }

@@ -118,6 +118,27 @@ async fn an_accounts_owner_can_log_nobody_in_at_another_ones_page() {
     page.expect("scan_success").await;
 }
 
+/// The account of the variables has no name, so the openids of its people stand alone in the store.
+#[tokio::test]
+async fn an_openid_that_is_made_up_is_nobody_of_another_account() {
+    let names = names(1);
+    let stack = stack(&names, &["--callback-confirm=true"]).await;
+    let honest = &stack.others[0];
+    let victim = honest.invent_person("小红", true).openid;
+    let made_up = format!("{}/{victim}", honest.settings().app_id);
+    stack.wechat.add_person(Person { openid: made_up.clone(), follower: true, ..Person::default() });
+    let mut page = page_of(&stack, &names[0]).await;
+    let code = page.code().await;
+    scans(honest, &victim, &code.content).await;
+    let number = number(&mut page).await;
+    let answer = stack.wechat.say(&made_up, &number).await.unwrap();
+    assert!(answer.is_ok() && !is_logged_in(&answer.reply.unwrap_or_default()));
+    stack.wechat.unfollow(&made_up).await.unwrap();
+    let answer = honest.say(&victim, &number).await.unwrap();
+    assert!(is_logged_in(answer.reply.as_deref().unwrap_or_default()), "{answer:?}");
+    page.expect("scan_success").await;
+}
+
 #[tokio::test]
 async fn a_page_of_an_account_that_is_not_there_is_told_so_and_a_push_finds_no_door() {
     let stack = stack(&names(1), &[]).await;
