@@ -28,8 +28,7 @@ pub(crate) struct Settings {
     )]
     ways: Option<Vec<Way>>,
 
-    /// Which QR code pages show: account (WeChat's, of the official account) or web (of a page of callback-service, at
-    /// GATEWAY_WEB_URL: no calls to WeChat, no limit a day, and nobody follows the account by it).
+    /// Which QR code pages show.
     #[arg(long = "gateway-qr", env = "GATEWAY_QR", display_order = 30, default_value = "account")]
     qr: Shows,
 
@@ -52,9 +51,9 @@ pub(crate) struct Settings {
 /// Which QR code pages show.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Shows {
-    /// The official account's.
+    /// The official account's, which WeChat makes.
     Account,
-    /// A page's of callback-service.
+    /// That of a page of callback-service, at GATEWAY_WEB_URL, without a limit a day; nobody follows the account by it.
     Web,
 }
 
