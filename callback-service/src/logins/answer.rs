@@ -89,23 +89,27 @@ impl Scans {
     }
 
     /// Denies a login, and tells its site why, for as long as it takes. Nobody can be logged in by it any more, whether the
-    /// gateway has heard of it or not: the decision stands in the store.
+    /// gateway has heard of it or not: the decision stands in the store. Gives the login's state, where the gateway says it.
     pub(super) fn deny(
         self: &Arc<Self>,
         person: &Person,
         login: &Login,
         why: Option<Denial>,
-    ) -> JoinHandle<()> {
+    ) -> JoinHandle<Option<State>> {
         let deny = Notice::Deny { scene: login.scene, by: Some(person.key().into_owned()) };
         let (scans, login) = (Arc::clone(self), login.clone());
         self.tasks.spawn(async move {
             let page = async {
                 let until = Instant::now() + scans.times.clear;
-                if let Err(error) = gateway::ask(&scans.gateway, &deny, until, false).await {
-                    tracing::error!(
-                        scene = shortened(&login.scene),
-                        "a page does not hear that its login was denied: {error}; its time runs out"
-                    );
+                match gateway::ask(&scans.gateway, &deny, until, false).await {
+                    Ok(answer) => answer.state,
+                    Err(error) => {
+                        tracing::error!(
+                            scene = shortened(&login.scene),
+                            "a page does not hear that its login was denied: {error}; its time runs out"
+                        );
+                        None
+                    }
                 }
             };
             // The site hears it also while the gateway is away: nobody types the answer twice.
@@ -114,7 +118,7 @@ impl Scans {
                     provider.tell_of_denial(login.scene.as_str(), &parties.site, &parties.sub, why).await;
                 }
             };
-            tokio::join!(page, site);
+            tokio::join!(page, site).0
         })
     }
 }
@@ -206,7 +210,7 @@ impl Answer {
     /// Does what a decision asks for. What a repeat finds done is done again without harm.
     async fn follow(&self, login: Login, verdict: Verdict, by: By) -> ToPhone {
         let language = login.language;
-        let reply = match verdict {
+        let mut reply = match verdict {
             Verdict::Right => return self.confirmed(&login).await,
             Verdict::NotMe => PhoneReply::NotMe,
             Verdict::WrongNumbers => PhoneReply::WrongNumbers,
@@ -216,7 +220,11 @@ impl Answer {
         if by != By::AnotherPush && verdict != Verdict::Late {
             // WeChat's repeat of the push does what is not done when the process ends before its answer.
             let denied = self.scans.deny(&self.person, &login, verdict.denial());
-            let _ = timeout_at(self.arrived + self.scans.times.scan, denied).await;
+            let state = timeout_at(self.arrived + self.scans.times.scan, denied).await;
+            if matches!(state, Ok(Ok(Some(State::Granted)))) {
+                // Another way, in which nobody was asked, was faster.
+                reply = PhoneReply::Confirmed;
+            }
         }
         ToPhone { reply, language }
     }
