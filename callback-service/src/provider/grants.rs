@@ -216,7 +216,7 @@ impl Provider {
     }
 
     /// Refuses a person of another official account than the site's: to the site it would be somebody else.
-    fn check_account(&self, site: &Site, scanned: &Scanned) -> Result<(), NotGranted> {
+    pub(super) fn check_account(&self, site: &Site, scanned: &Scanned) -> Result<(), NotGranted> {
         let official = self.official(site);
         if official.is_some_and(|official| official.knows(scanned.person.account())) {
             return Ok(());
