@@ -8,6 +8,7 @@ use std::sync::Arc;
 use login_page::Language;
 use protocol::message::{State, Status};
 use protocol::{Notice, Scene};
+use records::Moment;
 use server::tell;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout_at};
@@ -34,6 +35,9 @@ pub(crate) struct Text<'t> {
     /// The login that it is about, where it was chosen on a page of ours that was opened inside WeChat. In the chat it is
     /// the one that waits, unless such a page asks.
     pub about: Option<Scene>,
+    /// When the person was asked something else in the chat to which this may be the answer. Then it is about no login that
+    /// was asked about before.
+    pub newer: Option<Moment>,
 }
 
 impl Scans {
@@ -71,6 +75,7 @@ impl Scans {
             typed,
             sent_at: text.created_at,
             about: text.about,
+            newer: text.newer,
             known,
             arrived,
         };
@@ -133,6 +138,7 @@ struct Answer {
     /// CreateTime.
     sent_at: i64,
     about: Option<Scene>,
+    newer: Option<Moment>,
     known: Option<User>,
     arrived: Instant,
 }
@@ -140,13 +146,13 @@ struct Answer {
 impl Answer {
     /// Lets the store decide, and does what follows.
     async fn take(self) -> Option<ToPhone> {
-        let Self { scans, person, id, typed, sent_at, about, .. } = &self;
+        let Self { scans, person, id, typed, sent_at, about, newer, .. } = &self;
         match self.is_awaited().await {
             Ok(true) => {}
             Ok(false) => return None,
             Err(error) => return Some(self.unclear(&error)),
         }
-        let given = Given { id, typed, sent_at: *sent_at, about: *about };
+        let given = Given { id, typed, sent_at: *sent_at, about: *about, newer: *newer };
         match scans.confirmations.answer(person, given).await {
             Ok(Answered::Nothing) => None,
             Ok(Answered::Wrong { login, left }) => Some(self.wrong(*login, left).await),

@@ -311,6 +311,7 @@ impl Web {
             id: Some(&id),
             created_at: i64::try_from(clock::unix_now()).unwrap_or(i64::MAX),
             about: Some(scene),
+            newer: None,
         };
         let visitor = Visitor { asked, state, browser, language };
         match official.scans.answered_known(text, Some(guest.user.clone()), Instant::now()).await {
