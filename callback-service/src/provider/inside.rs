@@ -134,6 +134,7 @@ impl Provider {
             Some(answer) if answer == code.hash() => return Ok(self.back_with(&for_site, &code)),
             Some(_) => return Err(NotAnswered::Gone),
         }
+        // The site's account may have been changed since the person went to WeChat.
         self.check_account(&site, &who)?;
         let mut who = self.named(&site, who).await?;
         who.confirmed = true;

@@ -184,3 +184,23 @@ async fn a_login_inside_wechat_comes_back_to_the_page_of_its_own_account() {
     page.expect("scanned").await;
     page.expect("scan_success").await;
 }
+
+#[tokio::test]
+async fn a_typed_code_is_that_of_its_account_alone() {
+    let names = names(2);
+    let stack = stack(&names, &[]).await;
+    let [own, other] = &stack.others[..] else { panic!("two accounts") };
+    let mut page = page_of(&stack, &names[0]).await;
+    let shown = page.expect("qrcode_url").await;
+    let (code, account) = (shown["typed"].as_str().unwrap(), &shown["account"]);
+    assert_eq!(account, &names[0], "the page says to whom it is sent");
+    for wechat in [other, &stack.wechat] {
+        let person = wechat.invent_person("李雷", true).openid;
+        let said = wechat.say(&person, code).await.unwrap().reply.unwrap();
+        assert!(said.contains("验证码不对"), "{said}");
+    }
+    let person = own.invent_person("韩梅梅", true).openid;
+    assert!(is_logged_in(&own.say(&person, code).await.unwrap().reply.unwrap()));
+    page.expect("scanned").await;
+    page.expect("scan_success").await;
+}

@@ -50,7 +50,10 @@ impl Simulator {
         let (token, ticket) = (asked.query("access_token"), asked.query("ticket"));
         let is_meant = |state: &State| match (app_id, &token, &ticket) {
             (Some(app_id), ..) => state.settings.app_id == app_id,
-            (None, Some(token), _) => lock(&state.tokens).worth(token, Instant::now()) != Worth::Unknown,
+            (None, Some(token), _) => {
+                lock(&state.tokens).worth(token, Instant::now()) != Worth::Unknown
+                    || lock(&state.grants).of_token(token).is_some()
+            }
             (None, None, Some(ticket)) => lock(&state.codes).by_ticket(ticket).is_some(),
             (None, None, None) => false,
         };

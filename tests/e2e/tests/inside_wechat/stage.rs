@@ -22,11 +22,21 @@ impl Stage {
 
     /// The same with another WeChat account.
     pub(crate) async fn with(wechat: simulator::Settings, scope: &str, more: &[&str]) -> Self {
+        Self::with_others(wechat, &[], scope, more).await
+    }
+
+    /// The same with more accounts, of these names.
+    pub(crate) async fn of_accounts(names: &[&str]) -> Self {
+        Self::with_others(simulator::Settings::default(), names, "base", &[]).await
+    }
+
+    async fn with_others(wechat: simulator::Settings, names: &[&str], scope: &str, more: &[&str]) -> Self {
+        let others = names.iter().map(|&name| name.to_owned()).collect();
         let mut callback = vec![format!("--callback-web-authorization={scope}")];
         callback.extend(more.iter().map(|flag| (*flag).to_owned()));
         let gateway = vec!["--gateway-qr-ready=0".to_owned()];
         let sites = Some(SITES.to_owned());
-        let options = Options { wechat, sites, gateway, callback, ..Options::default() };
+        let options = Options { wechat, sites, gateway, callback, others, ..Options::default() };
         Self { stack: Stack::start(options).await.unwrap() }
     }
 
