@@ -8,6 +8,7 @@ use std::sync::Arc;
 use login_page::Language;
 use protocol::message::{State, Status};
 use protocol::{Notice, Scene};
+use records::Moment;
 use server::tell;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout_at};
@@ -34,6 +35,9 @@ pub(crate) struct Text<'t> {
     /// The login that it is about, where it was chosen on a page of ours that was opened inside WeChat. In the chat it is
     /// the one that waits, unless such a page asks.
     pub about: Option<Scene>,
+    /// When the person was asked something else in the chat to which this may be the answer. Then it is about no login that
+    /// was asked about before.
+    pub newer: Option<Moment>,
 }
 
 impl Scans {
@@ -71,6 +75,7 @@ impl Scans {
             typed,
             sent_at: text.created_at,
             about: text.about,
+            newer: text.newer,
             known,
             arrived,
         };
@@ -89,23 +94,27 @@ impl Scans {
     }
 
     /// Denies a login, and tells its site why, for as long as it takes. Nobody can be logged in by it any more, whether the
-    /// gateway has heard of it or not: the decision stands in the store.
+    /// gateway has heard of it or not: the decision stands in the store. Gives the login's state, where the gateway says it.
     pub(super) fn deny(
         self: &Arc<Self>,
         person: &Person,
         login: &Login,
         why: Option<Denial>,
-    ) -> JoinHandle<()> {
+    ) -> JoinHandle<Option<State>> {
         let deny = Notice::Deny { scene: login.scene, by: Some(person.key().into_owned()) };
         let (scans, login) = (Arc::clone(self), login.clone());
         self.tasks.spawn(async move {
             let page = async {
                 let until = Instant::now() + scans.times.clear;
-                if let Err(error) = gateway::ask(&scans.gateway, &deny, until, false).await {
-                    tracing::error!(
-                        scene = shortened(&login.scene),
-                        "a page does not hear that its login was denied: {error}; its time runs out"
-                    );
+                match gateway::ask(&scans.gateway, &deny, until, false).await {
+                    Ok(answer) => answer.state,
+                    Err(error) => {
+                        tracing::error!(
+                            scene = shortened(&login.scene),
+                            "a page does not hear that its login was denied: {error}; its time runs out"
+                        );
+                        None
+                    }
                 }
             };
             // The site hears it also while the gateway is away: nobody types the answer twice.
@@ -114,7 +123,7 @@ impl Scans {
                     provider.tell_of_denial(login.scene.as_str(), &parties.site, &parties.sub, why).await;
                 }
             };
-            tokio::join!(page, site);
+            tokio::join!(page, site).0
         })
     }
 }
@@ -129,6 +138,7 @@ struct Answer {
     /// CreateTime.
     sent_at: i64,
     about: Option<Scene>,
+    newer: Option<Moment>,
     known: Option<User>,
     arrived: Instant,
 }
@@ -136,13 +146,13 @@ struct Answer {
 impl Answer {
     /// Lets the store decide, and does what follows.
     async fn take(self) -> Option<ToPhone> {
-        let Self { scans, person, id, typed, sent_at, about, .. } = &self;
+        let Self { scans, person, id, typed, sent_at, about, newer, .. } = &self;
         match self.is_awaited().await {
             Ok(true) => {}
             Ok(false) => return None,
             Err(error) => return Some(self.unclear(&error)),
         }
-        let given = Given { id, typed, sent_at: *sent_at, about: *about };
+        let given = Given { id, typed, sent_at: *sent_at, about: *about, newer: *newer };
         match scans.confirmations.answer(person, given).await {
             Ok(Answered::Nothing) => None,
             Ok(Answered::Wrong { login, left }) => Some(self.wrong(*login, left).await),
@@ -206,7 +216,7 @@ impl Answer {
     /// Does what a decision asks for. What a repeat finds done is done again without harm.
     async fn follow(&self, login: Login, verdict: Verdict, by: By) -> ToPhone {
         let language = login.language;
-        let reply = match verdict {
+        let mut reply = match verdict {
             Verdict::Right => return self.confirmed(&login).await,
             Verdict::NotMe => PhoneReply::NotMe,
             Verdict::WrongNumbers => PhoneReply::WrongNumbers,
@@ -216,7 +226,11 @@ impl Answer {
         if by != By::AnotherPush && verdict != Verdict::Late {
             // WeChat's repeat of the push does what is not done when the process ends before its answer.
             let denied = self.scans.deny(&self.person, &login, verdict.denial());
-            let _ = timeout_at(self.arrived + self.scans.times.scan, denied).await;
+            let state = timeout_at(self.arrived + self.scans.times.scan, denied).await;
+            if matches!(state, Ok(Ok(Some(State::Granted)))) {
+                // Another way, in which nobody was asked, was faster.
+                reply = PhoneReply::Confirmed;
+            }
         }
         ToPhone { reply, language }
     }

@@ -101,7 +101,7 @@ impl Provider {
         request: &Hash,
         browser: &Hash,
     ) -> Result<Option<Waiting>, StoreError> {
-        let Some(for_site) = self.requests.of_browser(request, browser).await? else { return Ok(None) };
+        let Some((for_site, _)) = self.requests.of_browser(request, browser).await? else { return Ok(None) };
         let cancel = self.cancel(&for_site);
         let Some(site) = self.sites.get(&for_site.site) else { return Ok(None) };
         let account = self.official(&site).and_then(Names::name).map(str::to_owned);
@@ -121,11 +121,18 @@ impl Provider {
         (who, arrival): (Scanned, &Arrival),
         code: Token,
     ) -> Result<Response, NotAnswered> {
-        let for_site = self.requests.of_browser(request, browser).await?.ok_or(NotAnswered::Gone)?;
+        let found = self.requests.of_browser(request, browser).await?;
+        let (for_site, answer) = found.ok_or(NotAnswered::Gone)?;
         // The file may have been read again since the request.
         let site = self.sites.get(&for_site.site).ok_or(NotAnswered::Gone)?;
         if !site.may_redirect_to(&for_site.redirect_uri) {
             return Err(NotAnswered::Gone);
+        }
+        match answer {
+            None => {}
+            // The page is loaded again, perhaps after a logout: no session begins.
+            Some(answer) if answer == code.hash() => return Ok(self.back_with(&for_site, &code)),
+            Some(_) => return Err(NotAnswered::Gone),
         }
         // The site's account may have been changed since the person went to WeChat.
         self.check_account(&site, &who)?;

@@ -161,14 +161,16 @@ impl Requests {
         Ok(proved.await?.then_some(code))
     }
 
-    /// What a request of the browser with this cookie asks for, also once it has had its answer; `None` if there is no such
+    /// What a request of the browser with this cookie asks for, and the answer that it has had; `None` if there is no such
     /// request, or another browser made it.
-    pub(super) async fn of_browser(&self, name: &Hash, browser: &Hash) -> Result<Option<Asked>, StoreError> {
+    pub(super) async fn of_browser(
+        &self,
+        name: &Hash,
+        browser: &Hash,
+    ) -> Result<Option<(Asked, Option<Hash>)>, StoreError> {
         let found = self.0.read(name.as_str()).await?;
-        Ok(found
-            .record
-            .filter(|request| request.browser == *browser)
-            .map(|request| Asked::clone(&request.asked)))
+        let request = found.record.filter(|request| request.browser == *browser);
+        Ok(request.map(|request| (Asked::clone(&request.asked), request.answer.clone())))
     }
 
     /// Whether browser, page and request belong together. Nothing is changed yet.

@@ -84,7 +84,9 @@ impl Pushes {
                     id: id.as_deref(),
                     created_at: push.created_at,
                     about: None,
+                    newer: None,
                 };
+                let text = Text { newer: self.asked_for_a_site(&text, arrived).await, ..text };
                 match self.scans.answered(text, arrived).await {
                     Some(told) => self.texts.words(&told).map(Reply::Words),
                     None => match self.heard_for_a_site(&text, arrived).await {

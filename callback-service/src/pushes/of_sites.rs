@@ -1,5 +1,6 @@
 //! Pushes for sites that ask by wechat-server's protocol: texts, and scans of the QR codes that these sites have asked for.
 
+use records::Moment;
 use tokio::time::Instant;
 use wechat::push::{Kind, Push};
 
@@ -20,6 +21,11 @@ impl Pushes {
         let first = matches!(push.kind, Kind::Subscribe { .. });
         let words = server.scanned(&scene, &push.from, first, push.created_at, arrived).await;
         words.map(Reply::Words)
+    }
+
+    /// When the person was asked about such a QR code, where this text may be the answer.
+    pub(super) async fn asked_for_a_site(&self, text: &Text<'_>, arrived: Instant) -> Option<Moment> {
+        self.wechat_server.as_ref()?.asked(text, arrived).await
     }
 
     /// Takes a text that is for such a site; the outer `None` is for any other.

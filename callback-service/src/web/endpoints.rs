@@ -272,7 +272,7 @@ impl Web {
         };
         let told = official.scans.log_in_known(scan, Some(guest.user.clone()), Instant::now()).await;
         self.metrics.count_scan(&official.names, Way::Wechat, &told.reply);
-        self.tell(visitor, (scene, is_back), guest, &told)
+        self.tell(visitor, official, (scene, is_back), guest, &told)
     }
 
     /// `/login/answer`: the person says yes or no, or chooses a number.
@@ -311,10 +311,11 @@ impl Web {
             id: Some(&id),
             created_at: i64::try_from(clock::unix_now()).unwrap_or(i64::MAX),
             about: Some(scene),
+            newer: None,
         };
         let visitor = Visitor { asked, state, browser, language };
         match official.scans.answered_known(text, Some(guest.user.clone()), Instant::now()).await {
-            Some(told) => self.tell(&visitor, (scene, is_back), &guest, &told),
+            Some(told) => self.tell(&visitor, official, (scene, is_back), &guest, &told),
             // Nothing waits for it any more.
             None => self.log_in(&visitor, official, (scene, is_back), &guest).await,
         }
@@ -324,12 +325,16 @@ impl Web {
     fn tell(
         &self,
         visitor: &Visitor<'_>,
+        official: &Official,
         (scene, is_back): (Scene, bool),
         guest: &Guest,
         told: &ToPhone,
     ) -> Response {
         let language = visitor.language;
-        let login_page = self.gateway.as_ref().filter(|_| is_back).map(|gateway| format!("{gateway}/"));
+        // An account's name needs no escape in a query.
+        let account = official.names.name().map(|name| format!("?account={name}")).unwrap_or_default();
+        let login_page =
+            self.gateway.as_ref().filter(|_| is_back).map(|gateway| format!("{gateway}/{account}"));
         let Some(words) = words::of(&told.reply) else {
             let PhoneReply::Question(question) = &told.reply else {
                 return pages::say(StatusCode::OK, words::BUSY, vec![], language);

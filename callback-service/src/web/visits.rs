@@ -216,7 +216,12 @@ impl Visits {
                 Box::new(Guest { openid: openid.to_owned(), user: user.clone(), arrival: arrival(now) })
             });
             let (mut visit, until) = (visit.clone(), visit.until);
-            visit.came = guest.clone().map_or(Came::Nobody, Came::Guest);
+            visit.came = match (guest.clone(), &visit.came) {
+                (Some(guest), _) => Came::Guest(guest),
+                // Whoever was taken for lost has found out meanwhile.
+                (None, Came::Guest(_)) => return Step::Keep(None),
+                (None, _) => Came::Nobody,
+            };
             Step::Write(Write { durably: true, ..Write::new(visit, until) }, guest)
         });
         Ok(noted.await?)
@@ -225,6 +230,8 @@ impl Visits {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
+
     use super::*;
 
     #[test]
@@ -252,5 +259,19 @@ mod tests {
             Guest { openid: "oA".to_owned(), user: User::default(), arrival: Arrival::at(Moment(2_000)) };
         visit.came = Came::Guest(Box::new(guest.clone()));
         assert_eq!(visit.back(Moment(12_000)), Back::Came(purpose, Box::new(guest)));
+    }
+
+    #[tokio::test]
+    async fn who_has_come_stays_when_another_load_of_the_page_has_failed() {
+        let store = Store::in_sqlite(std::path::Path::new(":memory:")).unwrap();
+        let (visits, browser) = (Visits::new(&store), Hash::of("browser"));
+        let purpose = Purpose::Request { request: Hash::of("request"), account: None };
+        let state = visits.begin(&browser, purpose.clone()).await.unwrap();
+        assert_eq!(visits.back(&state, &browser).await.unwrap(), Back::Ask(purpose.clone()));
+        assert_eq!(visits.came(&state, None).await.unwrap(), None);
+        assert_eq!(visits.back(&state, &browser).await.unwrap(), Back::Ask(purpose), "it may be tried again");
+        let guest = visits.came(&state, Some(("oA", &User::default()))).await.unwrap();
+        assert_eq!(visits.came(&state, None).await.unwrap(), None);
+        assert_eq!(visits.find(&state, &browser).await.unwrap().unwrap().1, guest);
     }
 }

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use login_page::Language;
+use records::Moment;
 use server::tell;
 use tokio::time::{Instant, timeout_at};
 use wechat::Person;
@@ -12,6 +13,8 @@ use super::codes::{self, Codes, Request};
 use super::phrase;
 use super::qr_logins::{Heard, QrLogins, Scene};
 use crate::logins::answer::Text;
+use crate::logins::confirmation::Typed;
+use crate::logins::way::YES;
 use crate::logins::words::{PhoneReply, ToPhone};
 use crate::store::{Store, StoreError};
 
@@ -32,6 +35,16 @@ impl WeChatServer {
             // Perhaps it is an answer, and perhaps it counts.
             Err(error) => Some(self.unclear(&error)),
         }
+    }
+
+    /// When a person was asked last whether they want to log in by a site's QR code, where this text may be the answer. What
+    /// cannot be known may have been a moment ago.
+    pub(crate) async fn asked(&self, text: &Text<'_>, arrived: Instant) -> Option<Moment> {
+        yes(text.content)?;
+        self.in_time(arrived, self.qr_logins.asked(text.person)).await.unwrap_or_else(|error| {
+            tell!(error, self.told, "asked", "what a person was asked cannot be looked up: {error}");
+            Some(Moment(u64::MAX))
+        })
     }
 
     /// Takes a scan of a site's QR code.
@@ -130,14 +143,11 @@ pub(crate) async fn forget(store: &Store, person: &Person, at: i64) -> Result<bo
     Ok(QrLogins::new(store).forget(person, at).await? || code)
 }
 
-/// Whether a text is a yes (1) or a no (0); nothing for any other. People type them in full-width, and with a full stop.
+/// Whether a text is a yes (1) or a no (0), however people type them; nothing for any other.
 fn yes(text: &str) -> Option<bool> {
-    match text
-        .trim_matches(|letter: char| letter.is_whitespace() || ".。!！\u{feff}\u{200b}".contains(letter))
-    {
-        "1" | "１" => Some(true),
-        "0" | "０" => Some(false),
-        _ => None,
+    match Typed::read(text)? {
+        Typed::Number(number) => (number == YES).then_some(true),
+        Typed::No => Some(false),
     }
 }
 
@@ -172,6 +182,7 @@ mod tests {
         for (text, answer) in [
             ("1", Some(true)),
             (" １。", Some(true)),
+            ("一", Some(true)),
             ("0", Some(false)),
             ("０\n", Some(false)),
             ("", None),

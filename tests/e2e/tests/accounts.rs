@@ -6,7 +6,7 @@
 use demo::{Options, Stack};
 use e2e::page::{Heard, Page};
 use e2e::raw::metric;
-use simulator::{Person, Simulator};
+use simulator::{Client, Person, Simulator, Webview};
 
 async fn stack(names: &[String], callback: &[&str]) -> Stack {
     let callback = callback.iter().map(|&flag| flag.to_owned()).collect();
@@ -162,6 +162,27 @@ async fn a_page_of_an_account_that_is_not_there_is_told_so_and_a_push_finds_no_d
         };
         assert_eq!(attempt.status, Some(expected), "{path}");
     }
+}
+
+#[tokio::test]
+async fn a_login_inside_wechat_comes_back_to_the_page_of_its_own_account() {
+    let callback = vec!["--callback-web-authorization=base".to_owned()];
+    let sites = Some(
+        "[[site]]\nid = \"a\"\nname = \"A\"\npublic = true\nredirect_uris = [\"https://a.example/cb\"]\n",
+    );
+    let sites = sites.map(str::to_owned);
+    let stack =
+        Stack::start(Options { others: names(1), callback, sites, ..Options::default() }).await.unwrap();
+    let mut page = page_of(&stack, "customer-1").await;
+    let scene = page.code().await.scene();
+    let person = stack.others[0].invent_person("Anna", true).openid;
+    let mut webview = Webview::of(&stack.others[0], &person, Client::Phone);
+    let address = format!("http://{}/login/{scene}/customer-1?back=1", stack.callback.pushes);
+    let question = webview.open(&address).await.unwrap();
+    let done = webview.press(&question, "1").await.unwrap();
+    assert_eq!(done.url, format!("http://{}/?account=customer-1#", stack.gateway.browsers));
+    page.expect("scanned").await;
+    page.expect("scan_success").await;
 }
 
 #[tokio::test]

@@ -63,7 +63,8 @@ impl Asked {
 
     pub(super) async fn told(&self, id: &str, content: &str) -> Option<ToPhone> {
         let person = Person::new("oPerson");
-        let text = Text { person: &person, content, id: Some(id), created_at: i64::MAX, about: None };
+        let text =
+            Text { person: &person, content, id: Some(id), created_at: i64::MAX, about: None, newer: None };
         self.scans.answered(text, Instant::now()).await
     }
 
@@ -79,7 +80,7 @@ impl Asked {
         content: &str,
         created_at: i64,
     ) -> Option<PhoneReply> {
-        let text = Text { person, content, id: Some(id), created_at, about: None };
+        let text = Text { person, content, id: Some(id), created_at, about: None, newer: None };
         if let Some(told) = self.scans.answered(text, Instant::now()).await {
             return Some(told.reply);
         }
@@ -162,7 +163,7 @@ pub(super) fn another(scan: &Scan) -> Scan {
 }
 
 pub(super) fn given<'a>(id: &'a str, typed: &'a Typed) -> Given<'a> {
-    Given { id, typed, sent_at: i64::MAX, about: None }
+    Given { id, typed, sent_at: i64::MAX, about: None, newer: None }
 }
 
 pub(super) fn is_question(reply: &PhoneReply, replaces: bool) -> bool {

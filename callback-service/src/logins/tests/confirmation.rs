@@ -70,6 +70,7 @@ async fn a_text_is_an_answer_only_where_something_is_asked() {
         id: Some("3"),
         created_at: i64::MAX,
         about: None,
+        newer: None,
     };
     assert!(asked.scans.answered(text, Instant::now()).await.is_none(), "another person");
     assert_eq!(asked.end(&scan), None);
@@ -253,7 +254,8 @@ async fn without_the_store_nobody_is_asked_and_nobody_is_logged_in() {
     let scans = asking(client, store);
     assert_eq!(scans.hears(scan(), Instant::now()).await, PhoneReply::TryAgain);
     let person = Person::new("oPerson");
-    let text = Text { person: &person, content: "47", id: None, created_at: i64::MAX, about: None };
+    let text =
+        Text { person: &person, content: "47", id: None, created_at: i64::MAX, about: None, newer: None };
     let told = scans.answered(text, Instant::now()).await.unwrap();
     assert_eq!(told.reply, PhoneReply::Look, "perhaps it is an answer");
     assert!(!heard.kinds().contains(&"scan"));

@@ -18,8 +18,14 @@ impl Asked {
 
     /// What the page says when the person has chosen.
     async fn chooses(&self, login: &Scan, id: &str, content: &str) -> Option<PhoneReply> {
-        let text =
-            Text { person: &login.openid, content, id: Some(id), created_at: AT, about: Some(login.scene) };
+        let text = Text {
+            person: &login.openid,
+            content,
+            id: Some(id),
+            created_at: AT,
+            about: Some(login.scene),
+            newer: None,
+        };
         Some(self.scans.answered(text, Instant::now()).await?.reply)
     }
 }

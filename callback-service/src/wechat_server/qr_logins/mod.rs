@@ -150,6 +150,17 @@ impl Login {
         }
     }
 
+    /// Whether this person was asked.
+    fn has_asked(&self, person: &Person) -> bool {
+        self.confirm
+            && match &self.state {
+                State::Waiting => false,
+                State::Asked { person: by, .. }
+                | State::Granted { person: by, .. }
+                | State::Denied { person: by } => by == person.as_str(),
+            }
+    }
+
     fn forget_at(&self) -> Moment {
         match &self.state {
             State::Granted { until, .. } | State::Asked { until, .. } => self.until.max(*until) + FETCHED,
@@ -248,6 +259,8 @@ struct Last {
     scene: Scene,
     /// The scan's CreateTime.
     scanned_at: i64,
+    /// When it came, by the store's clock.
+    at: Moment,
 }
 
 /// The logins.
@@ -280,12 +293,19 @@ impl QrLogins {
 
     /// A person has scanned at `at` (CreateTime).
     pub(super) async fn scan(&self, scene: &Scene, person: &Person, at: i64) -> Result<Heard, StoreError> {
-        let last = Last { scene: scene.clone(), scanned_at: at };
         let noted = self.of_people.update(person.as_str(), |_, now| {
-            Step::Write(Write::new(last.clone().into(), now + LIFE + FETCHED), ())
+            let last = Last { scene: scene.clone(), scanned_at: at, at: now };
+            Step::Write(Write::new(last.into(), now + LIFE + FETCHED), ())
         });
         noted.await?;
         Ok(self.logins.update(scene.as_str(), |found, now| Login::scan(found, person, now)).await?)
+    }
+
+    /// When a person was asked last whether they want to log in, also where they have answered.
+    pub(super) async fn asked(&self, person: &Person) -> Result<Option<Moment>, StoreError> {
+        let Some(last) = self.of_people.read(person.as_str()).await?.record else { return Ok(None) };
+        let login = self.logins.read(last.scene.as_str()).await?.record;
+        Ok(login.filter(|login| login.has_asked(person)).map(|_| last.at))
     }
 
     /// A person answers whether they want to log in; nothing where nobody asks.

@@ -112,6 +112,23 @@ async fn who_has_scanned_the_login_answers_in_the_chat() {
     shows(&webview.open(&address).await.unwrap(), 200, "登录成功");
 }
 
+/// Where nobody wants a confirmation, a scan logs in although the page inside WeChat still asks.
+#[tokio::test]
+async fn a_no_after_a_scan_has_logged_in_hears_the_truth() {
+    let stage = Stage::start("base", &[]).await;
+    let mut page = e2e::page::Page::open(stage.stack.gateway.browsers).await;
+    let code = page.code().await;
+    let (openid, mut webview) = stage.somebody();
+    let question = webview.open(&format!("{}/login/{}", stage.issuer(), code.scene())).await.unwrap();
+    shows(&question, 200, "确认登录");
+    stage.stack.wechat.scan(&openid, &code.content).await.unwrap();
+    page.expect("scanned").await;
+    page.expect("scan_success").await;
+    let told = webview.press(&question, "0").await.unwrap();
+    shows(&told, 200, "已经确认");
+    assert!(!told.body.contains("已拒绝"), "{}", told.body);
+}
+
 #[tokio::test]
 async fn a_persons_name_is_asked_for_after_a_tap_and_reaches_the_page() {
     let stage = Stage::start("userinfo", &[]).await;

@@ -136,6 +136,27 @@ async fn a_page_that_is_loaded_again_answers_the_same() {
     assert_eq!(redeemed(&stage, "quick", &second.url).await.0["sub"], openid.as_str());
 }
 
+/// Whoever has the phone next finds the page in the browser's history.
+#[tokio::test]
+async fn a_page_that_is_loaded_again_after_a_logout_logs_nobody_in() {
+    let stage = Stage::start("base", &[]).await;
+    let (_, mut webview) = stage.somebody();
+    let back = format!("{}/login/back", stage.issuer());
+    webview.open(&authorize(&stage, "quick", "")).await.unwrap();
+    // The session that is there goes on under its name.
+    let tap = webview.open(&authorize(&stage, "quick", "&prompt=login")).await.unwrap();
+    webview.stop_at = Some(back);
+    let back = webview.press(&tap, "go").await.unwrap().url;
+    webview.stop_at = Some("https://".to_owned());
+    let first = webview.open(&back).await.unwrap();
+    let ask = webview.open(&format!("{}/logout", stage.issuer())).await.unwrap();
+    shows(&webview.press(&ask, "yes").await.unwrap(), 200, "已退出登录");
+    let second = webview.open(&back).await.unwrap();
+    assert_eq!(first.url, second.url, "the same code, which is good once");
+    let silent = webview.open(&authorize(&stage, "quick", "&prompt=none")).await.unwrap();
+    assert_eq!(parameter(&silent.url, "error").as_deref(), Some("login_required"), "{}", silent.url);
+}
+
 #[tokio::test]
 async fn a_request_of_another_browser_is_refused() {
     let stage = Stage::start("base", &[]).await;

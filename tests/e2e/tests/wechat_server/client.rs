@@ -114,11 +114,17 @@ impl World {
 
     /// As [`World::with`], with more flags for the callback service.
     pub(crate) async fn of(more: &str, flags: &[&str]) -> Self {
+        Self::beside(more, flags, &[]).await
+    }
+
+    /// As [`World::of`], with more flags for the gateway.
+    pub(crate) async fn beside(more: &str, flags: &[&str], gateway: &[&str]) -> Self {
         let (entry, token) = new_token("AI 网关");
         let file = File::of(&format!("{entry}{more}\n"));
         let mut callback = vec![format!("--callback-wechat-server={}", file.path())];
         callback.extend(flags.iter().map(|&flag| flag.to_owned()));
-        let stack = Stack::start(Options { callback, ..Options::default() }).await.unwrap();
+        let gateway = gateway.iter().map(|&flag| flag.to_owned()).collect();
+        let stack = Stack::start(Options { callback, gateway, ..Options::default() }).await.unwrap();
         let site = Site::new(stack.callback.pushes, &token);
         Self { stack, site, file }
     }

@@ -129,3 +129,46 @@ async fn a_gateways_login_and_a_sites_do_not_meet() {
     world.says(&person, "1").await;
     assert_eq!(world.site.status(&login.token).await["data"]["status"], "success");
 }
+
+/// Whoever reads a question answers that one, and not an older one: a page of a stranger must not get the yes that was meant
+/// for another.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_yes_is_for_the_question_that_was_asked_last() {
+    let world = World::beside("", &["--callback-confirm=true"], &["--gateway-ways=scan,typed"]).await;
+    let person = world.person();
+    // A login by a typed code is asked about, and then the site's.
+    let mut page = e2e::page::Page::open(world.stack.gateway.browsers).await;
+    let typed = page.expect("qrcode_url").await["typed"].as_str().unwrap().to_owned();
+    assert!(world.says(&person, &typed).await.contains("回复 1"));
+    let first = login(&world).await;
+    scan(&world, &person, &first).await;
+    let push = world.stack.wechat.say_repeated(&person, "1", 2).await.unwrap();
+    assert!(push.reply.unwrap().contains("欢迎回来"));
+    assert_eq!(world.site.status(&first.token).await["data"]["status"], "success");
+    // The login of the page still waits for its own answer.
+    let number = loop {
+        if let Some(number) = page.expect("scanned").await["number"].as_str() {
+            break number.to_owned();
+        }
+    };
+    assert!(world.says(&person, &number).await.contains("欢迎回来"));
+    page.expect("scan_success").await;
+    // What was answered before is no reason to keep the site's login waiting.
+    let second = login(&world).await;
+    scan(&world, &person, &second).await;
+    world.says(&person, "一").await;
+    assert_eq!(world.site.status(&second.token).await["data"]["status"], "success");
+    // The other way round.
+    let third = login(&world).await;
+    scan(&world, &person, &third).await;
+    let mut page = e2e::page::Page::open(world.stack.gateway.browsers).await;
+    let typed = page.expect("qrcode_url").await["typed"].as_str().unwrap().to_owned();
+    world.says(&person, &typed).await;
+    for _ in 0..2 {
+        assert!(world.says(&person, "1").await.contains("欢迎回来"));
+    }
+    page.expect("scanned").await;
+    page.expect("scanned").await;
+    page.expect("scan_success").await;
+    assert_eq!(world.site.status(&third.token).await, status("pending"));
+}

@@ -70,7 +70,7 @@ struct Asked {
     /// What the page shows; empty where it shows none, and a yes is waited for.
     number: String,
     question: Question,
-    /// When the person was asked.
+    /// When the person was asked, the last time.
     #[serde(default = "long_ago")]
     at: Moment,
     /// The pushes with wrong numbers, by their ids.
@@ -175,6 +175,8 @@ pub(crate) struct Given<'a> {
     pub sent_at: i64,
     /// The login that it is about, where it was chosen on a page of ours; in the chat it is the one that waits.
     pub about: Option<Scene>,
+    /// When the person was asked something else. What was asked or decided before is not meant.
+    pub newer: Option<Moment>,
 }
 
 /// What a typed answer comes to.
@@ -240,6 +242,7 @@ impl Talk {
                     asked.login.way = login.way;
                     asked.question.way = login.way;
                 }
+                asked.at = now;
                 let question = Box::new(asked.told());
                 self.asked = Some(asked);
                 let before = self.decided.last().filter(|before| before.verdict == Verdict::Replaced);
@@ -271,7 +274,7 @@ impl Talk {
     /// The person has given an answer. What was sent before the last scan is about the login before it, also where it
     /// comes late.
     pub(super) fn answer(&mut self, given: Given<'_>, now: Moment) -> Answered {
-        let Given { id, typed, sent_at, about } = given;
+        let Given { id, typed, sent_at, about, newer } = given;
         if let Some(decided) = self.decided.iter().find(|decided| decided.by.as_deref() == Some(id)) {
             return again(decided, By::ItsRepeat);
         }
@@ -280,7 +283,8 @@ impl Talk {
             // A 1 in the chat is no press on a page's button.
             None => login.way != Way::Wechat && login.created_at <= sent_at,
         };
-        let asked = self.asked.as_mut().filter(|asked| is_meant(&asked.login));
+        let is_newest = |at: Moment| newer.is_none_or(|newer| newer < at);
+        let asked = self.asked.as_mut().filter(|asked| is_meant(&asked.login) && is_newest(asked.at));
         let Some(asked) = asked else {
             if let Some(scene) = about {
                 let decided = self.decided.iter().find(|decided| decided.login.scene == scene);
@@ -294,7 +298,8 @@ impl Talk {
                     .is_some_and(|number| decided.login.way.is_confirmed_by(typed, number)),
                 _ => true,
             };
-            let last = self.decided.last().filter(|decided| now < decided.at + SAME_WORDS).filter(is_about);
+            let last = self.decided.last().filter(|decided| now < decided.at + SAME_WORDS);
+            let last = last.filter(|decided| is_newest(decided.at)).filter(is_about);
             return last.map_or(Answered::Nothing, |decided| again(decided, By::AnotherPush));
         };
         let verdict = match typed {

@@ -44,7 +44,7 @@ fn number(digits: &str) -> Typed {
 impl Talk {
     /// An answer in the chat.
     fn hears(&mut self, id: &str, typed: &Typed, sent_at: i64, now: Moment) -> Answered {
-        self.answer(Given { id, typed, sent_at, about: None }, now)
+        self.answer(Given { id, typed, sent_at, about: None, newer: None }, now)
     }
 }
 

@@ -279,25 +279,29 @@ impl Provider {
         who: Identity,
         chosen: Option<Token>,
     ) -> Result<(Response, Hash), StoreError> {
-        let Asked { site, redirect_uri, scope, state, nonce, code_challenge, .. } = asked;
-        let code = Code {
-            site,
-            redirect_uri: Some(redirect_uri.clone()),
-            scope,
-            nonce,
-            code_challenge,
+        let kept = Code {
+            site: asked.site.clone(),
+            redirect_uri: Some(asked.redirect_uri.clone()),
+            scope: asked.scope.clone(),
+            nonce: asked.nonce.clone(),
+            code_challenge: asked.code_challenge.clone(),
             who: who.into(),
             redeemed: None,
         };
         let code = match chosen {
-            None => self.codes.put(code).await?,
+            None => self.codes.put(kept).await?,
             Some(chosen) => {
-                self.codes.put_as(&chosen, code).await?;
+                self.codes.put_as(&chosen, kept).await?;
                 chosen
             }
         };
-        let location = self.location(&redirect_uri, &[("code", code.reveal())], state.as_deref());
-        Ok((see_other(&location), code.hash()))
+        Ok((self.back_with(&asked, &code), code.hash()))
+    }
+
+    /// Sends the browser back to the site with a code that is kept.
+    pub(in crate::provider) fn back_with(&self, asked: &Asked, code: &Token) -> Response {
+        let Asked { redirect_uri, state, .. } = asked;
+        see_other(&self.location(redirect_uri, &[("code", code.reveal())], state.as_deref()))
     }
 
     /// Sends the browser back to the site with an error.
