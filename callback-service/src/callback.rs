@@ -86,8 +86,7 @@ impl Callback {
                 replay,
                 bodies: bodies.clone(),
                 scans,
-                // Its codes are those of the first account.
-                wechat_server: wechat_server.clone().filter(|_| inside.len() == 1),
+                wechat_server: wechat_server.clone(),
                 messages: pushes.callback_messages,
                 texts: texts.clone(),
                 metrics: metrics.clone(),

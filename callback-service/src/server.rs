@@ -142,7 +142,8 @@ impl Server {
             };
             (official, guard)
         };
-        let first = accounts.iter().next().map(|official| official.account.api.clone());
+        let clients: Vec<_> =
+            accounts.iter().map(|official| (official.names.clone(), official.account.api.clone())).collect();
         let accounts = accounts.into_iter().map(guarded).collect();
         let metrics = Metrics::default();
         let provider = match sites {
@@ -152,10 +153,8 @@ impl Server {
                 Some(Provider::open(sites, &store, outbox, directory)?)
             }
         };
-        // The protocol has no word for an account, so it is spoken for the first one.
-        let wechat_server = asking.zip(first).map(|(checked, wechat)| {
-            WeChatServer::new(checked, &store, wechat, texts.clone(), metrics.clone())
-        });
+        let wechat_server =
+            asking.map(|checked| WeChatServer::new(checked, &store, clients, texts.clone(), metrics.clone()));
         let poster = provider.is_some().then(Poster::new).transpose()?;
         let port = Port::bind("CALLBACK_LISTEN", ports.callback_listen)?;
         let admin = Port::bind("CALLBACK_ADMIN_LISTEN", ports.callback_admin_listen)?;

@@ -67,8 +67,7 @@ pub(crate) struct Parties {
 }
 
 /// Why a login was denied, as the site is told.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Denial {
     /// The person has said that it was not them.
     NotMe,

@@ -12,12 +12,12 @@ use server::tell;
 use tokio::time::timeout;
 use wechat::{Class, Person, Unmade};
 
-use super::WeChatServer;
 use super::answers::{self, QrCode};
 use super::budget::Unpaid;
 use super::pace::Pace;
-use super::qr_logins::{self, Names, Told};
+use super::qr_logins::{self, By, Names, Told};
 use super::sites::Site;
+use super::{Official, WeChatServer};
 use crate::provider::token::Token;
 use crate::store::StoreError;
 
@@ -63,13 +63,17 @@ impl WeChatServer {
     pub(crate) async fn answer(&self, call: Call, asked: Incoming<'_>, body: Body) -> Response {
         // No call has a body that says anything.
         web::discard(body).await;
-        let Some(site) = self.site(&asked) else { return answers::failed(answers::NO_RIGHT) };
+        let site = self.site(&asked);
+        // Every site that was read has an account.
+        let Some((site, official)) = site.and_then(|site| self.official(&site).map(|own| (site, own))) else {
+            return answers::failed(answers::NO_RIGHT);
+        };
         let answer = async {
             match call {
-                Call::User => self.user(&site, &asked).await,
-                Call::LoginStatus => self.login_status(&site, &asked).await,
-                Call::CreateQrCode => Ok(self.create_qr_code(&site).await),
-                Call::AccessToken => Ok(self.access_token(&site).await),
+                Call::User => self.user(&site, official, &asked).await,
+                Call::LoginStatus => self.login_status(by(&site, official), &asked).await,
+                Call::CreateQrCode => Ok(self.create_qr_code(&site, official).await),
+                Call::AccessToken => Ok(self.access_token(&site, official).await),
             }
         };
         let late = || Err(StoreError(format!("not within {WITHIN:?}")));
@@ -99,13 +103,19 @@ impl WeChatServer {
         site
     }
 
-    async fn user(&self, site: &Site, asked: &Incoming<'_>) -> Result<Response, StoreError> {
+    async fn user(
+        &self,
+        site: &Site,
+        official: &Official,
+        asked: &Incoming<'_>,
+    ) -> Result<Response, StoreError> {
+        let account = &official.names;
         let code = asked.parameter("code").map(|code| plain(&code)).unwrap_or_default();
         if code.is_empty() {
             return Ok(answers::failed(answers::NO_CODE));
         }
         let person = if self.codes.has_form(&code) {
-            if !self.guesses.take(&site.name).await? {
+            if !self.guesses.take(account, &site.name).await? {
                 self.count("limited");
                 tell!(
                     warn,
@@ -116,9 +126,9 @@ impl WeChatServer {
                 );
                 return Ok(answers::failed(answers::TOO_MANY));
             }
-            let person = self.codes.redeem(&code).await?;
+            let person = self.codes.redeem(account, &code).await?;
             if person.is_some()
-                && let Err(error) = self.guesses.give_back(&site.name).await
+                && let Err(error) = self.guesses.give_back(account, &site.name).await
             {
                 // It costs the site one try.
                 tracing::debug!("{error}");
@@ -126,14 +136,14 @@ impl WeChatServer {
             person
         } else {
             // Nobody guesses one of these.
-            self.qr_logins.redeem(&code, &site.name).await?
+            self.qr_logins.redeem(&code, by(site, official)).await?
         };
         self.count(if person.is_some() { "right" } else { "wrong" });
         tracing::info!(site = ?site.name, found = person.is_some(), "a site asked whose a code is");
         Ok(answers::user(person.as_ref().map(Person::as_str).unwrap_or_default()))
     }
 
-    async fn create_qr_code(&self, site: &Site) -> Response {
+    async fn create_qr_code(&self, site: &Site, official: &Official) -> Response {
         let failed = |outcome, message| {
             self.count(outcome);
             answers::failed(message)
@@ -153,8 +163,8 @@ impl WeChatServer {
             Err(error) => return self.no_qr_code(site, &error.to_string(), answers::BUSY),
         }
         let names = Names::random();
-        let made = self.wechat.create_paid_qr_code(names.scene.as_str(), qr_logins::LIFE, &self.budget);
-        let code = match made.await {
+        let (wechat, budget) = (&official.wechat, &official.budget);
+        let code = match wechat.create_paid_qr_code(names.scene.as_str(), qr_logins::LIFE, budget).await {
             Ok(code) => code,
             Err(Unmade::Unpaid(Unpaid::Spent)) => {
                 return self.no_qr_code(site, "CALLBACK_QR_PER_DAY is used up", answers::SPENT);
@@ -171,7 +181,7 @@ impl WeChatServer {
                 return self.no_qr_code(site, &error.to_string(), message);
             }
         };
-        if let Err(error) = self.qr_logins.put(&names, &site.name, site.confirm).await {
+        if let Err(error) = self.qr_logins.put(&names, by(site, official), site.confirm).await {
             return self.no_qr_code(site, &error.to_string(), answers::BUSY);
         }
         self.count("qr_made");
@@ -189,14 +199,14 @@ impl WeChatServer {
         answers::failed(message)
     }
 
-    async fn login_status(&self, site: &Site, asked: &Incoming<'_>) -> Result<Response, StoreError> {
+    async fn login_status(&self, by: By<'_>, asked: &Incoming<'_>) -> Result<Response, StoreError> {
         let Some(token) = asked.parameter("login_token").filter(|token| !token.is_empty()) else {
             return Ok(answers::no_login(answers::NO_LOGIN_TOKEN));
         };
         let Some(names) = Token::parse(&token).map(Names::of) else {
             return Ok(answers::no_login(answers::NO_LOGIN));
         };
-        Ok(match self.qr_logins.look(&names.scene, &site.name).await? {
+        Ok(match self.qr_logins.look(&names.scene, by).await? {
             None => answers::no_login(answers::NO_LOGIN),
             Some(Told::Pending) => answers::waiting(),
             Some(Told::Expired) => answers::over(),
@@ -204,7 +214,7 @@ impl WeChatServer {
         })
     }
 
-    async fn access_token(&self, site: &Site) -> Response {
+    async fn access_token(&self, site: &Site, official: &Official) -> Response {
         if !site.access_token {
             tell!(
                 warn,
@@ -215,7 +225,7 @@ impl WeChatServer {
             );
             return answers::failed(answers::NO_RIGHT);
         }
-        match self.wechat.shared_token().await {
+        match official.wechat.shared_token().await {
             Ok(token) => {
                 tracing::info!(site = ?site.name, "a site was given the account's access token");
                 answers::access_token(token.text.expose_secret(), token.left.as_secs())
@@ -226,6 +236,10 @@ impl WeChatServer {
             }
         }
     }
+}
+
+fn by<'s>(site: &'s Site, official: &'s Official) -> By<'s> {
+    By { site: &site.name, account: &official.names }
 }
 
 /// The token of a request. wechat-server's clients send it bare; some forks write Bearer before it.

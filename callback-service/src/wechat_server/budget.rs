@@ -1,4 +1,4 @@
-//! The day's calls to WeChat for QR codes of sites. WeChat gives an account 100,000 a day, of which the gateways take up
+//! The day's calls to WeChat for QR codes of sites. WeChat gives each account 100,000 a day, of which the gateways take up
 //! to `GATEWAY_QR_PER_DAY`; the rest is for these. All instances count together, in the store.
 
 use std::time::Duration;
@@ -7,9 +7,11 @@ use records::{Kept, Moment, Records, Step, Write};
 use serde::{Deserialize, Serialize};
 use wechat::Meter;
 
+use super::of_account;
+use crate::account::names::Names;
 use crate::store::{Store, StoreError};
 
-/// The kind of its record, and its name.
+/// The kind of its record, and its name within the account's.
 const KIND: &str = "qr-calls";
 const NAME: &str = "today";
 
@@ -55,16 +57,18 @@ pub(super) enum Unpaid {
     Store(StoreError),
 }
 
-/// The budget.
+/// The budget of one official account.
 #[derive(Debug, Clone)]
 pub(super) struct Budget {
     calls: Records<Kept<Calls>>,
+    name: String,
     per_day: u32,
 }
 
 impl Budget {
-    pub(super) fn new(store: &Store, per_day: u32) -> Self {
-        Self { calls: store.records(KIND), per_day }
+    pub(super) fn new(store: &Store, account: &Names, per_day: u32) -> Self {
+        let name = of_account(account.of_people().map(AsRef::as_ref), NAME).into_owned();
+        Self { calls: store.records(KIND), name, per_day }
     }
 }
 
@@ -73,7 +77,7 @@ impl Meter for Budget {
     type Receipt = ();
 
     async fn pay(&self) -> Result<(), Unpaid> {
-        match self.calls.update(NAME, |found, now| Calls::spend(found, self.per_day, now)).await {
+        match self.calls.update(&self.name, |found, now| Calls::spend(found, self.per_day, now)).await {
             Ok(true) => Ok(()),
             Ok(false) => Err(Unpaid::Spent),
             Err(failure) => Err(Unpaid::Store(failure.into())),
@@ -81,7 +85,7 @@ impl Meter for Budget {
     }
 
     async fn refund(&self, (): ()) {
-        if let Err(failure) = self.calls.update(NAME, Calls::refund).await {
+        if let Err(failure) = self.calls.update(&self.name, Calls::refund).await {
             tracing::debug!("a call that never reached WeChat stays counted: {failure}");
         }
     }
@@ -113,13 +117,17 @@ mod tests {
     #[tokio::test]
     async fn instances_count_together_and_what_was_not_sent_is_paid_back() {
         on_each_store(async |here, there| {
-            let (here, there) = (Budget::new(here, 2), Budget::new(there, 2));
+            let (account, other) = (Names::new(None, "wx0"), Names::new(Some("tea"), "wx1"));
+            let others = Budget::new(here, &other, 1);
+            let (here, there) = (Budget::new(here, &account, 2), Budget::new(there, &account, 2));
             here.pay().await.unwrap();
             there.pay().await.unwrap();
             assert_eq!(here.pay().await, Err(Unpaid::Spent));
             there.refund(()).await;
             here.pay().await.unwrap();
             assert_eq!(there.pay().await, Err(Unpaid::Spent));
+            others.pay().await.unwrap();
+            assert_eq!(others.pay().await, Err(Unpaid::Spent), "another account has a day of its own");
         })
         .await;
     }

@@ -23,7 +23,7 @@ const WORDS: Duration = Duration::from_millis(3500);
 
 impl WeChatServer {
     /// Takes a text that asks for a code, or answers the question after a scan, and gives the words for the phone, if there
-    /// are any. The outer `None` is for any other text.
+    /// are any. The outer `None` is for any other text. As everywhere here, the person is one of an account.
     pub(crate) async fn heard(&self, text: &Text<'_>, arrived: Instant) -> Option<Option<String>> {
         if phrase::asks(&self.words, text.content) {
             return Some(self.code(text, arrived).await);
@@ -156,23 +156,27 @@ mod tests {
     #![allow(clippy::unwrap_used)]
 
     use super::*;
+    use crate::account::names::Names as Account;
     use crate::store::tests::on_each_store;
-    use crate::wechat_server::qr_logins::Names;
+    use crate::wechat_server::qr_logins::{By, Names};
 
     #[tokio::test]
     async fn who_is_forgotten_by_hand_has_no_code_and_no_login() {
         on_each_store(async |here, there| {
-            let (person, names) = (Person::new("a"), Names::random());
+            let (account, names) = (Account::new(Some("tea"), "wx1"), Names::random());
+            let person = account.person(&Person::new("a"));
             assert!(!forget(here, &person, 100).await.unwrap(), "nothing is kept of them");
             // Of another number of digits than the command knows.
             let (codes, logins) = (Codes::new(there, codes::MOST_DIGITS), QrLogins::new(there));
             let request = Request { person: &person, id: "1", created_at: 100 };
             let code = codes.ask(request).await.unwrap().unwrap();
-            logins.put(&names, "api", false).await.unwrap();
+            let by = By { site: "api", account: &account };
+            logins.put(&names, by, false).await.unwrap();
             logins.scan(&names.scene, &person, 100).await.unwrap();
+            assert!(!forget(here, &Person::new("a"), 100).await.unwrap(), "of another account");
             assert!(forget(here, &person, 100).await.unwrap());
-            assert_eq!(codes.redeem(&code).await.unwrap(), None);
-            assert_eq!(logins.redeem(&names.code, "api").await.unwrap(), None);
+            assert_eq!(codes.redeem(&account, &code).await.unwrap(), None);
+            assert_eq!(logins.redeem(&names.code, by).await.unwrap(), None);
         })
         .await;
     }

@@ -3,7 +3,8 @@
 //! A code has few digits, so a hash would not hide it: it stands in the store as it is, for minutes. Two records belong to
 //! it. Under the code's own name stands whose it is, so that no two people have the same one at a time. Under the person's
 //! name stands which code is good, and that record alone decides: so a code is used once, an older code of a person is
-//! none any more, and who is forgotten has none.
+//! none any more, and who is forgotten has none. Both records are one official account's: another account's people may have
+//! the same code, and another account's sites do not find it.
 
 use std::time::Duration;
 
@@ -11,6 +12,8 @@ use records::{Kept, Moment, Records, Step, Write};
 use serde::{Deserialize, Serialize};
 use wechat::Person;
 
+use super::of_account;
+use crate::account::names::Names;
 use crate::store::{Store, StoreError, repeated};
 
 /// How long a code is good, as with wechat-server, whose users are told so by the pages of sites.
@@ -106,6 +109,7 @@ impl Issued {
 /// Whose a code is.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 struct Holder {
+    /// The openid. The account is that of the record.
     person: String,
     until: Moment,
 }
@@ -144,15 +148,15 @@ impl Codes {
 
     /// The code for a request; nothing where none is free, which is as good as never.
     pub(super) async fn ask(&self, request: Request<'_>) -> Result<Option<String>, StoreError> {
-        let mut taken = None;
+        let (of_person, mut taken) = (request.person.key(), None);
         for _ in 0..TRIES {
             let candidate = random(self.digits);
-            let person = request.person.as_str();
-            let code = self.of_people.update(person, |found, now| {
+            let code = self.of_people.update(&of_person, |found, now| {
                 Issued::asked(found, request, &candidate, taken.as_deref(), now)
             });
             let code = code.await?;
-            let is_free = self.by_code.update(&code, |found, now| Holder::take(found, request.person, now));
+            let name = of_account(request.person.account(), &code);
+            let is_free = self.by_code.update(&name, |found, now| Holder::take(found, request.person, now));
             if is_free.await? {
                 return Ok(Some(code));
             }
@@ -161,17 +165,21 @@ impl Codes {
         Ok(None)
     }
 
-    /// Whose a code is, for this once; nothing for one that is unknown, used or too old.
-    pub(super) async fn redeem(&self, code: &str) -> Result<Option<Person>, StoreError> {
-        let Some(holder) = self.by_code.read(code).await?.record else { return Ok(None) };
-        let redeemed = self.of_people.update(&holder.person, |found, now| Issued::redeem(found, code, now));
-        Ok(redeemed.await?.then(|| Person::new(holder.person.clone())))
+    /// Whose a code of an account is, for this once; nothing for one that is unknown, used or too old.
+    pub(super) async fn redeem(&self, account: &Names, code: &str) -> Result<Option<Person>, StoreError> {
+        let name = of_account(account.of_people().map(AsRef::as_ref), code);
+        let Some(holder) = self.by_code.read(&name).await?.record else { return Ok(None) };
+        let person = account.person(&Person::new(holder.person.clone()));
+        let of_person = person.key();
+        let redeemed =
+            self.of_people.update(&of_person, |found, now| Issued::redeem(found, code, now)).await?;
+        Ok(redeemed.then(|| person.clone()))
     }
 
     /// Forgets the code of a person who has unfollowed at `at` (CreateTime); says whether there was one.
     pub(crate) async fn forget(&self, person: &Person, at: i64) -> Result<bool, StoreError> {
         repeated(async || {
-            Ok(self.of_people.update(person.as_str(), |found, _| Issued::forget(found, at)).await?)
+            Ok(self.of_people.update(&person.key(), |found, _| Issued::forget(found, at)).await?)
         })
         .await
     }
@@ -202,6 +210,10 @@ mod tests {
 
     use super::*;
     use crate::store::tests::on_each_store;
+
+    fn account() -> Names {
+        Names::new(None, "wx0")
+    }
 
     fn request<'r>(person: &'r Person, id: &'r str) -> Request<'r> {
         Request { person, id, created_at: 100 }
@@ -266,17 +278,37 @@ mod tests {
             assert_eq!(there.ask(request(&one, "1")).await.unwrap(), Some(code.clone()), "a repeat");
             let others = there.ask(request(&other, "1")).await.unwrap().unwrap();
             assert_ne!(others, code);
-            assert_eq!(there.redeem(&code).await.unwrap(), Some(one.clone()));
-            assert_eq!(here.redeem(&code).await.unwrap(), None, "used");
+            assert_eq!(there.redeem(&account(), &code).await.unwrap(), Some(one.clone()));
+            assert_eq!(here.redeem(&account(), &code).await.unwrap(), None, "used");
             assert_eq!(here.ask(request(&one, "1")).await.unwrap(), Some(code), "a late repeat");
 
             let before = here.ask(request(&one, "2")).await.unwrap().unwrap();
             let after = there.ask(request(&one, "3")).await.unwrap().unwrap();
-            assert_eq!(there.redeem(&before).await.unwrap(), None, "replaced");
+            assert_eq!(there.redeem(&account(), &before).await.unwrap(), None, "replaced");
             assert!(!here.forget(&one, 99).await.unwrap(), "the unfollow was before it");
             assert!(here.forget(&one, 100).await.unwrap());
-            assert_eq!(there.redeem(&after).await.unwrap(), None, "forgotten");
-            assert_eq!(there.redeem(&others).await.unwrap(), Some(other), "not touched");
+            assert_eq!(there.redeem(&account(), &after).await.unwrap(), None, "forgotten");
+            assert_eq!(there.redeem(&account(), &others).await.unwrap(), Some(other), "not touched");
+        })
+        .await;
+    }
+
+    #[tokio::test]
+    async fn a_code_of_one_account_is_nobodys_at_another() {
+        on_each_store(async |here, there| {
+            let (here, there) = (Codes::new(here, DIGITS), Codes::new(there, DIGITS));
+            let [tea, rice] = [("tea", "wx1"), ("rice", "wx2")].map(|(name, id)| Names::new(Some(name), id));
+            let openid = Person::new("a");
+            let [own, forged] = [&tea, &rice].map(|account| account.person(&openid));
+            let code = here.ask(request(&own, "1")).await.unwrap().unwrap();
+            for other in [&rice, &account()] {
+                assert_eq!(there.redeem(other, &code).await.unwrap(), None);
+            }
+            // Another account's owner can push the same openid, and the same message.
+            let others = there.ask(request(&forged, "1")).await.unwrap().unwrap();
+            assert!(here.forget(&forged, 100).await.unwrap());
+            assert_eq!(here.redeem(&rice, &others).await.unwrap(), None);
+            assert_eq!(there.redeem(&tea, &code).await.unwrap(), Some(own));
         })
         .await;
     }
@@ -286,8 +318,11 @@ mod tests {
         on_each_store(async |here, there| {
             let (here, there) = (Codes::new(here, DIGITS), Codes::new(there, DIGITS));
             let code = here.ask(request(&Person::new("a"), "1")).await.unwrap().unwrap();
-            let all = (0..20).map(|n| if n % 2 == 0 { here.redeem(&code) } else { there.redeem(&code) });
-            let right = join_all(all).await.into_iter().filter(|found| matches!(found, Ok(Some(_))));
+            let (account, all) = (account(), (0..20).map(|n| if n % 2 == 0 { &here } else { &there }));
+            let right = join_all(all.map(|codes| codes.redeem(&account, &code)))
+                .await
+                .into_iter()
+                .filter(|found| matches!(found, Ok(Some(_))));
             assert_eq!(right.count(), 1);
         })
         .await;
@@ -303,7 +338,7 @@ mod tests {
             let person = Person::new(format!("p{person}"));
             if let Some(code) = codes.ask(request(&person, "1")).await.unwrap() {
                 assert!(given.insert(code.clone()), "{code} was given twice");
-                assert_eq!(codes.redeem(&code).await.unwrap(), Some(person));
+                assert_eq!(codes.redeem(&account(), &code).await.unwrap(), Some(person));
             }
         }
         assert!(!given.is_empty());

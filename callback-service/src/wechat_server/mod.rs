@@ -6,6 +6,9 @@
 //! `chat` is that side, and `asked` the side of the sites: [`sites`] are who may ask, [`guesses`] how often in vain, and
 //! [`answers`] is what they hear. [`pace`] is a limit that instances share.
 //!
+//! Where there are several official accounts, each site has one, and everything is that account's: its codes, its scans, its
+//! QR codes and its access token. An account's people are never found by the openid alone (`of_account`).
+//!
 //! The gateway takes no part in it: there is no login's record, and nothing binds a code to a browser. The protocol has no
 //! way to do so. What stands against that is in docs/wechat-server.md.
 
@@ -21,6 +24,7 @@ mod qr_logins;
 mod settings;
 mod sites;
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use server::told::Told;
@@ -36,6 +40,7 @@ pub(crate) use self::qr_logins::Scene;
 pub(crate) use self::settings::{Checked, Settings};
 pub(crate) use self::sites::new_token;
 use self::sites::{Site, Sites};
+use crate::account::names::Names;
 use crate::logins::words::Texts;
 use crate::metrics::Metrics;
 use crate::store::Store;
@@ -47,40 +52,60 @@ pub(crate) struct WeChatServer {
     codes: Codes,
     guesses: Guesses,
     qr_logins: QrLogins,
-    budget: Budget,
     paces: Paces,
     /// Where browsers fetch WeChat's pictures.
     qr_url: String,
-    wechat: wechat::Client,
+    officials: Vec<Official>,
     texts: Texts,
     metrics: Metrics,
     told: Told,
 }
 
+/// An official account that sites may have.
+struct Official {
+    names: Names,
+    wechat: wechat::Client,
+    budget: Budget,
+}
+
 impl WeChatServer {
-    /// Speaks it for the account of `wechat`, and keeps everything in `store`.
+    /// Speaks it for these accounts, and keeps everything in `store`.
     pub(crate) fn new(
         checked: Checked,
         store: &Store,
-        wechat: wechat::Client,
+        accounts: Vec<(Names, wechat::Client)>,
         texts: Texts,
         metrics: Metrics,
     ) -> Arc<Self> {
         let Checked { sites, words, digits, qr_per_day, qr_url } = checked;
+        let officials = accounts.into_iter().map(|(names, wechat)| {
+            let budget = Budget::new(store, &names, qr_per_day);
+            Official { names, wechat, budget }
+        });
         Arc::new(Self {
+            officials: officials.collect(),
             sites,
             words,
             codes: Codes::new(store, digits),
             guesses: Guesses::new(store),
             qr_logins: QrLogins::new(store),
-            budget: Budget::new(store, qr_per_day),
             paces: Paces::new(store),
             qr_url,
-            wechat,
             texts,
             metrics,
             told: Told::default(),
         })
+    }
+
+    /// Whether there is a site of this account. Only then its people are answered.
+    pub(crate) fn is_for(&self, account: &Names) -> bool {
+        self.sites.all().iter().any(|site| self.sites.account(site) == Some(account))
+    }
+
+    /// The official account of a site.
+    fn official(&self, site: &Site) -> Option<&Official> {
+        let account = self.sites.account(site)?;
+        self.officials.iter().find(|official| official.names == *account)
     }
 
     /// Reads the sites again, at SIGHUP; says what became of it.
@@ -106,6 +131,14 @@ impl WeChatServer {
 
     fn count(&self, outcome: &'static str) {
         self.metrics.wechat_server.get_or_create(&[("outcome", outcome)]).inc();
+    }
+}
+
+/// What a record of an account is called. As with people, the account of the variables has no appid before it.
+fn of_account<'n>(account: Option<&str>, name: &'n str) -> Cow<'n, str> {
+    match account {
+        None => Cow::Borrowed(name),
+        Some(app_id) => Cow::Owned(format!("{app_id}/{name}")),
     }
 }
 

@@ -5,7 +5,6 @@ use std::path::PathBuf;
 use clap::Args;
 use server::settings::SettingError;
 use url::Url;
-use wechat::push::Mode;
 
 use crate::account::Officials;
 
@@ -31,8 +30,8 @@ pub(crate) struct Settings {
           value_parser = clap::value_parser!(u8).range(i64::from(DIGITS)..=i64::from(MOST_DIGITS)))]
     callback_code_digits: u8,
 
-    /// The day's calls to WeChat for QR codes that such sites ask for. WeChat gives an account 100,000 in all, of which
-    /// the gateways take GATEWAY_QR_PER_DAY.
+    /// The day's calls to WeChat for QR codes that such sites ask for, of each official account. WeChat gives an account
+    /// 100,000 in all, of which the gateways take GATEWAY_QR_PER_DAY.
     #[arg(long, env, default_value_t = 5000, value_parser = clap::value_parser!(u32).range(..=100_000))]
     callback_qr_per_day: u32,
 
@@ -64,19 +63,12 @@ impl Settings {
     ) -> Result<Option<Checked>, SettingError> {
         let wrong = |problem: String| SettingError::new("CALLBACK_WECHAT_SERVER", problem);
         let Some(path) = self.callback_wechat_server else { return Ok(None) };
-        if accounts.iter().any(|official| official.account.push.mode() == Mode::Plaintext) {
-            return Err(wrong(
-                "needs WECHAT_MODE safe or compatible: in plaintext mode WeChat's signature does not cover who has asked \
-                 for a code"
-                    .to_owned(),
-            ));
-        }
         let official = || match api_url {
             wechat::OFFICIAL_API_URL => wechat::OFFICIAL_QR_URL.to_owned(),
             other => other.to_owned(),
         };
         Ok(Some(Checked {
-            sites: Sites::read(&path).map_err(wrong)?,
+            sites: Sites::read(&path, accounts).map_err(wrong)?,
             words: self.callback_code_words,
             digits: self.callback_code_digits,
             qr_per_day: self.callback_qr_per_day,

@@ -174,7 +174,11 @@ fn what_is_wrong_about_wechat_servers_sites_is_told_in_one_line() {
         ),
         (
             vec![right.clone(), ("CALLBACK_SITES", String::new()), ("WECHAT_MODE", "plaintext".to_owned())],
-            "CALLBACK_WECHAT_SERVER: needs WECHAT_MODE safe or compatible",
+            "site \"AI 网关\": account: the first account is in plaintext mode, in which WeChat's signature",
+        ),
+        (
+            vec![write("c.toml", &format!("{entry}account = \"tea\"\n"))],
+            "c.toml: site \"AI 网关\": account: \"tea\" is not in WECHAT_ACCOUNTS",
         ),
         (vec![right.clone(), ("CALLBACK_CODE_WORDS", "验证码,1".to_owned())], "CALLBACK_CODE_WORDS"),
         (vec![right.clone(), ("CALLBACK_CODE_DIGITS", "5".to_owned())], "CALLBACK_CODE_DIGITS"),

@@ -3,13 +3,18 @@
 //! A site gets a token for each such login, and asks with it what has become of the login. The QR code holds the login's
 //! scene, which is made of the token's hash, and so is the code that the site redeems: the store holds nothing that opens
 //! anything. A scene of this kind is longer than a gateway's, so no scan is taken for one of the other kind.
+//!
+//! All records are one official account's. A scan that comes through another account finds no login.
 
+use std::borrow::Cow;
 use std::time::Duration;
 
 use records::{Kept, Moment, Records, Step, Write};
 use serde::{Deserialize, Serialize};
 use wechat::Person;
 
+use super::of_account;
+use crate::account::names::Names as Account;
 use crate::provider::token::{Token, sha256};
 use crate::store::{Store, StoreError};
 
@@ -102,7 +107,7 @@ struct Login {
 enum State {
     /// Nobody has scanned.
     Waiting,
-    /// This person is asked.
+    /// This person is asked. People are openids here: the account is that of the record.
     Asked { person: String, until: Moment },
     /// It is this person's, and fetched until then.
     Granted { person: String, until: Moment, is_used: bool },
@@ -263,6 +268,27 @@ struct Last {
     at: Moment,
 }
 
+/// Who asks for a login, and redeems it.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct By<'s> {
+    /// The site's name.
+    pub site: &'s str,
+    /// The site's official account.
+    pub account: &'s Account,
+}
+
+impl By<'_> {
+    /// What the record of a login is called that this site has asked for.
+    fn key<'n>(&self, scene: &'n Scene) -> Cow<'n, str> {
+        of_account(self.account.of_people().map(AsRef::as_ref), scene.as_str())
+    }
+}
+
+/// What the record of a login is called that a person can scan.
+fn key<'n>(person: &Person, scene: &'n Scene) -> Cow<'n, str> {
+    of_account(person.account(), scene.as_str())
+}
+
 /// The logins.
 #[derive(Debug, Clone)]
 pub(crate) struct QrLogins {
@@ -275,11 +301,12 @@ impl QrLogins {
         Self { logins: store.records(KIND), of_people: store.records(OF_PERSON) }
     }
 
-    /// Keeps a login that `site` has asked for.
-    pub(super) async fn put(&self, names: &Names, site: &str, confirm: bool) -> Result<(), StoreError> {
-        let put = self.logins.update(names.scene.as_str(), |_, now| {
+    /// Keeps a login that a site has asked for.
+    pub(super) async fn put(&self, names: &Names, by: By<'_>, confirm: bool) -> Result<(), StoreError> {
+        let key = by.key(&names.scene);
+        let put = self.logins.update(&key, |_, now| {
             let login = Login {
-                site: site.to_owned(),
+                site: by.site.to_owned(),
                 confirm,
                 code: hashed(&names.code),
                 until: now + LIFE,
@@ -293,33 +320,34 @@ impl QrLogins {
 
     /// A person has scanned at `at` (CreateTime).
     pub(super) async fn scan(&self, scene: &Scene, person: &Person, at: i64) -> Result<Heard, StoreError> {
-        let noted = self.of_people.update(person.as_str(), |_, now| {
+        let of_person = person.key();
+        let noted = self.of_people.update(&of_person, |_, now| {
             let last = Last { scene: scene.clone(), scanned_at: at, at: now };
             Step::Write(Write::new(last.into(), now + LIFE + FETCHED), ())
         });
         noted.await?;
-        Ok(self.logins.update(scene.as_str(), |found, now| Login::scan(found, person, now)).await?)
+        let key = key(person, scene);
+        Ok(self.logins.update(&key, |found, now| Login::scan(found, person, now)).await?)
     }
 
     /// When a person was asked last whether they want to log in, also where they have answered.
     pub(super) async fn asked(&self, person: &Person) -> Result<Option<Moment>, StoreError> {
-        let Some(last) = self.of_people.read(person.as_str()).await?.record else { return Ok(None) };
-        let login = self.logins.read(last.scene.as_str()).await?.record;
+        let Some(last) = self.of_people.read(&person.key()).await?.record else { return Ok(None) };
+        let login = self.logins.read(&key(person, &last.scene)).await?.record;
         Ok(login.filter(|login| login.has_asked(person)).map(|_| last.at))
     }
 
     /// A person answers whether they want to log in; nothing where nobody asks.
     pub(super) async fn answer(&self, person: &Person, yes: bool) -> Result<Option<Heard>, StoreError> {
-        let Some(last) = self.of_people.read(person.as_str()).await?.record else { return Ok(None) };
-        let answered =
-            self.logins.update(last.scene.as_str(), |found, now| Login::answer(found, person, yes, now));
-        Ok(answered.await?)
+        let Some(last) = self.of_people.read(&person.key()).await?.record else { return Ok(None) };
+        let key = key(person, &last.scene);
+        Ok(self.logins.update(&key, |found, now| Login::answer(found, person, yes, now)).await?)
     }
 
-    /// What has become of a login that `site` has asked for; nothing for one that is not known.
-    pub(super) async fn look(&self, scene: &Scene, site: &str) -> Result<Option<Told>, StoreError> {
-        let found = self.logins.read(scene.as_str()).await?;
-        let Some(login) = found.record.filter(|login| login.site == site) else { return Ok(None) };
+    /// What has become of a login that a site has asked for; nothing for one that is not known.
+    pub(super) async fn look(&self, scene: &Scene, by: By<'_>) -> Result<Option<Told>, StoreError> {
+        let found = self.logins.read(&by.key(scene)).await?;
+        let Some(login) = found.record.filter(|login| login.site == by.site) else { return Ok(None) };
         Ok(Some(match &login.state {
             _ if login.is_over(found.now) => Told::Expired,
             State::Granted { person, .. } => Told::Success { person: person.clone() },
@@ -327,22 +355,24 @@ impl QrLogins {
         }))
     }
 
-    /// Whose the login is that `site` redeems, for this once.
-    pub(super) async fn redeem(&self, code: &str, site: &str) -> Result<Option<Person>, StoreError> {
+    /// Whose the login is that a site redeems, for this once.
+    pub(super) async fn redeem(&self, code: &str, by: By<'_>) -> Result<Option<Person>, StoreError> {
         let Some(scene) = Names::scene_of_code(code) else { return Ok(None) };
         let hash = hashed(code);
-        let redeemed =
-            self.logins.update(scene.as_str(), |found, now| Login::redeem(found, site, &hash, now));
-        Ok(redeemed.await?)
+        let redeemed = self
+            .logins
+            .update(&by.key(&scene), |found, now| Login::redeem(found, by.site, &hash, now))
+            .await?;
+        Ok(redeemed.map(|person| by.account.person(&person)))
     }
 
     /// Ends the login of a person who has unfollowed at `at` (CreateTime); says whether there was one.
     pub(crate) async fn forget(&self, person: &Person, at: i64) -> Result<bool, StoreError> {
-        let Some(last) = self.of_people.read(person.as_str()).await?.record else { return Ok(false) };
+        let Some(last) = self.of_people.read(&person.key()).await?.record else { return Ok(false) };
         if last.scanned_at > at {
             return Ok(false);
         }
-        self.logins.update(last.scene.as_str(), |found, _| Login::forget(found, person)).await?;
+        self.logins.update(&key(person, &last.scene), |found, _| Login::forget(found, person)).await?;
         Ok(true)
     }
 }

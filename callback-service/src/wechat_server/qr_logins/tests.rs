@@ -109,26 +109,52 @@ async fn a_login_goes_its_way_whichever_instance_is_asked() {
     on_each_store(async |here, there| {
         let (here, there) = (QrLogins::new(here), QrLogins::new(there));
         let (names, person) = (Names::random(), Person::new("a"));
-        here.put(&names, "api", true).await.unwrap();
-        let look = async |logins: &QrLogins| logins.look(&names.scene, "api").await.unwrap();
+        let account = Account::new(None, "wx0");
+        let by = |site| By { site, account: &account };
+        here.put(&names, by("api"), true).await.unwrap();
+        let look = async |logins: &QrLogins| logins.look(&names.scene, by("api")).await.unwrap();
         assert_eq!(look(&there).await, Some(Told::Pending));
-        assert_eq!(there.look(&names.scene, "other").await.unwrap(), None, "another site's");
+        assert_eq!(there.look(&names.scene, by("other")).await.unwrap(), None, "another site's");
         assert_eq!(there.answer(&person, true).await.unwrap(), None);
         there.scan(&names.scene, &person, 100).await.unwrap();
         assert_eq!(look(&here).await, Some(Told::Pending));
         assert_eq!(here.answer(&person, true).await.unwrap(), Some(Heard::LoggedIn));
         assert_eq!(look(&there).await, Some(Told::Success { person: "a".to_owned() }));
         let all = (0..20).map(|n| if n % 2 == 0 { &here } else { &there });
-        let redeemed = join_all(all.map(|logins| logins.redeem(&names.code, "api"))).await;
+        let redeemed = join_all(all.map(|logins| logins.redeem(&names.code, by("api")))).await;
         assert_eq!(redeemed.into_iter().filter(|found| matches!(found, Ok(Some(_)))).count(), 1);
 
         let names = Names::random();
-        here.put(&names, "api", false).await.unwrap();
+        here.put(&names, by("api"), false).await.unwrap();
         there.scan(&names.scene, &person, 200).await.unwrap();
         assert!(!here.forget(&person, 199).await.unwrap(), "the unfollow was before it");
         assert!(here.forget(&person, 200).await.unwrap());
-        assert_eq!(there.redeem(&names.code, "api").await.unwrap(), None);
-        assert_eq!(there.look(&names.scene, "api").await.unwrap(), Some(Told::Expired));
+        assert_eq!(there.redeem(&names.code, by("api")).await.unwrap(), None);
+        assert_eq!(there.look(&names.scene, by("api")).await.unwrap(), Some(Told::Expired));
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_login_of_one_account_is_none_at_another() {
+    on_each_store(async |here, there| {
+        let (here, there) = (QrLogins::new(here), QrLogins::new(there));
+        let [tea, rice] = [("tea", "wx1"), ("rice", "wx2")].map(|(name, id)| Account::new(Some(name), id));
+        let (openid, names) = (Person::new("a"), Names::random());
+        let [own, forged] = [&tea, &rice].map(|account| account.person(&openid));
+        let by = |account| By { site: "api", account };
+        here.put(&names, by(&tea), true).await.unwrap();
+        // Another account's owner can push any scene and openid.
+        for stranger in [&forged, &openid] {
+            assert_eq!(there.scan(&names.scene, stranger, 100).await.unwrap(), Heard::Expired);
+        }
+        assert!(matches!(there.scan(&names.scene, &own, 100).await.unwrap(), Heard::Asked { .. }));
+        assert_eq!(there.answer(&forged, true).await.unwrap(), None);
+        assert!(here.forget(&forged, 100).await.unwrap(), "what they have scanned");
+        assert_eq!(here.answer(&own, true).await.unwrap(), Some(Heard::LoggedIn));
+        assert_eq!(here.look(&names.scene, by(&rice)).await.unwrap(), None);
+        assert_eq!(here.redeem(&names.code, by(&rice)).await.unwrap(), None);
+        assert_eq!(here.redeem(&names.code, by(&tea)).await.unwrap(), Some(own));
     })
     .await;
 }

@@ -32,23 +32,27 @@ struct File {
 struct Entry {
     name: String,
     token_sha256: Option<Value>,
+    account: Option<String>,
     #[serde(default)]
     access_token: bool,
     confirm: Option<bool>,
 }
 
-/// Reads the file.
+/// Reads the file, whose sites have to pass a `check`.
 ///
 /// # Errors
 /// What is wrong, in one line.
-pub(super) fn read(path: &Path) -> Result<Vec<Site>, String> {
+pub(super) fn read(
+    path: &Path,
+    check: impl FnOnce(&[Site]) -> Result<(), String>,
+) -> Result<Vec<Site>, String> {
     let told = |problem: String| format!("{}: {problem}", path.to_string_lossy().escape_debug());
     let size = fs::metadata(path).map_err(|error| told(error.to_string()))?.len();
     if size > MAX_FILE {
         return Err(told(format!("it has {size} bytes; at most {MAX_FILE} are read")));
     }
     let text = fs::read_to_string(path).map_err(|error| told(error.to_string()))?;
-    parse(&text).map_err(told)
+    parse(&text).and_then(|sites| check(&sites).map(|()| sites)).map_err(told)
 }
 
 /// Reads the sites.
@@ -87,13 +91,13 @@ pub(super) fn parse(text: &str) -> Result<Vec<Site>, String> {
 }
 
 fn site(entry: Entry) -> Result<Site, String> {
-    let Entry { name, token_sha256, access_token, confirm } = entry;
+    let Entry { name, token_sha256, account, access_token, confirm } = entry;
     if !(1..=MAX_NAME).contains(&name.trim().chars().count()) || name.chars().any(char::is_control) {
         return Err(format!("name: what people call the site, up to {MAX_NAME} characters"));
     }
     let tokens = tokens(token_sha256)?;
     // A scan is not consent: whoever gets somebody to scan a forwarded code would be logged in as that person.
-    Ok(Site { name, tokens, access_token, confirm: confirm.unwrap_or(true) })
+    Ok(Site { name, tokens, account, access_token, confirm: confirm.unwrap_or(true) })
 }
 
 fn tokens(value: Option<Value>) -> Result<Vec<[u8; 32]>, String> {
@@ -134,11 +138,12 @@ mod tests {
     fn every_key_is_read_and_a_scan_is_confirmed_unless_it_says_no() {
         let plain = &parse(&entry("")).unwrap()[0];
         assert_eq!((plain.name.as_str(), plain.tokens.len()), ("new-api", 1));
-        assert!(plain.confirm && !plain.access_token);
-        let text = entry("confirm = false\naccess_token = true")
+        assert!(plain.confirm && !plain.access_token && plain.account.is_none());
+        let text = entry("confirm = false\naccess_token = true\naccount = \"tea\"")
             .replace(&format!("\"{HASH}\""), &format!("[\"{HASH}\", \"{OTHER}\"]"));
         let site = &parse(&text).unwrap()[0];
         assert!(!site.confirm && site.access_token && site.tokens.len() == 2);
+        assert_eq!(site.account.as_deref(), Some("tea"));
     }
 
     #[test]
@@ -166,6 +171,7 @@ mod tests {
             let shown = ["s3cret", "53237", HASH].iter().any(|secret| problem.contains(secret));
             assert!(!problem.contains('\n') && !shown, "{problem}");
         }
-        assert!(read(Path::new("/nowhere/x.toml")).unwrap_err().starts_with("/nowhere/x.toml: "));
+        let nowhere = read(Path::new("/nowhere/x.toml"), |_| Ok(()));
+        assert!(nowhere.unwrap_err().starts_with("/nowhere/x.toml: "));
     }
 }

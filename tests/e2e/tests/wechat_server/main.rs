@@ -3,6 +3,7 @@
 
 #![allow(clippy::unwrap_used, reason = "tests fail loudly")]
 
+mod accounts;
 mod client;
 mod codes;
 mod instances;
