@@ -1,4 +1,5 @@
-//! A scan's way to its words. [`Scans`] runs one task for each scene and person; a repeated push waits for that task.
+//! A scan's way to its words. [`Scans`] runs one task for each scene and person, in the chat and on a page each; a repeated
+//! push waits for that task.
 //!
 //! The task goes on when WeChat hangs up. `attempt` is what it does: recall, claim, ask the person and the provider where
 //! the login wants it, end, count. `verdict` decides what follows from each answer. [`confirmation`] asks the person for
@@ -47,6 +48,7 @@ use self::confirmation::place::Places;
 use self::confirmation::{Asking, Confirmations, Login, Verdict};
 use self::nickname::Nicknames;
 use self::times::{TIMES, Times};
+use self::way::Way;
 use self::words::{PhoneReply, ToPhone};
 use crate::account::names::Names;
 use crate::metrics::Metrics;
@@ -166,7 +168,9 @@ pub(crate) struct Scans {
     told: Arc<Told>,
 }
 
-type Key = (Scene, Person);
+/// A login, a person, and whether they come by a page of ours inside WeChat. A question that is told in the chat is answered
+/// there, so a scan asks one of its own, and does not wait for the page's.
+type Key = (Scene, Person, bool);
 
 impl Scans {
     /// Puts the scans of an account together.
@@ -293,7 +297,7 @@ impl Scans {
         known: Option<User>,
         arrived: Instant,
     ) -> Option<watch::Receiver<Option<ToPhone>>> {
-        let key = (scan.scene, scan.openid.clone());
+        let key = (scan.scene, scan.openid.clone(), scan.way == Way::Wechat);
         let mut running = self.running.lock();
         if let Some(reply) = running.get(&key) {
             return Some(reply.clone());

@@ -144,6 +144,24 @@ async fn a_1_in_the_chat_presses_no_button_of_a_page() {
     assert_eq!(asked.types("3", &asked.number(&login)).await, Some(told(Some(1))));
 }
 
+#[tokio::test]
+async fn who_scans_and_opens_the_page_at_the_same_moment_is_asked_where_they_can_answer() {
+    for page_first in [true, false] {
+        let (asked, login) = (Asked::start().await, opened());
+        let scan = Scan { way: Way::Scan, ..login.clone() };
+        let [first, second] = if page_first { [&login, &scan] } else { [&scan, &login] };
+        let (first, second) = tokio::join!(asked.scan(first), asked.scan(second));
+        let told = if page_first { second } else { first };
+        let PhoneReply::Question(question) = told else { panic!("{told:?}") };
+        assert_eq!((question.way, question.takes_yes()), (Way::Scan, false), "{page_first}");
+        assert_eq!(asked.types("1", &asked.number(&login)).await, Some(super::told(Some(1))));
+
+        let asked = Asked::unconfirmed().await;
+        let (_, told) = tokio::join!(asked.scan(&login), asked.scan(&scan));
+        assert_eq!(told, super::told(Some(1)), "a scan is enough");
+    }
+}
+
 /// A page that was left open in WeChat while its person scanned another code.
 #[tokio::test]
 async fn an_answer_that_names_its_login_is_none_to_another() {

@@ -5,7 +5,7 @@ use std::fmt;
 use std::time::Duration;
 
 use super::browser::{Fate, Run};
-use super::{Browser, End, News, Words};
+use super::{Browser, End, News, Way, Words};
 
 /// A promise that was broken.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -156,7 +156,7 @@ pub enum Violation {
         /// The scene.
         scene: String,
     },
-    /// Somebody was logged in who had not typed the number of the page, or had said no before.
+    /// Somebody was logged in who had not answered as their way asks for, or had said no before.
     NotConfirmed {
         /// The scene.
         scene: String,
@@ -178,6 +178,45 @@ pub enum Violation {
         scene: String,
         /// The person.
         person: String,
+        /// The words on their phone.
+        words: Words,
+    },
+    /// Two people were told as if a login were theirs.
+    TwoPeople {
+        /// The scene.
+        scene: String,
+        /// The people.
+        people: Vec<String>,
+    },
+    /// A person's phone offered other numbers than before, or not that of the page.
+    WrongOffer {
+        /// The scene.
+        scene: String,
+        /// The person.
+        person: String,
+        /// The numbers.
+        numbers: Vec<String>,
+    },
+    /// A page showed more than one code to type for the same login.
+    OtherCode {
+        /// The scene.
+        scene: String,
+        /// The codes.
+        codes: Vec<String>,
+    },
+    /// Two logins showed the same code to type.
+    CodeOfTwo {
+        /// The code.
+        code: String,
+        /// The scenes.
+        scenes: Vec<String>,
+    },
+    /// A code that no page shows was taken for that of a login.
+    GuessLed {
+        /// The person who sent it.
+        person: String,
+        /// The code.
+        code: String,
         /// The words on their phone.
         words: Words,
     },
@@ -244,7 +283,7 @@ impl fmt::Display for Violation {
                 write!(out, "{browser} no longer shows the number of {scene}, which waits for it")
             }
             Self::NotConfirmed { scene, user, known } => {
-                write!(out, "{user:?} was logged in by {scene} without a right number of theirs: {known}")
+                write!(out, "{user:?} was logged in by {scene} without a right answer of theirs: {known}")
             }
             Self::DecidedTwice { scene, words } => {
                 write!(out, "{scene} was decided more than once: {words:?}")
@@ -254,6 +293,20 @@ impl fmt::Display for Violation {
                     out,
                     "{person:?} had not scanned {scene}, and was told {words:?} when they typed its number"
                 )
+            }
+            Self::TwoPeople { scene, people } => write!(out, "{scene} was {people:?}'s at once"),
+            Self::WrongOffer { scene, person, numbers } => {
+                write!(
+                    out,
+                    "{person:?} was offered {numbers:?} for {scene}, whose number or first offer is another"
+                )
+            }
+            Self::OtherCode { scene, codes } => {
+                write!(out, "{scene} has more than one code to type: {codes:?}")
+            }
+            Self::CodeOfTwo { code, scenes } => write!(out, "{code} is to be typed for each of {scenes:?}"),
+            Self::GuessLed { person, code, words } => {
+                write!(out, "{person:?} sent {code}, which no page shows, and was told {words:?}")
             }
             Self::TooManyLost { found, declared } => {
                 write!(out, "{found} logins look lost, and Redis can have lost {declared}")
@@ -285,8 +338,12 @@ pub struct Summary {
     pub unfinished: usize,
     /// Ends of sockets, by close code.
     pub closes: BTreeMap<u16, usize>,
-    /// Scans.
-    pub scans: usize,
+    /// Scans and what stands for them, by the way.
+    pub claims: BTreeMap<Way, usize>,
+    /// Logins to which somebody came by more than one way, or people by different ones.
+    pub raced: usize,
+    /// Codes that no page shows and that people were told are wrong.
+    pub wrong_codes: usize,
     /// The words on the phones.
     pub words: BTreeMap<Words, usize>,
     /// Codes for which a site learnt who it is.
@@ -347,8 +404,8 @@ impl fmt::Display for Summary {
             self;
         writeln!(
             out,
-            "{browsers} pages, {codes} codes, {} scans; phones were told {:?}",
-            self.scans, self.words
+            "{browsers} pages, {codes} codes, came by {:?}, {} by two ways, {} wrong codes; phones were told {:?}",
+            self.claims, self.raced, self.wrong_codes, self.words
         )?;
         writeln!(out, "{granted} logged in, {on_first_code} on their first code, {nameless} without a name")?;
         writeln!(
