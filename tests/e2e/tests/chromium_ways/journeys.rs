@@ -17,6 +17,8 @@ pub(crate) struct Words {
     inside: &'static str,
     /// The question with three numbers.
     which: &'static str,
+    /// Where the number is to be used.
+    use_number: &'static str,
     done: &'static str,
 }
 
@@ -26,6 +28,7 @@ impl Words {
         hello: "你好，",
         inside: "用微信登录",
         which: "登录页上显示的是哪个数字",
+        use_number: "请在微信里继续，需要时用这两位数字",
         done: "登录成功",
     };
     pub(crate) const ENGLISH: Self = Self {
@@ -33,6 +36,7 @@ impl Words {
         hello: "Hello, ",
         inside: "Log in with WeChat",
         which: "Which number does the login page show?",
+        use_number: "Please continue in WeChat; it may ask for this number",
         done: "You are logged in",
     };
 }
@@ -100,11 +104,14 @@ async fn inside_wechat(device: &Device, stack: &Stack, words: &Words) {
     device.says(words.inside).await;
     device.keep("inside, button").await;
     device.browser.click(".saoma-go").await;
-    device.says(words.which).await;
-    device.keep("inside, question").await;
-    device.browser.click("#page").await;
     let number = device.number().await;
     device.keep("inside, number").await;
+    device.browser.click(".saoma-go").await;
+    device.says(words.which).await;
+    device.keep("inside, question").await;
+    // Who has forgotten the number can look again.
+    device.browser.click("#page").await;
+    assert_eq!(device.number().await, number);
     device.browser.click(".saoma-go").await;
     device.says(words.which).await;
     device.browser.click(&format!("button[value=\"{number}\"]")).await;
@@ -184,6 +191,7 @@ async fn once_the_day_is_spent(device: &Device, words: &Words) {
     let phone = client.window().await.unwrap();
     client.switch_to_window(desk.clone()).await.unwrap();
     let number = device.number().await;
+    device.says(words.use_number).await;
     device.keep("spent, number").await;
     client.switch_to_window(phone).await.unwrap();
     device.browser.click(&format!("button[value=\"{number}\"]")).await;
