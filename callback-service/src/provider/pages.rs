@@ -157,7 +157,7 @@ pub(super) fn ask_inside(
             format!("Back to {site}"),
         ),
     };
-    let state = "stopped";
+    let state = "asks";
     let page = AskInside { language, state, title, words, go, request, other, other_ways, cancel, back };
     small(StatusCode::OK, &page)
 }
@@ -183,7 +183,7 @@ pub(super) fn ask_logout(fields: &[(&str, &str)], language: Language) -> Respons
             ("Log out?", "The next login then takes a new scan.", "Log out", "Stay logged in")
         }
     };
-    small(StatusCode::OK, &AskLogout { language, state: "stopped", title, words, fields, yes, no })
+    small(StatusCode::OK, &AskLogout { language, state: "asks", title, words, fields, yes, no })
 }
 
 /// Says that somebody is logged out.

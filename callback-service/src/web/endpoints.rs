@@ -12,7 +12,7 @@ use server::http::Response;
 use tokio::time::{Instant, sleep};
 use wechat::{Class, NoWebUser, Person, Scope, User, authorize_url};
 
-use super::visits::{Back, Guest, Purpose, State};
+use super::visits::{Back, Guest, LoginPage, Purpose, State};
 use super::{Official, Web, choice, login_of, pages, words};
 use crate::logins::answer::Text;
 use crate::logins::way::Way;
@@ -30,8 +30,8 @@ const MAX_CODE: usize = 512;
 
 const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 
-/// The login page in the same browser is to be opened again at the end: `back=1`.
-const BACK: (&str, &str) = ("back", "1");
+/// The login page is open in the same browser: `back=1`, and `back=seen` once it has shown the person its number.
+const BACK: &str = "back";
 
 /// A browser that has come back to a visit of its own.
 struct Visitor<'a> {
@@ -55,10 +55,14 @@ impl Web {
         if !is_wechat(headers) {
             return pages::say(StatusCode::OK, words::OPEN_IN_WECHAT, vec![], language);
         }
-        let is_back = parameters.get(BACK.0) == Some(BACK.1);
+        let page = match parameters.get(BACK) {
+            Some("1") => LoginPage::Here,
+            Some("seen") => LoginPage::Seen,
+            _ => LoginPage::Elsewhere,
+        };
         let known = Cookie::Browser.read(headers, self.is_secure);
         let browser = known.clone().unwrap_or_else(Token::random);
-        let purpose = Purpose::Login { scene, account: account.map(str::to_owned), is_back };
+        let purpose = Purpose::Login { scene, account: account.map(str::to_owned), page };
         let mut answer = self.begin(asked, &browser, purpose, true, language).await;
         if known.is_none() {
             Cookie::Browser.set(&mut answer, &browser, self.is_secure);
@@ -150,12 +154,10 @@ impl Web {
             None => self.nobody_came(&visitor).await,
         };
         match came {
-            Ok((Purpose::Login { scene, account, is_back }, guest)) => {
-                match self.official(account.as_deref()) {
-                    Some(official) => self.log_in(&visitor, official, (scene, is_back), &guest).await,
-                    None => unknown(),
-                }
-            }
+            Ok((Purpose::Login { scene, account, page }, guest)) => match self.official(account.as_deref()) {
+                Some(official) => self.log_in(&visitor, official, (scene, page), &guest).await,
+                None => unknown(),
+            },
             Ok((Purpose::Request { request, account }, guest)) => {
                 // Whoever has the cookie and the visit has the code, and nobody else.
                 let code = Token::made_of([visitor.browser.reveal(), visitor.state.reveal()]);
@@ -260,7 +262,7 @@ impl Web {
         &self,
         visitor: &Visitor<'_>,
         official: &Official,
-        (scene, is_back): (Scene, bool),
+        (scene, page): (Scene, LoginPage),
         guest: &Guest,
     ) -> Response {
         let scan = Scan {
@@ -272,7 +274,7 @@ impl Web {
         };
         let told = official.scans.log_in_known(scan, Some(guest.user.clone()), Instant::now()).await;
         self.metrics.count_scan(&official.names, Way::Wechat, &told.reply);
-        self.tell(visitor, official, (scene, is_back), guest, &told)
+        self.tell(visitor, official, (scene, page), guest, &told)
     }
 
     /// `/login/answer`: the person says yes or no, or chooses a number.
@@ -294,10 +296,8 @@ impl Web {
         let Some(browser) = Cookie::Browser.read(&asked.head.headers, self.is_secure) else {
             return unknown();
         };
-        let (scene, account, is_back, guest) = match self.visits.find(&state, &browser.hash()).await {
-            Ok(Some((Purpose::Login { scene, account, is_back }, Some(guest)))) => {
-                (scene, account, is_back, guest)
-            }
+        let (scene, account, page, guest) = match self.visits.find(&state, &browser.hash()).await {
+            Ok(Some((Purpose::Login { scene, account, page }, Some(guest)))) => (scene, account, page, guest),
             Ok(_) => return unknown(),
             Err(error) => return self.busy(&error, language),
         };
@@ -315,9 +315,9 @@ impl Web {
         };
         let visitor = Visitor { asked, state, browser, language };
         match official.scans.answered_known(text, Some(guest.user.clone()), Instant::now()).await {
-            Some(told) => self.tell(&visitor, official, (scene, is_back), &guest, &told),
+            Some(told) => self.tell(&visitor, official, (scene, page), &guest, &told),
             // Nothing waits for it any more.
-            None => self.log_in(&visitor, official, (scene, is_back), &guest).await,
+            None => self.log_in(&visitor, official, (scene, page), &guest).await,
         }
     }
 
@@ -326,21 +326,26 @@ impl Web {
         &self,
         visitor: &Visitor<'_>,
         official: &Official,
-        (scene, is_back): (Scene, bool),
+        (scene, page): (Scene, LoginPage),
         guest: &Guest,
         told: &ToPhone,
     ) -> Response {
         let language = visitor.language;
         // An account's name needs no escape in a query.
         let account = official.names.name().map(|name| format!("?account={name}")).unwrap_or_default();
+        let is_here = page != LoginPage::Elsewhere;
         let login_page =
-            self.gateway.as_ref().filter(|_| is_back).map(|gateway| format!("{gateway}/{account}"));
+            self.gateway.as_ref().filter(|_| is_here).map(|gateway| format!("{gateway}/{account}"));
         let Some(words) = words::of(&told.reply) else {
             let PhoneReply::Question(question) = &told.reply else {
                 return pages::say(StatusCode::OK, words::BUSY, vec![], language);
             };
             if question.way != Way::Wechat {
                 return pages::say(StatusCode::OK, words::IN_THE_CHAT, vec![], language);
+            }
+            // It shows the number now. Nobody should have to guess before they have seen it.
+            if let (Some(_), LoginPage::Here, Some(address)) = (&question.number, page, &login_page) {
+                return onward(see_other(address));
             }
             let numbers = question.number.as_deref();
             let numbers = numbers.map(|number| choice::numbers(&scene, &guest.openid, number).to_vec());

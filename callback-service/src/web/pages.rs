@@ -65,16 +65,22 @@ pub(super) fn ask(
         (in_either(language, "时间", "Time"), time),
     ];
     let facts = facts.into_iter().filter(|(_, fact)| !fact.is_empty()).collect();
-    let words = match numbers.is_empty() {
-        true => in_either(
-            language,
-            "是你自己打开的登录页吗？如果二维码或链接是别人发给你的，请选择“不是我”。",
-            "Did you open that login page yourself? If somebody sent you the code or a link, choose “Not me”.",
+    let (words, care) = match numbers.is_empty() {
+        true => (
+            in_either(language, "是你自己打开的登录页吗？", "Did you open that login page yourself?"),
+            in_either(
+                language,
+                "如果二维码或链接是别人发给你的，请选择“不是我”。",
+                "If somebody sent you the code or a link, choose “Not me”.",
+            ),
         ),
-        false => in_either(
-            language,
-            "登录页上显示的是哪个数字？只能选一次。如果看不到登录页，或者二维码、链接是别人发给你的，请选择“不是我”。",
-            "Which number does the login page show? You have one choice. If you do not see that page, or somebody sent you the code or a link, choose “Not me”.",
+        false => (
+            in_either(language, "登录页上显示的是哪个数字？", "Which number does the login page show?"),
+            in_either(
+                language,
+                "只能选一次。如果看不到登录页，或者二维码、链接是别人发给你的，请选择“不是我”。",
+                "You have one choice. If you do not see that page, or somebody sent you the code or a link, choose “Not me”.",
+            ),
         ),
     };
     let page = page.filter(|_| !numbers.is_empty()).map(|href| {
@@ -84,10 +90,11 @@ pub(super) fn ask(
         StatusCode::OK,
         &Ask {
             language,
-            state: Mark::Stopped.state(),
+            state: Mark::Asks.state(),
             title,
             facts,
             words,
+            care,
             visit,
             numbers,
             yes: in_either(language, "确认登录", "Log in"),
@@ -122,6 +129,7 @@ struct Ask<'a> {
     title: String,
     facts: Vec<(&'static str, String)>,
     words: &'static str,
+    care: &'static str,
     visit: &'a str,
     numbers: &'a [String],
     yes: &'static str,

@@ -55,6 +55,19 @@ impl State {
     }
 }
 
+/// Where the page is open that shows a login.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum LoginPage {
+    /// On another device, as far as anybody has said.
+    #[default]
+    Elsewhere,
+    /// In the same browser, which goes back there.
+    Here,
+    /// The same, and the person has seen the number that it shows.
+    Seen,
+}
+
 /// What somebody wants who has gone to WeChat.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -65,9 +78,8 @@ pub(super) enum Purpose {
         /// The official account whose people may: its name, where it has one.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         account: Option<String>,
-        /// The page is open in the same browser, which goes back there.
-        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-        is_back: bool,
+        #[serde(default)]
+        page: LoginPage,
     },
     /// To answer the request of this name.
     Request {

@@ -10,6 +10,8 @@ use crate::logins::words::PhoneReply;
 pub(super) enum Mark {
     /// A tick.
     Granted,
+    /// A question mark.
+    Asks,
     /// An exclamation mark.
     Stopped,
     /// The same, as a warning.
@@ -20,6 +22,7 @@ impl Mark {
     pub(super) fn state(self) -> &'static str {
         match self {
             Self::Granted => "granted",
+            Self::Asks => "asks",
             Self::Stopped => "stopped",
             Self::Error => "error",
         }
@@ -77,7 +80,7 @@ pub(super) const FRAMED: Words = said(
 
 /// Before WeChat asks for the nickname, which has to follow a tap.
 pub(super) const TAP: Words = said(
-    Mark::Stopped,
+    Mark::Asks,
     (
         "用微信登录",
         "下一步，微信会询问是否允许使用你的昵称和头像。之后你会看到是哪个网站请求登录，再决定是否确认。",

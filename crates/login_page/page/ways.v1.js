@@ -26,11 +26,12 @@ const WORDS = {
   either: ['长按二维码识别，或发送登录码', 'Press and hold the QR code, or send the code'],
   either_desk: ['扫描二维码，或发送登录码', 'Scan the QR code, or send the code'],
   log_in: ['用微信登录', 'Log in with WeChat'],
-  tap: ['点一下，用你的微信登录', 'One tap, and you are logged in'],
+  tap: ['点一下，用你的微信登录', 'Tap to log in with your WeChat'],
   again: ['登录还没有完成', 'This login is not finished yet'],
   again_number: ['记住这个数字，再继续登录', 'Remember this number and go on'],
   sent: ['已收到，请在微信里继续', 'Received. Please continue in WeChat'],
-  sent_number: ['请在微信里继续，需要时回复这两位数字', 'Please continue in WeChat; it may ask for this number'],
+  sent_number: ['请在微信里继续，需要时用这两位数字', 'Please continue in WeChat; it may ask for this number'],
+  choose: ['请在微信里选择这个数字', 'Choose this number in WeChat'],
   preparing: ['正在准备登录码…', 'Preparing the code…'],
   expired: ['登录码已过期', 'The code has expired'],
   renew: ['换一个登录码', 'New code'],
@@ -125,6 +126,9 @@ export function extend(box, again) {
     return { code: !isTyped, typed: isTyped, others: true };
   }
 
+  /** The QR code holds the address of a page, which asks there and not in the chat. */
+  const isPages = () => /login/.test(login.content);
+
   const named = (name) => WORDS[login.account ? name : `${name}_`].map((it) => it.replace('%', () => isolated(login.account)));
   const words = (entry) => entry[+(language === 'en')];
 
@@ -132,7 +136,8 @@ export function extend(box, again) {
   function widgets() {
     const { inside, code, typed } = shown();
     if (inside) return { waiting: WORDS.tap, scanned: WORDS.again, scanned_number: WORDS.again_number };
-    if (!typed) return isInside && finger.matches ? { waiting: WORDS.hold } : {};
+    const asked = isPages() && { scanned_number: login.typed ? WORDS.sent_number : WORDS.choose };
+    if (!typed) return { ...asked, ...(isInside && finger.matches && { waiting: WORDS.hold }) };
     const sent = { scanned: WORDS.sent, scanned_number: WORDS.sent_number };
     if (code) return { ...sent, waiting: finger.matches ? WORDS.either : WORDS.either_desk };
     const own = { ...sent, waiting: named('send') };
@@ -148,7 +153,6 @@ export function extend(box, again) {
       // A picture that the page has is not sent again.
       const kept = message.resume === login.resume ? login.account_image : undefined;
       login = { account_image: kept, ...message };
-      if (mayOpen && login.open) go.href = `${login.open}?back=1`;
       // The space between the groups is one of the style, so that nobody copies it and no reset takes it away.
       digits.replaceChildren(...(login.typed ? groups(login.typed) : []).map((group) => {
         const node = document.createElement('span');
@@ -172,7 +176,9 @@ export function extend(box, again) {
       show(stage, !isWaiting || ways.code || ways.inside);
       if (!ways.code) code.hidden = true;
       if (!inside.hidden && !part('number').textContent) line.setAttribute('d', BUBBLES);
-      box.dataset.way = ways.inside ? 'inside' : ways.code ? 'code' : 'typed';
+      box.dataset.way = ways.inside ? 'inside' : ways.code ? (isPages() ? 'page' : 'code') : 'typed';
+      // Whoever has seen the number is asked for it; others are sent back to see it.
+      if (ways.inside) go.href = `${login.open}?back=${part('number').textContent ? 'seen' : 1}`;
       set(go, words(WORDS.log_in));
       set(copy, words(WORDS[copied === login.typed ? 'copied' : 'copy']));
       set(hint, words(isInside ? WORDS.hold_hint : WORDS.save));

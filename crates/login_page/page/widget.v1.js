@@ -1,4 +1,4 @@
-// Saoma's widget. docs/widget.md is its manual and its reasons.
+// Saoma's widget: see docs/widget.md.
 
 const MOMENT = 3e3;
 const HEARTBEAT = 25e3;
@@ -227,7 +227,7 @@ export function mount(
   }
 
   function receive(message, at = now()) {
-    const { message_type, url, image, typed, open, resume, expires_in, number, retry_in, user, code = '' } = message;
+    const { message_type, url, image, content, typed, open, resume, expires_in, number, retry_in, user, code = '' } = message;
     heardAt = at;
     const picture = image || url;
     const until = heardAt + expires_in * 1e3 || 0;
@@ -237,7 +237,7 @@ export function mount(
       error = {};
       keepKey(resume);
       if (expires_in === 0) return; // Ended.
-      if (!ways && (typed || open || navigator.maxTouchPoints)) {
+      if (!ways && (typed || open || /login/.test(content) || navigator.maxTouchPoints)) {
         import('./ways.v1.js').then(({ extend }) => {
           if (!box.parentNode) return;
           ways ||= extend(box, render);

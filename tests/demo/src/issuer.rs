@@ -64,6 +64,11 @@ impl Issuer {
         format!("--gateway-allowed-origins={}", all.join(","))
     }
 
+    /// The gateway's flag: where phones open a login inside WeChat.
+    pub(crate) fn web_flag(&self) -> String {
+        format!("--gateway-web-url=http://{}", loopback(self.ports.callback))
+    }
+
     /// The callback service's flags, where it keeps the rest in `store`.
     ///
     /// # Errors

@@ -11,7 +11,7 @@ mod issuer;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
 use std::time::Duration;
 
-use anyhow::Context;
+use anyhow::{Context, ensure};
 use secrecy::SecretString;
 use server::listen;
 use server::settings::NoSettings;
@@ -90,6 +90,9 @@ pub struct Options {
     /// Let the callback service be the issuer of an example site, and of these: the text of a file of sites, which may be
     /// empty. Issuer and example site are for browsers on this machine.
     pub sites: Option<String>,
+    /// Log people in inside WeChat, too: the gateway's pages lead there, and so do its own QR codes. It takes `sites`, with
+    /// which the callback service's address is known in time.
+    pub web: bool,
     /// More flags for the gateway, as `--name=value`. They replace ours of the same name.
     pub gateway: Vec<String>,
     /// More flags for the callback service, in the same way.
@@ -144,7 +147,10 @@ impl Stack {
         };
         let issuer = match options.sites {
             Some(sites) => Some(Issuer::prepare(options.ports, &sites, simulator.public_url())?),
-            None => None,
+            None => {
+                ensure!(!options.web, "logins inside WeChat take sites");
+                None
+            }
         };
         let ports = issuer.as_ref().map_or(options.ports, |issuer| issuer.ports);
         let Ports { gateway, notices, gateway_admin, callback, callback_admin, .. } = ports;
@@ -163,6 +169,9 @@ impl Stack {
         flags.extend(gateway_store);
         flags.extend(accounts.iter().map(Others::flag));
         flags.extend(issuer.iter().map(Issuer::gateway_flag));
+        if options.web {
+            flags.extend(issuer.iter().map(Issuer::web_flag));
+        }
         let flags = with(flags, options.gateway);
         let secrets = ws_gateway::config::Secrets {
             notify_key: Some(SecretString::from(NOTIFY_KEY)),
@@ -188,6 +197,9 @@ impl Stack {
         ];
         if let Some(issuer) = &issuer {
             flags.extend(issuer.callback_flags(&callback_store)?);
+        }
+        if options.web {
+            flags.push("--callback-web-authorization=base".to_owned());
         }
         flags.extend(callback_store);
         flags.extend(accounts.iter().map(Others::flag));

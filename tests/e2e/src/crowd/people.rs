@@ -62,7 +62,7 @@ impl People {
             return self.forwarded(shown, path.first(), does, &mut rng).await;
         }
         let mut own = self.owner(shown, path.first());
-        if own.way == Way::Typed && shown.browser.0 / MISTYPED % MISTYPED == 0 {
+        if own.way == Way::Typed && (shown.browser.0 / MISTYPED).is_multiple_of(MISTYPED) {
             own.guesses(&self.unshown(&mut rng)).await;
         }
         match path {

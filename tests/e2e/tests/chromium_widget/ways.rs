@@ -189,13 +189,30 @@ async fn on_a_phone_the_code_comes_first_and_leads_to_wechat() {
 }
 
 #[tokio::test]
+async fn a_code_that_leads_to_a_page_says_that_the_number_is_chosen_there() {
+    let page = Alone::open().await;
+    for (content, typed, words) in [
+        ("http://weixin.qq.com/q/02c", json!(null), "Reply with this number in the WeChat chat"),
+        (OPEN, json!(null), "Choose this number in WeChat"),
+        (OPEN, json!("482913"), "Please continue in WeChat; it may ask for this number"),
+    ] {
+        page.say(with(&json!({ "content": content, "typed": typed }))).await;
+        if content == OPEN {
+            page.browser.until("document.querySelector('.saoma-box[data-way=page]')").await;
+        }
+        page.say(number()).await;
+        assert_eq!(page.status().await, words, "{content}");
+    }
+}
+
+#[tokio::test]
 async fn inside_wechat_one_button_leads_to_its_own_login() {
     for agent in [PHONE, DESK] {
         let page = Alone::called(agent).await;
         let open = with(&json!({ "typed": "482913", "open": OPEN }));
         page.say(open.clone()).await;
         assert_eq!(page.parts().await, json!(["inside", "toggle"]));
-        assert_eq!(page.status().await, "One tap, and you are logged in");
+        assert_eq!(page.status().await, "Tap to log in with your WeChat");
         let link = "[it = document.querySelector('.saoma-go'), it.textContent, it.href, it.target].slice(1)";
         let expected = json!(["Log in with WeChat", format!("{OPEN}?back=1"), ""]);
         assert_eq!(page.browser.value(&format!("((it) => {link})()")).await, expected);
@@ -206,6 +223,10 @@ async fn inside_wechat_one_button_leads_to_its_own_login() {
         // Who comes back without having finished can go there again.
         page.say(said("scanned")).await;
         assert_eq!(page.parts().await, json!(["inside"]));
+        page.say(number()).await;
+        assert_eq!(page.status().await, "Remember this number and go on");
+        let leads = page.browser.value("document.querySelector('.saoma-go').href").await;
+        assert_eq!(leads, format!("{OPEN}?back=seen"));
         page.say(json!({ "message_type": "scan_success", "user": "", "code": "c" })).await;
         assert_eq!(page.parts().await, json!([]));
 

@@ -79,6 +79,22 @@ async fn the_login_page_in_the_same_wechat_is_opened_again_at_the_end() {
 }
 
 #[tokio::test]
+async fn whoever_has_not_seen_the_number_yet_is_sent_back_to_the_page_that_shows_it() {
+    let stage = Stage::start("base", &["--callback-confirm=true"]).await;
+    let (mut page, address) = stage.page().await;
+    let (_, mut webview) = stage.somebody();
+    let login_page = format!("http://{}/#", stage.stack.gateway.browsers);
+    assert_eq!(webview.open(&format!("{address}?back=1")).await.unwrap().url, login_page);
+    let number = number_of(&mut page).await;
+    let question = webview.open(&format!("{address}?back=seen")).await.unwrap();
+    shows(&question, 200, "登录页上显示的是哪个数字");
+    assert!(question.body.contains("回到登录页看数字"), "{}", question.body);
+    let done = webview.press(&question, &number).await.unwrap();
+    assert_eq!(done.url, login_page);
+    page.expect("scan_success").await;
+}
+
+#[tokio::test]
 async fn a_login_has_one_person_and_an_end() {
     let stage = Stage::start("base", &[]).await;
     let (mut page, address) = stage.page().await;
