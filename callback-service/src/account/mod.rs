@@ -60,6 +60,9 @@ pub(crate) struct Settings {
 /// A push that is older than this is no news, and to remember it for longer would cost memory.
 const LONGEST_AGE: Duration = Duration::from_secs(24 * 3600);
 
+/// The way in an account's `ways` by which its people are asked inside WeChat. What else may stand there is the gateway's.
+const WECHAT: &str = "wechat";
+
 /// How old a push may be; `None` for any age.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct MaxAge(Option<Duration>);
@@ -228,7 +231,9 @@ impl Settings {
         let api = self.client(entry.app_id(), entry.needed("app_secret")?)?;
         let shown = entry.text("account_name").map(brand::account_name).transpose();
         let shown = shown.map_err(|problem| entry.wrong("account_name", problem))?;
+        let has_wechat = entry.list("ways").is_none_or(|ways| ways.iter().any(|way| way.trim() == WECHAT));
         let names = Names::new(Some(entry.name()), entry.app_id()).shown_as(shown.as_deref());
+        let names = names.asking_inside(has_wechat);
         Ok(Official { names, account: Account { push, api } })
     }
 

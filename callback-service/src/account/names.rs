@@ -12,19 +12,34 @@ pub(crate) struct Names {
     app_id: Arc<str>,
     /// Its name for people, where the file gives one.
     shown: Option<Arc<str>>,
+    /// Whether its people may be asked inside WeChat who they are.
+    asks_inside: bool,
 }
 
 impl Names {
     /// An account of the file, or that of the variables, which has no name.
     #[must_use]
     pub(crate) fn new(name: Option<&str>, app_id: &str) -> Self {
-        Self { name: name.map(Arc::from), app_id: Arc::from(app_id), shown: None }
+        Self { name: name.map(Arc::from), app_id: Arc::from(app_id), shown: None, asks_inside: true }
     }
 
     /// The same, with its name for people.
     #[must_use]
     pub(crate) fn shown_as(self, name: Option<&str>) -> Self {
         Self { shown: name.map(Arc::from), ..self }
+    }
+
+    /// The same, of an account that `may` ask inside WeChat who its people are: an account without that permission would lead
+    /// them to an error of WeChat's.
+    #[must_use]
+    pub(crate) fn asking_inside(self, may: bool) -> Self {
+        Self { asks_inside: may, ..self }
+    }
+
+    /// Whether its people may be asked inside WeChat who they are.
+    #[must_use]
+    pub(crate) fn asks_inside(&self) -> bool {
+        self.asks_inside
     }
 
     /// Its name for people, where the file gives one.

@@ -125,12 +125,13 @@ impl Web {
         }
     }
 
-    /// The account of this name; the first, where there is no name.
+    /// The account of this name; the first, where there is no name. Nothing if its people are not asked inside WeChat.
     fn official(&self, name: Option<&str>) -> Option<&Official> {
-        match name {
+        let official = match name {
             None => self.officials.first(),
             Some(_) => self.officials.iter().find(|official| official.names.name() == name),
-        }
+        };
+        official.filter(|official| official.names.asks_inside())
     }
 
     /// Answers one request.

@@ -29,6 +29,7 @@ const KEYS: [(&str, Kind); 22] = [
     ("app_id", Kind::Id),
     ("app_secret", Kind::Secret),
     ("app_secret_file", Kind::SecretFile),
+    ("ways", Kind::List),
     // callback-service's.
     ("token", Kind::Secret),
     ("token_file", Kind::SecretFile),
@@ -46,7 +47,6 @@ const KEYS: [(&str, Kind); 22] = [
     ("title", Kind::Text),
     ("account_name", Kind::Text),
     ("account_qr", Kind::Text),
-    ("ways", Kind::List),
     ("qr", Kind::Id),
     ("web_url", Kind::Text),
 ];

@@ -15,11 +15,11 @@ pub(crate) struct Others {
 }
 
 impl Others {
-    /// Makes an account of each name at the WeChat of `first`, and writes the file.
+    /// Makes an account of each name at the WeChat of `first`, and writes the file. Each entry has these `keys`, too.
     ///
     /// # Errors
     /// When WeChat would not take an account, or the file cannot be written.
-    pub(crate) fn prepare(first: &Simulator, names: &[String]) -> anyhow::Result<Self> {
+    pub(crate) fn prepare(first: &Simulator, names: &[String], keys: &str) -> anyhow::Result<Self> {
         let (mut simulators, mut file) = (Vec::new(), String::new());
         for (number, name) in names.iter().enumerate() {
             let settings = like(first.settings(), number + 2);
@@ -28,7 +28,7 @@ impl Others {
                 file,
                 "[[account]]\nname = {name:?}\napp_id = {app_id:?}\napp_secret = {app_secret:?}\n\
                  token = {token:?}\naes_key = {aes_key:?}\noriginal_id = {original_id:?}\n\
-                 account_name = {name:?}"
+                 account_name = {name:?}\n{keys}"
             )?;
             simulators.push(first.beside(settings)?);
         }

@@ -87,6 +87,8 @@ pub struct Options {
     /// More official accounts, by their names in the file of accounts. They are of the same Open Platform account as the
     /// first, and like it.
     pub others: Vec<String>,
+    /// More keys of each of their entries.
+    pub other_keys: String,
     /// Let the callback service be the issuer of an example site, and of these: the text of a file of sites, which may be
     /// empty. Issuer and example site are for browsers on this machine.
     pub sites: Option<String>,
@@ -143,7 +145,7 @@ impl Stack {
 
         let accounts = match options.others.as_slice() {
             [] => None,
-            names => Some(Others::prepare(&simulator, names)?),
+            names => Some(Others::prepare(&simulator, names, &options.other_keys)?),
         };
         let issuer = match options.sites {
             Some(sites) => Some(Issuer::prepare(options.ports, &sites, simulator.public_url())?),

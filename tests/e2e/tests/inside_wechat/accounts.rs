@@ -1,5 +1,6 @@
 //! Several official accounts: a login's address names its account, whose web authorization says who looks.
 
+use demo::{Options, Stack};
 use e2e::page::Page;
 use simulator::{Client, Person, Webview};
 
@@ -38,4 +39,32 @@ async fn a_login_is_opened_by_its_own_account_and_by_no_other() {
         page.expect("scanned").await;
         page.expect("denied").await;
     }
+}
+
+/// Web authorization is switched on for all accounts at once, and not every account may use it.
+#[tokio::test]
+async fn an_account_whose_ways_leave_wechat_out_asks_nobody_inside_it() {
+    let entry = "[[site]]\nid = \"tea\"\nname = \"Tea\"\npublic = true\nredirect_uris = [\"https://tea.example/cb\"]\n\
+                 account = \"tea\"\n";
+    let options = Options {
+        others: vec!["tea".to_owned()],
+        other_keys: "ways = [\"scan\", \"typed\"]".to_owned(),
+        callback: vec!["--callback-web-authorization=base".to_owned()],
+        sites: Some(entry.to_owned()),
+        ..Options::default()
+    };
+    let stage = Stage { stack: Stack::start(options).await.unwrap() };
+    let mut webview = somebody(&stage.stack.others[0]);
+    let page = webview
+        .open(&format!(
+            "{}/authorize?client_id=tea&redirect_uri=https%3A%2F%2Ftea.example%2Fcb&response_type=code&scope=openid\
+             &code_challenge={}&code_challenge_method=S256",
+            stage.issuer(),
+            "a".repeat(43)
+        ))
+        .await
+        .unwrap();
+    assert!(page.status == 200 && page.body.contains("data-request="), "{page:?}");
+    let login = format!("{}/login/{}/tea", stage.issuer(), protocol::Scene::random());
+    shows(&webview.open(&login).await.unwrap(), 404, "");
 }

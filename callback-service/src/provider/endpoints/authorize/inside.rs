@@ -6,6 +6,7 @@ use server::http::Response;
 use wechat::Scope;
 
 use super::Wanted;
+use crate::account::names::Names;
 use crate::provider::endpoints::{Incoming, Parameters, see_other, wishes};
 use crate::provider::inside::{is_framed, is_wechat, language};
 use crate::provider::token::Token;
@@ -15,12 +16,18 @@ use crate::provider::{Provider, pages};
 const OTHER_WAYS: (&str, &str) = ("ways", "other");
 
 impl Provider {
-    /// What WeChat is asked about whoever looks at this browser; nothing where the login page is shown.
-    pub(super) fn inside(&self, asked: &Incoming<'_>, parameters: &Parameters) -> Option<Scope> {
+    /// What WeChat is asked about whoever looks at this browser, for a site of this account; nothing where the login page is
+    /// shown.
+    pub(super) fn inside(
+        &self,
+        official: Option<&Names>,
+        asked: &Incoming<'_>,
+        parameters: &Parameters,
+    ) -> Option<Scope> {
         let (name, other) = OTHER_WAYS;
         let headers = &asked.head.headers;
         let may = is_wechat(headers) && !is_framed(headers) && parameters.get(name) != Some(other);
-        self.inside.filter(|_| may)
+        self.inside.filter(|_| may && official.is_some_and(Names::asks_inside))
     }
 }
 

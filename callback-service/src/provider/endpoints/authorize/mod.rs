@@ -340,7 +340,7 @@ impl Provider {
         let named = official.filter(|official| official.name().is_some());
         let brand = named
             .map(|official| Brand { account: official.shown().map(str::to_owned), ..self.brand.clone() });
-        let mut page = match self.inside(asked, parameters) {
+        let mut page = match self.inside(official, asked, parameters) {
             Some(scope) => inside::begin(wanted, scope, &handle, &cancel, asked, parameters),
             None => pages::login(&ForRequest {
                 site: &wanted.site.name,
