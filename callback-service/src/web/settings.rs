@@ -1,7 +1,6 @@
 //! What an operator sets about logins inside WeChat.
 
 use std::collections::BTreeMap;
-use std::fs;
 use std::path::PathBuf;
 use std::str::FromStr;
 
@@ -13,7 +12,7 @@ use wechat::Scope;
 use crate::provider::settings::ForBrowsers;
 
 /// Bytes of a verification file. WeChat's have 16.
-const MOST_BYTES: usize = 1024;
+const MOST_BYTES: u64 = 1024;
 
 /// Verification files at once: an account has two domains, and an installation may have several accounts.
 const MOST_FILES: usize = 64;
@@ -83,10 +82,8 @@ impl VerifyFiles {
                     "{shown} has another name than MP_verify_….txt; keep the one that WeChat gave it"
                 ))
             })?;
-            let text = fs::read(path).map_err(|error| wrong(format!("cannot read {shown}: {error}")))?;
-            if text.len() > MOST_BYTES {
-                return Err(wrong(format!("{shown} has more than {MOST_BYTES} bytes; is it WeChat's?")));
-            }
+            let text = server::file::read(path, MOST_BYTES)
+                .map_err(|error| wrong(format!("cannot read {shown}: {error}; is it WeChat's?")))?;
             if files.insert(name.to_owned(), Bytes::from(text)).is_some() {
                 return Err(wrong(format!("names two files {name}")));
             }
@@ -137,14 +134,16 @@ impl Settings {
 mod tests {
     #![allow(clippy::unwrap_used)]
 
+    use std::fs;
+
     use super::*;
 
     #[test]
     fn only_wechats_own_files_are_served() {
         let folder = tempfile::tempdir().unwrap();
-        let file = |name: &str, bytes: usize| {
+        let file = |name: &str, bytes: u64| {
             let path = folder.path().join(name);
-            fs::write(&path, "x".repeat(bytes)).unwrap();
+            fs::write(&path, vec![b'x'; usize::try_from(bytes).unwrap()]).unwrap();
             path
         };
         let good = file("MP_verify_aB3.txt", 16);

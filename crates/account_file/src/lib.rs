@@ -6,8 +6,6 @@
 
 mod entry;
 
-use std::fs;
-use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use server::settings::SettingError;
@@ -36,14 +34,7 @@ const MAX_NAME: usize = 64;
 pub fn read(path: &Path, takes_printed: bool) -> Result<Vec<Entry>, SettingError> {
     let shown = path.to_string_lossy().escape_debug().to_string();
     let wrong = |problem: String| SettingError::new(SETTING, format!("{shown}: {problem}"));
-    let size = fs::metadata(path).map_err(|error| wrong(error.to_string()))?.len();
-    if size > MAX_FILE {
-        return Err(wrong(format!("it has {size} bytes; at most {MAX_FILE} are read")));
-    }
-    let text = fs::read_to_string(path).map_err(|error| match error.kind() {
-        ErrorKind::InvalidData => wrong("is not UTF-8; save it as UTF-8".to_owned()),
-        _ => wrong(error.to_string()),
-    })?;
+    let text = server::file::read_text(path, MAX_FILE).map_err(|error| wrong(error.to_string()))?;
     let folder = path.parent().unwrap_or(Path::new("")).to_owned();
     parse(&text, &File { shown: shown.clone(), folder, takes_printed }).map_err(wrong)
 }

@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used)]
 
+use std::fs;
+
 use secrecy::ExposeSecret;
 
 use super::*;

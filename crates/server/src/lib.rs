@@ -1,7 +1,7 @@
 //! What turns a library into a deployable process, the same for every program of Saoma.
 //!
 //! In the order in which a process lives: the [`command_line`] says what to do. [`settings`] are read and checked, also
-//! for what nobody sees ([`visible`]). [`process`] is what a program's `main` does next: [`logging`] starts, which
+//! for what nobody sees ([`visible`]), and so are the files that they name ([`mod@file`]). [`process`] is what a program's `main` does next: [`logging`] starts, which
 //! never delays anybody, and [`told`] keeps strangers from filling it. A [`service`] runs from its bound ports to the
 //! end of its drain. [`listen`] accepts, as many connections as [`descriptors`] allow ([`places`], [`shares`]).
 //! [`pace`] and [`allowance`] say how often something may happen. [`http`] serves a connection within limits, two of
@@ -15,6 +15,7 @@ pub mod allowance;
 pub mod clock;
 pub mod command_line;
 pub mod descriptors;
+pub mod file;
 pub mod health;
 pub mod http;
 pub mod listen;

@@ -242,6 +242,21 @@ fn an_operator_adds_a_site_checks_it_and_looks_after_keys_people_and_deliveries(
     assert!(code == 0 && said.starts_with("oPersonWhoLeaves is forgotten"), "{said}");
     assert_eq!(run(&settings, &["forget", "no openid"]).0, 64);
 
+    // At whichever account it is.
+    let accounts = folder.path().join("accounts.toml");
+    let entry = "[[account]]\nname = \"tea\"\napp_id = \"wx2\"\napp_secret = \"s\"\ntoken = \"tokenoftea\"\n\
+                 aes_key = \"abcdefghijklmnopqrstuvwxyz0123456789ABCDEFG\"\n";
+    std::fs::write(&accounts, entry).unwrap();
+    settings.insert("WECHAT_ACCOUNTS", accounts.display().to_string());
+    let asked = "INSERT INTO records VALUES ('login-code-of:wx2/oPersonWhoLeaves', '{\"code\":\"482913\",\"id\":\"1\",\
+                 \"created_at\":1,\"until\":9000000000000}', 9000000000000)";
+    assert!(Command::new("sqlite3").arg(&kept).arg(asked).status().unwrap().success());
+    let (code, said) = run(&settings, &["forget", "oPersonWhoLeaves"]);
+    assert!(code == 0 && said.starts_with("oPersonWhoLeaves is forgotten"), "{said}");
+    let left = "SELECT count(*) FROM records WHERE record LIKE '%482913%'";
+    let left = Command::new("sqlite3").arg(&kept).arg(left).output().unwrap();
+    assert_eq!(text(&left.stdout).trim(), "0");
+
     // A command that cannot have seen what the service keeps says so.
     settings.insert("CALLBACK_STORE", "sqlite::memory:".to_owned());
     for words in [&["forget", "oPersonWhoLeaves"][..], &["outbox"]] {

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "tests fail loudly")]
 
 use std::collections::HashMap;
+use std::process::Command;
 use std::time::Duration;
 
 use e2e::fleet::{Fleet, Options};
@@ -112,6 +113,39 @@ fn a_wrong_setting_ends_the_start_with_one_line_that_names_it() {
 }
 
 /// What is copied along with a secret, and how the start names it. Ids and secrets are the same here.
+/// Whoever opens a pipe waits until somebody writes into it.
+#[test]
+fn a_file_that_is_a_pipe_is_named_and_not_waited_for() {
+    let folder = tempfile::tempdir().unwrap();
+    let pipe = folder.path().join("MP_verify_pipe.txt");
+    assert!(Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    for (program, setting) in [
+        ("ws-gateway", "WECHAT_ACCOUNTS"),
+        ("ws-gateway", "GATEWAY_ACCOUNT_QR"),
+        ("ws-gateway", "GATEWAY_NOTIFY_CLIENTS"),
+        ("callback-service", "WECHAT_ACCOUNTS"),
+        ("callback-service", "CALLBACK_SITES"),
+        ("callback-service", "CALLBACK_WECHAT_SERVER"),
+        ("callback-service", "CALLBACK_MP_VERIFY"),
+        ("callback-service", "CALLBACK_GEO_FILE"),
+    ] {
+        let mut settings = good(program);
+        if setting == "CALLBACK_SITES" {
+            for name in ["CALLBACK_PUBLIC_URL", "CALLBACK_BROWSER_URL"] {
+                settings.insert(name, "https://id.example.cn".to_owned());
+            }
+        }
+        settings.insert(setting, pipe.display().to_string());
+        let mut limited = Command::new("timeout");
+        limited.arg(PATIENCE.as_secs().to_string()).arg(e2e::programs::program(program));
+        let ended = limited.env_clear().envs(&settings).output().unwrap();
+        let said = text(&ended.stderr);
+        assert_eq!(ended.status.code(), Some(64), "{program} {setting}: {said}");
+        let said_plainly = said.to_uppercase().replace('-', "_");
+        assert!(said_plainly.contains(setting) && said.contains("no regular file"), "{said}");
+    }
+}
+
 #[test]
 fn what_nobody_sees_in_a_secret_or_an_id_is_named_and_the_secret_is_not_shown() {
     let names: &[(&str, &[&str])] = &[

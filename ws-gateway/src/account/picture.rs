@@ -1,7 +1,7 @@
 //! The official account's own QR code, which never changes: an operator gives its text, or a picture of it.
 
-use std::fs::File;
-use std::io::{Cursor, Read};
+use std::io::Cursor;
+use std::path::Path;
 use std::str::FromStr;
 use std::sync::Arc;
 
@@ -47,13 +47,9 @@ impl FromStr for OwnCode {
 
 /// The text of the QR code in the PNG file at `path`.
 fn read(path: &str) -> Result<String, String> {
-    let mut file = Vec::new();
-    File::open(path).and_then(|opened| opened.take(MAX_FILE + 1).read_to_end(&mut file)).map_err(
-        |error| format!("the file {path:?} cannot be read: {error}; the text of a QR code begins with http"),
-    )?;
-    if u64::try_from(file.len()).is_ok_and(|length| length > MAX_FILE) {
-        return Err(format!("the file {path:?} is larger than 256 KiB"));
-    }
+    let file = server::file::read(Path::new(path), MAX_FILE).map_err(|error| {
+        format!("the file {path:?} cannot be read: {error}; the text of a QR code begins with http")
+    })?;
     scan(&file).map_err(|problem| format!("the file {path:?} {problem}"))
 }
 
@@ -145,7 +141,7 @@ mod tests {
             (write("cut.png", &blank[..40]), "no PNG picture"),
             (write("blank.png", &blank), "shows no QR code"),
             (write("huge.png", &huge), "picture"),
-            (write("large.png", &[0; 256 * 1024 + 1]), "larger than 256 KiB"),
+            (write("large.png", &[0; 256 * 1024 + 1]), "more than 262144 bytes"),
             (long, "may have 300"),
         ] {
             let said = text.parse::<OwnCode>().unwrap_err();

@@ -68,14 +68,10 @@ impl Chain {
 pub(crate) fn read(path: &Path) -> Result<Chain, String> {
     let shown = path.to_string_lossy();
     let told = |problem: &str| format!("{}: {problem}", shown.escape_debug());
-    let file = fs::metadata(path).map_err(|error| match error.kind() {
+    let text = server::file::read_text(path, MAX_FILE).map_err(|error| match error.kind() {
         ErrorKind::NotFound => told("there is no such file; callback-service rotate-key makes one"),
         _ => told(&error.to_string()),
     })?;
-    if file.len() > MAX_FILE {
-        return Err(told("is too large for a file of keys"));
-    }
-    let text = fs::read_to_string(path).map_err(|error| told(&error.to_string()))?;
     // The parser's error may show what it has read.
     let chain: Chain = serde_json::from_str(&text).map_err(|_| told("is no file of signing keys"))?;
     match chain.version {

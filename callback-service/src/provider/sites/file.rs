@@ -1,8 +1,6 @@
 //! The file of sites, `CALLBACK_SITES`: TOML with one `[[site]]` for each. What is wrong is told in one line that names
 //! the site and the key, and never shows a secret.
 
-use std::fs;
-use std::io::ErrorKind;
 use std::path::Path;
 
 use data_encoding::HEXLOWER;
@@ -72,14 +70,7 @@ struct Entry {
 /// What is wrong, in one line.
 pub(in crate::provider) fn read(path: &Path, officials: &Directory) -> Result<Vec<Site>, String> {
     let told = |problem: String| format!("{}: {problem}", path.to_string_lossy().escape_debug());
-    let size = fs::metadata(path).map_err(|error| told(error.to_string()))?.len();
-    if size > MAX_FILE {
-        return Err(told(format!("it has {size} bytes; at most {MAX_FILE} are read")));
-    }
-    let text = fs::read_to_string(path).map_err(|error| match error.kind() {
-        ErrorKind::InvalidData => told("is not UTF-8; save it as UTF-8".to_owned()),
-        _ => told(error.to_string()),
-    })?;
+    let text = server::file::read_text(path, MAX_FILE).map_err(|error| told(error.to_string()))?;
     let sites = parse(&text).map_err(told)?;
     match sites.iter().find(|site| officials.get(site.account.as_deref()).is_none()) {
         None => Ok(sites),
@@ -330,6 +321,8 @@ fn webhook(url: Option<String>, key: Option<Value>) -> Result<Option<Webhook>, S
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
+
+    use std::fs;
 
     use super::*;
     use crate::account::names::Names;

@@ -1,7 +1,6 @@
 //! The file of sites that ask by wechat-server's protocol, `CALLBACK_WECHAT_SERVER`: TOML with one `[[site]]` for each.
 //! What is wrong is told in one line that names the site and the key, and never shows a token or its hash.
 
-use std::fs;
 use std::path::Path;
 
 use data_encoding::HEXLOWER;
@@ -47,11 +46,7 @@ pub(super) fn read(
     check: impl FnOnce(&[Site]) -> Result<(), String>,
 ) -> Result<Vec<Site>, String> {
     let told = |problem: String| format!("{}: {problem}", path.to_string_lossy().escape_debug());
-    let size = fs::metadata(path).map_err(|error| told(error.to_string()))?.len();
-    if size > MAX_FILE {
-        return Err(told(format!("it has {size} bytes; at most {MAX_FILE} are read")));
-    }
-    let text = fs::read_to_string(path).map_err(|error| told(error.to_string()))?;
+    let text = server::file::read_text(path, MAX_FILE).map_err(|error| told(error.to_string()))?;
     parse(&text).and_then(|sites| check(&sites).map(|()| sites)).map_err(told)
 }
 

@@ -35,18 +35,22 @@ pub(crate) async fn run(browser: &Browser, only_colours: bool) -> Value {
     browser.value(&format!("{RUN}({wishes})")).await
 }
 
-/// The script, which tests/axe/get.sh fetches and which is kept for the next time.
+/// The script, of a package that tests/venv.sh fetches and that is kept for the next time.
 fn script() -> &'static str {
     static SCRIPT: OnceLock<String> = OnceLock::new();
     SCRIPT.get_or_init(|| {
         let folder = target().join("axe");
-        let get = Path::new(env!("CARGO_MANIFEST_DIR")).join("../axe/get.sh");
-        let made = Command::new(get).arg(&folder).output().unwrap();
+        let tests = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+        let mut make = Command::new(tests.join("venv.sh"));
+        let made = make.arg(&folder).arg(tests.join("axe/requirements.txt")).output().unwrap();
         let said = String::from_utf8_lossy(&made.stderr);
         assert!(
             made.status.success(),
             "there is no axe-core: {said}; on Debian: apt-get install python3-venv util-linux"
         );
-        fs::read_to_string(folder.join("axe.min.js")).unwrap()
+        // Below it is a folder for Python's version.
+        let mut packages = fs::read_dir(folder.join("lib")).unwrap();
+        let packages = packages.next().unwrap().unwrap().path().join("site-packages");
+        fs::read_to_string(packages.join("axe_playwright_python/axe.min.js")).unwrap()
     })
 }

@@ -61,7 +61,7 @@ impl Drop for Client {
     }
 }
 
-/// A program of the Python environment that tests/relying/venv.sh makes, which is kept for the next time.
+/// A program of the Python environment that tests/venv.sh makes, which is kept for the next time.
 pub(crate) fn python(program: &str) -> Command {
     static MADE: OnceLock<PathBuf> = OnceLock::new();
     let folder = MADE.get_or_init(|| {
@@ -70,12 +70,16 @@ pub(crate) fn python(program: &str) -> Command {
             tests.ancestors().find(|folder| folder.ends_with("debug") || folder.ends_with("release"));
         let folder = target.and_then(Path::parent).expect("tests run from cargo's target folder");
         let folder = folder.join("relying/venv");
-        let made = Command::new(recipe::file("tests/relying/venv.sh")).arg(&folder).output().unwrap();
+        let requirements = recipe::file("tests/relying/requirements.txt");
+        let make = recipe::file("tests/venv.sh");
+        let made = Command::new(make).arg(&folder).arg(requirements).output().unwrap();
         let said = String::from_utf8_lossy(&made.stderr);
         assert!(
             made.status.success(),
             "there is no Python environment: {said}; on Debian: apt-get install python3-venv util-linux"
         );
+        let whole = Command::new(folder.join("bin/pip")).arg("check").output().unwrap();
+        assert!(whole.status.success(), "{}", String::from_utf8_lossy(&whole.stdout));
         folder
     });
     Command::new(folder.join("bin").join(program))

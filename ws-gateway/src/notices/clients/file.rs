@@ -3,7 +3,6 @@
 //! The file holds keys. So an error never quotes the file, except for the names of clients and of fields. That is why
 //! the tables are read by hand: serde's errors quote the value that is wrong.
 
-use std::fs;
 use std::num::NonZeroU32;
 use std::path::Path;
 use std::str::FromStr;
@@ -24,12 +23,15 @@ const MAX_NAME: usize = 64;
 /// The largest `rate`, in notices a second. A higher one would limit nothing.
 const MAX_RATE: u32 = 10_000;
 
+/// Bytes of the file: thousands of clients.
+const MAX_FILE: u64 = 1024 * 1024;
+
 /// Reads the clients from a file.
 ///
 /// # Errors
 /// What is wrong, in one line: the file's name, the client, the field, and what to write.
 pub(crate) fn read(path: &Path) -> Result<Vec<Client>, String> {
-    let text = fs::read_to_string(path).map_err(|error| error.to_string());
+    let text = server::file::read_text(path, MAX_FILE).map_err(|error| error.to_string());
     text.and_then(|text| parse(&text)).map_err(|problem| format!("{}: {problem}", path.display()))
 }
 

@@ -5,8 +5,8 @@ use std::path::Path;
 use std::sync::Arc;
 
 use login_page::Language;
+use maxminddb::Reader;
 use maxminddb::geoip2::{City, Names};
-use maxminddb::{MaxMindDbError, Reader};
 
 /// The largest file that is taken: it is kept in memory. GeoLite2-City has 60 MB.
 const MAX_FILE: u64 = 512 * 1024 * 1024;
@@ -22,14 +22,9 @@ impl Places {
     /// What is wrong with the file, in one line.
     pub(crate) fn open(path: &Path) -> Result<Self, String> {
         let told = |problem: String| format!("{}: {problem}", path.to_string_lossy().escape_debug());
-        let size = std::fs::metadata(path).map_err(|error| told(error.to_string()))?.len();
-        if size > MAX_FILE {
-            return Err(told(format!("it has {size} bytes; at most {MAX_FILE} are read")));
-        }
-        let reader = Reader::open_readfile(path).map_err(|error| match error {
-            MaxMindDbError::Io(error) => told(error.to_string()),
-            _ => told("is no database in MaxMind's format (.mmdb)".to_owned()),
-        })?;
+        let file = server::file::read(path, MAX_FILE).map_err(|error| told(error.to_string()))?;
+        let no_database = |_| told("is no database in MaxMind's format (.mmdb)".to_owned());
+        let reader = Reader::from_source(file).map_err(no_database)?;
         let kind = &reader.metadata().database_type;
         match kind.contains("City") || kind.contains("Country") {
             true => Ok(Self(Some(Arc::new(reader)))),
