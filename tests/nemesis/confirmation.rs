@@ -5,9 +5,9 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use e2e::crowd::{Crowd, Manner, Plan, Victim, person_of};
+use e2e::crowd::{Crowd, Manner, Path, Plan, Victim, person_of};
 use e2e::fleet::Fleet;
-use e2e::history::{Browser, Event, History, News, Words};
+use e2e::history::{Browser, Event, History, News, Way, Words};
 use e2e::proxy::Proxy;
 use e2e::roaming::{Habits, Outcome};
 use e2e::sites::{BackEnds, Provider, Site};
@@ -29,6 +29,11 @@ const RELOADS: Duration = Duration::from_secs(8);
 
 /// Within which a back end brings its code.
 const BRINGS: Duration = Duration::from_secs(1);
+
+/// Each manner is tried by every way.
+fn path(browser: Browser) -> Path {
+    Path::One([Way::Scan, Way::Typed, Way::Wechat][browser.0 as usize / 30 % 3])
+}
 
 /// Of ten people six want to log in.
 fn manner(browser: Browser) -> Manner {
@@ -65,7 +70,7 @@ async fn nobody_is_logged_in_before_the_right_digits_while_the_provider_is_kille
     let instances = fleet.callbacks.iter().map(|callback| callback.public).collect();
     let back_ends = BackEnds::new(&sites, &provider.issuer, instances, BRINGS, person_of);
     let gateways = lines.iter().map(Proxy::address).collect();
-    plan = Plan { gateways, habits, manner, sites: Some(back_ends), ..plan };
+    plan = Plan { gateways, habits, path, manner, sites: Some(back_ends), ..plan };
     let (opening, mut rng) = (plan.pace * plan.people, Rng::with_seed(plan.seed));
     let crowd = Crowd::start(plan, &fleet.wechat);
     let recorder = crowd.recorder.clone();
@@ -84,15 +89,15 @@ async fn nobody_is_logged_in_before_the_right_digits_while_the_provider_is_kille
     let slow = |history: &mut History| history.limits.grace = Duration::from_secs(30);
     let (summary, outcomes) = judge_outcomes(crowd, &fleet, slow).await;
     for (browser, outcome) in &outcomes {
-        let manner = manner(*browser);
+        let (manner, way) = (manner(*browser), path(*browser).first());
         let is_right = match outcome {
-            Outcome::Granted { code, .. } => manner.logs_in() && code.is_some(),
+            Outcome::Granted { code, .. } => manner.logs_in(way) && code.is_some(),
             // Its person has closed it.
             Outcome::Stopped(1001) => manner.leaves_the_login_open(),
-            Outcome::Denied => !manner.logs_in() && !manner.leaves_the_login_open(),
+            Outcome::Denied => !manner.logs_in(way) && !manner.leaves_the_login_open(),
             _ => false,
         };
-        assert!(is_right, "{browser}, whose person is one who {manner:?}: {outcome:?}");
+        assert!(is_right, "{browser}, whose person comes by {way:?} and {manner:?}: {outcome:?}");
     }
     assert_eq!(summary.redeemed + summary.in_vain, summary.granted, "every site knows: {summary}");
     let history = recorder.history();
@@ -110,7 +115,7 @@ fn killed_between(history: &History, kills: &[Duration]) -> usize {
     let mut between = 0;
     for (at, event) in &history.events {
         match event {
-            Event::Told { person, scene, words: Words::Question } => {
+            Event::Told { person, scene, words: Words::Question, .. } => {
                 asked.entry((person, scene)).or_insert(*at);
             }
             Event::Types { person, scene, .. } => {

@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use e2e::crowd::Crowd;
-use e2e::fleet::Fleet;
+use e2e::crowd::{Crowd, Plan};
+use e2e::fleet::{Fleet, Options};
 use test_redis::Redis;
 
-use crate::{alone, judge, options, plan};
+use crate::{alone, judge, options, plan, scanned};
 
 const LOGINS: u32 = 200;
 
@@ -33,10 +33,10 @@ async fn calls(redis: &Redis) -> Vec<(String, u64)> {
 async fn a_login_costs_redis_a_known_number_of_commands_and_bytes() {
     let _alone = alone().await;
     let redis = Redis::start().await;
-    let fleet = Fleet::start(options(&redis.url(), 2, 1)).await;
+    let fleet = Fleet::start(Options { all_ways: false, ..options(&redis.url(), 2, 1) }).await;
     redis.cli(&["CONFIG", "RESETSTAT"]).await;
-    let crowd =
-        Crowd::start(plan(&fleet, LOGINS, Duration::from_millis(20), Duration::from_secs(1)), &fleet.wechat);
+    let plan = plan(&fleet, LOGINS, Duration::from_millis(20), Duration::from_secs(1));
+    let crowd = Crowd::start(Plan { path: scanned, ..plan }, &fleet.wechat);
     let summary = judge(crowd, &fleet, |_| {}).await;
     let per_login = |count: u64| count as f64 / f64::from(LOGINS);
     let mut all = 0.0;

@@ -23,6 +23,7 @@ async fn five_thousand_pages_are_back_in_thirty_seconds_and_cost_no_call() {
     let _alone = alone().await;
     let redis = Redis::start().await;
     let mut options = options(&redis.url(), 1, 1);
+    options.all_ways = false;
     options.gateway.push(("GATEWAY_QR_READY", "0".to_owned()));
     // All of them come from one address. That is too many for anybody but a proxy.
     options.gateway.push(("GATEWAY_TRUSTED_PROXIES", "127.0.0.1".to_owned()));

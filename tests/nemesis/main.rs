@@ -19,9 +19,9 @@ mod wake_ups;
 
 use std::time::Duration;
 
-use e2e::crowd::{self, Crowd, Manner, Plan};
+use e2e::crowd::{self, Crowd, Manner, Path, Plan};
 use e2e::fleet::{Fleet, Options};
-use e2e::history::{Browser, History, Summary, check};
+use e2e::history::{Browser, History, Summary, Way, check};
 use e2e::roaming::{Habits, Outcome};
 use tokio::sync::{Semaphore, SemaphorePermit};
 
@@ -50,13 +50,35 @@ fn options(store: &str, gateways: usize, callbacks: usize) -> Options {
         callback_store: store.to_owned(),
         gateways,
         callbacks,
+        all_ways: true,
         ..Options::default()
     }
 }
 
 fn plan(fleet: &Fleet, people: u32, pace: Duration, hesitation: Duration) -> Plan {
     let (gateways, habits, seed) = (fleet.browsers(), Habits::default(), crowd::seed());
-    Plan { people, pace, hesitation, gateways, habits, seed, sites: None, manner: |_| Manner::Confirms }
+    Plan {
+        people,
+        pace,
+        hesitation,
+        gateways,
+        habits,
+        seed,
+        sites: None,
+        path: mixed,
+        manner: |_| Manner::Confirms,
+        web: Some(fleet.web()),
+    }
+}
+
+/// Everybody scans.
+fn scanned(_: Browser) -> Path {
+    Path::One(Way::Scan)
+}
+
+/// Half of the people scan. The others type the page's code, or open the login's page in their WeChat.
+fn mixed(browser: Browser) -> Path {
+    Path::One([Way::Scan, Way::Typed, Way::Scan, Way::Wechat][browser.0 as usize % 4])
 }
 
 /// Waits for the crowd, asks how every login stands, and judges. Everybody is logged in in the end.

@@ -11,7 +11,7 @@ use test_redis::Redis;
 use tokio::task::block_in_place;
 use tokio::time::sleep;
 
-use crate::{judge, options, place, plan};
+use crate::{judge, options, place, plan, scanned};
 
 /// Replaces a process by the other version's, as a deployment does.
 async fn replace(node: &mut Node, version: Option<&Path>, balancer: &Proxy) {
@@ -31,6 +31,8 @@ async fn an_upgrade_and_the_way_back_under_load_cost_no_login() {
     };
     let redis = Redis::start().await;
     let mut options = options(&redis.url(), 2, 2);
+    // The programs before know of no other way than a scan.
+    options.all_ways = false;
     options.gateway.push(("GATEWAY_DRAIN_TIME", "2s".to_owned()));
     let mut fleet = Fleet::prepare(options).await;
     for node in fleet.gateways.iter_mut().chain(&mut fleet.callbacks) {
@@ -42,6 +44,7 @@ async fn an_upgrade_and_the_way_back_under_load_cost_no_login() {
     let balancer = Proxy::balance(&fleet.places()).await;
     let mut plan = plan(&fleet, 300, Duration::from_millis(70), Duration::from_secs(4));
     plan.gateways = vec![balancer.address()];
+    plan.path = scanned;
     let crowd = Crowd::start(plan, &fleet.wechat);
     sleep(Duration::from_secs(2)).await;
     for version in [None, Some(previous)] {

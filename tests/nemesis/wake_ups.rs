@@ -47,7 +47,7 @@ async fn all_sockets_cut_at_the_moment_of_the_push_and_all_finish_by_resume() {
     while began.elapsed() < Duration::from_secs(8) {
         tokio::time::sleep(Duration::from_millis(1)).await;
         let history = crowd.recorder.history();
-        let pushes = history.events.iter().filter(|(_, event)| matches!(event, Event::Scans { .. })).count();
+        let pushes = history.events.iter().filter(|(_, event)| matches!(event, Event::Claims { .. })).count();
         if pushes >= seen + 10 {
             balancer.cut();
             (cuts, seen) = (cuts + 1, pushes);

@@ -32,6 +32,8 @@ pub struct Options {
     pub callbacks: usize,
     /// More settings for the gateways.
     pub gateway: Vec<(&'static str, String)>,
+    /// Whether people log in by every way: pages show a code to type, and logins open inside WeChat.
+    pub all_ways: bool,
     /// The addresses at which callback services reach the gateways' internal ports. Empty: the ports
     /// themselves.
     pub notices: Vec<SocketAddr>,
@@ -111,6 +113,9 @@ impl Fleet {
                     ("GATEWAY_STORE", options.gateway_store.clone()),
                     ("GATEWAY_ADDRESS_RATE", "1000000".to_owned()),
                 ]);
+                if options.all_ways {
+                    settings.insert("GATEWAY_WAYS", "scan,typed".to_owned());
+                }
                 settings.extend(options.gateway.iter().cloned());
                 Node { name: "ws-gateway", settings, folder: None, public, admin, notices, program: None }
             })
@@ -139,7 +144,20 @@ impl Fleet {
             .collect();
         let pushes = Proxy::balance(&places(&callbacks)).await;
         wechat.set_push_url(format!("http://{}/wechat", pushes.address()));
-        Self { wechat, gateways, callbacks, pushes, _wechat: stop.drop_guard() }
+        let fleet = Self { wechat, gateways, callbacks, pushes, _wechat: stop.drop_guard() };
+        if options.all_ways { fleet.with_web() } else { fleet }
+    }
+
+    /// Logins open inside WeChat, too.
+    fn with_web(mut self) -> Self {
+        let web = self.web();
+        for callback in &mut self.callbacks {
+            callback.set("CALLBACK_WEB_AUTHORIZATION", "base".to_owned());
+            callback.set("CALLBACK_PUBLIC_URL", web.clone());
+            // All phones have one address.
+            callback.set("CALLBACK_ADDRESS_RATE", "1000000".to_owned());
+        }
+        self
     }
 
     /// Prepares a fleet and starts all of its processes.
@@ -162,6 +180,12 @@ impl Fleet {
         for callback in self.callbacks.iter().filter(|callback| callback.is_running()) {
             self.pushes.until_ready(callback.public, true).await;
         }
+    }
+
+    /// Where phones open the pages of logins: the proxy between WeChat and the callback services.
+    #[must_use]
+    pub fn web(&self) -> String {
+        format!("http://{}", self.pushes.address())
     }
 
     /// The gateways' addresses for browsers.

@@ -1,10 +1,12 @@
-//! Many people with their browsers. Pages open at a fixed pace, and people scan the codes. A person scans again
-//! when the phone says so, or when the phone said to look at the page and the page still shows its code. Where they are
-//! asked for the page's number, they answer, each after their manner. Every event is recorded for the check. Where the
-//! pages are those of sites, the sites' back ends redeem the codes.
+//! Many people with their browsers. Pages open at a fixed pace, and people come to their logins: they scan the code, send the
+//! one that is to be typed, or open the login's page in their WeChat, some two ways at once, and some against somebody else.
+//! A person does so again when the phone says so, or when the phone said to look at the page and the page still shows its
+//! code. Where they are asked, they answer, each after their manner. Every event is recorded for the check. Where the pages
+//! are those of sites, the sites' back ends redeem the codes.
 
 mod manner;
 mod people;
+mod phone;
 
 use std::collections::HashSet;
 use std::net::SocketAddr;
@@ -19,7 +21,7 @@ use tokio::sync::mpsc;
 use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::{Instant, sleep, timeout};
 
-pub use self::manner::{Manner, Victim};
+pub use self::manner::{Manner, Path, Victim};
 use self::people::People;
 use crate::fleet::NOTIFY_KEY;
 use crate::history::{Browser, End, Event, Recorder};
@@ -39,7 +41,7 @@ pub struct Plan {
     pub people: u32,
     /// The time from one browser to the next.
     pub pace: Duration,
-    /// The longest time that a person looks at a code before the scan.
+    /// The longest time that a person looks at a page before they do anything.
     pub hesitation: Duration,
     /// The gateways' addresses for the pages.
     pub gateways: Vec<SocketAddr>,
@@ -49,8 +51,12 @@ pub struct Plan {
     pub seed: u64,
     /// The sites that the browsers are at. None: the pages are the gateway's own.
     pub sites: Option<BackEnds>,
+    /// Who comes to a browser's login, and how.
+    pub path: fn(Browser) -> Path,
     /// What a browser's person does when they are asked to confirm.
     pub manner: fn(Browser) -> Manner,
+    /// Where phones open the pages of logins, if anybody does.
+    pub web: Option<String>,
 }
 
 /// A running crowd.
@@ -83,14 +89,16 @@ impl Crowd {
             recorder: recorder.clone(),
             done: Arc::clone(&done),
             numbers: numbers.clone(),
+            web: plan.web.clone(),
+            codes: Arc::default(),
         };
-        let people = tokio::spawn(people.scan_all(shown, plan.clone()));
+        let people = tokio::spawn(people.come_to_all(shown, plan.clone()));
         let pages = tokio::spawn(open_all(plan, recorder.clone(), codes, numbers, done));
         Self { recorder, pages, people }
     }
 
-    /// Waits until every page is done and every person has an answer. Returns the pages' outcomes and the
-    /// scanned scenes.
+    /// Waits until every page is done and every person has an answer. Returns the pages' outcomes and the scenes of their
+    /// logins.
     ///
     /// # Panics
     /// When that takes longer than `within`.
@@ -165,9 +173,14 @@ pub fn person(browser: Browser) -> String {
     format!("person {}", browser.0)
 }
 
-/// The nickname of somebody who scans a picture of another person's page.
+/// The nickname of somebody who comes by a picture of another person's page.
 fn victim(browser: Browser) -> String {
     format!("victim {}", browser.0)
+}
+
+/// The nickname of somebody who looks at the same page, and wants its login.
+fn rival(browser: Browser) -> String {
+    format!("rival {}", browser.0)
 }
 
 fn openid(browser: Browser) -> String {
@@ -178,6 +191,10 @@ fn openid_of_victim(browser: Browser) -> String {
     format!("v{:0>27}", browser.0)
 }
 
+fn openid_of_rival(browser: Browser) -> String {
+    format!("r{:0>27}", browser.0)
+}
+
 /// The nickname of the person whom a site knows by this `sub`.
 #[must_use]
 pub fn person_of(sub: &str) -> String {
@@ -185,6 +202,7 @@ pub fn person_of(sub: &str) -> String {
     match number {
         Some(browser) if openid(browser) == sub => person(browser),
         Some(browser) if openid_of_victim(browser) == sub => victim(browser),
+        Some(browser) if openid_of_rival(browser) == sub => rival(browser),
         _ => sub.to_owned(),
     }
 }

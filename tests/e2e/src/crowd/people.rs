@@ -1,5 +1,7 @@
-//! The people in front of the browsers: they scan, read the number on the page, and type.
+//! The people in front of the browsers: by which way each comes, and what they answer.
 
+use std::collections::HashSet;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use fastrand::Rng;
@@ -9,22 +11,17 @@ use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 
 use super::manner::Victim;
-use super::{Done, Manner, Plan, openid, openid_of_victim, person, victim};
-use crate::history::{Browser, Event, Recorder, Words};
+use super::phone::Phone;
+use super::{Done, Manner, Path, Plan, openid, openid_of_rival, openid_of_victim, person, rival, victim};
+use crate::history::{Browser, Recorder, Way, Words};
 use crate::page::PATIENCE;
 use crate::roaming::{Numbers, Shown};
 
-/// The most scans of one code, or texts, of a person whose phone keeps saying that it failed.
-const TRIES: usize = 30;
+/// In one of so many rows of as many browsers, people who type the code mistype it first.
+const MISTYPED: u32 = 4;
 
-/// The pause before what the phone asked for.
-const AGAIN: Duration = Duration::from_millis(500);
-
-/// How long people look at the page when the phone tells them to.
-const LOOK: Duration = Duration::from_secs(5);
-
-/// How long people need at most from the question to their answer.
-const READS: Duration = Duration::from_secs(2);
+/// Two who come at the same moment are so far apart at most. A page inside WeChat takes as long to learn who it is.
+const APART: Duration = Duration::from_millis(50);
 
 /// The people.
 #[derive(Clone)]
@@ -33,181 +30,138 @@ pub(super) struct People {
     pub(super) recorder: Recorder,
     pub(super) done: Done,
     pub(super) numbers: Numbers,
-}
-
-/// Somebody with a phone, at the login of one page.
-struct Phone<'p> {
-    people: &'p People,
-    shown: &'p Shown,
-    person: String,
-    openid: String,
+    /// Where phones open the pages of logins.
+    pub(super) web: Option<String>,
+    /// The codes on all pages so far.
+    pub(super) codes: Arc<Mutex<HashSet<String>>>,
 }
 
 impl People {
-    pub(super) async fn scan_all(self, mut shown: mpsc::Receiver<Shown>, plan: Plan) -> Vec<String> {
-        let mut scans = JoinSet::new();
+    pub(super) async fn come_to_all(self, mut shown: mpsc::Receiver<Shown>, plan: Plan) -> Vec<String> {
+        let mut people = JoinSet::new();
         let mut rng = Rng::with_seed(plan.seed);
-        let mut scanned = Vec::new();
+        let mut scenes = Vec::new();
         while let Some(shown) = shown.recv().await {
             let hesitation = plan.hesitation.mul_f64(rng.f64());
-            scanned.push(shown.scene.clone());
-            let (people, manner, rng) = (self.clone(), (plan.manner)(shown.browser), rng.fork());
-            scans.spawn(async move {
+            scenes.push(shown.scene.clone());
+            self.codes.lock().unwrap_or_else(PoisonError::into_inner).extend(shown.typed.clone());
+            let (manner, path) = ((plan.manner)(shown.browser), (plan.path)(shown.browser));
+            let (all, rng) = (self.clone(), rng.fork());
+            people.spawn(async move {
                 sleep(hesitation).await;
-                people.at(&shown, manner, rng).await;
+                all.at(&shown, manner, path, rng).await;
             });
         }
-        scans.join_all().await;
-        scanned
+        people.join_all().await;
+        scenes
     }
 
-    /// A page shows a code.
-    async fn at(&self, shown: &Shown, manner: Manner, mut rng: Rng) {
-        let own = self.phone(shown, person(shown.browser), openid(shown.browser));
-        let Manner::Forwards(does) = manner else {
-            if own.scan_until_asked().await == Words::Question {
-                own.answer(manner, &mut rng).await;
+    /// A page shows a login.
+    async fn at(&self, shown: &Shown, manner: Manner, path: Path, mut rng: Rng) {
+        if let Manner::Forwards(does) = manner {
+            return self.forwarded(shown, path.first(), does, &mut rng).await;
+        }
+        let mut own = self.owner(shown, path.first());
+        if own.way == Way::Typed && (shown.browser.0 / MISTYPED).is_multiple_of(MISTYPED) {
+            own.guesses(&self.unshown(&mut rng)).await;
+        }
+        match path {
+            Path::One(_) => own.logs_in(manner, &mut rng).await,
+            Path::Both(_, other) => {
+                let mut other = self.owner(shown, other);
+                let (one, two) = tokio::join!(
+                    after(&mut rng, own.comes_until_asked()),
+                    after(&mut rng, other.comes_until_asked())
+                );
+                if [one, two].contains(&Words::LoggedIn) {
+                    return;
+                }
+                // Who is asked twice answers in the chat, with what is right for any way.
+                let mut asked = [(one, own), (two, other)];
+                asked.sort_by_key(|(_, phone)| phone.way == Way::Wechat);
+                let phone = asked.into_iter().find(|(words, _)| *words == Words::Question);
+                if let Some((_, mut phone)) = phone
+                    && let Some(yes) = phone.number_or_yes().await
+                {
+                    phone.insist(&yes).await;
+                }
             }
-            return;
-        };
-        let phone = self.phone(shown, victim(shown.browser), openid_of_victim(shown.browser));
-        if phone.scan_until_asked().await != Words::Question {
+            Path::Race(_, other) => {
+                let mut rival =
+                    self.phone(shown, other, rival(shown.browser), openid_of_rival(shown.browser));
+                let (mut one, mut two) = (rng.fork(), rng.fork());
+                tokio::join!(
+                    after(&mut rng, own.logs_in(manner, &mut one)),
+                    after(&mut rng, rival.logs_in(manner, &mut two))
+                );
+            }
+        }
+    }
+
+    /// A page's person has sent what it shows to somebody else, who comes this way.
+    async fn forwarded(&self, shown: &Shown, way: Way, does: Victim, rng: &mut Rng) {
+        let mut own = self.owner(shown, Way::Scan);
+        let mut phone = self.phone(shown, way, victim(shown.browser), openid_of_victim(shown.browser));
+        if phone.comes_until_asked().await != Words::Question {
             return;
         }
         let Some(number) = self.number(shown).await else { return };
         // The sender sees the number, and has not got the login.
         if rng.bool() {
-            own.scan_until_asked().await;
+            own.comes_until_asked().await;
         }
         own.types(&number).await;
         match does {
             Victim::Denies => phone.insist("0").await,
-            Victim::Guesses => phone.mistype(&number, &mut rng).await,
+            Victim::Guesses => phone.mistype(&number, rng).await,
             Victim::Idles => {}
         }
         own.types(&number).await;
     }
 
-    fn phone<'p>(&'p self, shown: &'p Shown, person: String, openid: String) -> Phone<'p> {
+    fn owner<'p>(&'p self, shown: &'p Shown, way: Way) -> Phone<'p> {
+        self.phone(shown, way, person(shown.browser), openid(shown.browser))
+    }
+
+    fn phone<'p>(&'p self, shown: &'p Shown, way: Way, person: String, openid: String) -> Phone<'p> {
         self.wechat.add_person(Person {
             openid: openid.clone(),
             nickname: person.clone(),
             follower: true,
             ..Person::default()
         });
-        Phone { people: self, shown, person, openid }
+        Phone::new(self, shown, way, person, openid)
     }
 
     /// The number on a page; none where it does not come, as on a page that was closed.
-    async fn number(&self, shown: &Shown) -> Option<String> {
+    pub(super) async fn number(&self, shown: &Shown) -> Option<String> {
         timeout(PATIENCE, self.numbers.see(&shown.scene)).await.ok()
     }
 
-    fn is_done(&self, browser: Browser) -> bool {
-        self.done.lock().unwrap().contains(&browser)
-    }
-}
-
-impl Phone<'_> {
-    /// Scans the code, and again as long as there is a reason; gives the last words.
-    async fn scan_until_asked(&self) -> Words {
-        let mut words = Words::Nothing;
-        for _ in 0..TRIES {
-            words = self.scans().await;
-            if !self.waits_after(words).await {
-                break;
-            }
-        }
-        words
+    pub(super) fn is_done(&self, browser: Browser) -> bool {
+        self.done.lock().unwrap_or_else(PoisonError::into_inner).contains(&browser)
     }
 
-    async fn scans(&self) -> Words {
-        let (person, scene) = (self.person.clone(), self.shown.scene.clone());
-        self.people.recorder.record(Event::Scans { person, scene });
-        let delivery = self.people.wechat.scan(&self.openid, &self.shown.content).await.unwrap();
-        self.is_told(delivery.reply.as_deref())
-    }
-
-    async fn types(&self, text: &str) -> Words {
-        let (person, scene) = (self.person.clone(), self.shown.scene.clone());
-        self.people.recorder.record(Event::Types { person, scene, text: text.to_owned() });
-        let delivery = self.people.wechat.say(&self.openid, text).await.unwrap();
-        self.is_told(delivery.reply.as_deref())
-    }
-
-    fn is_told(&self, reply: Option<&str>) -> Words {
-        let (person, scene, words) = (self.person.clone(), self.shown.scene.clone(), Words::of(reply));
-        self.people.recorder.record(Event::Told { person, scene, words });
-        words
-    }
-
-    /// Whether a person does the same once more after these words; waits until they do.
-    async fn waits_after(&self, words: Words) -> bool {
-        match words {
-            Words::TryAgain | Words::Nothing => sleep(AGAIN).await,
-            Words::LookAtPage => sleep(LOOK).await,
-            _ => return false,
-        }
-        !self.people.is_done(self.shown.browser)
-    }
-
-    /// Types the same until there is a clear answer.
-    async fn insist(&self, text: &str) {
-        for _ in 0..TRIES {
-            let mut words = self.types(text).await;
-            if words == Words::TryAgain {
-                // "Scan again", and the account asks for no number twice.
-                words = self.scan_until_asked().await;
+    /// A code that no page has shown. That a page is about to show it is as likely as one in 100,000.
+    fn unshown(&self, rng: &mut Rng) -> String {
+        let codes = self.codes.lock().unwrap_or_else(PoisonError::into_inner);
+        loop {
+            let code = format!("{:06}", rng.u32(..1_000_000));
+            if !codes.contains(&code) {
+                return code;
             }
-            if words != Words::Question && !self.waits_after(words).await {
-                return;
-            }
-        }
-    }
-
-    /// Types wrong numbers until it has been enough.
-    async fn mistype(&self, number: &str, rng: &mut Rng) {
-        for _ in 0..TRIES {
-            let words = self.types(&wrong(number, rng)).await;
-            if words != Words::WrongNumber && !self.waits_after(words).await {
-                return;
-            }
-        }
-    }
-
-    /// Answers the question after a scan.
-    async fn answer(&self, manner: Manner, rng: &mut Rng) {
-        let Some(number) = self.people.number(self.shown).await else { return };
-        sleep(READS.mul_f64(rng.f64())).await;
-        match manner {
-            Manner::Confirms => self.insist(&number).await,
-            Manner::Corrects => {
-                self.types(&wrong(&number, rng)).await;
-                self.insist(&number).await;
-            }
-            Manner::Regrets => {
-                self.insist(&number).await;
-                self.types("0").await;
-            }
-            Manner::Denies => {
-                self.insist("0").await;
-                self.types(&number).await;
-            }
-            Manner::Mistypes => {
-                self.mistype(&number, rng).await;
-                self.types(&number).await;
-            }
-            Manner::Idles | Manner::Forwards(_) => {}
         }
     }
 }
 
-/// Two digits that are not these.
-fn wrong(number: &str, rng: &mut Rng) -> String {
-    loop {
-        let guess = rng.u8(10..=99).to_string();
-        if guess != number {
-            return guess;
-        }
+/// Does something after a random time within [`APART`].
+fn after<T, A: Future<Output = T>>(rng: &mut Rng, act: A) -> impl Future<Output = T> + use<T, A> {
+    let wait = APART.mul_f64(rng.f64());
+    async move {
+        sleep(wait).await;
+        act.await
     }
 }
+
+/// How long people need at most from the question to their answer.
+pub(super) const READS: Duration = Duration::from_secs(2);

@@ -1,7 +1,7 @@
 //! One browser's run: which login its page showed and when, what it heard, and whether it ever waited too long
 //! without a message.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use super::{Browser, End, Event, Limits, News, Violation};
@@ -35,6 +35,8 @@ pub(super) struct AtLogin {
     pub(super) ends: Vec<(Duration, End, String)>,
     /// The number that it was told first.
     pub(super) number: Option<String>,
+    /// The codes to type that it showed; a true gateway gives one.
+    pub(super) typed: BTreeSet<String>,
     /// When it was told that the login is unknown.
     pub(super) unknown: Option<Duration>,
     /// When it showed another login instead.
@@ -101,12 +103,15 @@ impl Run {
                     None => self.finish(Fate::Stopped(*code)),
                 }
             }
-            Event::Shown { scene, expires_in, .. } => {
+            Event::Shown { scene, expires_in, typed, .. } => {
                 self.wait(at, *expires_in + limits.grace);
                 if self.now.as_ref() != Some(scene) {
                     self.show(browser, at, scene, violations);
                 }
                 self.attached_since.get_or_insert(at);
+                if let Some(login) = self.login() {
+                    login.typed.extend(typed.clone());
+                }
                 if self.login().is_some_and(|login| login.number.is_some() && login.ends.is_empty()) {
                     self.without_number_since.get_or_insert(at);
                 }
@@ -115,8 +120,10 @@ impl Run {
                 self.hear(browser, at, scene.as_ref(), news, limits, violations);
             }
             Event::GivesUp { .. } => self.finish(Fate::GaveUp),
-            Event::Scans { .. }
+            Event::Claims { .. }
             | Event::Types { .. }
+            | Event::Offered { .. }
+            | Event::Guessed { .. }
             | Event::Told { .. }
             | Event::Recorded { .. }
             | Event::AtSite { .. }

@@ -7,12 +7,15 @@ use std::time::Duration;
 use super::browser::{AtLogin, Run};
 use super::codes::Codes;
 use super::confirmation;
+use super::ways::{self, Way};
 use super::{Browser, End, Event, History, KEPT_AFTER_END, Limits, Summary, Violation, Words};
 
 /// Judges a run.
 ///
-/// - A scene belongs to one browser. Only that browser gets news of it, and only a person who scanned it is
-///   logged in.
+/// - A scene belongs to one browser. Only that browser gets news of it, and only a person who came to it is logged in,
+///   by whichever way. It is one person's: whoever else comes, also at the same moment and by another way, is not asked,
+///   and is not logged in.
+/// - A code that people type is one login's, and stays the same. A code that no page shows leads nowhere.
 /// - A login ends once. A login that a page has left does not come back.
 /// - A recorded scan reaches its page if the page is connected before [`KEPT_AFTER_END`] is over. A connected
 ///   page is told within [`Limits::delivered_within`], and never gets another code instead.
@@ -21,9 +24,11 @@ use super::{Browser, End, Event, History, KEPT_AFTER_END, Limits, Summary, Viola
 ///   of the scan that logged its owner in.
 /// - A page at a site is logged in with a code, which no other login and no other browser gets. That site alone can
 ///   redeem it, once, for the person who scanned.
-/// - Where people confirm, nobody is logged in who has not typed the number of the page after their own scan, nor
-///   after they have said no or typed three wrong ones. A login is decided once, and only by whoever has it. Its number
-///   stays the same, and a page that comes back shows it.
+/// - Where people confirm, nobody is logged in who has not answered after they came: by the page's number, or with a 1
+///   where they had sent the page's code; nor after they have said no or given three wrong numbers, or one where they
+///   choose among three. Who has only opened the login's page inside WeChat always answers: where nobody wants the number,
+///   by its button. A login is decided once, and only by whoever has it. Its number stays the same, everywhere it is
+///   shown, and a page that comes back shows it.
 /// - A code that comes within [`CODE_LIFE`](super::CODE_LIFE) for the first time is redeemed.
 ///
 /// A login whose record Redis itself has lost may break the third rule, that of phones, and the last one. Such logins
@@ -34,15 +39,18 @@ use super::{Browser, End, Event, History, KEPT_AFTER_END, Limits, Summary, Viola
 pub fn check(history: &History) -> Result<Summary, Vec<Violation>> {
     let mut violations = Vec::new();
     let runs = runs(history, &mut violations);
+    ways::judge_codes(history, &runs, &mut violations);
     let logins = logins(history, &runs);
     let confirming = confirmation::browsers(history);
     let mut summary = Summary::of_runs(&runs);
+    summary.wrong_codes = ways::wrong_codes(history);
     // Violations that a lost record would explain, by scene, without the scenes that are known to be lost.
     let mut explicable: BTreeMap<&str, Vec<Violation>> = BTreeMap::new();
     for (scene, login) in &logins {
         login.count(&mut summary);
         login.judge_ends(scene, &mut violations);
         confirmation::judge(scene, login, &confirming, &mut violations);
+        ways::judge(scene, login, &mut violations);
         let mut found = Vec::new();
         login.judge_words(scene, &mut found);
         login.judge_delivery(scene, &history.limits, &mut found, &mut summary);
@@ -87,8 +95,10 @@ fn runs(history: &History, violations: &mut Vec<Violation>) -> BTreeMap<Browser,
             | Event::Heard { browser, .. }
             | Event::Renews { browser }
             | Event::GivesUp { browser } => *browser,
-            Event::Scans { .. }
+            Event::Claims { .. }
             | Event::Types { .. }
+            | Event::Offered { .. }
+            | Event::Guessed { .. }
             | Event::Told { .. }
             | Event::Recorded { .. }
             | Event::AtSite { .. }
@@ -110,22 +120,32 @@ pub(super) struct Login<'a> {
     pub(super) pages: BTreeMap<Browser, &'a AtLogin>,
     /// In the order of their times.
     pub(super) acts: Vec<Act<'a>>,
+    /// The numbers that people's phones offered them, each with whose phone.
+    pub(super) offers: Vec<(&'a str, &'a [String])>,
     pub(super) recorded: Vec<(Duration, Option<End>)>,
     is_lost: bool,
 }
 
-/// A person scans, or types an answer.
+/// A person claims a login, or answers.
 pub(super) struct Act<'a> {
     pub(super) person: &'a str,
     pub(super) at: Duration,
-    /// The answer; nothing where it is a scan.
+    pub(super) way: Way,
+    /// The answer; nothing where it is a claim.
     pub(super) typed: Option<&'a str>,
     pub(super) told: Option<(Duration, Words)>,
 }
 
 impl Act<'_> {
-    pub(super) fn is_scan(&self) -> bool {
+    pub(super) fn is_claim(&self) -> bool {
         self.typed.is_none()
+    }
+
+    /// Whether another act of the same person, by another way, was going on at the same time.
+    fn overlaps(&self, other: &Self) -> bool {
+        let ends = |act: &Self| act.told.map_or(Duration::MAX, |(at, _)| at);
+        let is_another = self.person == other.person && self.way != other.way;
+        is_another && self.at <= ends(other) && other.at <= ends(self)
     }
 
     /// The words on the phone; none while there are none.
@@ -150,17 +170,21 @@ fn logins<'a>(history: &'a History, runs: &'a BTreeMap<Browser, Run>) -> BTreeMa
     }
     for (at, event) in &history.events {
         match event {
-            Event::Scans { person, scene } => {
-                let act = Act { person, at: *at, typed: None, told: None };
+            Event::Claims { person, scene, way } => {
+                let act = Act { person, at: *at, way: *way, typed: None, told: None };
                 logins.entry(scene).or_default().acts.push(act);
             }
-            Event::Types { person, scene, text } => {
-                let act = Act { person, at: *at, typed: Some(text), told: None };
+            Event::Types { person, scene, way, text } => {
+                let act = Act { person, at: *at, way: *way, typed: Some(text), told: None };
                 logins.entry(scene).or_default().acts.push(act);
             }
-            Event::Told { person, scene, words } => {
+            Event::Offered { person, scene, numbers } => {
+                logins.entry(scene).or_default().offers.push((person, numbers));
+            }
+            Event::Told { person, scene, way, words } => {
                 let acts = &mut logins.entry(scene).or_default().acts;
-                let mut open = acts.iter_mut().filter(|act| act.person == person && act.told.is_none());
+                let is_theirs = |act: &&mut Act<'_>| act.person == person && act.way == *way;
+                let mut open = acts.iter_mut().filter(|act| is_theirs(act) && act.told.is_none());
                 if let Some(act) = open.next() {
                     act.told = Some((*at, *words));
                 }
@@ -176,8 +200,8 @@ fn logins<'a>(history: &'a History, runs: &'a BTreeMap<Browser, Run>) -> BTreeMa
 }
 
 impl<'a> Login<'a> {
-    pub(super) fn scans(&self) -> impl Iterator<Item = &Act<'a>> {
-        self.acts.iter().filter(|act| act.is_scan())
+    pub(super) fn claims(&self) -> impl Iterator<Item = &Act<'a>> {
+        self.acts.iter().filter(|act| act.is_claim())
     }
 
     /// The number that a page of it shows.
@@ -194,7 +218,7 @@ impl<'a> Login<'a> {
 
     /// When `person` was logged in, if the events show it.
     fn granted_to(&self, person: &str) -> Option<Duration> {
-        let alone = self.scans().all(|scan| scan.person == person);
+        let alone = self.claims().all(|claim| claim.person == person);
         let named = |user: &str| user == person || (user.is_empty() && alone);
         let heard = self.grants().filter(|grant| named(grant.user)).map(|grant| grant.at).min();
         let mut recorded = self.recorded.iter().filter(|(_, end)| alone && *end == Some(End::Granted));
@@ -208,8 +232,8 @@ impl<'a> Login<'a> {
                 .push(Violation::Shared { scene: scene(), browsers: self.pages.keys().copied().collect() });
         }
         for Grant { browser, at, user } in self.grants() {
-            let did = |scan: &Act<'_>| scan.at <= at && (user.is_empty() || scan.person == user);
-            if !self.scans().any(did) {
+            let did = |claim: &Act<'_>| claim.at <= at && (user.is_empty() || claim.person == user);
+            if !self.claims().any(did) {
                 violations.push(Violation::WrongPerson { browser, scene: scene(), user: user.to_owned() });
             }
         }
@@ -229,14 +253,23 @@ impl<'a> Login<'a> {
             let Some((told_at, words)) = act.told else { continue };
             let because = match words {
                 Words::LoggedIn | Words::Confirmed => self.contradicts_logged_in(act, told_at),
-                Words::TryAgain | Words::Expired | Words::Taken | Words::Denied | Words::WrongNumber => {
+                // The other way by which they came at the same moment may be what logged them in.
+                Words::TryAgain if self.acts.iter().any(|other| act.overlaps(other)) => None,
+                Words::TryAgain
+                | Words::Expired
+                | Words::WrongCode
+                | Words::Taken
+                | Words::Denied
+                | Words::WrongNumber => {
                     self.contradicts_refusal(act.person, &self.acts[at + 1..], told_at, words)
                 }
                 // These are decisions: nothing that the person does afterwards logs them in.
                 Words::NotMe | Words::WrongNumbers | Words::Late => {
                     self.contradicts_refusal(act.person, &[], told_at, words)
                 }
-                Words::Question | Words::LookAtPage | Words::Other | Words::Nothing => None,
+                Words::Question | Words::LookAtPage | Words::TooManyCodes | Words::Other | Words::Nothing => {
+                    None
+                }
             };
             if let Some(because) = because {
                 let person = act.person.to_owned();
@@ -280,8 +313,8 @@ impl<'a> Login<'a> {
             return None;
         }
         // The gateway forgets a login some time after its end.
-        let first = self.scans().find(|scan| scan.person == person)?.at;
-        if words == Words::Expired && told_at >= first + KEPT_AFTER_END {
+        let first = self.claims().find(|claim| claim.person == person)?.at;
+        if matches!(words, Words::Expired | Words::WrongCode) && told_at >= first + KEPT_AFTER_END {
             return None;
         }
         Some(format!("what they did logged them in, as known at {granted_at:.1?}"))
@@ -316,13 +349,13 @@ impl<'a> Login<'a> {
         summary.away += 1;
     }
 
-    /// A scan, or its confirmation, that is known to be recorded: when it began, since when that is known, and whose it is.
+    /// A claim, or its confirmation, that is known to be recorded: when it began, since when that is known, and whose it is.
     fn recorded_scan(&self) -> Option<(Duration, Duration, &str)> {
         let told = self.acts.iter().filter_map(|act| match act.told {
             Some((at, Words::LoggedIn)) => Some((act.at, at, act.person)),
             _ => None,
         });
-        let first = self.scans().next();
+        let first = self.claims().next();
         let recorded =
             self.recorded.iter().filter(|(_, end)| *end == Some(End::Granted)).filter_map(|(at, _)| {
                 let first = first?;
@@ -332,18 +365,24 @@ impl<'a> Login<'a> {
     }
 
     fn count(&self, summary: &mut Summary) {
-        summary.scans += self.scans().count();
+        for claim in self.claims() {
+            *summary.claims.entry(claim.way).or_default() += 1;
+        }
+        let first = self.claims().next().map(|claim| claim.way);
+        summary.raced += usize::from(self.claims().any(|claim| Some(claim.way) != first));
         for words in self.acts.iter().filter_map(Act::words) {
             *summary.words.entry(words).or_default() += 1;
         }
-        // Where people confirm, what they do last is to type the number.
-        let last = self.number();
+        let confirms = self.number().is_some();
         for Grant { at, user, .. } in self.grants() {
-            let theirs = self.acts.iter().filter(|act| user.is_empty() || act.person == user);
+            let acts = self.acts.iter().enumerate();
+            let theirs = acts.filter(|(_, act)| user.is_empty() || act.person == user);
             // What was answered "try again" did not do it.
-            let mut did = theirs
-                .filter(|act| act.typed == last && act.words() != Some(Words::TryAgain) && act.at <= at);
-            if let Some(act) = did.next() {
+            let mut did = theirs.filter(|(place, act)| {
+                let may_have = act.words() != Some(Words::TryAgain) && act.at <= at;
+                may_have && confirmation::lets_in(self, confirms, *place)
+            });
+            if let Some((_, act)) = did.next() {
                 summary.scan_to_page.push(at - act.at);
             }
         }

@@ -121,7 +121,7 @@ impl<'a> Codes<'a> {
     pub(super) fn judge_person(&self, name: &str, acts: &[Act<'_>], violations: &mut Vec<Violation>) {
         let code = &self.codes[name];
         for (one, person) in code.won() {
-            let did = acts.iter().any(|act| act.is_scan() && act.person == person && act.at <= one.at);
+            let did = acts.iter().any(|act| act.is_claim() && act.person == person && act.at <= one.at);
             let mut others = acts.iter().filter(|act| act.person != person);
             let mut users = code.pages.iter().map(|(_, _, user)| *user).filter(|user| !user.is_empty());
             // The page and the phone were told who it is.
@@ -139,7 +139,7 @@ impl<'a> Codes<'a> {
         let code = &self.codes[name];
         let (_, scene, _) = code.pages.first()?;
         let own: Vec<_> = code.tries.iter().filter(|one| Some(one.site) == self.site(code)).collect();
-        // It is made after the first scan began.
+        // It is made after the first claim began.
         let until = acts.first()?.at + CODE_LIFE;
         let refusal = own.iter().enumerate().find_map(|(number, one)| {
             let (got_at, Gets::Refusal) = one.got? else { return None };

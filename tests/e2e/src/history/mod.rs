@@ -11,6 +11,8 @@ mod confirmation;
 mod report;
 #[cfg(test)]
 mod tests;
+mod ways;
+mod words;
 
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -20,6 +22,8 @@ use tokio::time::Instant;
 
 pub use self::check::check;
 pub use self::report::{Summary, Violation};
+pub use self::ways::Way;
+pub use self::words::Words;
 
 /// How long a page can still get an end by resuming.
 pub const KEPT_AFTER_END: Duration = Duration::from_secs(180);
@@ -63,6 +67,8 @@ pub enum Event {
         scene: String,
         /// The life of the code, as the gateway says.
         expires_in: Duration,
+        /// What people may type in place of scanning, where the page shows it.
+        typed: Option<String>,
     },
     /// A page gets news of its login.
     Heard {
@@ -83,19 +89,41 @@ pub enum Event {
         /// Which browser.
         browser: Browser,
     },
-    /// A person begins to scan.
-    Scans {
+    /// A person begins to come to a login: by a scan, or by what stands for one.
+    Claims {
         /// The person's nickname. Nobody else in the run has it.
         person: String,
-        /// The scene of the code.
+        /// The scene of the login.
         scene: String,
+        /// How.
+        way: Way,
     },
-    /// A person's phone shows the answer to a scan, or to what they have typed.
+    /// A person's phone shows the answer to a claim, or to what they have typed.
     Told {
         /// The person's nickname.
         person: String,
-        /// The scene that was scanned, or that they mean.
+        /// The scene that was claimed, or that they mean.
         scene: String,
+        /// The way of what is answered. One person may go two ways at once.
+        way: Way,
+        /// The words on the phone.
+        words: Words,
+    },
+    /// The page on a person's phone offers numbers, of which they are to choose that of the login page.
+    Offered {
+        /// The person's nickname.
+        person: String,
+        /// The scene of the login.
+        scene: String,
+        /// The numbers.
+        numbers: Vec<String>,
+    },
+    /// A person has sent a code that no page has shown, and their phone shows the answer.
+    Guessed {
+        /// The person's nickname.
+        person: String,
+        /// The code.
+        code: String,
         /// The words on the phone.
         words: Words,
     },
@@ -115,13 +143,16 @@ pub enum Event {
         /// Whether people confirm each login in the chat, by the number that the page shows.
         confirms: bool,
     },
-    /// A person types an answer to the question for a login's number. Their phone's answer is [`Event::Told`].
+    /// A person answers the question about a login: in the chat, or by a button of the page on their phone. Their phone's
+    /// answer is [`Event::Told`].
     Types {
         /// The person's nickname.
         person: String,
         /// The scene of the login that they mean.
         scene: String,
-        /// The digits; 0 says that it was not them.
+        /// How they have come to it. Who has come by [`Way::Wechat`] answers on that page.
+        way: Way,
+        /// The digits; 0 says that it was not them, and 1 that it was.
         text: String,
     },
     /// A site's back end begins to redeem a code.
@@ -203,66 +234,6 @@ pub enum Gets {
     Nothing,
 }
 
-/// The meaning of the words on a phone.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Words {
-    /// You are logged in.
-    LoggedIn,
-    /// Nothing was recorded: scan again.
-    TryAgain,
-    /// The code is too old.
-    Expired,
-    /// Somebody else has used the code.
-    Taken,
-    /// The login may be recorded: look at the page.
-    LookAtPage,
-    /// You said no.
-    Denied,
-    /// Which number does the page show?
-    Question,
-    /// That is not the number.
-    WrongNumber,
-    /// Too many wrong numbers: nobody is logged in.
-    WrongNumbers,
-    /// You said that it was not you: nobody is logged in.
-    NotMe,
-    /// The number came too late: nobody is logged in.
-    Late,
-    /// You have confirmed it before, and are logged in.
-    Confirmed,
-    /// Words with another meaning.
-    Other,
-    /// No reply: WeChat says that the account is out of order.
-    Nothing,
-}
-
-impl Words {
-    /// The meaning of a reply in callback-service's default texts.
-    #[must_use]
-    pub fn of(reply: Option<&str>) -> Self {
-        let Some(reply) = reply else { return Self::Nothing };
-        let meanings = [
-            // Words that other texts have, too, come last.
-            ("正在请求登录", Self::Question),
-            ("数字不对", Self::WrongNumber),
-            ("数字错误次数过多", Self::WrongNumbers),
-            ("已拒绝", Self::NotMe),
-            ("已超时", Self::Late),
-            ("已经确认", Self::Confirmed),
-            ("登录成功", Self::LoggedIn),
-            ("欢迎回来", Self::LoggedIn),
-            ("再试一次", Self::TryAgain),
-            // As earlier versions said it.
-            ("再扫一次", Self::TryAgain),
-            ("已过期", Self::Expired),
-            ("已经被使用过", Self::Taken),
-            ("看一下网页", Self::LookAtPage),
-            ("已取消", Self::Denied),
-        ];
-        meanings.iter().find(|(words, _)| reply.contains(words)).map_or(Self::Other, |(_, meaning)| *meaning)
-    }
-}
-
 /// Records the events of a run. All its tasks use it at once.
 #[derive(Clone)]
 pub struct Recorder {
@@ -278,7 +249,7 @@ impl Recorder {
         Self { began: Instant::now(), events: Arc::default() }
     }
 
-    /// Records an event that happens now. A scan is recorded before it begins, its words when they are known,
+    /// Records an event that happens now. A claim is recorded before it begins, its words when they are known,
     /// and a page's news at once.
     ///
     /// # Panics

@@ -5,7 +5,7 @@ use std::fmt;
 use std::time::Duration;
 
 use super::browser::{Fate, Run};
-use super::{Browser, End, News, Words};
+use super::{Browser, End, News, Way, Words};
 
 /// A promise that was broken.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -26,7 +26,7 @@ pub enum Violation {
         /// The news.
         news: News,
     },
-    /// A page was told that a person is logged in who had not scanned.
+    /// A page was told that a person is logged in who had not come to its login.
     WrongPerson {
         /// The browser.
         browser: Browser,
@@ -53,7 +53,7 @@ pub enum Violation {
     NotDelivered {
         /// The scene.
         scene: String,
-        /// The person who scanned.
+        /// The person who came to it.
         person: String,
         /// The browser.
         browser: Browser,
@@ -62,7 +62,7 @@ pub enum Violation {
     Forgotten {
         /// The scene.
         scene: String,
-        /// The person who scanned.
+        /// The person who came to it.
         person: String,
         /// The browser.
         browser: Browser,
@@ -124,7 +124,7 @@ pub enum Violation {
         /// The site that redeemed it.
         site: String,
     },
-    /// A code gave a person who had not scanned for it.
+    /// A code gave a person who had not come to its login.
     OtherPerson {
         /// The code.
         code: String,
@@ -156,7 +156,7 @@ pub enum Violation {
         /// The scene.
         scene: String,
     },
-    /// Somebody was logged in who had not typed the number of the page, or had said no before.
+    /// Somebody was logged in who had not answered as their way asks for, or had said no before.
     NotConfirmed {
         /// The scene.
         scene: String,
@@ -181,6 +181,45 @@ pub enum Violation {
         /// The words on their phone.
         words: Words,
     },
+    /// Two people were told as if a login were theirs.
+    TwoPeople {
+        /// The scene.
+        scene: String,
+        /// The people.
+        people: Vec<String>,
+    },
+    /// A person's phone offered other numbers than before, or not that of the page.
+    WrongOffer {
+        /// The scene.
+        scene: String,
+        /// The person.
+        person: String,
+        /// The numbers.
+        numbers: Vec<String>,
+    },
+    /// A page showed more than one code to type for the same login.
+    OtherCode {
+        /// The scene.
+        scene: String,
+        /// The codes.
+        codes: Vec<String>,
+    },
+    /// Two logins showed the same code to type.
+    CodeOfTwo {
+        /// The code.
+        code: String,
+        /// The scenes.
+        scenes: Vec<String>,
+    },
+    /// A code that no page shows was taken for that of a login.
+    GuessLed {
+        /// The person who sent it.
+        person: String,
+        /// The code.
+        code: String,
+        /// The words on their phone.
+        words: Words,
+    },
     /// More logins look lost by Redis than Redis can have lost.
     TooManyLost {
         /// The number that was found.
@@ -198,19 +237,19 @@ impl fmt::Display for Violation {
                 write!(out, "{browser} heard {news:?} of {scene:?}, which it does not show")
             }
             Self::WrongPerson { browser, scene, user } => {
-                write!(out, "{browser} was logged in as {user:?}, who had not scanned its code {scene}")
+                write!(out, "{browser} was logged in as {user:?}, who had not come to its login {scene}")
             }
             Self::EndedTwice { scene, ends } => write!(out, "{scene} ended more than once: {ends:?}"),
             Self::CameBack { browser, scene } => {
                 write!(out, "{browser} went on with {scene}, which was over for it")
             }
             Self::NotDelivered { scene, person, browser } => {
-                write!(out, "{browser} stayed connected and never heard that {person:?} had scanned {scene}")
+                write!(out, "{browser} stayed connected and never heard that {person:?} had come to {scene}")
             }
             Self::Forgotten { scene, person, browser } => {
                 write!(
                     out,
-                    "{browser} was sent on from {scene} to another code, though {person:?} had scanned it"
+                    "{browser} was sent on from {scene} to another code, though {person:?} had come to it"
                 )
             }
             Self::Untrue { scene, person, words, because } => {
@@ -244,16 +283,27 @@ impl fmt::Display for Violation {
                 write!(out, "{browser} no longer shows the number of {scene}, which waits for it")
             }
             Self::NotConfirmed { scene, user, known } => {
-                write!(out, "{user:?} was logged in by {scene} without a right number of theirs: {known}")
+                write!(out, "{user:?} was logged in by {scene} without a right answer of theirs: {known}")
             }
             Self::DecidedTwice { scene, words } => {
                 write!(out, "{scene} was decided more than once: {words:?}")
             }
             Self::NotTheirs { scene, person, words } => {
+                write!(out, "{person:?} had not come to {scene}, and was told {words:?} when they answered")
+            }
+            Self::TwoPeople { scene, people } => write!(out, "{scene} was {people:?}'s at once"),
+            Self::WrongOffer { scene, person, numbers } => {
                 write!(
                     out,
-                    "{person:?} had not scanned {scene}, and was told {words:?} when they typed its number"
+                    "{person:?} was offered {numbers:?} for {scene}, whose number or first offer is another"
                 )
+            }
+            Self::OtherCode { scene, codes } => {
+                write!(out, "{scene} has more than one code to type: {codes:?}")
+            }
+            Self::CodeOfTwo { code, scenes } => write!(out, "{code} is to be typed for each of {scenes:?}"),
+            Self::GuessLed { person, code, words } => {
+                write!(out, "{person:?} sent {code}, which no page shows, and was told {words:?}")
             }
             Self::TooManyLost { found, declared } => {
                 write!(out, "{found} logins look lost, and Redis can have lost {declared}")
@@ -285,8 +335,12 @@ pub struct Summary {
     pub unfinished: usize,
     /// Ends of sockets, by close code.
     pub closes: BTreeMap<u16, usize>,
-    /// Scans.
-    pub scans: usize,
+    /// Scans and what stands for them, by the way.
+    pub claims: BTreeMap<Way, usize>,
+    /// Logins to which somebody came by more than one way, or people by different ones.
+    pub raced: usize,
+    /// Codes that no page shows and that people were told are wrong.
+    pub wrong_codes: usize,
     /// The words on the phones.
     pub words: BTreeMap<Words, usize>,
     /// Codes for which a site learnt who it is.
@@ -347,8 +401,8 @@ impl fmt::Display for Summary {
             self;
         writeln!(
             out,
-            "{browsers} pages, {codes} codes, {} scans; phones were told {:?}",
-            self.scans, self.words
+            "{browsers} pages, {codes} codes, came by {:?}, {} by two ways, {} wrong codes; phones were told {:?}",
+            self.claims, self.raced, self.wrong_codes, self.words
         )?;
         writeln!(out, "{granted} logged in, {on_first_code} on their first code, {nameless} without a name")?;
         writeln!(

@@ -100,6 +100,8 @@ pub struct Shown {
     pub scene: String,
     /// The text of the QR code.
     pub content: String,
+    /// What people may type in its place, where the page shows it.
+    pub typed: Option<String>,
 }
 
 /// The outcome of a page.
@@ -248,9 +250,10 @@ impl Visit {
         self.course.shows(key);
         let Roaming { browser, .. } = self.roaming;
         let expires_in = seconds(&said["expires_in"]);
-        self.record(Event::Shown { browser, scene: scene.clone(), expires_in });
+        let typed = said["typed"].as_str().map(str::to_owned);
+        self.record(Event::Shown { browser, scene: scene.clone(), expires_in, typed: typed.clone() });
         if self.scene.replace(scene.clone()).as_ref() != Some(&scene) {
-            let shown = Shown { browser, scene, content: text(&said["content"]) };
+            let shown = Shown { browser, scene, content: text(&said["content"]), typed };
             // The receiver may be gone.
             let _ = self.roaming.codes.send(shown).await;
         }

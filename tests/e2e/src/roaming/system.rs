@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use demo::{Options, Stack};
 
 use super::*;
-use crate::history::{Words, check};
+use crate::history::{Way, Words, check};
 use crate::page::PATIENCE;
 use crate::proxy::Proxy;
 
@@ -40,15 +40,15 @@ async fn pages_cut_off_while_people_scan_are_all_logged_in_on_their_first_code()
         shown.push(timeout(PATIENCE, codes.recv()).await.expect("every page shows a code").unwrap());
     }
     proxy.cut();
-    let scans = shown.into_iter().map(|Shown { browser, scene, content }| {
+    let scans = shown.into_iter().map(|Shown { browser, scene, content, .. }| {
         let (recorder, wechat) = (&recorder, &stack.wechat);
         async move {
             let person = format!("person {}", browser.0);
             let openid = wechat.invent_person(&person, true).openid;
-            recorder.record(Event::Scans { person: person.clone(), scene: scene.clone() });
+            recorder.record(Event::Claims { person: person.clone(), scene: scene.clone(), way: Way::Scan });
             let delivery = wechat.scan(&openid, &content).await.unwrap();
             let words = Words::of(delivery.reply.as_deref());
-            recorder.record(Event::Told { person, scene, words });
+            recorder.record(Event::Told { person, scene, way: Way::Scan, words });
         }
     });
     futures_util::future::join_all(scans).await;

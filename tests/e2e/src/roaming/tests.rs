@@ -12,7 +12,7 @@ use tokio_tungstenite::tungstenite::http::HeaderValue;
 use tokio_tungstenite::tungstenite::protocol::CloseFrame;
 
 use super::*;
-use crate::history::{Words, check};
+use crate::history::{Way, Words, check};
 use crate::page::PATIENCE;
 use crate::proxy::Proxy;
 
@@ -60,7 +60,7 @@ impl Socket {
         let resume = format!("{scene}.secret");
         let content = format!("code of {scene}");
         let code = json!({
-            "message_type": "qrcode_url", "content": content, "resume": resume, "expires_in": 120,
+            "message_type": "qrcode_url", "content": content, "typed": "482913", "resume": resume, "expires_in": 120,
         });
         self.says(code).await;
     }
@@ -142,8 +142,16 @@ async fn it_comes_back_with_its_key_and_shows_its_code_once() {
     assert_eq!(socket.offered, "saoma.v1");
     socket.shows("s").await;
     let shown = page.code().await.unwrap();
-    assert_eq!(shown, Shown { browser: Browser(1), scene: "s".to_owned(), content: "code of s".to_owned() });
-    page.recorder.record(Event::Scans { person: "ann".to_owned(), scene: "s".to_owned() });
+    assert_eq!(
+        shown,
+        Shown {
+            browser: Browser(1),
+            scene: "s".to_owned(),
+            content: "code of s".to_owned(),
+            typed: Some("482913".to_owned())
+        }
+    );
+    page.recorder.record(Event::Claims { person: "ann".to_owned(), scene: "s".to_owned(), way: Way::Scan });
     drop(socket);
     let mut socket = gateway.takes().await;
     assert_eq!(socket.offered, "saoma.v1, resume.s.secret");
@@ -164,7 +172,7 @@ async fn it_comes_back_with_its_key_and_shows_its_code_once() {
         [
             "connected",
             "shows s for 120s",
-            r#"Scans { person: "ann", scene: "s" }"#,
+            r#"Claims { person: "ann", scene: "s", way: Scan }"#,
             "closed 1006, comes back",
             "connected",
             "shows s for 120s",
@@ -176,7 +184,12 @@ async fn it_comes_back_with_its_key_and_shows_its_code_once() {
             "closed 4010",
         ]
     );
-    let told = Event::Told { person: "ann".to_owned(), scene: "s".to_owned(), words: Words::LoggedIn };
+    let told = Event::Told {
+        person: "ann".to_owned(),
+        scene: "s".to_owned(),
+        way: Way::Scan,
+        words: Words::LoggedIn,
+    };
     page.recorder.record(told);
     assert_eq!(check(&page.recorder.history()).unwrap().granted, 1);
 }

@@ -16,7 +16,7 @@ fn numbered(browser: Browser, scene: &str, number: &str) -> Event {
 }
 
 fn types(person: &str, scene: &str, text: &str) -> Event {
-    Event::Types { person: person.to_owned(), scene: scene.to_owned(), text: text.to_owned() }
+    Event::Types { person: person.to_owned(), scene: scene.to_owned(), way: Way::Scan, text: text.to_owned() }
 }
 
 /// A person types, at one second, and is told so in the next.
@@ -49,7 +49,7 @@ fn not_confirmed(events: Events) {
 #[test]
 fn honest_confirmations_are_good_and_counted() {
     let summary = right(confirmed(), LATE);
-    assert_eq!((summary.granted, summary.scans), (1, 1));
+    assert_eq!((summary.granted, summary.claims), (1, BTreeMap::from([(Way::Scan, 1)])));
     assert_eq!(summary.words, BTreeMap::from([(Words::Question, 1), (Words::LoggedIn, 1)]));
     assert_eq!(summary.scan_to_page, [seconds(1)], "people take their time before they type");
     // After a wrong number; with a 0 that comes too late; with an answer that was lost.

@@ -3,6 +3,7 @@
 mod codes;
 mod confirmation;
 mod generated;
+mod ways;
 
 use std::collections::BTreeMap;
 
@@ -21,7 +22,7 @@ fn seconds(seconds: u64) -> Duration {
 }
 
 fn shown(browser: Browser, scene: &str) -> Event {
-    Event::Shown { browser, scene: scene.to_owned(), expires_in: seconds(120) }
+    Event::Shown { browser, scene: scene.to_owned(), expires_in: seconds(120), typed: None }
 }
 
 fn heard(browser: Browser, scene: &str, news: News) -> Event {
@@ -41,11 +42,19 @@ fn closed(browser: Browser, code: u16, back_in: u64) -> Event {
 }
 
 fn scans(person: &str, scene: &str) -> Event {
-    Event::Scans { person: person.to_owned(), scene: scene.to_owned() }
+    comes(person, scene, Way::Scan)
+}
+
+fn comes(person: &str, scene: &str, way: Way) -> Event {
+    Event::Claims { person: person.to_owned(), scene: scene.to_owned(), way }
 }
 
 fn told(person: &str, scene: &str, words: Words) -> Event {
-    Event::Told { person: person.to_owned(), scene: scene.to_owned(), words }
+    told_by(person, scene, Way::Scan, words)
+}
+
+fn told_by(person: &str, scene: &str, way: Way, words: Words) -> Event {
+    Event::Told { person: person.to_owned(), scene: scene.to_owned(), way, words }
 }
 
 fn recorded(scene: &str, end: Option<End>) -> Event {
@@ -132,7 +141,7 @@ fn an_honest_run_with_every_kind_of_event_is_good_and_counted() {
         on_first_code: 1,
         denied: 1,
         closes: BTreeMap::from([(1006, 1), (4001, 1), (4010, 1)]),
-        scans: 4,
+        claims: BTreeMap::from([(Way::Scan, 4)]),
         words: BTreeMap::from([
             (Words::LoggedIn, 1),
             (Words::Expired, 1),
@@ -374,6 +383,9 @@ fn the_default_texts_have_their_meanings() {
     let look = "请看一下网页：结果以网页显示为准；如果网页没有反应，请刷新后重试。";
     assert_eq!(meant(look), Words::LookAtPage);
     assert_eq!((Words::of(None), meant("hello")), (Words::Nothing, Words::Other));
+    assert_eq!(meant("验证码不对或已过期，请发送网页上现在显示的验证码。"), Words::WrongCode);
+    assert_eq!(meant("验证码错误次数过多，请 10 分钟后再试。"), Words::TooManyCodes);
+    assert_eq!(meant("如果是你本人打开的网页，请回复 1 登录。\n「shop」正在请求登录"), Words::Question);
 }
 
 #[test]
