@@ -16,6 +16,7 @@ mod restarts;
 mod sites;
 mod versions;
 mod wake_ups;
+mod ways;
 
 use std::time::Duration;
 
