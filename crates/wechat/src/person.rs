@@ -76,7 +76,8 @@ mod tests {
 
     #[test]
     fn no_openid_that_is_made_up_has_the_key_of_another_accounts_person() {
-        let keys = ["wx2/oAbC", "/wx2/oAbC", "/", "oAbC"].map(|openid| Person::new(openid).key().into_owned());
+        let keys =
+            ["wx2/oAbC", "/wx2/oAbC", "/", "oAbC"].map(|openid| Person::new(openid).key().into_owned());
         assert_eq!(keys, ["/wx2/oAbC", "//wx2/oAbC", "//", "oAbC"]);
     }
 }
