@@ -26,7 +26,7 @@ pub enum Violation {
         /// The news.
         news: News,
     },
-    /// A page was told that a person is logged in who had not scanned.
+    /// A page was told that a person is logged in who had not come to its login.
     WrongPerson {
         /// The browser.
         browser: Browser,
@@ -53,7 +53,7 @@ pub enum Violation {
     NotDelivered {
         /// The scene.
         scene: String,
-        /// The person who scanned.
+        /// The person who came to it.
         person: String,
         /// The browser.
         browser: Browser,
@@ -62,7 +62,7 @@ pub enum Violation {
     Forgotten {
         /// The scene.
         scene: String,
-        /// The person who scanned.
+        /// The person who came to it.
         person: String,
         /// The browser.
         browser: Browser,
@@ -124,7 +124,7 @@ pub enum Violation {
         /// The site that redeemed it.
         site: String,
     },
-    /// A code gave a person who had not scanned for it.
+    /// A code gave a person who had not come to its login.
     OtherPerson {
         /// The code.
         code: String,
@@ -237,19 +237,19 @@ impl fmt::Display for Violation {
                 write!(out, "{browser} heard {news:?} of {scene:?}, which it does not show")
             }
             Self::WrongPerson { browser, scene, user } => {
-                write!(out, "{browser} was logged in as {user:?}, who had not scanned its code {scene}")
+                write!(out, "{browser} was logged in as {user:?}, who had not come to its login {scene}")
             }
             Self::EndedTwice { scene, ends } => write!(out, "{scene} ended more than once: {ends:?}"),
             Self::CameBack { browser, scene } => {
                 write!(out, "{browser} went on with {scene}, which was over for it")
             }
             Self::NotDelivered { scene, person, browser } => {
-                write!(out, "{browser} stayed connected and never heard that {person:?} had scanned {scene}")
+                write!(out, "{browser} stayed connected and never heard that {person:?} had come to {scene}")
             }
             Self::Forgotten { scene, person, browser } => {
                 write!(
                     out,
-                    "{browser} was sent on from {scene} to another code, though {person:?} had scanned it"
+                    "{browser} was sent on from {scene} to another code, though {person:?} had come to it"
                 )
             }
             Self::Untrue { scene, person, words, because } => {
@@ -289,10 +289,7 @@ impl fmt::Display for Violation {
                 write!(out, "{scene} was decided more than once: {words:?}")
             }
             Self::NotTheirs { scene, person, words } => {
-                write!(
-                    out,
-                    "{person:?} had not scanned {scene}, and was told {words:?} when they typed its number"
-                )
+                write!(out, "{person:?} had not come to {scene}, and was told {words:?} when they answered")
             }
             Self::TwoPeople { scene, people } => write!(out, "{scene} was {people:?}'s at once"),
             Self::WrongOffer { scene, person, numbers } => {
