@@ -1,7 +1,6 @@
 //! What every connection of this gateway shares.
 
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use server::shares::{self, Shares};
@@ -39,8 +38,6 @@ pub(crate) struct Gateway {
     pub metrics: Metrics,
     /// What the log has said of strangers.
     pub told: Told,
-    /// The last QR code that was asked for could not be had, whatever the page was shown in its place.
-    pub is_out_of_codes: AtomicBool,
     pub drain: Drain,
 }
 
@@ -73,7 +70,6 @@ impl Gateway {
             clients: Arc::new(Semaphore::new(most_clients)),
             drain: Drain::new(drain_time),
             told: Told::default(),
-            is_out_of_codes: AtomicBool::new(false),
             browsers,
             login_ttl,
             credentials,

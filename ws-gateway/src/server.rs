@@ -91,7 +91,7 @@ impl Server {
             let (source, pictures) = (Box::new(official.source), pictures.clone());
             let qr = Ready::new(source, budget, unscanned, pictures, ahead, codes.login_ttl, &metrics);
             let Official { id, presented, .. } = official;
-            Account { id, presented, qr: Arc::new(qr), free: limits.free.clone() }
+            Account::new(id, presented, qr, limits.free.clone())
         };
         let accounts = Arc::new(Accounts::new(officials.into_iter().map(account)));
         let listen = browsers.listen;

@@ -402,10 +402,10 @@ impl Web {
         is_own && asked.header(&SEC_FETCH_SITE).is_none_or(|site| site == "same-origin")
     }
 
-    /// The page for a store that does not answer. Nothing was granted.
+    /// The page for a store that does not answer.
     fn busy(&self, error: &StoreError, language: Language) -> Response {
         server::tell!(error, self.told, "store", "a login inside WeChat cannot go on: {error}");
-        pages::say(StatusCode::SERVICE_UNAVAILABLE, words::BUSY, vec![], language)
+        pages::say(StatusCode::SERVICE_UNAVAILABLE, words::STORE, vec![], language)
     }
 
     fn count(&self, outcome: &'static str) {

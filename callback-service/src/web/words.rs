@@ -142,6 +142,13 @@ pub(super) const BUSY: Words = said(
     ("Please try again later", "The system is busy, and nobody is logged in. Wait a moment and try again."),
 );
 
+/// The store does not answer. Perhaps somebody has been logged in before by this visit, so nothing is said of that.
+pub(super) const STORE: Words = said(
+    Mark::Error,
+    ("请稍后再试", "系统繁忙。请稍等片刻，再刷新本页。"),
+    ("Please try again later", "The system is busy. Wait a moment, and then load this page again."),
+);
+
 /// Too many pages for one address, or for all together.
 pub(super) const TOO_MANY: Words = BUSY;
 
@@ -262,7 +269,7 @@ mod tests {
             PhoneReply::Look,
         ];
         let fixed = [OPEN_IN_WECHAT, FRAMED, TAP, UNKNOWN_VISIT, REQUEST_GONE, REFUSED, SNAPSHOT, CODE_USED];
-        let said = others.iter().filter_map(of).chain(fixed).chain([BUSY, WRONG_FORM, IN_THE_CHAT]);
+        let said = others.iter().filter_map(of).chain(fixed).chain([BUSY, STORE, WRONG_FORM, IN_THE_CHAT]);
         for words in said {
             assert_ne!(words.mark, Mark::Granted, "{words:?}");
             let text = format!("{words:?}");

@@ -15,6 +15,7 @@ mod web;
 use std::future::pending;
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use protocol::Scene;
 use protocol::message::Context;
@@ -46,6 +47,8 @@ pub(crate) struct Account {
     pub(crate) qr: Arc<Ready>,
     /// The pace of all others, which the accounts share: their typed codes are of one range of numbers.
     pub(crate) free: Free,
+    /// The last QR code of WeChat's that was asked for could not be had.
+    is_out_of_codes: AtomicBool,
 }
 
 /// What a new login of a page is to show.
@@ -61,6 +64,23 @@ pub(crate) struct Taken {
 }
 
 impl Account {
+    /// An account that has had no failure yet.
+    #[must_use]
+    pub(crate) fn new(id: Option<String>, presented: Presented, qr: Ready, free: Free) -> Self {
+        Self { id, presented, qr: Arc::new(qr), free, is_out_of_codes: AtomicBool::new(false) }
+    }
+
+    /// Notes whether WeChat's codes can be had; says whether that is news.
+    pub(crate) fn is_out_of_codes(&self, is_out: bool) -> bool {
+        self.is_out_of_codes.swap(is_out, Ordering::Relaxed) != is_out
+    }
+
+    /// How the log names it, behind what it is about: nothing where it has no name.
+    #[must_use]
+    pub(crate) fn of(&self) -> String {
+        self.id.as_ref().map(|id| format!(" of the account {id}")).unwrap_or_default()
+    }
+
     /// Keeps WeChat's codes ready for as long as it is polled, where pages are shown them.
     pub(crate) async fn refill(&self) {
         match self.presented.ways.first() {

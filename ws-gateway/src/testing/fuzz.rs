@@ -90,7 +90,7 @@ where
     );
     let login_page = LoginPage::new(&officials, &browsers, codes.qr_url());
     let presented = officials.into_iter().next().context("no account")?.presented;
-    let first = Account { id: None, presented, qr: Arc::new(qr), free: Free::new(None) };
+    let first = Account::new(None, presented, qr, Free::new(None));
     let gateway = Gateway::new(Parts {
         browsers,
         login_page,

@@ -177,7 +177,7 @@ pub(crate) fn gateway_of(flags: &[&str], failures: u32) -> Gateway {
         &metrics.of_account(""),
     );
     let presented = officials[0].presented.clone();
-    let first = Account { id: None, presented, qr: Arc::new(qr), free: Free::new(None) };
+    let first = Account::new(None, presented, qr, Free::new(None));
     Gateway::new(Parts {
         login_page: LoginPage::new(&officials, &browsers, codes.qr_url()),
         login_ttl: codes.login_ttl,

@@ -4,7 +4,6 @@
 //! to the operator here; what the page is told is the [`Conversation`](crate::browsers::conversation)'s.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use protocol::Scene;
@@ -105,8 +104,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> PageTask<'_, S> {
                 "{none}; name it in GATEWAY_TRUSTED_PROXIES if it is your proxy, or raise GATEWAY_ADDRESS_RATE if many \
                  people share it"
             );
-        } else if !self.gateway.is_out_of_codes.swap(true, Ordering::Relaxed) {
-            tell!(warn, self.gateway.told, "no codes", "pages wait for their QR codes: {none}");
+        } else if let Some(account) = self.account().filter(|account| account.is_out_of_codes(true)) {
+            let of = account.of();
+            tell!(
+                warn,
+                self.gateway.told,
+                format!("no codes{of}"),
+                "pages{of} wait for their QR codes: {none}"
+            );
         }
         match none {
             NoQrCode::Rush(_) | NoQrCode::Crowd(_) => self.count_refused("rush"),
@@ -160,17 +165,24 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> PageTask<'_, S> {
 
     /// Tells the operator when pages begin to be shown something in place of their QR code, and when that is over.
     fn tell_of_codes(&self, in_place: Option<&NoQrCode>) {
-        let Gateway { metrics, told, is_out_of_codes, .. } = self.gateway;
-        let Some(none) = in_place else {
-            if is_out_of_codes.swap(false, Ordering::Relaxed) {
-                tell!(info, told, "codes again", "there are QR codes again");
+        let Gateway { metrics, told, .. } = self.gateway;
+        if in_place.is_some() {
+            metrics.of_account(self.account_label()).failures.inc();
+        }
+        let is_news = |account: &&Arc<Account>| account.is_out_of_codes(in_place.is_some());
+        let Some(account) = self.account().filter(is_news) else { return };
+        let of = account.of();
+        match in_place {
+            None => tell!(info, told, format!("codes again{of}"), "there are QR codes{of} again"),
+            Some(none) => {
+                let what = account.in_its_place();
+                tell!(
+                    warn,
+                    told,
+                    format!("no codes{of}"),
+                    "pages{of} are shown {what} in place of their QR codes: {none}"
+                );
             }
-            return;
-        };
-        metrics.of_account(self.account_label()).failures.inc();
-        if !is_out_of_codes.swap(true, Ordering::Relaxed) {
-            let what = self.account().map_or("nothing", |account| account.in_its_place());
-            tell!(warn, told, "no codes", "pages are shown {what} in place of their QR codes: {none}");
         }
     }
 
