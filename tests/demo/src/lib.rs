@@ -92,6 +92,8 @@ pub struct Options {
     /// Let the callback service be the issuer of an example site, and of these: the text of a file of sites, which may be
     /// empty. Issuer and example site are for browsers on this machine.
     pub sites: Option<String>,
+    /// Introduce the account on the gateway's pages, by this name and by its own QR code. They then show a code to send, too.
+    pub account_name: Option<String>,
     /// Log people in inside WeChat, too: the gateway's pages lead there, and so do its own QR codes. It takes `sites`, with
     /// which the callback service's address is known in time.
     pub web: bool,
@@ -171,6 +173,10 @@ impl Stack {
         flags.extend(gateway_store);
         flags.extend(accounts.iter().map(Others::flag));
         flags.extend(issuer.iter().map(Issuer::gateway_flag));
+        if let Some(name) = options.account_name {
+            flags.push(format!("--gateway-account-name={name}"));
+            flags.push(format!("--gateway-account-qr={}", simulator.account_code()));
+        }
         if options.web {
             flags.extend(issuer.iter().map(Issuer::web_flag));
         }

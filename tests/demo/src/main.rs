@@ -24,6 +24,11 @@ struct Flags {
     #[arg(long)]
     free_ports: bool,
 
+    /// Show QR codes of our own, which lead to a page inside WeChat and cost no call to it, in place of WeChat's. The simulated
+    /// phone takes their text, or a picture of them, where its browser can read one.
+    #[arg(long)]
+    web_codes: bool,
+
     /// Official accounts, of which each after the first has a name: account-2, account-3, and so on.
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..=16))]
     accounts: u8,
@@ -62,14 +67,27 @@ async fn run(flags: &Flags) -> anyhow::Result<()> {
     // WeChat has given no nicknames since the end of 2021. Here it does, so that the page can show who it was.
     let wechat = simulator::Settings { nicknames: true, ..simulator::Settings::default() };
     // Without codes made in advance, the newest code on the phone is the one that the page shows.
-    let gateway = vec!["--gateway-qr-ready=0".to_owned()];
+    let mut gateway = vec!["--gateway-qr-ready=0".to_owned()];
+    if flags.web_codes {
+        gateway.push("--gateway-qr=web".to_owned());
+    }
     let sites = flags.sites.as_ref().map(|path| {
         std::fs::read_to_string(path).with_context(|| format!("--sites: {} cannot be read", path.display()))
     });
     let sites = Some(sites.transpose()?.unwrap_or_default());
     let others = (2..=flags.accounts).map(|number| format!("account-{number}")).collect::<Vec<_>>();
-    let options =
-        Options { ports, lan, wechat, sites, gateway, others: others.clone(), ..Options::default() };
+    let account_name = Some("演示公众号".to_owned());
+    let options = Options {
+        ports,
+        lan,
+        wechat,
+        others: others.clone(),
+        sites,
+        account_name,
+        web: true,
+        gateway,
+        ..Options::default()
+    };
     let stack = Stack::start(options).await?;
     let stopped = stop::signalled();
     let example_site = stack.example_site.context("there is no example site")?;
@@ -90,6 +108,7 @@ fn show(stack: &Stack, example_site: SocketAddr, lan: bool) {
                   it links the rest: a login by redirect, a login in the site's own page, and the phone
 
     the phone     模拟手机       {phone}/{scan}
+                  it scans, sends the code that a page shows, and opens addresses as WeChat does
     login page    网关的登录页   http://{browsers}/
     issuer        登录服务       http://{pushes}    internal port {notices}
     metrics       指标           http://{gateway_admin}/metrics  http://{callback_admin}/metrics

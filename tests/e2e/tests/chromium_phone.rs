@@ -154,3 +154,68 @@ async fn two_people_have_two_phones_in_one_browser() {
     browser.client.refresh().await.unwrap();
     assert_eq!(browser.until(openid).await, first, "each tab keeps its own person");
 }
+
+/// Fills in a field of the phone and presses Enter.
+async fn enter(phone: &Browser, field: &str, words: &str) {
+    let field = phone.client.find(Locator::Css(field)).await.unwrap();
+    field.send_keys(&format!("{words}{}", char::from(Key::Enter))).await.unwrap();
+}
+
+/// Waits until WeChat's browser on the phone shows this.
+async fn until_page_says(phone: &Browser, words: &str) {
+    let text = "document.querySelector('#webview-page').contentDocument.body?.innerText";
+    phone.until(&format!("{text}?.includes({words:?})")).await;
+}
+
+/// Presses something there.
+async fn press(phone: &Browser, selector: &str) {
+    phone.client.enter_frame(0).await.unwrap();
+    phone.click(selector).await;
+    phone.client.enter_parent_frame().await.unwrap();
+}
+
+#[tokio::test]
+async fn the_phone_opens_what_a_code_or_a_link_leads_to_as_wechat_does() {
+    let gateway = vec!["--gateway-qr-ready=0".to_owned(), "--gateway-qr=web".to_owned()];
+    let callback = vec!["--callback-confirm=true".to_owned()];
+    let options = Options { sites: Some(String::new()), web: true, gateway, callback, ..Options::default() };
+    let stack = Stack::start(options).await.unwrap();
+    let mut page = Page::open(stack.gateway.browsers).await;
+    let code = page.code().await.content;
+    let phone = Browser::start("en").await;
+    phone.open(&stack.wechat.public_url()).await;
+    phone.until("document.querySelector('#people').value").await;
+
+    // The code leads to a page that asks for the number of the login page.
+    enter(&phone, "#text", &code).await;
+    until_page_says(&phone, "Which number does the login page show?").await;
+    let number = loop {
+        if let Some(number) = page.expect("scanned").await["number"].as_str() {
+            break number.to_owned();
+        }
+    };
+    let styled = "getComputedStyle(document.querySelector('#webview-page').contentDocument.querySelector('main')).borderRadius";
+    phone.until(&format!("{styled} !== '0px'")).await;
+    press(&phone, &format!("button[value=\"{number}\"]")).await;
+    until_page_says(&phone, "You are logged in").await;
+    page.expect("scan_success").await;
+
+    // A site knows the same person after a tap, by a link that somebody was sent.
+    let site = stack.example_site.unwrap();
+    enter(&phone, "#link", &site.to_string()).await;
+    until_page_says(&phone, "Log in by redirect").await;
+    press(&phone, "#login").await;
+    until_page_says(&phone, "will learn who you are").await;
+    press(&phone, "#go").await;
+    until_page_says(&phone, "Hello,").await;
+    let openid = phone.value("sessionStorage.openid").await;
+    until_page_says(&phone, openid.as_str().unwrap()).await;
+
+    // The account's own code is followed, and leads to the chat.
+    phone.click("#webview-close").await;
+    assert!(!stack.wechat.person(openid.as_str().unwrap()).unwrap().follower);
+    enter(&phone, "#text", &stack.wechat.account_code()).await;
+    until_answers(&phone, 1).await;
+    assert!(stack.wechat.person(openid.as_str().unwrap()).unwrap().follower);
+    assert_eq!(phone.complaints().await, [""; 0]);
+}

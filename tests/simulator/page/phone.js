@@ -5,6 +5,7 @@
 import { isScanned, offerPictures, showCodes } from "./camera.js";
 import { clearChat, showChat } from "./chat.js";
 import { ask } from "./simulator.js";
+import { browse, putAway } from "./webview.js";
 import { $, chooseLanguage, otherLanguage, say, speak, wechats } from "./words.js";
 
 const POLL_MS = 1000;
@@ -39,8 +40,22 @@ async function push(path, body, more = "") {
   await refresh();
 }
 
+/** Opens an address in the person's WeChat. */
+async function open(address) {
+  if (!person) return;
+  $("phone").scrollIntoView({ block: "nearest" });
+  tell("");
+  try {
+    await browse(person.openid, address);
+  } catch (error) {
+    tell(say("failed_page", { why: error.message }), true);
+  }
+}
+
 async function scan(text) {
   if (!person) return;
+  // A code that leads to a page, and not into the chat, is opened.
+  if (/^https?:/.test(text) && !text.startsWith(`${location.origin}/`)) return open(text);
   // A scan opens the conversation, which a narrow window shows further down.
   $("phone").scrollIntoView({ block: "nearest" });
   await push("scan", { openid: person.openid, text });
@@ -64,6 +79,7 @@ function showName() {
 function become(next) {
   if (person?.openid !== next.openid) {
     clearChat();
+    putAway();
     sessionStorage.setItem("openid", next.openid);
     localStorage.setItem("openid", next.openid);
   }
@@ -167,6 +183,12 @@ form("typed", async () => {
   $("text").value = "";
   await scan(text);
 });
+
+form("browse", async () => {
+  const address = $("link").value.trim();
+  if (address) await open(/^https?:/.test(address) ? address : `http://${address}`);
+});
+$("webview-close").addEventListener("click", putAway);
 
 form("say", async () => {
   const text = $("words").value;

@@ -24,6 +24,11 @@ const WORDS = {
     scanned_by: "{name} 已扫",
     text_of_code: "二维码的内容",
     paste: "或粘贴二维码的内容",
+    link: "网址",
+    paste_link: "或输入网址",
+    open_in_wechat: "用微信打开",
+    close: "关闭",
+    failed_page: "打不开：{why}",
     picture: "从图片识别",
     no_code_in_picture: "图片里没有找到二维码",
     ago_now: "刚刚出现",
@@ -86,6 +91,11 @@ const WORDS = {
     scanned_by: "scanned by {name}",
     text_of_code: "The QR code’s text",
     paste: "or paste a code’s text",
+    link: "Address",
+    paste_link: "or an address",
+    open_in_wechat: "Open in WeChat",
+    close: "Close",
+    failed_page: "It cannot be opened: {why}",
     picture: "Read a picture",
     no_code_in_picture: "There is no QR code in the picture",
     ago_now: "just now",
@@ -157,6 +167,7 @@ export function speak(wanted) {
   $("language").textContent = say("other");
   $("language").lang = otherLanguage();
   $("text").placeholder = say("paste");
+  $("link").placeholder = say("paste_link");
   $("chat").dataset.empty = say("empty");
 }
 

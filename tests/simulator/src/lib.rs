@@ -150,6 +150,13 @@ impl Simulator {
         url.as_deref().unwrap_or_default().trim_end_matches('/').to_owned()
     }
 
+    /// The text of the account's own QR code, by which people follow it, and which is of no login. The real one begins with
+    /// `http://weixin.qq.com/r/`.
+    #[must_use]
+    pub fn account_code(&self) -> String {
+        format!("{}{}{}", self.public_url(), page::ACCOUNT, self.state.settings.app_id)
+    }
+
     /// The faults that can be switched while the simulator runs.
     #[must_use]
     pub fn switches(&self) -> &Switches {

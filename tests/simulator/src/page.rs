@@ -10,11 +10,14 @@ const POLICY: HeaderValue = HeaderValue::from_static(
      connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
 );
 
+/// Where the account's own code leads, which says nothing of a login.
+pub(crate) const ACCOUNT: &str = "/r/";
+
 const HTML: &str = "text/html; charset=utf-8";
 const CSS: &str = "text/css; charset=utf-8";
 const SCRIPT: &str = "text/javascript; charset=utf-8";
 
-/// Answers a path of the page. The text of every QR code (`/q/...`) leads to the page too.
+/// Answers a path of the page. The text of every QR code (`/q/...`, and the account's own) leads to the page too.
 pub(crate) fn answer(path: &str) -> Response {
     let (kind, file) = match path {
         "/page/phone.css" => (CSS, include_str!("../page/phone.css")),
@@ -22,8 +25,11 @@ pub(crate) fn answer(path: &str) -> Response {
         "/page/simulator.js" => (SCRIPT, include_str!("../page/simulator.js")),
         "/page/camera.js" => (SCRIPT, include_str!("../page/camera.js")),
         "/page/chat.js" => (SCRIPT, include_str!("../page/chat.js")),
+        "/page/webview.js" => (SCRIPT, include_str!("../page/webview.js")),
         "/page/words.js" => (SCRIPT, include_str!("../page/words.js")),
-        _ if path == "/" || path.starts_with("/q/") => (HTML, include_str!("../page/index.html")),
+        _ if path == "/" || path.starts_with("/q/") || path.starts_with(ACCOUNT) => {
+            (HTML, include_str!("../page/index.html"))
+        }
         _ => {
             return web::text(StatusCode::NOT_FOUND, "the phone is on /, the switches on /control\n");
         }

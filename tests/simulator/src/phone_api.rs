@@ -15,7 +15,7 @@ use crate::delivery::{Delivery, TRIES};
 use crate::people::{People, Person};
 use crate::phone::ScanError;
 use crate::server::{Asked, Running, json};
-use crate::web::{Client, Webview};
+
 use crate::{Simulator, lock, picture};
 
 /// The most codes and people that a page lists. A phone's screen holds fewer.
@@ -109,15 +109,18 @@ pub(crate) async fn answer(simulator: Simulator, running: Running, asked: &Asked
             Err(error) => told(StatusCode::BAD_GATEWAY, "verify", &format!("{error:#}")),
         },
         (&Method::POST, "open") => match serde_json::from_slice(&asked.body) {
-            Ok(Open { openid, url }) => open(&simulator, &openid, &url).await,
+            Ok(asked) => open(&simulator, &running, asked).await,
             Err(error) => told(StatusCode::BAD_REQUEST, "bad", &error),
         },
         (&Method::POST, _) => match Act::parse(action, &asked.body) {
+            Ok(Act::Scan { openid, text, .. }) if text == simulator.account_code() => {
+                run(simulator, &running, Act::Follow { openid }).await
+            }
             // The camera opens what is an address, and no code of an account.
             Ok(Act::Scan { openid, text, .. })
                 if text.starts_with("http") && lock(&simulator.state.codes).by_text(&text).is_none() =>
             {
-                open(&simulator, &openid, &text).await
+                open(&simulator, &running, Open { openid, url: text, from: String::new(), form: None }).await
             }
             Ok(act) => run(simulator, &running, act).await,
             Err(error) => told(StatusCode::BAD_REQUEST, "bad", &error),
@@ -126,19 +129,31 @@ pub(crate) async fn answer(simulator: Simulator, running: Running, asked: &Asked
     }
 }
 
-/// `POST /phone/open`: a person opens an address in their WeChat.
+/// `POST /phone/open`: a person opens an address in their WeChat, or sends a form of a page there.
 #[derive(Deserialize)]
 struct Open {
     openid: String,
     url: String,
+    /// The address of the page that has the form.
+    #[serde(default)]
+    from: String,
+    /// What it sends by POST, as browsers write it.
+    form: Option<String>,
 }
 
-/// Opens an address in a person's WeChat, and shows what is there after all redirects.
-async fn open(simulator: &Simulator, openid: &str, url: &str) -> Response {
-    if simulator.person(openid).is_none() {
+/// Opens an address in a person's WeChat, which keeps its cookies, and shows what is there after all redirects.
+async fn open(simulator: &Simulator, running: &Running, asked: Open) -> Response {
+    let Open { openid, url, from, form } = asked;
+    if simulator.person(&openid).is_none() {
         return told(StatusCode::NOT_FOUND, "nobody", &ScanError::NoSuchPerson);
     }
-    match Webview::of(simulator, openid, Client::Phone).open(url).await {
+    let webview = running.webviews.of(simulator, &openid);
+    let mut webview = webview.lock().await;
+    let opened = match form {
+        None => webview.open(&url).await,
+        Some(form) => webview.post(&from, &url, form).await,
+    };
+    match opened {
         Ok(page) => {
             json(StatusCode::OK, &value!({"url": page.url, "status": page.status, "body": page.body}))
         }

@@ -12,6 +12,7 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::web::Webviews;
 use crate::{Simulator, api, control, lock, page, phone_api, web as inside};
 
 /// Connections at once. A load test with two hundred pages and their phones needs fewer.
@@ -56,6 +57,8 @@ impl Asked {
 pub(crate) struct Running {
     pub(crate) stop: CancellationToken,
     pub(crate) tasks: TaskTracker,
+    /// The browsers of the people who opened something.
+    pub(crate) webviews: Webviews,
 }
 
 impl Simulator {
@@ -71,7 +74,7 @@ impl Simulator {
         tasks: TaskTracker,
     ) -> anyhow::Result<()> {
         self.default_public_url(listener.local_addr()?);
-        let running = Running { stop: stop.clone(), tasks: tasks.clone() };
+        let running = Running { stop: stop.clone(), tasks: tasks.clone(), webviews: Webviews::default() };
         listen::accept(listener, MAX_CONNECTIONS, stop, tasks, move |accepted| {
             let (simulator, running) = (self.clone(), running.clone());
             async move {

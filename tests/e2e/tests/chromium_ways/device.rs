@@ -10,17 +10,13 @@ use simulator::{Client, Person};
 /// The name of the account, as people know it.
 pub(crate) const ACCOUNT: &str = "示例科技";
 
-/// The text of its own QR code.
-const ACCOUNT_QR: &str = "http://weixin.qq.com/r/ThisIsNobodysAccount";
-
 /// The whole system, whose account has a name and a picture; with more flags of the gateway, and of the callback service.
 pub(crate) async fn stack(web: bool, gateway: &[&str], callback: &[&str]) -> Stack {
-    let ours = ["--gateway-qr-ready=0".to_owned(), format!("--gateway-account-name={ACCOUNT}")];
-    let picture = format!("--gateway-account-qr={ACCOUNT_QR}");
-    let more = gateway.iter().map(|&flag| flag.to_owned());
-    let gateway = ours.into_iter().chain([picture]).chain(more).collect();
-    let callback = callback.iter().map(|&flag| flag.to_owned()).collect();
-    let options = Options { sites: Some(String::new()), web, gateway, callback, ..Options::default() };
+    let flags = |flags: &[&str]| flags.iter().map(|&flag| flag.to_owned()).collect();
+    let gateway = flags(&[&["--gateway-qr-ready=0"], gateway].concat());
+    let (callback, account_name) = (flags(callback), Some(ACCOUNT.to_owned()));
+    let sites = Some(String::new());
+    let options = Options { account_name, sites, web, gateway, callback, ..Options::default() };
     Stack::start(options).await.unwrap()
 }
 

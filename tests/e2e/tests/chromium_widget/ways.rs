@@ -6,6 +6,7 @@ use std::collections::HashMap;
 
 use aws_lc_rs::digest::{SHA256, digest};
 use base64::engine::general_purpose::STANDARD;
+use e2e::browser::PATIENCE;
 use e2e::programs::{output, text};
 use tokio::task::block_in_place;
 
@@ -306,11 +307,16 @@ async fn the_printed_import_map_lets_the_browser_check_the_second_module() {
         page.connects().await;
         page.say(beside()).await;
         if parts.is_null() {
-            let complaint = page.browser.complaints().await;
-            let complaint = match complaint.is_empty() {
-                true => page.browser.complaints().await,
-                false => complaint,
-            };
+            // The module is on its way. Nothing else complains in this page.
+            let complaint = tokio::time::timeout(PATIENCE, async {
+                loop {
+                    let complaint = page.browser.complaints().await;
+                    if !complaint.is_empty() {
+                        return complaint;
+                    }
+                }
+            });
+            let complaint = complaint.await.expect("the browser says why it takes no module");
             assert!(complaint.iter().any(|it| it.contains("integrity")), "{complaint:?}");
             assert_eq!(page.browser.value("document.querySelector('.saoma-toggle')").await, Value::Null);
         } else {

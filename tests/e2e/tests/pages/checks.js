@@ -24,7 +24,7 @@ window.checks = {
   codes: () => checks.rectangles('.saoma-code'),
 
   /** Whose place counts in a picture, and not what is inside: codes, and digits so large that each font's look different. */
-  hidden: () => checks.rectangles('.saoma-code, .saoma-number, .picture'),
+  hidden: () => checks.rectangles('.saoma-code, .saoma-number, .numbers, .picture'),
 
   rectangles: (selector) => [...document.querySelectorAll(selector)]
     .filter((it) => it.checkVisibility({ opacityProperty: true, visibilityProperty: true }))

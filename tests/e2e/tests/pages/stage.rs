@@ -33,7 +33,7 @@ const CHECKS: &str = include_str!("checks.js");
 
 pub(crate) struct Stage {
     pub(crate) browser: Browser,
-    language: &'static str,
+    pub(crate) language: &'static str,
     screenshots: Option<PathBuf>,
     looks: BTreeMap<String, Look>,
     problems: Vec<String>,

@@ -2,6 +2,7 @@
 
 use demo::{Options, Stack};
 use e2e::page::Page;
+use simulator::{Client, Person, WebFaults};
 
 use crate::stage::{DESK, PHONE, Stage};
 use crate::{played, shop};
@@ -42,11 +43,13 @@ pub(crate) async fn walk(language: &'static str) {
             gateway.extend(brand("gateway"));
             callback.extend(brand("callback"));
         }
-        let options = Options { wechat, sites: Some(String::new()), gateway, callback, ..Options::default() };
+        let sites = Some(String::new());
+        let options = Options { wechat, sites, web: true, gateway, callback, ..Options::default() };
         Stack::start(options).await.unwrap()
     };
     let (plain, branded, mut stage) = tokio::join!(start(false), start(true), Stage::start(language));
     let number = real(&plain, &mut stage).await;
+    inside(&plain, &mut stage).await;
 
     // From here on the gateway is a played one, and the phone has no part.
     stage.browser.run_first(played::WORLD).await;
@@ -157,4 +160,62 @@ async fn real(stack: &Stack, stage: &mut Stage) -> String {
     // It keeps asking, which a played world would not answer.
     stage.browser.open("about:blank").await;
     number
+}
+
+/// What logins inside WeChat lead to.
+async fn inside(stack: &Stack, stage: &mut Stage) {
+    let language = if stage.language == "en" { "en" } else { "zh_CN" };
+    let person = Person { language: language.to_owned(), ..Person::default() };
+    let person = stack.wechat.add_person(person).openid;
+    let mut page = Page::open(stack.gateway.browsers).await;
+    let scene = page.code().await.scene();
+    let address = format!("http://{}/login/{scene}", stack.callback.pushes);
+    stage.browser.open(&address).await;
+    stage.see("inside, another browser").await;
+
+    stage.agent(&Client::Phone.user_agent(language)).await;
+    let in_wechat = |url: &str| {
+        let query = [("openid", person.as_str()), ("url", url)];
+        let query = form_urlencoded::Serializer::new(String::new()).extend_pairs(query).finish();
+        format!("{}/connect/phone?{query}", stack.wechat.public_url())
+    };
+    stage.browser.open(&in_wechat(&format!("http://{}/login", stack.example_site.unwrap()))).await;
+    stage.see("inside, tap").await;
+    stack.wechat.switches().set_web(WebFaults { snapshot: true, ..WebFaults::default() });
+    stage.browser.open(&in_wechat(&address)).await;
+    stage.see("inside, snapshot").await;
+    stack.wechat.switches().set_web(WebFaults::default());
+    stage.browser.open(&in_wechat(&format!("{address}?back=seen"))).await;
+    stage.see("inside, question").await;
+    page.expect("scanned").await;
+    let number = page.expect("scanned").await["number"].as_str().unwrap().to_owned();
+    stage.browser.open(&in_wechat(&address)).await;
+    stage.browser.click(&format!("button[value=\"{number}\"]")).await;
+    stage.browser.until("location.pathname === '/login/answer'").await;
+    stage.see("inside, logged in").await;
+
+    let scene = Page::open(stack.gateway.browsers).await.code().await.scene();
+    let address = format!("http://{}/login/{scene}", stack.callback.pushes);
+    stage.browser.open(&in_wechat(&address)).await;
+    stage.browser.click("button[value=\"0\"]").await;
+    stage.browser.until("location.pathname === '/login/answer'").await;
+    stage.see("inside, refused").await;
+    stage.agent("").await;
+
+    // The same on the phone's page.
+    let phone = stack.wechat.public_url();
+    stage.browser.open(&phone).await;
+    stage.browser.until("document.querySelector('#people').value").await;
+    stage.browser.value(&format!("localStorage.openid = sessionStorage.openid = {person:?}")).await;
+    stage.browser.open(&phone).await;
+    stage.browser.until("document.querySelector('#people').value").await;
+    let scene = Page::open(stack.gateway.browsers).await.code().await.scene();
+    let address = format!("http://{}/login/{scene}", stack.callback.pushes);
+    stage.browser.value(&format!("(document.querySelector('#link').value = {address:?})")).await;
+    stage.browser.click("#browse button").await;
+    let numbers =
+        "document.querySelector('#webview-page').contentDocument.querySelectorAll('.numbers').length";
+    stage.browser.until(numbers).await;
+    stage.see("phone, in WeChat's browser").await;
+    stage.browser.open("about:blank").await;
 }

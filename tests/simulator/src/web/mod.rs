@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 
 pub(crate) use authorize::answer;
 pub(crate) use grants::Grants;
+pub(crate) use webview::Webviews;
 pub use webview::{Client, Page, Webview};
 
 /// What goes wrong with web authorizations, by switch.

@@ -2,6 +2,7 @@
 //! User-Agent of WeChat. It runs no scripts.
 
 use std::collections::HashMap;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use anyhow::{Context, bail};
@@ -11,10 +12,13 @@ use reqwest::header::{
 use reqwest::{Method, Url};
 
 use super::authorize::PERSON_HEADER;
-use crate::Simulator;
+use crate::{Simulator, lock};
 
 /// Redirects that are followed, as browsers do.
 const MOST_REDIRECTS: usize = 20;
+
+/// Browsers that are kept for the phone's page.
+const MOST_KEPT: usize = 100;
 
 /// Limit for one request.
 const WITHIN: Duration = Duration::from_secs(20);
@@ -134,6 +138,12 @@ impl Webview {
         self.open(target.as_str()).await
     }
 
+    /// Sends what a form of the page at `from` sends by POST.
+    pub(crate) async fn post(&mut self, from: &str, url: &str, fields: String) -> anyhow::Result<Page> {
+        let origin = Url::parse(from)?.origin().ascii_serialization();
+        self.go(Method::POST, url, Some(fields), Some(origin)).await
+    }
+
     async fn go(
         &mut self,
         method: Method,
@@ -186,6 +196,26 @@ impl Webview {
             (method, url) = (Method::GET, next);
         }
         bail!("more than {MOST_REDIRECTS} redirects, the last one to {url}")
+    }
+}
+
+/// The browsers of people who use the phone's page, so that each keeps its cookies.
+#[derive(Clone, Default)]
+pub(crate) struct Webviews(Arc<Mutex<HashMap<(String, String), Shared>>>);
+
+/// One page at a time.
+type Shared = Arc<tokio::sync::Mutex<Webview>>;
+
+impl Webviews {
+    /// The browser of a person. Once there are too many, all begin anew.
+    pub(crate) fn of(&self, simulator: &Simulator, openid: &str) -> Shared {
+        let mut all = lock(&self.0);
+        if all.len() >= MOST_KEPT {
+            all.clear();
+        }
+        let name = (simulator.settings().app_id.clone(), openid.to_owned());
+        let begin = || Arc::new(tokio::sync::Mutex::new(Webview::of(simulator, openid, Client::Phone)));
+        all.entry(name).or_insert_with(begin).clone()
     }
 }
 
