@@ -46,6 +46,7 @@ pub(crate) struct Unscanned {
 impl Unscanned {
     /// Shares of a budget of `per_day`, for addresses that may ask for `a_minute` logins. They are counted in `shared`,
     /// if there is one.
+    #[cfg(any(test, feature = "testing"))]
     #[must_use]
     pub(crate) fn new(per_day: u32, a_minute: u32, shared: Option<Redis>) -> Self {
         Self::of_account(None, per_day, a_minute, shared)
