@@ -1,7 +1,9 @@
 //! Clients, their rights and their keys, and the file that says them.
 
 use e2e::programs::{output, text};
+use test_certificates::Authority;
 
+use super::tls::{trust, with_certificate};
 use super::*;
 
 const NEW_KEY: &str = "the key that takes the other's place";
@@ -85,26 +87,45 @@ async fn a_wrong_file_changes_nothing_and_says_so() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_file_that_does_not_come_holds_nothing_up() {
-    let mut port = Port::start(&entry("shop", &[SHOP_KEY], &["scan"])).await;
-    std::fs::remove_file(&port.clients).unwrap();
-    let made = std::process::Command::new("mkfifo").arg(&port.clients).status().unwrap();
-    assert!(made.success());
+    let mut made = None;
+    let mut port = Port::start_with(&entry("shop", &[SHOP_KEY], &["scan"]), |folder, _| {
+        let ca = Authority::new(folder.path(), "ours");
+        let own = ca.sign("own", &["127.0.0.1"]);
+        let settings = with_certificate(&own);
+        made = Some((ca, own));
+        settings
+    })
+    .await;
+    let (ca, own) = made.unwrap();
+    let certificate = std::fs::read(&own.certificate).unwrap();
+    pipe_in_place_of(&own.certificate);
     // Nobody writes into the pipe, so whoever opens it waits.
     port.fleet.gateways[0].program().hang_up();
     let (mut page, scene) = port.page().await;
     assert_eq!(port.metric("gateway_pages").await, 1);
-    assert_eq!(status(&port.client("shop", SHOP_KEY, None), scan(scene, "oAlice")).await, Status::Delivered);
+    let client = port.client("shop", SHOP_KEY, trust(&ca));
+    assert_eq!(status(&client, scan(scene, "oAlice")).await, Status::Delivered);
     page.expect("scan_success").await;
     let log = port.read_again("could not be read within").await;
     assert!(log.contains("Everything stays as it was"), "{log}");
 
-    // The next signal is heard, whatever became of the one before.
+    // The next signal is heard, whatever became of the one before. A pipe that is meant for clients is not opened at all.
+    std::fs::remove_file(&own.certificate).unwrap();
+    std::fs::write(&own.certificate, certificate).unwrap();
+    pipe_in_place_of(&port.clients);
+    port.read_again("it is no regular file").await;
     std::fs::remove_file(&port.clients).unwrap();
     let log = port.replace(&entry("till", &[NEW_KEY], &["scan"])).await;
     assert!(log.contains("the clients were read again"), "{log}");
     let program = port.fleet.gateways[0].program_mut();
     let ended = tokio::task::block_in_place(|| program.terminate_within(PATIENCE));
     assert!(ended.unwrap().success());
+}
+
+fn pipe_in_place_of(file: &std::path::Path) {
+    std::fs::remove_file(file).unwrap();
+    let made = std::process::Command::new("mkfifo").arg(file).status().unwrap();
+    assert!(made.success());
 }
 
 /// Whoever reads that it listens may send one, and until it is taken over SIGHUP ends a process.

@@ -9,12 +9,12 @@ use test_certificates::{Authority, Identity};
 use super::*;
 
 /// The gateway's settings for a certificate of its own.
-fn with_certificate(own: &Identity) -> Vec<(&'static str, String)> {
+pub(super) fn with_certificate(own: &Identity) -> Vec<(&'static str, String)> {
     let text = |path: &Path| path.to_str().unwrap().to_owned();
     vec![("GATEWAY_NOTIFY_TLS_CERT", text(&own.certificate)), ("GATEWAY_NOTIFY_TLS_KEY", text(&own.key))]
 }
 
-fn trust(ca: &Authority) -> Option<ClientTls> {
+pub(super) fn trust(ca: &Authority) -> Option<ClientTls> {
     Some(ClientTls { ca: Some(ca.certificate.clone()), ..ClientTls::default() })
 }
 
