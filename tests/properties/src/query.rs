@@ -16,7 +16,7 @@ const OF_A_PUSH: [&str; 6] = ["signature", "timestamp", "nonce", "echostr", "enc
 const MAX_PARAMETER: usize = 256;
 
 /// The parameters that the gateway reads, and their longest value in characters.
-const OF_A_PAGE: [&str; 4] = ["site", "nonce", "code_challenge", "request"];
+const OF_A_PAGE: [&str; 5] = ["site", "nonce", "code_challenge", "request", "account"];
 const MAX_FIELD: usize = 256;
 
 static GATEWAY: LazyLock<Config> = LazyLock::new(|| {
@@ -112,6 +112,7 @@ fn of_a_page(raw: &str, pairs: &Pairs<'_>) -> bool {
             nonce: said("nonce"),
             code_challenge: said("code_challenge"),
             request: said("request"),
+            account: said("account"),
             ip: ws_gateway::testing::fuzz::PAGE.ip().to_string(),
             ..Context::default()
         };
