@@ -86,7 +86,7 @@ dependencies() { tests/dependencies.sh; }
 # What every image is made of, with none of the features of tests: here a warning would be the user's to read.
 stage() {
     tests/images/base-images.sh rust
-    tests/images/base-images.sh redis nginx &
+    tests/images/base-images.sh redis nginx prometheus &
     docker build --file deploy/Dockerfile --target build --tag saoma/build:local . 2>&1 | tee "$log/stage-warnings"
     wait $!
     ! grep -E '^.{0,9}warning: `[a-z-]+` \(' "$log/stage-warnings"
