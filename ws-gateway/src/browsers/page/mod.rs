@@ -214,7 +214,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> PageTask<'_, S> {
         let Some(login) = self.needed(found).await? else {
             return unknown;
         };
-        gateway.metrics.resumed.inc();
+        // A client's probe comes this way, and is nobody who came back.
+        if !login.is_probe {
+            gateway.metrics.resumed.inc();
+        }
         // A later login on this socket is for the same site, but from where the page is now.
         let Context { ip, user_agent, .. } = std::mem::take(&mut self.opening.context);
         self.opening.context = Context { ip, user_agent, ..login.context.clone() };
