@@ -16,7 +16,7 @@ use crate::logins::link::{self, Link};
 use crate::logins::words::{self, Texts};
 use crate::server::{Connections, Ports};
 use crate::storage::{self, Storage};
-use crate::{account, logins, provider, pushes, web, wechat_server};
+use crate::{account, logins, provider, pushes, relay, web, wechat_server};
 
 /// The settings as they are written.
 #[derive(Debug, Clone, Args)]
@@ -55,6 +55,9 @@ pub(crate) struct Settings {
 
     #[command(flatten)]
     pushes: pushes::Settings,
+
+    #[command(flatten)]
+    relay: relay::Settings,
 
     #[command(flatten)]
     texts: Texts,
@@ -157,6 +160,7 @@ impl Config {
             web,
             wechat_server,
             pushes,
+            relay,
             texts,
         } = settings;
         let connections = connections.checked()?;
@@ -168,7 +172,8 @@ impl Config {
         let storage = Storage::new(storage, &secrets.storage)?;
         let open_url = account.open_url();
         let api_url = account.api_url().to_owned();
-        let accounts = account.checked(secrets.account)?;
+        let accounts = account.checked(secrets.account, relay.checked()?)?;
+        ports.refuse_loops(&accounts)?;
         let logins = logins.checked()?;
         let inside = web.scope();
         let (web, verify_files) = web.checked(|needed_by| sites.for_browsers(needed_by))?;
@@ -307,6 +312,13 @@ mod tests {
             (vec!["--wechat-mode", "Plain"], secrets(), "WECHAT_MODE"),
             (vec!["--wechat-push-max-age", "never"], secrets(), "WECHAT_PUSH_MAX_AGE"),
             (vec!["--callback-messages", "reply"], secrets(), "CALLBACK_MESSAGES"),
+            (vec!["--callback-relay-url", "old.example.cn/wechat"], secrets(), "CALLBACK_RELAY_URL"),
+            (
+                vec!["--callback-relay-url", "all=https://old.example.cn/wechat"],
+                secrets(),
+                "CALLBACK_RELAY_URL",
+            ),
+            (vec!["--callback-relay-url", "http://127.0.0.1:8080/wechat"], secrets(), "CALLBACK_LISTEN"),
             (vec!["--callback-web-authorization", "yes"], secrets(), "CALLBACK_WEB_AUTHORIZATION"),
             (vec!["--callback-web-authorization", "base"], secrets(), "CALLBACK_PUBLIC_URL"),
             (vec!["--callback-mp-verify", "/nowhere/secret.txt"], secrets(), "CALLBACK_MP_VERIFY"),

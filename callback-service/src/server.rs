@@ -17,7 +17,7 @@ use server::stop::{self, Drain, HangUps};
 use server::{address, admin, clock, descriptors, http as web};
 use wechat::push::Mode;
 
-use crate::account::Official;
+use crate::account::{Official, Officials};
 use crate::callback::{Callback, Parts};
 use crate::config::Config;
 use crate::logins::link::Link;
@@ -26,6 +26,7 @@ use crate::outbox::post::Poster;
 use crate::outbox::{self, Outbox};
 use crate::provider::Provider;
 use crate::pushes::ReplayGuard;
+use crate::relay;
 use crate::routes;
 use crate::storage::Opened;
 use crate::wechat_server::WeChatServer;
@@ -43,6 +44,26 @@ pub(crate) struct Ports {
     /// Where operators find /livez, /readyz and /metrics.
     #[arg(long, env, default_value = ADMIN_LISTEN)]
     callback_admin_listen: SocketAddr,
+}
+
+impl Ports {
+    /// Refuses addresses of [`relay`] that lead back here.
+    ///
+    /// # Errors
+    /// Which setting does.
+    pub(crate) fn refuse_loops(&self, accounts: &Officials) -> Result<(), SettingError> {
+        let port = self.callback_listen.port();
+        match accounts.iter().find(|official| official.relay.lead_to(port)) {
+            None => Ok(()),
+            Some(official) => {
+                let setting =
+                    if official.names.name().is_none() { relay::RELAY_URL } else { account_file::SETTING };
+                let problem = "relay: leads back to this service (CALLBACK_LISTEN); write the address of the back end that \
+                               had the pushes before";
+                Err(SettingError::new(setting, problem))
+            }
+        }
+    }
 }
 
 /// What an operator sets about connections and their end.
@@ -97,6 +118,7 @@ pub struct Server {
     link: Link,
     /// What calls sites, where there are any.
     poster: Option<Poster>,
+    relayed: relay::Metrics,
     /// Keeps the store's connections.
     work: BoxFuture<'static, ()>,
     /// Redis's replicas, where that is the store.
@@ -159,6 +181,7 @@ impl Server {
         let port = Port::bind("CALLBACK_LISTEN", ports.callback_listen)?;
         let admin = Port::bind("CALLBACK_ADMIN_LISTEN", ports.callback_admin_listen)?;
         let (most, keep_alive) = (connections.places(), connections.callback_keep_alive);
+        let (drain, relayed) = (Drain::new(connections.callback_drain_time), relay::Metrics::default());
         let callback = Callback::new(Parts {
             accounts,
             gateway: link.connect(),
@@ -173,12 +196,14 @@ impl Server {
             pushes,
             texts,
             trusted_proxies: connections.callback_trusted_proxies,
-            drain: Drain::new(connections.callback_drain_time),
+            relay: relay::Shared::new(&drain, relayed.clone())?,
+            drain,
         });
         Ok(Self {
             callback: Arc::new(callback),
             link,
             poster,
+            relayed,
             work,
             replicas,
             pushes: port,
@@ -202,7 +227,19 @@ impl Server {
     /// # Errors
     /// When a listening socket itself fails.
     pub async fn run(self, stopped: impl Future<Output = ()>) -> anyhow::Result<bool> {
-        let Self { callback, link, poster, work, replicas, pushes, admin, most, keep_alive, hang_ups } = self;
+        let Self {
+            callback,
+            link,
+            poster,
+            relayed,
+            work,
+            replicas,
+            pushes,
+            admin,
+            most,
+            keep_alive,
+            hang_ups,
+        } = self;
         for account in callback.doors.all().filter(|pushes| pushes.mode() == Mode::Plaintext) {
             tracing::warn!(
                 account = account.names().label(),
@@ -242,6 +279,7 @@ impl Server {
             service.work(inside.keep());
         }
         let mut registry = callback.metrics.registry();
+        relayed.register(&mut registry);
         if let Some(replicas) = &replicas {
             replicas.register(&mut registry);
         }
