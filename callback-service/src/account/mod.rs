@@ -287,3 +287,40 @@ impl IntoIterator for Officials {
         self.0.into_iter()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Debug, Parser)]
+    struct Flags {
+        #[command(flatten)]
+        settings: Settings,
+    }
+
+    /// The accounts of a file with this line in its one entry.
+    fn of_file(line: &str, relay: Option<&str>) -> Result<Officials, String> {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let entry = "[[account]]\nname = \"tea\"\napp_id = \"wx1\"\napp_secret = \"secret\"\ntoken = \"token\"\nmode = \"plaintext\"\n";
+        std::fs::write(file.path(), format!("{entry}{line}\n")).unwrap();
+        let flag = format!("--wechat-accounts={}", file.path().display());
+        let Flags { settings } = Flags::parse_from(["x", &flag]);
+        let relay = relay.map(|routes| routes.parse().unwrap());
+        settings.checked(Secrets::default(), relay).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn each_account_has_its_own_back_end_and_no_other() {
+        let relayed = |line: &str| of_file(line, None).unwrap().iter().next().unwrap().relay.clone();
+        assert_eq!(relayed(""), Routes::default());
+        assert_eq!(relayed("relay = \"https://old/wx\""), "https://old/wx".parse().unwrap());
+        let told = of_file("relay = \"old/SECRET\"", None).unwrap_err();
+        assert!(told.contains("line 7, account 1 (\"tea\"): relay: ") && !told.contains("SECRET"), "{told}");
+        let told = of_file("", Some("https://old/wx")).unwrap_err();
+        assert!(told.contains("CALLBACK_RELAY_URL: means nothing without WECHAT_APP_ID"), "{told}");
+    }
+}

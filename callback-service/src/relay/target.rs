@@ -109,3 +109,67 @@ impl Target {
 fn reason(error: reqwest::Error) -> String {
     format!("{:#}", anyhow::Error::from(error.without_url()))
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use std::net::IpAddr;
+    use std::time::Duration;
+
+    use http::HeaderMap;
+    use server::stop::Drain;
+
+    use super::*;
+    use crate::relay::Metrics;
+
+    fn target(url: &str) -> Target {
+        let drain = Drain::new(Duration::from_secs(1));
+        Target::new(url.parse().unwrap(), &Shared::new(&drain, Metrics::default()).unwrap())
+    }
+
+    async fn post(target: &Target, until: Instant) -> Fault {
+        let from = IpAddr::from([192, 0, 2, 1]);
+        let original = Original::new("signature=SECRET", &HeaderMap::new(), from, b"SECRET".to_vec());
+        target.post(&original, until).await.unwrap_err()
+    }
+
+    /// Nobody listens at the port.
+    fn nowhere() -> String {
+        let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        format!("http://127.0.0.1:{port}/SECRET?key=SECRET")
+    }
+
+    #[tokio::test]
+    async fn a_fault_says_nothing_of_the_address_but_its_host() {
+        let target = target(&nowhere());
+        let told = post(&target, Instant::now() + FAIR).await.to_string();
+        assert!(told.starts_with("it cannot be reached: ") && !told.contains("SECRET"), "{told}");
+        assert!(target.at().starts_with("http://127.0.0.1:") && !target.at().contains("SECRET"));
+    }
+
+    #[tokio::test]
+    async fn an_address_that_fails_is_left_alone_and_a_push_without_time_is_not_its_fault() {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let silent = target(&format!("http://{}/", listener.local_addr().unwrap()));
+        for _ in 0..20 {
+            let fault = post(&silent, Instant::now() + Duration::from_millis(10)).await;
+            assert!(matches!(fault, Fault::Late(_)), "{fault}");
+        }
+        let gone = target(&nowhere());
+        let mut failures = 0;
+        while !matches!(post(&gone, Instant::now() + FAIR).await, Fault::Open) {
+            failures += 1;
+        }
+        assert_eq!(failures, 5);
+    }
+
+    #[tokio::test]
+    async fn one_more_than_there_are_places_is_not_sent() {
+        let target = target(&nowhere());
+        let places = target.places.try_acquire_many(u32::try_from(MOST).unwrap()).unwrap();
+        assert!(matches!(post(&target, Instant::now() + FAIR).await, Fault::Full));
+        drop(places);
+        assert!(matches!(post(&target, Instant::now() + FAIR).await, Fault::Failed(_)));
+    }
+}

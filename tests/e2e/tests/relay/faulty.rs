@@ -12,8 +12,8 @@ use super::{logs_in, person, relayed, relayed_becomes, says, stack_of, with_one}
 const WECHAT: Duration = Duration::from_secs(5);
 
 /// A reply that somebody with another key has sealed.
-fn sealed_by(account: Settings, push: &str) -> String {
-    simulator::BackEnd::new(&account).unwrap().reply(push, "forged")
+fn sealed_by(account: &Settings, push: &str) -> String {
+    simulator::BackEnd::new(account).unwrap().reply(push, "forged")
 }
 
 #[tokio::test]
@@ -22,10 +22,10 @@ async fn an_answer_that_wechat_would_not_take_becomes_an_empty_one() {
     let person = person(&stack);
     let push = says(&stack, &person, "hello").await.xml;
     let mine = Settings::default;
-    let wrong_token = sealed_by(Settings { token: "another".to_owned(), ..mine() }, &push);
+    let wrong_token = sealed_by(&Settings { token: "another".to_owned(), ..mine() }, &push);
     let aes_key = "SimulatorDemoKeySimulatorDemoKeySimul000002".to_owned();
-    let wrong_key = sealed_by(Settings { aes_key, ..mine() }, &push);
-    let wrong_account = sealed_by(Settings { app_id: "wx2".to_owned(), ..mine() }, &push);
+    let wrong_key = sealed_by(&Settings { aes_key, ..mine() }, &push);
+    let wrong_account = sealed_by(&Settings { app_id: "wx2".to_owned(), ..mine() }, &push);
     let to_another =
         simulator::BackEnd::new(&mine()).unwrap().reply(&push.replace(&person, "oSomebodyElse"), "x");
     let html = "<!DOCTYPE html><html><body>It works!</body></html>";
@@ -124,7 +124,10 @@ async fn logins_are_never_behind_a_back_end_that_hangs() {
     let (late, dropped) =
         (relayed(&stack, "messages", "late").await, relayed(&stack, "messages", "dropped").await);
     let left_alone = relayed(&stack, "messages", "breaker").await;
-    assert!(late >= 100 && late + dropped + left_alone == 1000, "{late} {dropped} {left_alone}");
+    assert!(
+        (100..=128).contains(&late) && late + dropped + left_alone == 1000,
+        "{late} {dropped} {left_alone}"
+    );
 
     let alone = says(&stack, &people[0], "and now?").await;
     assert!(alone.attempts[0].took < WECHAT / 2, "{alone:?}");
