@@ -74,10 +74,14 @@ impl Pushes {
         let said = self.dispatch(&push, arrived).await;
         if let Some(raw) = raw {
             match self.pass_on(&push, &said, raw, arrived).await {
-                Ok(answer) => return answer.unwrap_or_else(|| web::text(StatusCode::OK, "")),
+                Ok(answer) => {
+                    self.count_passed_on(&push, arrived);
+                    return answer.unwrap_or_else(|| web::text(StatusCode::OK, ""));
+                }
                 Err(raw) => self.copy(&push, &said, raw),
             }
         }
+        self.count_push(&push, said.reply.as_ref(), arrived);
         let Some(reply) = said.reply else {
             return web::text(StatusCode::OK, "");
         };
@@ -140,6 +144,9 @@ impl Pushes {
     async fn typed(&self, text: Text<'_>, arrived: Instant) -> Said {
         let Some(told) = self.scans.typed(text, arrived).await else { return self.message() };
         self.metrics.count_scan(self.names(), Way::Typed, &told.reply);
+        if told.reply == PhoneReply::TooManyCodes {
+            self.metrics.limits.hit("callback_service::logins::code");
+        }
         if matches!(told.reply, PhoneReply::WrongCode | PhoneReply::TooManyCodes) {
             // The digits may be an order's, and meant for the people who read the messages.
             let words = match self.messages {

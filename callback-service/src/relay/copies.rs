@@ -23,7 +23,7 @@ impl Relay {
     pub(crate) fn copy(self: &Arc<Self>, kind: Kind, original: Original) {
         let Some(target) = self.target(kind).map(Arc::clone) else { return };
         let Ok(place) = Arc::clone(&self.shared.copying).try_acquire_owned() else {
-            self.shared.metrics.count(kind, Fault::Full.outcome());
+            self.count(kind, &Fault::Full);
             return self.tell(kind, &target, &Fault::Full, "it does not hear of it");
         };
         let relay = Arc::clone(self);
@@ -45,7 +45,7 @@ impl Relay {
                     },
                 };
                 if is_over {
-                    relay.shared.metrics.count(kind, fault.outcome());
+                    relay.count(kind, &fault);
                     return relay.tell(kind, &target, &fault, "it does not hear of it");
                 }
             }

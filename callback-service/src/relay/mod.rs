@@ -23,6 +23,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use reqwest::{Client, redirect};
+use server::metrics::Limits;
 use server::stop::Drain;
 use server::tell;
 use server::told::Told;
@@ -67,6 +68,7 @@ pub(crate) struct Shared {
     tasks: TaskTracker,
     leaving: CancellationToken,
     metrics: Metrics,
+    limits: Limits,
 }
 
 impl Shared {
@@ -74,7 +76,7 @@ impl Shared {
     ///
     /// # Errors
     /// When TLS cannot be set up.
-    pub(crate) fn new(drain: &Drain, metrics: Metrics) -> anyhow::Result<Self> {
+    pub(crate) fn new(drain: &Drain, metrics: Metrics, limits: Limits) -> anyhow::Result<Self> {
         let build = |builder: reqwest::ClientBuilder| {
             builder
                 .user_agent(concat!("saoma/", env!("CARGO_PKG_VERSION")))
@@ -94,6 +96,7 @@ impl Shared {
             tasks: drain.tasks().clone(),
             leaving: drain.leaving().clone(),
             metrics,
+            limits,
         })
     }
 }
@@ -167,10 +170,18 @@ impl Relay {
                 Some(answer)
             }
             Err(fault) => {
-                self.shared.metrics.count(kind, fault.outcome());
+                self.count(kind, &fault);
                 self.tell(kind, target, &fault, "WeChat got an empty answer");
                 None
             }
+        }
+    }
+
+    /// Counts a push that was passed on in vain.
+    fn count(&self, kind: Kind, fault: &Fault) {
+        self.shared.metrics.count(kind, fault.outcome());
+        if matches!(fault, Fault::Full) {
+            self.shared.limits.hit("callback_service::relay");
         }
     }
 

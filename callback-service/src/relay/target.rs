@@ -125,7 +125,8 @@ mod tests {
 
     fn target(url: &str) -> Target {
         let drain = Drain::new(Duration::from_secs(1));
-        Target::new(url.parse().unwrap(), &Shared::new(&drain, Metrics::default()).unwrap())
+        let (counted, limits) = (Metrics::default(), crate::metrics::Metrics::default().limits);
+        Target::new(url.parse().unwrap(), &Shared::new(&drain, counted, limits).unwrap())
     }
 
     async fn post(target: &Target, until: Instant) -> Fault {
