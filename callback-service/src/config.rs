@@ -16,7 +16,7 @@ use crate::logins::link::{self, Link};
 use crate::logins::words::{self, Texts};
 use crate::server::{Connections, Ports};
 use crate::storage::{self, Storage};
-use crate::{account, logins, probe, provider, pushes, web, wechat_server};
+use crate::{account, logins, probe, provider, pushes, relay, web, wechat_server};
 
 /// The settings as they are written.
 #[derive(Debug, Clone, Args)]
@@ -58,6 +58,9 @@ pub(crate) struct Settings {
 
     #[command(flatten)]
     pushes: pushes::Settings,
+
+    #[command(flatten)]
+    relay: relay::Settings,
 
     #[command(flatten)]
     texts: Texts,
@@ -162,6 +165,7 @@ impl Config {
             web,
             wechat_server,
             pushes,
+            relay,
             texts,
         } = settings;
         let connections = connections.checked()?;
@@ -173,7 +177,8 @@ impl Config {
         let storage = Storage::new(storage, &secrets.storage)?;
         let open_url = account.open_url();
         let api_url = account.api_url().to_owned();
-        let accounts = account.checked(secrets.account)?;
+        let accounts = account.checked(secrets.account, relay.checked()?)?;
+        ports.refuse_loops(&accounts)?;
         let logins = logins.checked()?;
         let gateway = sites.gateway().map(str::to_owned);
         let inside = web.scope();
@@ -315,6 +320,13 @@ mod tests {
             (vec!["--wechat-mode", "Plain"], secrets(), "WECHAT_MODE"),
             (vec!["--wechat-push-max-age", "never"], secrets(), "WECHAT_PUSH_MAX_AGE"),
             (vec!["--callback-messages", "reply"], secrets(), "CALLBACK_MESSAGES"),
+            (vec!["--callback-relay-url", "old.example.cn/wechat"], secrets(), "CALLBACK_RELAY_URL"),
+            (
+                vec!["--callback-relay-url", "all=https://old.example.cn/wechat"],
+                secrets(),
+                "CALLBACK_RELAY_URL",
+            ),
+            (vec!["--callback-relay-url", "http://127.0.0.1:8080/wechat"], secrets(), "CALLBACK_LISTEN"),
             (vec!["--callback-web-authorization", "yes"], secrets(), "CALLBACK_WEB_AUTHORIZATION"),
             (vec!["--callback-web-authorization", "base"], secrets(), "CALLBACK_PUBLIC_URL"),
             (vec!["--callback-mp-verify", "/nowhere/secret.txt"], secrets(), "CALLBACK_MP_VERIFY"),

@@ -86,6 +86,7 @@ fn a_wrong_setting_ends_the_start_with_one_line_that_names_it() {
         ("callback-service", "CALLBACK_STORE", "mysql:x"),
         ("callback-service", "WECHAT_MODE", "plain"),
         ("callback-service", "CALLBACK_MESSAGES", "reply"),
+        ("callback-service", "CALLBACK_RELAY_URL", "https://no good token!"),
         ("callback-service", "WECHAT_TOKEN", "no good token!"),
         ("callback-service", "WECHAT_AES_KEY", "tooshort"),
         ("callback-service", "WECHAT_PUSH_MAX_AGE", "5"),

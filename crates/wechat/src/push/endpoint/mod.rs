@@ -4,9 +4,13 @@
 //! each have a predecessor that is accepted too ([`Which`]). A push remembers which of them it came with ([`Seal`]),
 //! and its answer uses the same.
 
+mod unfit;
+
 use std::time::Duration;
 
 use secrecy::{ExposeSecret, SecretString};
+
+pub use self::unfit::Unfit;
 
 use super::cipher::AesKey;
 use super::rotating::{Rotating, Which};
