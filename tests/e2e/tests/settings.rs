@@ -364,7 +364,6 @@ fn the_document_of_settings_is_what_help_says() {
     }
 }
 
-/// A setting's text as comments of at most this many characters a line.
 /// By these the doctors tell a name that was typed wrong. `WRITE_SETTINGS=1` writes them anew, as above.
 #[test]
 fn the_document_of_names_that_doctor_knows_is_what_help_says() {
@@ -391,6 +390,7 @@ fn the_document_of_names_that_doctor_knows_is_what_help_says() {
     }
 }
 
+/// A setting's text as comments of at most this many characters a line.
 fn comment(meaning: &str) -> String {
     let mut lines = vec!["#".to_owned()];
     for word in meaning.split_whitespace() {
