@@ -94,7 +94,10 @@ pub fn parse_with_empty<T: Parser>(
 
 /// What `read` makes of the arguments and the environment, as `command` parses them. An empty variable is never a value
 /// of a subcommand's setting.
-pub(crate) fn found<T>(
+///
+/// # Errors
+/// As [`parse`].
+pub fn found<T>(
     command: Command,
     arguments: impl IntoIterator<Item = OsString>,
     may_be_empty: impl Fn(&OsStr) -> bool,

@@ -49,7 +49,7 @@ const FLOORS: [(&str, &[&str]); 2] = [
 ];
 
 /// What the crates of the lowest floor may use of ours.
-const CRATES: [(&str, &[&str]); 6] = [
+const CRATES: [(&str, &[&str]); 7] = [
     ("protocol", &[]),
     ("crates/server", &[]),
     ("crates/records", &[]),
@@ -57,10 +57,13 @@ const CRATES: [(&str, &[&str]); 6] = [
     ("crates/login_page", &[]),
     // It reads what the services share, by the rules for settings.
     ("crates/account_file", &["server"]),
+    // It reads settings by those rules too.
+    ("crates/doctor", &["server"]),
 ];
 
 /// Our own crates, by the names that sources use.
-const OURS: [&str; 8] = [
+const OURS: [&str; 9] = [
+    "doctor",
     "protocol",
     "server",
     "records",
