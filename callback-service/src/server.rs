@@ -10,6 +10,7 @@ use futures_util::future::BoxFuture;
 use ipnet::IpNet;
 use records::Replicas;
 use server::listen::{self, Accepted, Places};
+use server::metrics::Expiry;
 use server::service::{Port, Service};
 use server::settings::{self, SettingError};
 use server::shares::{self, Shares};
@@ -20,7 +21,7 @@ use wechat::push::Mode;
 use crate::account::Official;
 use crate::callback::{Callback, Parts};
 use crate::config::Config;
-use crate::logins::link::Link;
+use crate::logins::link::{Gateways, Link};
 use crate::metrics::Metrics;
 use crate::outbox::post::Poster;
 use crate::outbox::{self, Outbox};
@@ -146,11 +147,14 @@ impl Server {
             accounts.iter().map(|official| (official.names.clone(), official.account.api.clone())).collect();
         let accounts = accounts.into_iter().map(guarded).collect();
         let metrics = Metrics::default();
+        for (names, client) in &clients {
+            client.count(&metrics.wechat, names.name());
+        }
         let provider = match sites {
             None => None,
             Some(sites) => {
                 let outbox = Outbox::new(store.records(outbox::KIND), metrics.clone());
-                Some(Provider::open(sites, &store, outbox, directory)?)
+                Some(Provider::open(sites, &store, outbox, directory, metrics.limits.clone())?)
             }
         };
         let wechat_server =
@@ -210,6 +214,7 @@ impl Server {
             );
         }
         let stop = callback.drain.closed();
+        let (expiry, watched) = (Expiry::default(), link.clone());
         let mut service = Service::new(&callback.drain);
         service.port(pushes, places(&callback, most), |accepted| {
             let (callback, stop) = (Arc::clone(&callback), stop.clone());
@@ -228,6 +233,7 @@ impl Server {
             }
         });
         service.work(work);
+        service.work(watched.watch_expiry(&expiry));
         service.work(reading_again(
             link,
             callback.provider.clone(),
@@ -242,6 +248,12 @@ impl Server {
             service.work(inside.keep());
         }
         let mut registry = callback.metrics.registry();
+        callback.store.metrics().register(&mut registry);
+        expiry.register(&mut registry);
+        registry.register_collector(Box::new(Gateways(callback.gateway.clone())));
+        if let Some(provider) = &callback.provider {
+            registry.register_collector(Box::new(provider.backlog().clone()));
+        }
         if let Some(replicas) = &replicas {
             replicas.register(&mut registry);
         }
@@ -307,8 +319,9 @@ async fn reading_again(
 
 /// The places of WeChat's connections.
 fn places(callback: &Callback, most: usize) -> Places {
-    Places::new(most, callback.metrics.connections_refused.clone(), web::FULL).shared(
-        Shares::new(shares::of(most), callback.trusted_proxies.clone()),
-        "name it in CALLBACK_TRUSTED_PROXIES if it is your proxy, or raise CALLBACK_MAX_CONNECTIONS",
-    )
+    let shares = Shares::new(shares::of(most), callback.trusted_proxies.clone());
+    let advice = "name it in CALLBACK_TRUSTED_PROXIES if it is your proxy, or raise CALLBACK_MAX_CONNECTIONS";
+    Places::new(most, callback.metrics.connections_refused.clone(), web::FULL)
+        .shared(shares, advice)
+        .counted(&callback.metrics.limits, "CALLBACK_MAX_CONNECTIONS")
 }

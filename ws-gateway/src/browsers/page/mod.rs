@@ -26,6 +26,7 @@ use crate::browsers::words;
 use crate::codes::NoQrCode;
 use crate::logins::seats::Seat;
 use crate::logins::{ResumeKey, StoreError};
+use crate::metrics::logins::{self, PageLogins};
 use crate::{Gateway, trace};
 
 /// Serves a page until one side ends the connection.
@@ -35,12 +36,16 @@ where
 {
     let _counted = gateway.metrics.count_page();
     let talk = Conversation::new(opening.language, opening.is_ours, Instant::now());
-    let mut page = PageTask { gateway, socket, opening, talk, held: Held::Nothing };
+    let logins = PageLogins::new(&gateway.metrics.of_logins);
+    let mut page = PageTask { gateway, socket, opening, talk, held: Held::Nothing, logins };
     let ended = tokio::select! {
         Err(ended) = page.run() => ended,
         // The page did not take its last message. The process ends without waiting for it.
         () = gateway.drain.share(1.0, CLOSE_WITHIN / 2) => Ended::Gone,
     };
+    if matches!(ended, Ended::Garbled(Close::TooFast | Close::TooBig)) {
+        gateway.metrics.limits.hit("browsers::socket");
+    }
     tracing::debug!(?ended, "a page's connection ends");
     page.leave(ended).await;
 }
@@ -51,6 +56,8 @@ struct PageTask<'g, S> {
     opening: Opening,
     talk: Conversation,
     held: Held,
+    /// What is counted of the page's logins.
+    logins: PageLogins,
 }
 
 type Made = Result<Taken, NoQrCode>;
@@ -170,7 +177,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> PageTask<'_, S> {
         }
         for say in turn.say {
             match say {
-                Say::Message(message) => self.socket.send(&message).await?,
+                Say::Message(message) => {
+                    self.logins.told(&message);
+                    self.socket.send(&message).await?;
+                }
                 Say::Code(code) => self.socket.send(&self.with_picture(code)).await?,
                 Say::Ping => self.socket.ping().await?,
             }
@@ -214,7 +224,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> PageTask<'_, S> {
         let Some(login) = self.needed(found).await? else {
             return unknown;
         };
-        gateway.metrics.resumed.inc();
+        if logins::is_counted(&login) {
+            gateway.metrics.resumed.inc();
+            self.logins.comes_back_to(&login);
+        }
         // A later login on this socket is for the same site, but from where the page is now.
         let Context { ip, user_agent, .. } = std::mem::take(&mut self.opening.context);
         self.opening.context = Context { ip, user_agent, ..login.context.clone() };
@@ -259,7 +272,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> PageTask<'_, S> {
 
     fn count_store_failure(&self, error: &StoreError) {
         tracing::debug!("a page is told to wait: {error}");
-        self.gateway.metrics.store_failures.inc();
+        self.gateway.metrics.pages_without_store.inc();
     }
 
     /// Takes a turn that closes the connection.
