@@ -57,8 +57,8 @@ const CRATES: [(&str, &[&str]); 7] = [
     ("crates/login_page", &[]),
     // It reads what the services share, by the rules for settings.
     ("crates/account_file", &["server"]),
-    // It reads settings by those rules too.
-    ("crates/doctor", &["server"]),
+    // It asks what these know.
+    ("crates/doctor", &["protocol", "server", "wechat"]),
 ];
 
 /// Our own crates, by the names that sources use.
