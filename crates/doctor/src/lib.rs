@@ -7,7 +7,7 @@
 //! settings so that a wrong one is a finding and no end, and [`names`] points out variables that are no settings.
 //!
 //! What both services look at is here too: WeChat's API and this machine's [`clock`], an [`account`]'s permission and quota,
-//! [`open_files`], and [`certificates`]. [`http`] asks a URL as a stranger would.
+//! [`open_files`], [`certificates`], and [`mod@redis`]. [`http`] asks a URL as a stranger would.
 //!
 //! A doctor changes nothing that matters, works beside a running service, and says what it could not see without one.
 
@@ -23,6 +23,7 @@ pub mod names;
 pub mod open_files;
 pub mod options;
 pub mod reading;
+pub mod redis;
 pub mod report;
 pub mod run;
 pub mod text;

@@ -58,7 +58,7 @@ const CRATES: [(&str, &[&str]); 7] = [
     // It reads what the services share, by the rules for settings.
     ("crates/account_file", &["server"]),
     // It asks what these know.
-    ("crates/doctor", &["protocol", "server", "wechat"]),
+    ("crates/doctor", &["protocol", "records", "server", "wechat"]),
 ];
 
 /// Our own crates, by the names that sources use.
