@@ -4,8 +4,9 @@ use std::error::Error as _;
 use std::net::IpAddr;
 use std::time::Duration;
 
+pub use reqwest::StatusCode as Status;
 use reqwest::header::{CONTENT_TYPE, HeaderName, LOCATION, SERVER};
-use reqwest::{Client, RequestBuilder, Url, redirect};
+use reqwest::{Client, RequestBuilder, Response, Url, redirect};
 
 /// WeChat itself waits so long for a connection, and so long for an answer.
 const CONNECT: Duration = Duration::from_secs(5);
@@ -38,6 +39,17 @@ pub struct Answer {
 /// # Errors
 /// Why there is no answer, without the URL, whose query may hold a signature.
 pub async fn ask(url: &Url, prepare: impl FnOnce(&Client, Url) -> RequestBuilder) -> Result<Answer, String> {
+    read(send(url, prepare).await?).await
+}
+
+/// As [`ask`], with an answer whose body is not yet read.
+///
+/// # Errors
+/// As [`ask`].
+pub async fn send(
+    url: &Url,
+    prepare: impl FnOnce(&Client, Url) -> RequestBuilder,
+) -> Result<Response, String> {
     let builder = if is_loopback(url) { Client::builder().no_proxy() } else { Client::builder() };
     let client = builder
         .user_agent(concat!("saoma-doctor/", env!("CARGO_PKG_VERSION")))
@@ -46,7 +58,14 @@ pub async fn ask(url: &Url, prepare: impl FnOnce(&Client, Url) -> RequestBuilder
         .redirect(redirect::Policy::none())
         .build()
         .map_err(chain)?;
-    let mut response = prepare(&client, url.clone()).send().await.map_err(chain)?;
+    prepare(&client, url.clone()).send().await.map_err(chain)
+}
+
+/// Reads an answer as far as [`ask`] does.
+///
+/// # Errors
+/// Why the rest of it does not come.
+pub async fn read(mut response: Response) -> Result<Answer, String> {
     let header = |name: HeaderName| {
         let value = response.headers().get(name).map(|value| String::from_utf8_lossy(value.as_bytes()));
         value.map(|value| shown(&value)).unwrap_or_default()

@@ -11,6 +11,9 @@ const PREFIXES: [&str; 4] = ["CALLBACK_", "GATEWAY_", "WECHAT_", "NOTIFY_"];
 /// Every setting of both services, because they may share an environment. A test writes it anew from `--help`.
 const SETTINGS: &str = include_str!("settings.txt");
 
+/// Settings of commands alone.
+const OF_COMMANDS: [&str; 1] = ["GATEWAY_URL"];
+
 /// At most so many names are told, each in a check of its own.
 const MOST: usize = 20;
 
@@ -18,6 +21,7 @@ const MOST: usize = 20;
 fn is_unknown(name: &str) -> bool {
     PREFIXES.iter().any(|prefix| name.starts_with(prefix))
         && !SETTINGS.lines().any(|setting| setting == name)
+        && !OF_COMMANDS.contains(&name)
         && !is_of_kubernetes(name)
 }
 
@@ -126,6 +130,7 @@ mod tests {
             "WECHAT_TOKEN",
             "WECHAT_TOKEN_FILE",
             "GATEWAY_LISTEN",
+            "GATEWAY_URL",
             "PATH",
             "GATEWAY_SERVICE_HOST",
             "GATEWAY_PORT_9999_TCP_ADDR",

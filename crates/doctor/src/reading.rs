@@ -81,10 +81,14 @@ pub fn read<S: Args, O: Args>(
         let own: Vec<OsString> = by_flag.clone().map(|(_, value)| flag(setting, value)).collect();
         let alone = Command::new(name).disable_help_flag(true).arg(setting.clone().required(false));
         let alone_words = std::iter::once(OsString::from(name)).chain(own.iter().cloned());
-        if let Err(problem) = settings::found(alone, alone_words, &may_be_empty, |_| Ok(())) {
-            wrong.push(problem.text);
-        }
         let variable = setting.get_env().map(OsStr::to_owned).unwrap_or_default();
+        if let Err(problem) = settings::found(alone, alone_words, &may_be_empty, |_| Ok(())) {
+            // The problem names the flag, and most operators have set the variable.
+            wrong.push(match variable.is_empty() {
+                true => problem.text,
+                false => format!("{}: {}", variable.to_string_lossy(), problem.text),
+            });
+        }
         let value = by_flag.map(|(_, value)| value.clone()).next();
         let value = value.or_else(|| std::env::var_os(&variable).filter(|value| !value.is_empty()));
         if let Some(value) = value {

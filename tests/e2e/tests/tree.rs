@@ -41,7 +41,7 @@ const LONGEST: usize = 500;
 
 /// The rooms of each service, each of which may use those before it.
 const FLOORS: [(&str, &[&str]); 2] = [
-    ("ws-gateway/src", &["metrics", "logins", "codes", "account", "stores", "notices", "browsers"]),
+    ("ws-gateway/src", &["metrics", "logins", "codes", "account", "stores", "notices", "browsers", "doctor"]),
     (
         "callback-service/src",
         &["metrics", "store", "storage", "outbox", "provider", "logins", "wechat_server", "pushes", "web"],
