@@ -161,6 +161,17 @@ impl Config {
         format!("the settings are good; {accounts}{sites}{}\n", asking.unwrap_or_default())
     }
 
+    /// How many official accounts and sites there are.
+    pub(crate) fn numbers(&self) -> (usize, usize) {
+        (self.accounts.iter().count(), self.sites.as_ref().map_or(0, |sites| sites.names().len()))
+    }
+
+    /// The names that an operator has given to accounts and sites.
+    pub(crate) fn names(&self) -> Vec<String> {
+        let accounts = self.accounts.iter().filter_map(|official| official.names.name().map(str::to_owned));
+        accounts.chain(self.sites.iter().flat_map(|sites| sites.names())).collect()
+    }
+
     fn checked(settings: Settings, secrets: Secrets) -> Result<Self, SettingError> {
         let Settings {
             ports,

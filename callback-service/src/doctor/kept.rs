@@ -36,7 +36,14 @@ pub(super) fn look(category: &mut Category, storage: &Storage) {
                 async move {
                     let looked = sheet.clone();
                     if spawn_blocking(move || look_at_file(&looked, &path)).await.is_err() {
-                        sheet.failure(written(), Words::same("panic"), Words::same("GitHub"));
+                        sheet.failure(
+                            written(),
+                            Words::new("the look at it ended by itself", "检查意外中断"),
+                            Words::new(
+                                "tell the makers, with doctor --report",
+                                "请附上 doctor --report 报告问题",
+                            ),
+                        );
                     }
                 }
             });
@@ -77,6 +84,8 @@ fn look_at_file(sheet: &Sheet, path: &Path) {
         return;
     }
     match inspect_sqlite(path) {
+        // A file with a log beside it cannot be opened where there is no room for a third one.
+        Err(error) if is_full(&error.to_string()) => sheet.failure(written(), Words::same(format!("{shown}: {error}")), full()),
         Err(error) => sheet.failure(
             Words::new("the SQLite file can be opened", "SQLite 文件可以打开"),
             Words::same(format!("{shown}: {error}")),
@@ -110,11 +119,16 @@ fn may_write(error: &std::io::Error) -> Words {
     }
 }
 
+/// Whether SQLite's words are those of a disk without room.
+fn is_full(text: &str) -> bool {
+    text.contains("full") || text.contains("disk I/O")
+}
+
 fn full() -> Words {
     Words::new(
-        "the disk or the quota is full: make room where CALLBACK_STORE is, then start the service anew if it does not go on by \
+        "the disk or the quota is full, or fails: make room where CALLBACK_STORE is, then start the service anew if it does not go on by \
          itself",
-        "磁盘或配额已满：请在 CALLBACK_STORE 所在位置腾出空间；若服务没有自行恢复，请重启",
+        "磁盘或配额已满，或磁盘有故障：请在 CALLBACK_STORE 所在位置腾出空间；若服务没有自行恢复，请重启",
     )
 }
 
@@ -163,7 +177,7 @@ fn tell(sheet: &Sheet, path: &str, state: &SqliteState) {
         Ok(()) => sheet.ok(written()),
         Err(error) => {
             let text = error.to_string();
-            let hint = if text.contains("full") || text.contains("disk I/O") {
+            let hint = if is_full(&text) {
                 full()
             } else if text.contains("readonly") || text.contains("read-only") {
                 may_write(&std::io::ErrorKind::PermissionDenied.into())

@@ -74,21 +74,19 @@ pub(crate) fn run(arguments: Vec<OsString>) -> ExitCode {
     };
     let code = runtime.block_on(async {
         let options = read.options.options.clone();
-        let private = Vec::new();
         let mut program = Program {
             name: PROGRAM,
             version: env!("CARGO_PKG_VERSION"),
             given: read.given,
             secrets: config::SECRET_NAMES.to_vec(),
-            private,
+            private: Vec::new(),
         };
         let written = Sheet::default();
         let mut categories = vec![Category::new("settings", Words::new("Settings", "设置"))];
         match written::config(&written, read.settings) {
             Some(config) => {
-                if let Some(url) = &read.options.url {
-                    program.private.push(url.as_str().trim_end_matches('/').to_owned());
-                }
+                program.private = config.names();
+                program.private.extend(read.options.url.as_ref().map(Url::to_string));
                 categories.extend(looks(config, read.options.url));
             }
             // `--only` may name what cannot be looked at.

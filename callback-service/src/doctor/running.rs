@@ -81,7 +81,10 @@ impl Counted {
                 "callback_refused_total" => {
                     *counted.refused.entry((label("account"), label("stage"))).or_default() += number;
                 }
-                "callback_pushes_total" if matches!(&*label("result"), "done" | "relayed") => {
+                // The doctor's own rehearsals are events.
+                "callback_pushes_total"
+                    if matches!(&*label("result"), "done" | "relayed") && label("kind") != "event" =>
+                {
                     *counted.taken.entry(label("account")).or_default() += number;
                 }
                 _ => {}

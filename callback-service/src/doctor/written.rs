@@ -13,11 +13,12 @@ pub(super) fn config(sheet: &Sheet, settings: Result<Settings, Vec<String>>) -> 
         Ok(settings) => match config::all_wrong(&settings) {
             wrong if wrong.is_empty() => match config::of_environment(settings) {
                 Ok(config) => {
-                    let summary = config.summary();
-                    sheet.ok_with(
-                        good(),
-                        Words::same(summary.trim_end().trim_start_matches("the settings are good; ")),
+                    let (accounts, sites) = config.numbers();
+                    let found = Words::new(
+                        format!("official accounts: {accounts}, sites: {sites}"),
+                        format!("公众号 {accounts} 个，站点 {sites} 个"),
                     );
+                    sheet.ok_with(good(), found);
                     return Some(config);
                 }
                 Err(wrong) => vec![wrong.to_string()],

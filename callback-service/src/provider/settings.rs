@@ -278,6 +278,11 @@ impl Checked {
         self.key_age
     }
 
+    /// The sites' ids.
+    pub(crate) fn names(&self) -> Vec<String> {
+        self.sites.all().iter().map(|site| site.id.clone()).collect()
+    }
+
     /// The addresses at which sites are told something: the site's id, the key that names the address, and the address.
     pub(crate) fn back_ends(&self) -> Vec<(String, &'static str, String)> {
         let sites = self.sites.all();

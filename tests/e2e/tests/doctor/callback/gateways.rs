@@ -44,7 +44,7 @@ async fn a_client_without_a_right_and_certificates_that_end_are_told() {
     place.doctor(&["--only", "gateway"]).has("gateway", "error", "UnknownIssuer", "CALLBACK_GATEWAY_CA");
     place.set("CALLBACK_GATEWAY_CA", ca.certificate.display().to_string());
     let seen = place.doctor(&["--only", "gateway,certificates"]);
-    seen.has("gateway", "error", "it may not: claim, deny, grant", "GATEWAY_NOTIFY_CLIENTS");
+    seen.has("gateway", "error", "it may not: claim, deny", "GATEWAY_NOTIFY_CLIENTS");
     seen.is_well("certificates");
     place.set("CALLBACK_GATEWAY_CERT", late.certificate.display().to_string());
     place.set("CALLBACK_GATEWAY_KEY", late.key.display().to_string());

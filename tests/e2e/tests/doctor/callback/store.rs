@@ -34,7 +34,7 @@ async fn a_full_disk_is_named_with_its_cure() {
     command.env_clear().envs(&place.settings).env("PATH", "/usr/bin:/bin:/usr/sbin:/sbin");
     let seen = Seen::of(&block_in_place(|| command.output()).unwrap());
     seen.has("store", "error", "0 MiB are free", "make room on the disk of CALLBACK_STORE");
-    seen.has("store", "error", "full", "the disk or the quota is full");
+    seen.has("store", "error", "callback.db", "the disk or the quota is full");
 }
 
 #[tokio::test(flavor = "multi_thread")]
