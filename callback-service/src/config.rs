@@ -17,7 +17,7 @@ use crate::logins::link::{self, Link};
 use crate::logins::words::{self, Texts};
 use crate::server::{Connections, Ports};
 use crate::storage::{self, Storage};
-use crate::{account, logins, provider, pushes, web, wechat_server};
+use crate::{account, logins, probe, provider, pushes, web, wechat_server};
 
 /// The settings as they are written.
 #[derive(Debug, Clone, Args)]
@@ -28,6 +28,9 @@ pub(crate) struct Settings {
 
     #[command(flatten)]
     link: link::Settings,
+
+    #[command(flatten)]
+    probe: probe::Settings,
 
     #[command(flatten)]
     storage: storage::Settings,
@@ -119,6 +122,7 @@ pub struct Config {
     pub(crate) ports: Ports,
     pub(crate) connections: Connections,
     pub(crate) link: Link,
+    pub(crate) probe: probe::Checked,
     pub(crate) storage: Storage,
     /// Where WeChat's API is.
     pub(crate) api_url: String,
@@ -176,6 +180,7 @@ impl Config {
         let Settings {
             ports,
             link,
+            probe,
             storage,
             connections,
             logins,
@@ -199,15 +204,18 @@ impl Config {
         let public_url = sites.public_url();
         let accounts = account.checked(secrets.account)?;
         let logins = logins.checked()?;
+        let gateway = sites.gateway().map(str::to_owned);
         let inside = web.scope();
         let (web, verify_files) = web.checked(|needed_by| sites.for_browsers(needed_by))?;
         let sites = sites.checked(&accounts, &storage, inside)?;
         let wechat_server = wechat_server.checked(&accounts, &api_url)?;
+        let probe = probe.checked(gateway.as_deref())?;
         Ok(Self {
             log_format,
             ports,
             connections,
             link,
+            probe,
             storage,
             api_url,
             public_url,
@@ -250,7 +258,7 @@ pub(crate) fn all_wrong(settings: &Settings) -> Vec<SettingError> {
             sentinel_password: read("CALLBACK_REDIS_SENTINEL_PASSWORD"),
         },
     };
-    let Settings { link, storage, connections, logins, account, sites, web, wechat_server, .. } =
+    let Settings { link, probe, storage, connections, logins, account, sites, web, wechat_server, .. } =
         settings.clone();
     let (api_url, inside) = (account.api_url().to_owned(), web.scope());
     let mut note = |error: SettingError| {
@@ -268,6 +276,8 @@ pub(crate) fn all_wrong(settings: &Settings) -> Vec<SettingError> {
     let storage = Storage::new(storage, &secrets.storage).map_err(&mut note).ok();
     let accounts = account.checked(secrets.account).map_err(&mut note).ok();
     logins.checked().map(drop).unwrap_or_else(&mut note);
+    let gateway = sites.gateway().map(str::to_owned);
+    probe.checked(gateway.as_deref()).map(drop).unwrap_or_else(&mut note);
     web.checked(|needed_by| sites.for_browsers(needed_by)).map(drop).unwrap_or_else(&mut note);
     if let Some(accounts) = &accounts {
         if let Some(storage) = &storage {

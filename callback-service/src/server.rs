@@ -25,6 +25,7 @@ use crate::logins::link::{Gateways, Link};
 use crate::metrics::Metrics;
 use crate::outbox::post::Poster;
 use crate::outbox::{self, Outbox};
+use crate::probe::Probes;
 use crate::provider::Provider;
 use crate::pushes::ReplayGuard;
 use crate::routes;
@@ -113,6 +114,8 @@ const FILES_BESIDE: usize = 128;
 pub struct Server {
     callback: Arc<Callback>,
     link: Link,
+    /// What sees whether logins are delivered, where it is told how.
+    probes: Option<Probes>,
     /// What calls sites, where there are any.
     poster: Option<Poster>,
     /// Keeps the store's connections.
@@ -142,9 +145,9 @@ impl Server {
     /// # Errors
     /// When the store cannot be used, or a port cannot be bound.
     pub fn bind(config: Config) -> anyhow::Result<Self> {
-        let Config { ports, connections, link, storage, accounts, sites, logins, pushes, texts, .. } = config;
+        let Config { ports, connections, link, probe, storage, accounts, sites, logins, pushes, .. } = config;
         let (inside, open_url, verify_files) = (config.web, config.open_url, config.verify_files);
-        let asking = config.wechat_server;
+        let (asking, texts) = (config.wechat_server, config.texts);
         let forgets = storage.ends_with_the_process();
         let Opened { store, work, replicas } = storage.open()?;
         let directory = accounts.directory();
@@ -197,6 +200,7 @@ impl Server {
             drain: Drain::new(connections.callback_drain_time),
         });
         Ok(Self {
+            probes: Probes::new(probe, callback.gateway.clone()),
             callback: Arc::new(callback),
             link,
             poster,
@@ -223,7 +227,8 @@ impl Server {
     /// # Errors
     /// When a listening socket itself fails.
     pub async fn run(self, stopped: impl Future<Output = ()>) -> anyhow::Result<bool> {
-        let Self { callback, link, poster, work, replicas, pushes, admin, most, keep_alive, hang_ups } = self;
+        let Self { callback, link, probes, poster, work, replicas, pushes, admin, most, .. } = self;
+        let (keep_alive, hang_ups) = (self.keep_alive, self.hang_ups);
         for account in callback.doors.all().filter(|pushes| pushes.mode() == Mode::Plaintext) {
             tracing::warn!(
                 account = account.names().label(),
@@ -270,6 +275,10 @@ impl Server {
         registry.register_collector(Box::new(Gateways(callback.gateway.clone())));
         if let Some(provider) = &callback.provider {
             registry.register_collector(Box::new(provider.backlog().clone()));
+        }
+        if let Some(probes) = &probes {
+            probes.register(&mut registry);
+            service.work(probes.run());
         }
         if let Some(replicas) = &replicas {
             replicas.register(&mut registry);

@@ -3,11 +3,12 @@
 //! It looks at everything from the settings to a login's arrival, beside a running service or without one, and changes
 //! nothing that matters. [`written`] are the settings themselves. [`arrival`] sends what WeChat would send, to this host and to
 //! the address that WeChat has; [`console`] asks WeChat how it finds that address; [`running`] asks the service that runs.
-//! [`gateways`], [`kept`] (the store), [`inside`] (logins inside WeChat) and [`sites`] are what it speaks with.
+//! [`delivery`] logs nobody in, all the way. [`gateways`], [`kept`] (the store), [`inside`] (logins inside WeChat) and [`sites`] are what it speaks with.
 //! What both services look at is in [`doctor`].
 
 mod arrival;
 mod console;
+mod delivery;
 mod gateways;
 mod inside;
 mod kept;
@@ -108,7 +109,8 @@ fn help(arguments: Vec<OsString>) -> ExitCode {
 }
 
 /// The categories that need good settings.
-const NAMES: [&str; 8] = ["system", "wechat", "pushes", "gateway", "store", "web", "sites", "certificates"];
+const NAMES: [&str; 9] =
+    ["system", "wechat", "pushes", "gateway", "delivery", "store", "web", "sites", "certificates"];
 
 /// Everything that good settings lead to.
 fn looks(config: Config, url: Option<Url>) -> Vec<Category> {
@@ -116,7 +118,8 @@ fn looks(config: Config, url: Option<Url>) -> Vec<Category> {
     let admin = health::reachable(config.ports.admin());
     let public = url.or_else(|| config.public_url.as_ref().and_then(|url| url.join("wechat").ok()));
     let here = format!("http://{}", health::reachable(config.ports.pushes()));
-    let Config { connections, link, storage, accounts, sites, web, verify_files, public_url, .. } = config;
+    let Config { connections, link, storage, accounts, sites, web, verify_files, public_url, probe, .. } =
+        config;
     let officials: Vec<_> = accounts.into_iter().map(Arc::new).collect();
     let patient = Arc::new(Patient { officials, api_url, here, public, admin });
 
@@ -143,11 +146,13 @@ fn looks(config: Config, url: Option<Url>) -> Vec<Category> {
     let mut gateway = Category::new("gateway", Words::new("Gateways", "网关"));
     let mut certificates = Category::new("certificates", Words::new("Certificates", "证书"));
     gateways::look(&mut gateway, &mut certificates, &link);
+    let mut arrives = Category::new("delivery", Words::new("Delivery", "送达"));
+    delivery::look(&mut arrives, &link, probe.target.as_ref());
     let mut store = Category::new("store", Words::new("Store", "存储"));
     kept::look(&mut store, &storage);
     let mut inside = Category::new("web", Words::new("Logins inside WeChat", "微信内登录"));
     inside::look(&mut inside, web.as_ref(), &verify_files, public_url.as_ref());
     let mut of_sites = Category::new("sites", Words::new("Sites", "站点"));
     sites::look(&mut of_sites, sites.as_ref());
-    vec![system, wechat, pushes, gateway, store, inside, of_sites, certificates]
+    vec![system, wechat, pushes, gateway, arrives, store, inside, of_sites, certificates]
 }

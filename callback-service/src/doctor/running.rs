@@ -192,7 +192,8 @@ fn refused(sheet: &Sheet, metrics: &str) {
             format!("启动以来拒绝了 {number} 次："),
         )
         .and(&why);
-        let are_all = !taken.contains_key(account) && AUTHENTIC.contains(&stage.as_str());
+        let are_all =
+            taken.get(account).is_none_or(|taken| *taken == 0) && AUTHENTIC.contains(&stage.as_str());
         match are_all {
             true => sheet.failure(description(account), found, cure),
             false => sheet.warning(description(account), found, cure),

@@ -231,6 +231,11 @@ impl Settings {
         self.callback_public_url.as_deref().and_then(|url| Url::parse(url).ok())
     }
 
+    /// `CALLBACK_BROWSER_URL`, as it was written.
+    pub(crate) fn gateway(&self) -> Option<&str> {
+        self.callback_browser_url.as_deref()
+    }
+
     /// Checks what web authorizations need, with sites or without.
     ///
     /// # Errors

@@ -13,6 +13,21 @@ async fn a_gateway_that_refuses_is_named_with_its_cure() {
     look(&place).has("gateway", "error", "refused", "see that ws-gateway runs");
     place.start_gateway();
     look(&place).is_well("gateway");
+    place.doctor(&["--only", "delivery"]).is_well("delivery");
+    place.set("CALLBACK_PROBE_URL", "http://127.0.0.1:1");
+    place.doctor(&["--only", "delivery"]).has(
+        "delivery",
+        "error",
+        "no WebSocket opens",
+        "CALLBACK_PROBE_URL must be",
+    );
+    place.settings.remove("CALLBACK_PROBE_URL");
+    place.doctor(&["--only", "delivery"]).has(
+        "delivery",
+        "warning",
+        "not known where",
+        "set CALLBACK_PROBE_URL",
+    );
     place.set("NOTIFY_KEY", "another-key-another-key-another-key");
     look(&place).has("gateway", "error", "refuses this service", "the same NOTIFY_KEY");
     place.set("CALLBACK_GATEWAY", "no-such-host.invalid:9999");

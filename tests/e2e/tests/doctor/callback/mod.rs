@@ -70,6 +70,7 @@ impl Place {
             ("GATEWAY_ADMIN_LISTEN", on_loopback().to_string()),
             ("GATEWAY_QR_READY", "0".to_owned()),
         ]);
+        settings.insert("CALLBACK_PROBE_URL", format!("http://{}", gateway["GATEWAY_LISTEN"]));
         wechat.set_push_url(format!("http://{}/wechat", settings["CALLBACK_LISTEN"]));
         Self { wechat, folder, settings, gateway, running: Vec::new(), _stop: stop.drop_guard() }
     }
@@ -165,7 +166,7 @@ async fn all_is_well_beside_a_service_that_runs_and_nothing_is_changed() {
     let seen = place.doctor(&["--url", &place.url()]);
     let names: Vec<_> = seen.json["categories"].as_array().unwrap().iter().collect();
     let names: Vec<_> = names.iter().map(|it| it["categoryName"].as_str().unwrap()).collect();
-    assert_eq!(names, ["settings", "system", "wechat", "pushes", "gateway", "store"]);
+    assert_eq!(names, ["settings", "system", "wechat", "pushes", "gateway", "delivery", "store"]);
     for name in names.iter().filter(|name| **name != "pushes") {
         seen.is_well(name);
     }
