@@ -25,6 +25,7 @@ use crate::logins::link::{Gateways, Link};
 use crate::metrics::Metrics;
 use crate::outbox::post::Poster;
 use crate::outbox::{self, Outbox};
+use crate::probe::Probes;
 use crate::provider::Provider;
 use crate::pushes::ReplayGuard;
 use crate::routes;
@@ -44,6 +45,18 @@ pub(crate) struct Ports {
     /// Where operators find /livez, /readyz and /metrics.
     #[arg(long, env, default_value = ADMIN_LISTEN)]
     callback_admin_listen: SocketAddr,
+}
+
+impl Ports {
+    /// Where WeChat's pushes come.
+    pub(crate) fn pushes(&self) -> SocketAddr {
+        self.callback_listen
+    }
+
+    /// Where operators ask.
+    pub(crate) fn admin(&self) -> SocketAddr {
+        self.callback_admin_listen
+    }
 }
 
 /// What an operator sets about connections and their end.
@@ -83,8 +96,13 @@ impl Connections {
     /// How many connections there is room for. Each may need an open file of its own and one for a call to WeChat, and a
     /// flood of them must not stop the rest of the service.
     fn places(&self) -> usize {
+        self.port().places(descriptors::raise())
+    }
+
+    /// What connections cost in open files.
+    pub(crate) fn port(&self) -> descriptors::Port {
         let (setting, wanted) = ("CALLBACK_MAX_CONNECTIONS", self.callback_max_connections);
-        descriptors::Port { setting, wanted, each: 2, beside: FILES_BESIDE }.places(descriptors::raise())
+        descriptors::Port { setting, wanted, each: 2, beside: FILES_BESIDE }
     }
 }
 
@@ -96,6 +114,8 @@ const FILES_BESIDE: usize = 128;
 pub struct Server {
     callback: Arc<Callback>,
     link: Link,
+    /// What sees whether logins are delivered, where it is told how.
+    probes: Option<Probes>,
     /// What calls sites, where there are any.
     poster: Option<Poster>,
     /// Keeps the store's connections.
@@ -125,9 +145,9 @@ impl Server {
     /// # Errors
     /// When the store cannot be used, or a port cannot be bound.
     pub fn bind(config: Config) -> anyhow::Result<Self> {
-        let Config { ports, connections, link, storage, accounts, sites, logins, pushes, texts, .. } = config;
+        let Config { ports, connections, link, probe, storage, accounts, sites, logins, pushes, .. } = config;
         let (inside, open_url, verify_files) = (config.web, config.open_url, config.verify_files);
-        let asking = config.wechat_server;
+        let (asking, texts) = (config.wechat_server, config.texts);
         let forgets = storage.ends_with_the_process();
         let Opened { store, work, replicas } = storage.open()?;
         let directory = accounts.directory();
@@ -180,6 +200,7 @@ impl Server {
             drain: Drain::new(connections.callback_drain_time),
         });
         Ok(Self {
+            probes: Probes::new(probe, callback.gateway.clone()),
             callback: Arc::new(callback),
             link,
             poster,
@@ -206,7 +227,8 @@ impl Server {
     /// # Errors
     /// When a listening socket itself fails.
     pub async fn run(self, stopped: impl Future<Output = ()>) -> anyhow::Result<bool> {
-        let Self { callback, link, poster, work, replicas, pushes, admin, most, keep_alive, hang_ups } = self;
+        let Self { callback, link, probes, poster, work, replicas, pushes, admin, most, .. } = self;
+        let (keep_alive, hang_ups) = (self.keep_alive, self.hang_ups);
         for account in callback.doors.all().filter(|pushes| pushes.mode() == Mode::Plaintext) {
             tracing::warn!(
                 account = account.names().label(),
@@ -253,6 +275,10 @@ impl Server {
         registry.register_collector(Box::new(Gateways(callback.gateway.clone())));
         if let Some(provider) = &callback.provider {
             registry.register_collector(Box::new(provider.backlog().clone()));
+        }
+        if let Some(probes) = &probes {
+            probes.register(&mut registry);
+            service.work(probes.run());
         }
         if let Some(replicas) = &replicas {
             replicas.register(&mut registry);

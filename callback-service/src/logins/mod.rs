@@ -11,7 +11,7 @@ pub(crate) mod answer;
 mod attempt;
 pub(crate) mod code;
 pub(crate) mod confirmation;
-mod gateway;
+pub(crate) mod gateway;
 pub(crate) mod link;
 mod nickname;
 mod times;
@@ -20,7 +20,7 @@ pub(crate) mod way;
 pub(crate) mod words;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 use std::collections::HashMap;
 use std::path::PathBuf;

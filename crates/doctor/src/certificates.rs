@@ -32,6 +32,11 @@ pub fn check(sheet: &Sheet, setting: &str, path: &Path) {
     }
 }
 
+/// Writes how long a certificate is good that expires at this Unix second. `of` says whose it is.
+pub fn tell_of(sheet: &Sheet, of: &str, ends: i64) {
+    tell(sheet, of, ends, i64::try_from(unix_now()).unwrap_or(i64::MAX));
+}
+
 fn good(setting: &str) -> Words {
     Words::new(
         format!("the certificates of {setting} are good for long"),

@@ -92,14 +92,10 @@ fn is_loopback(url: &Url) -> bool {
 /// The whole chain of reasons: the first one alone ("error sending request") explains nothing.
 fn chain(error: reqwest::Error) -> String {
     let error = error.without_url();
-    let mut reason = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        reason.push_str(": ");
-        reason.push_str(&cause.to_string());
-        source = cause.source();
-    }
-    reason
+    let first = error.to_string();
+    let causes = std::iter::successors(error.source(), |&cause| cause.source()).map(ToString::to_string);
+    let reason = causes.collect::<Vec<_>>().join(": ");
+    if reason.is_empty() { first } else { reason }
 }
 
 /// What a stranger has written, fit for a terminal.

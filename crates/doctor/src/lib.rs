@@ -7,7 +7,7 @@
 //! settings so that a wrong one is a finding and no end, and [`names`] points out variables that are no settings.
 //!
 //! What both services look at is here too: WeChat's API and this machine's [`clock`], an [`account`]'s permission and quota,
-//! [`open_files`], [`certificates`], and [`mod@redis`]. [`http`] asks a URL as a stranger would.
+//! [`open_files`], [`certificates`], a [`disk`]'s room, and [`mod@redis`]. [`http`] asks a URL as a stranger would.
 //!
 //! A doctor changes nothing that matters, works beside a running service, and says what it could not see without one.
 
@@ -16,6 +16,7 @@ pub mod category;
 pub mod certificates;
 pub mod check;
 pub mod clock;
+pub mod disk;
 pub mod http;
 pub mod json;
 pub mod mask;

@@ -4,12 +4,13 @@
 use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
 
-/// Endings of hosts that everybody has: WeChat's own.
-const PUBLIC: [&str; 3] = ["weixin.qq.com", "wechat.com", "localhost"];
+/// Endings of hosts that everybody has: WeChat's own, and those of examples in our words.
+const PUBLIC: [&str; 4] = ["weixin.qq.com", "wechat.com", "localhost", "example.cn"];
 
 /// What ends a file's name, not a host's.
-const FILES: [&str; 14] =
-    ["md", "db", "toml", "pem", "crt", "key", "txt", "json", "png", "svg", "js", "css", "sock", "mmdb"];
+const FILES: [&str; 15] = [
+    "conf", "md", "db", "toml", "pem", "crt", "key", "txt", "json", "png", "svg", "js", "css", "sock", "mmdb",
+];
 
 /// Letters of the shortest text that is replaced because an operator has set it. A shorter one is a word of any sentence.
 const SHORTEST: usize = 4;

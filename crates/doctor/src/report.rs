@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 use std::fs;
 use std::path::Path;
 
+use crate::check::Check;
 use crate::mask::Mask;
 use crate::run::{Found, Program};
 use crate::text;
@@ -13,7 +14,7 @@ use crate::words::Language;
 /// them, secrets never.
 #[must_use]
 pub fn of(program: &Program, found: &[Found], language: Language) -> String {
-    let values = program.given.iter().filter(|given| !given.is_plain).map(|given| given.value.clone());
+    let values = program.given.iter().filter(|given| !given.is_plain).flat_map(|given| parts(&given.value));
     let mut mask = Mask::new(values.chain(program.private.iter().cloned()));
     let mut report = format!("### {} {} doctor\n\n", program.name, program.version);
     let _ = writeln!(report, "- system: {}", system());
@@ -33,8 +34,35 @@ pub fn of(program: &Program, found: &[Found], language: Language) -> String {
         }
         .unwrap_or_default();
     }
-    let _ = write!(report, "```\n\n```\n{}```\n", mask.mask(&text::of(found, language, false)));
+    let _ = write!(report, "```\n\n```\n{}```\n", text::of(&masked(found, &mut mask), language, false));
     report
+}
+
+/// What was found, with nothing private in it. The words are masked before they are folded into lines.
+fn masked(found: &[Found], mask: &mut Mask) -> Vec<Found> {
+    let mut masked = found.to_vec();
+    for check in masked.iter_mut().flat_map(|category| &mut category.checks) {
+        let Check { description, found, hint, .. } = check;
+        for words in [Some(description), found.as_mut(), hint.as_mut()].into_iter().flatten() {
+            *words = words.map(|text| mask.mask(text));
+        }
+    }
+    masked
+}
+
+/// A value as it may stand in words: whole, each of several, a path without what it is for, and the path's folder.
+fn parts(value: &str) -> Vec<String> {
+    let mut parts = vec![value.to_owned()];
+    for part in value.split(',').map(str::trim) {
+        parts.push(part.to_owned());
+        let path = part.strip_prefix("sqlite:").unwrap_or(part);
+        if !path.contains("://") {
+            parts.push(path.to_owned());
+            let folder = Path::new(path).parent().map(|folder| folder.display().to_string());
+            parts.extend(folder);
+        }
+    }
+    parts
 }
 
 /// The operating system and its kernel.

@@ -55,6 +55,11 @@ impl Words {
         }
     }
 
+    /// The same words, each language changed by itself.
+    pub(crate) fn map(&self, mut change: impl FnMut(&str) -> String) -> Self {
+        Self { en: change(&self.en), zh: change(&self.zh) }
+    }
+
     /// These words, and more behind them.
     #[must_use]
     pub fn and(self, more: &Self) -> Self {

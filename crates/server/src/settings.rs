@@ -40,6 +40,12 @@ impl SettingError {
     pub fn new(name: impl Into<String>, problem: impl Display) -> Self {
         Self { name: name.into(), problem: problem.to_string() }
     }
+
+    /// The setting's name.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
 }
 
 /// Why [`parse`] gave no settings: what to print, and the exit code that goes with it.
