@@ -66,6 +66,16 @@ impl Ports {
             }
         }
     }
+
+    /// Where WeChat's pushes come.
+    pub(crate) fn pushes(&self) -> SocketAddr {
+        self.callback_listen
+    }
+
+    /// Where operators ask.
+    pub(crate) fn admin(&self) -> SocketAddr {
+        self.callback_admin_listen
+    }
 }
 
 /// What an operator sets about connections and their end.
@@ -105,8 +115,13 @@ impl Connections {
     /// How many connections there is room for. Each may need an open file of its own and one for a call to WeChat, and a
     /// flood of them must not stop the rest of the service.
     fn places(&self) -> usize {
+        self.port().places(descriptors::raise())
+    }
+
+    /// What connections cost in open files.
+    pub(crate) fn port(&self) -> descriptors::Port {
         let (setting, wanted) = ("CALLBACK_MAX_CONNECTIONS", self.callback_max_connections);
-        descriptors::Port { setting, wanted, each: 2, beside: FILES_BESIDE }.places(descriptors::raise())
+        descriptors::Port { setting, wanted, each: 2, beside: FILES_BESIDE }
     }
 }
 

@@ -132,6 +132,10 @@ impl Pushes {
                 }
             }
             Kind::Message { .. } => self.message(),
+            // Whoever can make it has the account's secrets: callback-service doctor, which looks whether pushes arrive.
+            Kind::OtherEvent { name, key: Some(key) } if name == push::REHEARSAL => {
+                Some(Reply::Words(key.clone())).into()
+            }
             Kind::OtherEvent { name, key } => match self.notice(name, key.as_deref()) {
                 // A scene of ours is nobody else's.
                 true => None.into(),

@@ -41,7 +41,7 @@ const LONGEST: usize = 500;
 
 /// The rooms of each service, each of which may use those before it.
 const FLOORS: [(&str, &[&str]); 2] = [
-    ("ws-gateway/src", &["metrics", "logins", "codes", "account", "stores", "notices", "browsers"]),
+    ("ws-gateway/src", &["metrics", "logins", "codes", "account", "stores", "notices", "browsers", "doctor"]),
     (
         "callback-service/src",
         &[
@@ -55,12 +55,13 @@ const FLOORS: [(&str, &[&str]); 2] = [
             "wechat_server",
             "pushes",
             "web",
+            "doctor",
         ],
     ),
 ];
 
 /// What the crates of the lowest floor may use of ours.
-const CRATES: [(&str, &[&str]); 6] = [
+const CRATES: [(&str, &[&str]); 7] = [
     ("protocol", &[]),
     ("crates/server", &[]),
     ("crates/records", &[]),
@@ -68,10 +69,13 @@ const CRATES: [(&str, &[&str]); 6] = [
     ("crates/login_page", &[]),
     // It reads what the services share, by the rules for settings.
     ("crates/account_file", &["server"]),
+    // It asks what these know.
+    ("crates/doctor", &["protocol", "records", "server", "wechat"]),
 ];
 
 /// Our own crates, by the names that sources use.
-const OURS: [&str; 8] = [
+const OURS: [&str; 9] = [
+    "doctor",
     "protocol",
     "server",
     "records",

@@ -358,3 +358,28 @@ fn an_answer_for_which_wechat_would_show_a_fault_is_unfit() {
         assert_eq!(safe(&answer), unfit, "{answer}");
     }
 }
+
+#[test]
+fn a_rehearsal_is_taken_as_wechats_own_and_its_answer_is_known() {
+    for mode in [Mode::Safe, Mode::Compatible, Mode::Plaintext] {
+        let (ours, salt) = (endpoint(mode), Salt::fresh(NOW));
+        let query = Query::parse(&ours.rehearse_verification("echo+/ 1", &salt)).unwrap();
+        assert_eq!(ours.verify_url(&query, NOW).unwrap(), "echo+/ 1", "{mode}");
+        let Rehearsal { query, body } = ours.rehearse_push("a key", &salt);
+        let query = Query::parse(&query).unwrap();
+        let push = ours.open(&query, body.as_bytes(), NOW).unwrap();
+        let (name, key) = (REHEARSAL.to_owned(), Some("a key".to_owned()));
+        assert_eq!(push.kind, Kind::OtherEvent { name, key });
+        let xml = reply::text(push.from.as_str(), &push.to, 7, "a key");
+        let answer = ours.answer(&push, &xml, NOW);
+        assert!(ours.is_rehearsed("a key", &answer), "{mode}: {answer}");
+        for wrong in ["", "success", "<html></html>", "{}"] {
+            assert!(!ours.is_rehearsed("a key", wrong), "{mode}: {wrong}");
+        }
+        assert!(!ours.is_rehearsed("another", &answer), "{mode}");
+        // Another key reads nothing.
+        let other = Settings { aes_key: Some(OLD_KEY.into()), previous_aes_key: None, ..settings(mode) };
+        let other = Endpoint::new(other).unwrap();
+        assert_eq!(other.open(&query, body.as_bytes(), NOW).is_ok(), mode == Mode::Plaintext, "{mode}");
+    }
+}
