@@ -263,8 +263,8 @@ pub(crate) fn all_wrong(settings: &Settings) -> Vec<SettingError> {
             sentinel_password: read("CALLBACK_REDIS_SENTINEL_PASSWORD"),
         },
     };
-    let Settings { link, probe, storage, connections, logins, account, sites, web, wechat_server, .. } =
-        settings.clone();
+    let Settings { ports, link, probe, storage, connections, logins, account, .. } = settings.clone();
+    let Settings { sites, web, wechat_server, relay, .. } = settings.clone();
     let (api_url, inside) = (account.api_url().to_owned(), web.scope());
     let mut note = |error: SettingError| {
         // What could not be read is missing, too.
@@ -279,12 +279,14 @@ pub(crate) fn all_wrong(settings: &Settings) -> Vec<SettingError> {
     }
     Link::new(link, secrets.notify_key).map(drop).unwrap_or_else(&mut note);
     let storage = Storage::new(storage, &secrets.storage).map_err(&mut note).ok();
-    let accounts = account.checked(secrets.account).map_err(&mut note).ok();
+    let relay = relay.checked().map_err(&mut note).unwrap_or_default();
+    let accounts = account.checked(secrets.account, relay).map_err(&mut note).ok();
     logins.checked().map(drop).unwrap_or_else(&mut note);
     let gateway = sites.gateway().map(str::to_owned);
     probe.checked(gateway.as_deref()).map(drop).unwrap_or_else(&mut note);
     web.checked(|needed_by| sites.for_browsers(needed_by)).map(drop).unwrap_or_else(&mut note);
     if let Some(accounts) = &accounts {
+        ports.refuse_loops(accounts).unwrap_or_else(&mut note);
         if let Some(storage) = &storage {
             sites.checked(accounts, storage, inside).map(drop).unwrap_or_else(&mut note);
         }
