@@ -7,6 +7,7 @@ use protocol::Client;
 use server::stop::Drain;
 
 use crate::account::Official;
+use crate::logins::answered::Answered;
 use crate::logins::words::Texts;
 use crate::logins::{self, Scans, Shared};
 use crate::metrics::Metrics;
@@ -32,6 +33,8 @@ pub(crate) struct Callback {
     pub wechat_server: Option<Arc<WeChatServer>>,
     pub gateway: Client,
     pub metrics: Metrics,
+    /// What an operator sees of the scans.
+    pub answered: Answered,
     /// Whose X-Forwarded-For is believed.
     pub trusted_proxies: Vec<IpNet>,
     pub drain: Drain,
@@ -67,6 +70,7 @@ impl Callback {
             (parts.wechat_server, parts.trusted_proxies, parts.drain);
         // What all accounts share: none of them may use up more of this process than one alone could.
         let (bodies, shared) = (Bodies::default(), Shared::default());
+        let answered = shared.answered.clone();
         let mut inside = Vec::new();
         let doors = accounts.into_iter().map(|(Official { names, account }, replay)| {
             let scans = Scans::new(logins::Parts {
@@ -97,6 +101,17 @@ impl Callback {
             let (provider, metrics) = (provider.clone(), metrics.clone());
             Web::new(web::Parts { checked, officials: inside, open_url, provider, metrics }, &store)
         });
-        Self { doors, provider, web, verify_files, wechat_server, gateway, metrics, trusted_proxies, drain }
+        Self {
+            doors,
+            provider,
+            web,
+            verify_files,
+            wechat_server,
+            gateway,
+            metrics,
+            answered,
+            trusted_proxies,
+            drain,
+        }
     }
 }

@@ -14,7 +14,7 @@ use server::settings::{self, NoSettings, SettingError};
 use crate::commands::Commands;
 use crate::logins::link::{self, Link};
 use crate::logins::words::{self, Texts};
-use crate::server::{Connections, Ports};
+use crate::server::{ADMIN_TOKEN, Connections, Ports};
 use crate::storage::{self, Storage};
 use crate::{account, logins, provider, pushes, web, wechat_server};
 
@@ -75,7 +75,9 @@ WECHAT_AES_KEY           the EncodingAESKey of the same, unless the mode is plai
 WECHAT_TOKEN_PREVIOUS    the token before, while it is being changed\n  \
 WECHAT_AES_KEY_PREVIOUS  the EncodingAESKey before, while it is being changed\n  \
 CALLBACK_REDIS_PASSWORD  the password of Redis, where it has one\n  \
-CALLBACK_REDIS_SENTINEL_PASSWORD  the password of the Sentinels, where they have one";
+CALLBACK_REDIS_SENTINEL_PASSWORD  the password of the Sentinels, where they have one\n  \
+CALLBACK_ADMIN_TOKEN     opens the live view at CALLBACK_ADMIN_LISTEN, at least 16 characters; without\n                           \
+one it is for this machine alone";
 
 /// What must never be shown.
 #[derive(Debug, Clone, Default)]
@@ -86,6 +88,8 @@ pub struct Secrets {
     pub account: account::Secrets,
     /// The store's.
     pub storage: storage::Secrets,
+    /// `CALLBACK_ADMIN_TOKEN`: opens the live view.
+    pub admin_token: Option<SecretString>,
 }
 
 impl Secrets {
@@ -94,6 +98,7 @@ impl Secrets {
             notify_key: settings::secret("NOTIFY_KEY")?,
             account: account::Secrets::read()?,
             storage: storage::Secrets::read()?,
+            admin_token: settings::secret(ADMIN_TOKEN)?,
         })
     }
 }
@@ -118,6 +123,8 @@ pub struct Config {
     pub(crate) logins: logins::Checked,
     pub(crate) pushes: pushes::Settings,
     pub(crate) texts: Texts,
+    /// Opens the live view.
+    pub(crate) admin_token: Option<SecretString>,
 }
 
 impl Config {
@@ -189,6 +196,7 @@ impl Config {
             logins,
             pushes,
             texts,
+            admin_token: live_view::checked(ADMIN_TOKEN, secrets.admin_token)?,
         })
     }
 }
@@ -238,6 +246,7 @@ mod tests {
                 ..account::Secrets::default()
             },
             storage: storage::Secrets::default(),
+            admin_token: None,
         }
     }
 

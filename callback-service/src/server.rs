@@ -3,12 +3,13 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use clap::Args;
 use futures_util::future::BoxFuture;
 use ipnet::IpNet;
 use records::Replicas;
+use secrecy::SecretString;
 use server::listen::{self, Accepted, Places};
 use server::service::{Port, Service};
 use server::settings::{self, SettingError};
@@ -18,8 +19,10 @@ use server::{address, admin, clock, descriptors, http as web};
 use wechat::push::Mode;
 
 use crate::account::Official;
+use crate::account::names::Names;
 use crate::callback::{Callback, Parts};
 use crate::config::Config;
+use crate::live::{Links, Live};
 use crate::logins::link::Link;
 use crate::metrics::Metrics;
 use crate::outbox::post::Poster;
@@ -40,7 +43,7 @@ pub(crate) struct Ports {
     #[arg(long, env, default_value = "0.0.0.0:8080")]
     callback_listen: SocketAddr,
 
-    /// Where operators find /livez, /readyz and /metrics.
+    /// Where operators find /livez, /readyz, /metrics, and at / the live view.
     #[arg(long, env, default_value = ADMIN_LISTEN)]
     callback_admin_listen: SocketAddr,
 }
@@ -105,9 +108,16 @@ pub struct Server {
     admin: Port,
     most: usize,
     keep_alive: Duration,
+    /// The official accounts, each with its API.
+    clients: Vec<(Names, wechat::Client)>,
+    /// The token of the live view.
+    admin_token: Option<SecretString>,
     /// SIGHUPs since the ports were bound.
     hang_ups: HangUps,
 }
+
+/// The setting of the live view's token.
+pub(crate) const ADMIN_TOKEN: &str = "CALLBACK_ADMIN_TOKEN";
 
 /// Where a service listens, with the ports that were really bound.
 #[derive(Debug, Clone, Copy)]
@@ -153,8 +163,9 @@ impl Server {
                 Some(Provider::open(sites, &store, outbox, directory)?)
             }
         };
-        let wechat_server =
-            asking.map(|checked| WeChatServer::new(checked, &store, clients, texts.clone(), metrics.clone()));
+        let wechat_server = asking.map(|checked| {
+            WeChatServer::new(checked, &store, clients.clone(), texts.clone(), metrics.clone())
+        });
         let poster = provider.is_some().then(Poster::new).transpose()?;
         let port = Port::bind("CALLBACK_LISTEN", ports.callback_listen)?;
         let admin = Port::bind("CALLBACK_ADMIN_LISTEN", ports.callback_admin_listen)?;
@@ -185,6 +196,8 @@ impl Server {
             admin,
             most,
             keep_alive,
+            clients,
+            admin_token: config.admin_token,
             hang_ups: HangUps::taken_over(),
         })
     }
@@ -202,7 +215,8 @@ impl Server {
     /// # Errors
     /// When a listening socket itself fails.
     pub async fn run(self, stopped: impl Future<Output = ()>) -> anyhow::Result<bool> {
-        let Self { callback, link, poster, work, replicas, pushes, admin, most, keep_alive, hang_ups } = self;
+        let Self { callback, link, poster, work, replicas, pushes, admin, most, keep_alive, .. } = self;
+        let (accounts, token, hang_ups) = (self.clients, self.admin_token, self.hang_ups);
         for account in callback.doors.all().filter(|pushes| pushes.mode() == Mode::Plaintext) {
             tracing::warn!(
                 account = account.names().label(),
@@ -228,6 +242,8 @@ impl Server {
             }
         });
         service.work(work);
+        let links = Links::new(link.addresses().to_vec(), &callback.gateway);
+        service.work(links.watch());
         service.work(reading_again(
             link,
             callback.provider.clone(),
@@ -245,7 +261,24 @@ impl Server {
         if let Some(replicas) = &replicas {
             replicas.register(&mut registry);
         }
-        service.run(admin, registry, readiness(&callback, replicas), stopped).await
+        let ready = readiness(&callback, replicas);
+        let source = Live {
+            answered: callback.answered.clone(),
+            links,
+            accounts,
+            metrics: callback.metrics.clone(),
+            has_sites: callback.provider.is_some(),
+            ready: Arc::clone(&ready),
+            began: SystemTime::now(),
+        };
+        service.pages(live_view::pages(live_view::Setup {
+            program: "callback-service",
+            token_setting: ADMIN_TOKEN,
+            token,
+            listens: admin.address()?,
+            source: Arc::new(source),
+        }));
+        service.run(admin, registry, ready, stopped).await
     }
 }
 

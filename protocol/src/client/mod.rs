@@ -51,8 +51,8 @@ pub struct Settings {
 #[derive(Debug, Clone)]
 pub struct Client {
     calls: mpsc::Sender<Call>,
-    /// The queue of the second connection, if several addresses are named.
-    second: Option<mpsc::Sender<Call>>,
+    /// The queue of the second connection, if several addresses are named, and its state.
+    second: Option<(mpsc::Sender<Call>, watch::Receiver<Link>)>,
     link: watch::Receiver<Link>,
     ids: Arc<Ids>,
 }
@@ -110,7 +110,7 @@ impl Client {
         let second = (settings.addresses.len() > 1).then(|| {
             let mut settings = settings.clone();
             settings.addresses.rotate_left(1);
-            Self::keep(settings).0
+            Self::keep(settings)
         });
         let (calls, link) = Self::keep(settings);
         Self { calls, second, link, ids: Arc::new(Ids::new()) }
@@ -139,6 +139,13 @@ impl Client {
     #[must_use]
     pub fn link(&self) -> Link {
         self.link.borrow().clone()
+    }
+
+    /// The state of each connection, now and whenever it changes: one, or two where several addresses are named.
+    #[must_use]
+    pub fn links(&self) -> Vec<watch::Receiver<Link>> {
+        let second = self.second.as_ref().map(|(_, link)| link.clone());
+        std::iter::once(self.link.clone()).chain(second).collect()
     }
 
     /// Waits until `is` is true of the connection's state, and gives that state. Dropping the future does
@@ -170,7 +177,7 @@ impl Client {
         if let Ok(answered) = timeout_at(second_at.min(deadline), &mut answer).await {
             return answered.ok_or_else(|| fate.give_up());
         }
-        let Some(second) = self.second.as_ref().filter(|_| second_at < deadline) else {
+        let Some((second, _)) = self.second.as_ref().filter(|_| second_at < deadline) else {
             return Err(fate.give_up());
         };
         let (second_fate, second_answer) = hand_over(second, &id, &notice);

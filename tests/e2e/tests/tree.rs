@@ -41,15 +41,26 @@ const LONGEST: usize = 500;
 
 /// The rooms of each service, each of which may use those before it.
 const FLOORS: [(&str, &[&str]); 2] = [
-    ("ws-gateway/src", &["metrics", "logins", "codes", "account", "stores", "notices", "browsers"]),
+    ("ws-gateway/src", &["metrics", "logins", "codes", "account", "stores", "notices", "browsers", "live"]),
     (
         "callback-service/src",
-        &["metrics", "store", "storage", "outbox", "provider", "logins", "wechat_server", "pushes", "web"],
+        &[
+            "metrics",
+            "store",
+            "storage",
+            "outbox",
+            "provider",
+            "logins",
+            "wechat_server",
+            "pushes",
+            "web",
+            "live",
+        ],
     ),
 ];
 
 /// What the crates of the lowest floor may use of ours.
-const CRATES: [(&str, &[&str]); 6] = [
+const CRATES: [(&str, &[&str]); 7] = [
     ("protocol", &[]),
     ("crates/server", &[]),
     ("crates/records", &[]),
@@ -57,16 +68,19 @@ const CRATES: [(&str, &[&str]); 6] = [
     ("crates/login_page", &[]),
     // It reads what the services share, by the rules for settings.
     ("crates/account_file", &["server"]),
+    // It is a part of the admin port, and chooses a language as the login page does.
+    ("crates/live_view", &["server", "login_page"]),
 ];
 
 /// Our own crates, by the names that sources use.
-const OURS: [&str; 8] = [
+const OURS: [&str; 9] = [
     "protocol",
     "server",
     "records",
     "wechat",
     "login_page",
     "account_file",
+    "live_view",
     "ws_gateway",
     "callback_service",
 ];

@@ -104,6 +104,14 @@ impl Budget {
         (self.unix_now)()
     }
 
+    /// What is left of today, where it is counted here, and the whole of a day.
+    pub(super) fn left(&self) -> (Option<u32>, u32) {
+        let today = self.today.lock();
+        let is_today = today.day == (self.unix_now() + CHINA) / DAY;
+        let calls = if is_today { today.calls } else { 0 };
+        (self.shared.is_none().then(|| self.per_day.saturating_sub(calls)), self.per_day)
+    }
+
     /// Counts a call that is about to be made.
     ///
     /// # Errors

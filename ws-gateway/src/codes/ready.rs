@@ -99,6 +99,24 @@ impl Ready {
         }
     }
 
+    /// How many codes wait for pages.
+    #[must_use]
+    pub(crate) fn waiting(&self) -> usize {
+        self.lock().len()
+    }
+
+    /// What the day's budget has left, where this process counts alone, and the whole of it.
+    #[must_use]
+    pub(crate) fn left(&self) -> (Option<u32>, u32) {
+        self.budget.left()
+    }
+
+    /// What WeChat refuses at present, each in a line with what an operator can do.
+    #[must_use]
+    pub(crate) fn refusals(&self) -> Vec<String> {
+        self.source.refusals()
+    }
+
     /// Forgets addresses that have their whole share again, for as long as it is polled.
     pub(crate) async fn sweep(&self) {
         self.unscanned.sweep().await;

@@ -46,6 +46,11 @@ impl Breaker {
         self.call
     }
 
+    /// The refusal for which the breaker is open.
+    pub(crate) fn refusal(&self) -> Option<Error> {
+        self.open.lock().as_ref().map(|open| open.refusal.clone())
+    }
+
     /// Lets a caller through, or gives the present refusal.
     pub(crate) fn admit(&self) -> Result<Pass, Error> {
         let now = Instant::now();

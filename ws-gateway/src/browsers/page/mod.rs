@@ -25,6 +25,7 @@ use crate::browsers::socket::{CLOSE_WITHIN, Ended, PageSocket};
 use crate::browsers::words;
 use crate::codes::NoQrCode;
 use crate::logins::seats::Seat;
+use crate::logins::watched::Watch;
 use crate::logins::{ResumeKey, StoreError};
 use crate::{Gateway, trace};
 
@@ -35,7 +36,7 @@ where
 {
     let _counted = gateway.metrics.count_page();
     let talk = Conversation::new(opening.language, opening.is_ours, Instant::now());
-    let mut page = PageTask { gateway, socket, opening, talk, held: Held::Nothing };
+    let mut page = PageTask { gateway, socket, opening, talk, held: Held::Nothing, watch: None };
     let ended = tokio::select! {
         Err(ended) = page.run() => ended,
         // The page did not take its last message. The process ends without waiting for it.
@@ -51,6 +52,8 @@ struct PageTask<'g, S> {
     opening: Opening,
     talk: Conversation,
     held: Held,
+    /// What an operator sees of the login that the page shows.
+    watch: Option<Watch>,
 }
 
 type Made = Result<Taken, NoQrCode>;
@@ -191,6 +194,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> PageTask<'_, S> {
             }
         }
         self.held = Held::Nothing;
+        match self.watch.take() {
+            Some(watch) if matches!(ended, Ended::Told(Close::TakenOver)) => watch.is_taken_over(),
+            watch => drop(watch),
+        }
         self.socket.end(ended).await;
     }
 
@@ -220,6 +227,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> PageTask<'_, S> {
         self.opening.context = Context { ip, user_agent, ..login.context.clone() };
         let (name, has_picture) = (seat.name().clone(), self.opening.has_picture);
         self.held = Held::Seat(seat);
+        self.watch = Some(gateway.watched.takes_back(scene, login.state, &login.shown, &login.context));
         let turn = self.talk.resume(key, name, has_picture, login, Instant::now());
         self.take_turn(turn).await
     }
@@ -240,7 +248,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> PageTask<'_, S> {
         let turn = match self.talk.shows() {
             None => self.talk.idle(Instant::now()),
             Some(scene) => match self.gateway.logins.look(scene).await {
-                Ok(login) => self.talk.look(login, Instant::now()),
+                Ok(login) => {
+                    if let (Some(watch), Some(login)) = (&mut self.watch, &login) {
+                        watch.stands(login.state);
+                    }
+                    self.talk.look(login, Instant::now())
+                }
                 Err(error) => return self.outage(&error).await,
             },
         };

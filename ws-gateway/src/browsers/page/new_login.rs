@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use protocol::Scene;
+use protocol::message::State;
 use server::shares::{AllTaken, Share};
 use server::{clock, tell};
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -134,10 +135,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> PageTask<'_, S> {
         let typed = if has_typed { self.typed_code(scene).await? } else { None };
         let shown = Shown { qr, typed };
         let new = NewLogin { context, shown: shown.clone(), secret: key.hash() };
-        let opened = self.gateway.logins.open(scene, new, ttl, seat.name().clone()).await;
+        let opened = self.gateway.logins.open(scene, new.clone(), ttl, seat.name().clone()).await;
         self.stored(opened).await?;
+        let watch = self.gateway.watched.shows(scene, &shown, &new.context);
         self.tell_of_codes(in_place.as_ref());
         self.count_login(&shown);
+        self.watch = Some(watch);
         let turn = self.talk.show(key, seat.name().clone(), shown, ttl, now);
         self.held = Held::Seat(seat);
         self.take_turn(turn).await
@@ -207,6 +210,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> PageTask<'_, S> {
                 Err(error) => return self.outage(&error).await,
             },
         };
+        match (self.watch.take(), &ended) {
+            (Some(mut watch), Some(login)) if login.state != State::Expired => watch.stands(login.state),
+            (Some(watch), _) => watch.is_replaced(),
+            (None, _) => {}
+        }
         let turn = self.talk.renew(ended, Instant::now());
         self.take_turn(turn).await
     }
