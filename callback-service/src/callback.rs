@@ -32,6 +32,7 @@ pub(crate) struct Callback {
     /// Where its protocol is spoken.
     pub wechat_server: Option<Arc<WeChatServer>>,
     pub gateway: Client,
+    pub store: Arc<Store>,
     pub metrics: Metrics,
     /// What an operator sees of the scans.
     pub answered: Answered,
@@ -108,6 +109,7 @@ impl Callback {
             verify_files,
             wechat_server,
             gateway,
+            store,
             metrics,
             answered,
             trusted_proxies,

@@ -1,5 +1,7 @@
 //! What an operator sees of this service at its admin port: the parts of the live view, made of what the rooms know anyway.
 
+use std::future::pending;
+use std::mem::discriminant;
 use std::sync::Arc;
 use std::time::SystemTime;
 
@@ -19,6 +21,7 @@ use crate::account::names::Names;
 use crate::logins::answered::{Answer, Answered, KINDS, Kind};
 use crate::logins::way::Way;
 use crate::metrics::{Label, Metrics};
+use crate::outbox::Backlog;
 
 /// What sites are told of, by the names in the metrics.
 const MESSAGES: [&str; 5] = ["logout", "login", "denial", "unsubscribe", "unknown"];
@@ -33,8 +36,8 @@ pub(crate) struct Live {
     /// The official accounts, each with its API.
     pub(crate) accounts: Vec<(Names, wechat::Client)>,
     pub(crate) metrics: Metrics,
-    /// Whether there are sites, which are told of logouts and events.
-    pub(crate) has_sites: bool,
+    /// What waits for sites, where there are any.
+    pub(crate) backlog: Option<Backlog>,
     pub(crate) ready: Readiness,
     pub(crate) began: SystemTime,
 }
@@ -63,21 +66,24 @@ impl Links {
             async move {
                 loop {
                     let is = link.borrow_and_update().clone();
-                    let mut seen = seen.lock();
-                    // Why there is none may be another reason at each attempt.
-                    if std::mem::discriminant(&seen[at].0) != std::mem::discriminant(&is) {
-                        seen[at].1 = SystemTime::now();
-                    }
-                    seen[at].0 = is;
-                    drop(seen);
+                    note(&mut seen.lock()[at], is);
                     if link.changed().await.is_err() {
-                        std::future::pending::<()>().await;
+                        pending::<()>().await;
                     }
                 }
             }
         });
         join_all(watched).map(|_| ())
     }
+}
+
+/// A connection is like this now.
+fn note(seen: &mut (Link, SystemTime), is: Link) {
+    // Why there is none may be another reason at each attempt.
+    if discriminant(&seen.0) != discriminant(&is) {
+        seen.1 = SystemTime::now();
+    }
+    seen.0 = is;
 }
 
 impl Source for Live {
@@ -89,9 +95,7 @@ impl Source for Live {
             self.gateways(language),
             self.wechat(language),
         ];
-        if self.has_sites {
-            sections.push(self.outbox(language));
-        }
+        sections.extend(self.backlog.as_ref().map(|backlog| self.outbox(backlog, language)));
         sections.push(problems(language));
         sections.push(scans(&answers, language));
         ready(State { sections }).boxed()
@@ -148,7 +152,7 @@ impl Live {
         }
     }
 
-    fn outbox(&self, language: Language) -> Section {
+    fn outbox(&self, backlog: &Backlog, language: Language) -> Section {
         let say = |zh, en| either(language, zh, en).to_owned();
         let Metrics { outbox_delivered, outbox_failed, outbox_dead, outbox_refused, .. } = &self.metrics;
         let of = |family: &Family<Label, Counter>| -> u64 {
@@ -158,16 +162,24 @@ impl Live {
             let cell = Cell::text(count.to_string());
             if count > 0 { cell.tone(Tone::Bad) } else { cell }
         };
-        let facts = vec![
+        let (waiting, oldest) = backlog.seen();
+        let mut facts = vec![(say("正在等待", "Waiting"), Cell::text(waiting.to_string()))];
+        if waiting > 0 {
+            facts.push((say("最早的已等待", "The oldest of them for"), Cell::aged(oldest)));
+        }
+        facts.extend([
             (say("已送达", "Delivered"), Cell::text(of(outbox_delivered).to_string())),
             (say("失败的尝试", "Tries that failed"), Cell::text(of(outbox_failed).to_string())),
             (say("已放弃", "Given up"), bad(of(outbox_dead))),
             (say("排队已满而丢弃", "Dropped, as too many waited"), bad(of(outbox_refused))),
-        ];
+        ]);
         Section {
             id: "outbox",
-            title: say("发给网站的通知（启动以来）", "What sites were told, since the start"),
-            note: say("正在等待的：callback-service outbox", "What waits now: callback-service outbox"),
+            title: say("发给网站的通知", "What sites are told"),
+            note: say(
+                "次数从启动算起；逐条查看：callback-service outbox",
+                "Counted since the start; one by one: callback-service outbox",
+            ),
             wide: false,
             body: Body::Facts { facts },
         }

@@ -11,6 +11,7 @@ use ipnet::IpNet;
 use records::Replicas;
 use secrecy::SecretString;
 use server::listen::{self, Accepted, Places};
+use server::metrics::Expiry;
 use server::service::{Port, Service};
 use server::settings::{self, SettingError};
 use server::shares::{self, Shares};
@@ -23,7 +24,7 @@ use crate::account::names::Names;
 use crate::callback::{Callback, Parts};
 use crate::config::Config;
 use crate::live::{Links, Live};
-use crate::logins::link::Link;
+use crate::logins::link::{Gateways, Link};
 use crate::metrics::Metrics;
 use crate::outbox::post::Poster;
 use crate::outbox::{self, Outbox};
@@ -156,11 +157,14 @@ impl Server {
             accounts.iter().map(|official| (official.names.clone(), official.account.api.clone())).collect();
         let accounts = accounts.into_iter().map(guarded).collect();
         let metrics = Metrics::default();
+        for (names, client) in &clients {
+            client.count(&metrics.wechat, names.name());
+        }
         let provider = match sites {
             None => None,
             Some(sites) => {
                 let outbox = Outbox::new(store.records(outbox::KIND), metrics.clone());
-                Some(Provider::open(sites, &store, outbox, directory)?)
+                Some(Provider::open(sites, &store, outbox, directory, metrics.limits.clone())?)
             }
         };
         let wechat_server = asking.map(|checked| {
@@ -224,6 +228,7 @@ impl Server {
             );
         }
         let stop = callback.drain.closed();
+        let (expiry, watched) = (Expiry::default(), link.clone());
         let mut service = Service::new(&callback.drain);
         service.port(pushes, places(&callback, most), |accepted| {
             let (callback, stop) = (Arc::clone(&callback), stop.clone());
@@ -244,6 +249,7 @@ impl Server {
         service.work(work);
         let links = Links::new(link.addresses().to_vec(), &callback.gateway);
         service.work(links.watch());
+        service.work(watched.watch_expiry(&expiry));
         service.work(reading_again(
             link,
             callback.provider.clone(),
@@ -258,6 +264,12 @@ impl Server {
             service.work(inside.keep());
         }
         let mut registry = callback.metrics.registry();
+        callback.store.metrics().register(&mut registry);
+        expiry.register(&mut registry);
+        registry.register_collector(Box::new(Gateways(callback.gateway.clone())));
+        if let Some(provider) = &callback.provider {
+            registry.register_collector(Box::new(provider.backlog().clone()));
+        }
         if let Some(replicas) = &replicas {
             replicas.register(&mut registry);
         }
@@ -267,7 +279,7 @@ impl Server {
             links,
             accounts,
             metrics: callback.metrics.clone(),
-            has_sites: callback.provider.is_some(),
+            backlog: callback.provider.as_ref().map(|provider| provider.backlog().clone()),
             ready: Arc::clone(&ready),
             began: SystemTime::now(),
         };
@@ -340,8 +352,9 @@ async fn reading_again(
 
 /// The places of WeChat's connections.
 fn places(callback: &Callback, most: usize) -> Places {
-    Places::new(most, callback.metrics.connections_refused.clone(), web::FULL).shared(
-        Shares::new(shares::of(most), callback.trusted_proxies.clone()),
-        "name it in CALLBACK_TRUSTED_PROXIES if it is your proxy, or raise CALLBACK_MAX_CONNECTIONS",
-    )
+    let shares = Shares::new(shares::of(most), callback.trusted_proxies.clone());
+    let advice = "name it in CALLBACK_TRUSTED_PROXIES if it is your proxy, or raise CALLBACK_MAX_CONNECTIONS";
+    Places::new(most, callback.metrics.connections_refused.clone(), web::FULL)
+        .shared(shares, advice)
+        .counted(&callback.metrics.limits, "CALLBACK_MAX_CONNECTIONS")
 }

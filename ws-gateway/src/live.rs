@@ -91,12 +91,9 @@ impl Live {
     fn accounts(&self, language: Language) -> Section {
         let say = |zh, en| either(language, zh, en).to_owned();
         let rows = self.gateway.accounts.iter().map(|account| {
-            let (left, per_day) = account.qr.left();
+            let (left, per_day) = (account.qr.budget().left(), account.qr.budget().per_day());
             let budget = left.map_or_else(
-                || {
-                    Cell::text(format!("{} / {per_day}", say("共享计数", "counted together")))
-                        .tone(Tone::Quiet)
-                },
+                || Cell::text(format!("{} / {per_day}", "–")).tone(Tone::Quiet),
                 |left| {
                     Cell::text(format!("{left} / {per_day}")).tone(if left * 10 < per_day {
                         Tone::Warn

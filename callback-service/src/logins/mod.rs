@@ -250,6 +250,7 @@ impl Scans {
             return;
         };
         let Ok(place) = Arc::clone(&self.shared.forgetting).try_acquire_owned() else {
+            self.metrics.limits.hit("callback_service::logins");
             tell!(
                 error,
                 self.told,
@@ -308,6 +309,7 @@ impl Scans {
             return Some(reply.clone());
         }
         let Ok(place) = Arc::clone(&self.shared.running).try_acquire_owned() else {
+            self.metrics.limits.hit("callback_service::logins");
             tell!(warn, self.told, "scans", "too many scans at once; a person was told to look at the page");
             return None;
         };
@@ -355,6 +357,9 @@ impl Scans {
     }
 
     fn count_confirmation(&self, outcome: &'static str) {
+        if outcome == Verdict::WrongNumbers.name() {
+            self.metrics.limits.hit("callback_service::logins::confirmation");
+        }
         self.metrics.confirmations.get_or_create(&[("outcome", outcome)]).inc();
     }
 

@@ -140,11 +140,11 @@ impl Cell {
         Self { since: Some(unix(moment)), ..Self::default() }
     }
 
-    /// The same of something that is this old. The moment is rounded to seconds, so it may be another second each time;
-    /// whoever knows the moment says [`Cell::since`].
+    /// The same of something that is about this old, to ten seconds. It is the same cell a second later, as a rule.
     #[must_use]
     pub fn aged(age: Duration) -> Self {
-        Self::since(SystemTime::now().checked_sub(age).unwrap_or(UNIX_EPOCH))
+        let moment = unix(SystemTime::now().checked_sub(age).unwrap_or(UNIX_EPOCH));
+        Self { since: Some(moment / 10 * 10), ..Self::default() }
     }
 
     /// A button that ends the login with this id.

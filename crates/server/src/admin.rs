@@ -6,13 +6,13 @@ use std::sync::Arc;
 use futures_util::future::BoxFuture;
 use http::{Method, Request, StatusCode};
 use hyper::body::Incoming;
-use prometheus_client::registry::Registry;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::http::{self as web, Response};
 use crate::listen;
+use crate::metrics::Exposition;
 use crate::streamed::Streamed;
 
 /// Connections at once. Scrapers, load balancers, a person with curl and a few viewers need less.
@@ -41,7 +41,7 @@ pub struct Asked {
 /// What the operator's port answers from.
 #[derive(Clone)]
 pub(crate) struct Answers {
-    pub(crate) registry: Arc<Registry>,
+    pub(crate) registry: Arc<Exposition>,
     pub(crate) ready: Readiness,
     pub(crate) pages: Option<Pages>,
 }
@@ -103,13 +103,10 @@ impl Answers {
                 Ok(Some(but)) => web::text(StatusCode::OK, format!("ready, but {but}\n")),
                 Err(why) => web::text(StatusCode::SERVICE_UNAVAILABLE, format!("not ready: {why}\n")),
             },
-            _ => {
-                let mut body = String::new();
-                match prometheus_client::encoding::text::encode(&mut body, &self.registry) {
-                    Ok(()) => web::answer(StatusCode::OK, OPEN_METRICS, body),
-                    Err(error) => web::text(StatusCode::INTERNAL_SERVER_ERROR, format!("{error}\n")),
-                }
-            }
+            _ => match self.registry.text() {
+                Ok(text) => web::answer(StatusCode::OK, OPEN_METRICS, text),
+                Err(error) => web::text(StatusCode::INTERNAL_SERVER_ERROR, format!("{error}\n")),
+            },
         })
     }
 }
@@ -124,13 +121,16 @@ pub fn not_found() -> Response {
 mod tests {
     #![allow(clippy::unwrap_used)]
 
+    use prometheus_client::registry::Registry;
+
     use super::*;
 
     #[test]
     fn readiness_is_told_by_status() {
         let of = |ready: Result<Option<String>, String>| {
             let ready: Readiness = Arc::new(move || ready.clone());
-            let answers = Answers { registry: Arc::default(), ready, pages: None };
+            let registry = Arc::new(Exposition::of(Registry::default()));
+            let answers = Answers { registry, ready, pages: None };
             answers.own(&Method::GET, "/readyz").unwrap().status()
         };
         assert_eq!(of(Ok(None)), StatusCode::OK);

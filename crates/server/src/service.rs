@@ -16,6 +16,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::admin::{self, Answers, Pages, Readiness};
 use crate::listen::{self, Accepted, Places};
+use crate::metrics::Exposition;
 use crate::stop::Drain;
 
 /// A port that is bound, with the setting that says where.
@@ -99,7 +100,7 @@ impl<'s> Service<'s> {
         // The admin port answers until the very end.
         let ended = CancellationToken::new();
         let _end = ended.clone().drop_guard();
-        let answers = Answers { registry: Arc::new(registry), ready, pages };
+        let answers = Answers { registry: Arc::new(Exposition::of(registry)), ready, pages };
         let operators = admin::serve(admin.listener, answers, ended.clone(), TaskTracker::new());
         let serving = async {
             let draining = async {

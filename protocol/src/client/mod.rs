@@ -51,9 +51,11 @@ pub struct Settings {
 #[derive(Debug, Clone)]
 pub struct Client {
     calls: mpsc::Sender<Call>,
-    /// The queue of the second connection, if several addresses are named, and its state.
-    second: Option<(mpsc::Sender<Call>, watch::Receiver<Link>)>,
+    /// The queue of the second connection, if several addresses are named.
+    second: Option<mpsc::Sender<Call>>,
     link: watch::Receiver<Link>,
+    /// The state of the second connection.
+    second_link: Option<watch::Receiver<Link>>,
     ids: Arc<Ids>,
 }
 
@@ -112,8 +114,9 @@ impl Client {
             settings.addresses.rotate_left(1);
             Self::keep(settings)
         });
+        let (second, second_link) = second.unzip();
         let (calls, link) = Self::keep(settings);
-        Self { calls, second, link, ids: Arc::new(Ids::new()) }
+        Self { calls, second, link, second_link, ids: Arc::new(Ids::new()) }
     }
 
     /// Starts a connection's task.
@@ -130,6 +133,13 @@ impl Client {
         *self.link.borrow() == Link::Connected
     }
 
+    /// How many connections are open and accepted: one at most, and two where several gateways are named.
+    #[must_use]
+    pub fn connections(&self) -> usize {
+        let links = std::iter::once(&self.link).chain(&self.second_link);
+        links.filter(|link| *link.borrow() == Link::Connected).count()
+    }
+
     /// Waits until a gateway has accepted this client.
     pub async fn connected(&self) {
         self.wait_for(|link| *link == Link::Connected).await;
@@ -144,8 +154,7 @@ impl Client {
     /// The state of each connection, now and whenever it changes: one, or two where several addresses are named.
     #[must_use]
     pub fn links(&self) -> Vec<watch::Receiver<Link>> {
-        let second = self.second.as_ref().map(|(_, link)| link.clone());
-        std::iter::once(self.link.clone()).chain(second).collect()
+        std::iter::once(&self.link).chain(&self.second_link).cloned().collect()
     }
 
     /// Waits until `is` is true of the connection's state, and gives that state. Dropping the future does
@@ -177,7 +186,7 @@ impl Client {
         if let Ok(answered) = timeout_at(second_at.min(deadline), &mut answer).await {
             return answered.ok_or_else(|| fate.give_up());
         }
-        let Some((second, _)) = self.second.as_ref().filter(|_| second_at < deadline) else {
+        let Some(second) = self.second.as_ref().filter(|_| second_at < deadline) else {
             return Err(fate.give_up());
         };
         let (second_fate, second_answer) = hand_over(second, &id, &notice);

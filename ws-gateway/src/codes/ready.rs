@@ -105,16 +105,15 @@ impl Ready {
         self.lock().len()
     }
 
-    /// What the day's budget has left, where this process counts alone, and the whole of it.
-    #[must_use]
-    pub(crate) fn left(&self) -> (Option<u32>, u32) {
-        self.budget.left()
-    }
-
     /// What WeChat refuses at present, each in a line with what an operator can do.
     #[must_use]
     pub(crate) fn refusals(&self) -> Vec<String> {
         self.source.refusals()
+    }
+
+    /// The day's calls to WeChat.
+    pub(crate) fn budget(&self) -> &Budget {
+        &self.budget
     }
 
     /// Forgets addresses that have their whole share again, for as long as it is polled.

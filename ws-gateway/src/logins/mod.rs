@@ -22,7 +22,7 @@ use std::time::Duration;
 use futures_util::future::join;
 use protocol::message::{Answer, Code, Context, State, Status};
 use protocol::{Notice, Scene};
-use records::{Failure, Keeper, Moment, Records, Redis, RedisUrl, Step, Write};
+use records::{Failure, Keeper, Moment, Records, Redis, RedisUrl, Step, StoreMetrics, Write};
 
 use self::connection::Connection;
 use self::presence::Presence;
@@ -170,7 +170,9 @@ impl Logins {
     /// At most `most` logins in this process's memory, which wake `pages`.
     #[must_use]
     pub(crate) fn in_memory(pages: Arc<Pages>, most: usize) -> Self {
-        Self::new(Records::in_memory("login", most), TypedCodes::in_memory(most), pages, None)
+        let records = Records::in_memory("login", most);
+        let typed = TypedCodes::in_memory(most).measured_by(records.metrics());
+        Self::new(records, typed, pages, None)
     }
 
     /// Logins in Redis, under keys that begin with `prefix`, which wake `pages` here and tell other gateways. An end
@@ -211,6 +213,12 @@ impl Logins {
     #[must_use]
     pub(crate) fn gateways(&self) -> Vec<presence::Present> {
         self.presence.heard()
+    }
+
+    /// What measures the store.
+    #[must_use]
+    pub(crate) fn metrics(&self) -> &StoreMetrics {
+        self.records.metrics()
     }
 
     /// Whether the store has ever been reached.

@@ -19,6 +19,7 @@ use server::address;
 use tokio::time::Instant;
 
 use super::{QrCode, Shown};
+pub(crate) use crate::metrics::logins::End;
 
 /// The ended logins that are kept.
 pub(crate) const MOST_ENDED: usize = 50;
@@ -44,18 +45,6 @@ pub(crate) enum Kind {
     Scanned,
     /// It has ended like this.
     Ended(End),
-}
-
-/// How a page's login ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum End {
-    Granted,
-    Denied,
-    Expired,
-    /// Its page took another one.
-    Replaced,
-    /// Its page has gone. It may come back.
-    Left,
 }
 
 /// A login that a page here shows, or has shown.

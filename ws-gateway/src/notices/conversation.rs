@@ -187,7 +187,7 @@ fn note_scan(gateway: &Gateway, notice: &Notice, answered: &Answered) {
 }
 
 async fn take(gateway: &Gateway, known: Arc<Known>, id: Option<String>, notice: Notice) -> Answer {
-    let client = &known.client;
+    let (client, began) = (&known.client, Instant::now());
     let answer = match known.take() {
         Ok(()) => {
             let from = Sender { client: client.name.clone(), may: client.may, id: id.clone() };
@@ -196,15 +196,12 @@ async fn take(gateway: &Gateway, known: Arc<Known>, id: Option<String>, notice: 
             answered.answer
         }
         Err(wait) => {
+            gateway.metrics.limits.hit("notices::clients");
             let retry_in = u64::try_from(wait.as_micros().div_ceil(1000)).unwrap_or(u64::MAX);
             Answer { retry_in: Some(retry_in), ..Answer::new(Status::Busy) }
         }
     };
-    gateway
-        .metrics
-        .notices
-        .get_or_create(&[("type", notice.kind()), ("status", answer.status.as_str())])
-        .inc();
+    gateway.metrics.count_notice(&client.name, notice.kind(), answer.status.as_str(), began.elapsed());
     tracing::debug!(
         client = client.name,
         notice = notice.kind(),

@@ -75,7 +75,6 @@ impl Question {
 /// A language as a record keeps it.
 pub(super) mod tag {
     use login_page::Language;
-    use login_page::browser::{browser, named, system};
     use serde::{Deserialize, Deserializer, Serializer};
 
     #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde gives a reference")]

@@ -51,6 +51,11 @@ impl Breaker {
         self.open.lock().as_ref().map(|open| open.refusal.clone())
     }
 
+    /// Whether WeChat refuses the call just now.
+    pub(crate) fn is_open(&self) -> bool {
+        self.open.lock().is_some()
+    }
+
     /// Lets a caller through, or gives the present refusal.
     pub(crate) fn admit(&self) -> Result<Pass, Error> {
         let now = Instant::now();

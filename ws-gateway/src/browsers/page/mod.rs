@@ -27,6 +27,7 @@ use crate::codes::NoQrCode;
 use crate::logins::seats::Seat;
 use crate::logins::watched::Watch;
 use crate::logins::{ResumeKey, StoreError};
+use crate::metrics::logins::{self, PageLogins};
 use crate::{Gateway, trace};
 
 /// Serves a page until one side ends the connection.
@@ -36,12 +37,16 @@ where
 {
     let _counted = gateway.metrics.count_page();
     let talk = Conversation::new(opening.language, opening.is_ours, Instant::now());
-    let mut page = PageTask { gateway, socket, opening, talk, held: Held::Nothing, watch: None };
+    let logins = PageLogins::new(&gateway.metrics.of_logins);
+    let mut page = PageTask { gateway, socket, opening, talk, held: Held::Nothing, logins, watch: None };
     let ended = tokio::select! {
         Err(ended) = page.run() => ended,
         // The page did not take its last message. The process ends without waiting for it.
         () = gateway.drain.share(1.0, CLOSE_WITHIN / 2) => Ended::Gone,
     };
+    if matches!(ended, Ended::Garbled(Close::TooFast | Close::TooBig)) {
+        gateway.metrics.limits.hit("browsers::socket");
+    }
     tracing::debug!(?ended, "a page's connection ends");
     page.leave(ended).await;
 }
@@ -52,6 +57,8 @@ struct PageTask<'g, S> {
     opening: Opening,
     talk: Conversation,
     held: Held,
+    /// What is counted of the page's logins.
+    logins: PageLogins,
     /// What an operator sees of the login that the page shows.
     watch: Option<Watch>,
 }
@@ -173,7 +180,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> PageTask<'_, S> {
         }
         for say in turn.say {
             match say {
-                Say::Message(message) => self.socket.send(&message).await?,
+                Say::Message(message) => {
+                    self.logins.told(&message);
+                    self.socket.send(&message).await?;
+                }
                 Say::Code(code) => self.socket.send(&self.with_picture(code)).await?,
                 Say::Ping => self.socket.ping().await?,
             }
@@ -221,13 +231,16 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> PageTask<'_, S> {
         let Some(login) = self.needed(found).await? else {
             return unknown;
         };
-        gateway.metrics.resumed.inc();
+        if logins::is_counted(&login) {
+            gateway.metrics.resumed.inc();
+            self.logins.comes_back_to(&login);
+            self.watch = Some(gateway.watched.takes_back(scene, login.state, &login.shown, &login.context));
+        }
         // A later login on this socket is for the same site, but from where the page is now.
         let Context { ip, user_agent, .. } = std::mem::take(&mut self.opening.context);
         self.opening.context = Context { ip, user_agent, ..login.context.clone() };
         let (name, has_picture) = (seat.name().clone(), self.opening.has_picture);
         self.held = Held::Seat(seat);
-        self.watch = Some(gateway.watched.takes_back(scene, login.state, &login.shown, &login.context));
         let turn = self.talk.resume(key, name, has_picture, login, Instant::now());
         self.take_turn(turn).await
     }
@@ -272,7 +285,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> PageTask<'_, S> {
 
     fn count_store_failure(&self, error: &StoreError) {
         tracing::debug!("a page is told to wait: {error}");
-        self.gateway.metrics.store_failures.inc();
+        self.gateway.metrics.pages_without_store.inc();
     }
 
     /// Takes a turn that closes the connection.
