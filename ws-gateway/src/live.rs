@@ -13,6 +13,7 @@ use protocol::message::State as Stands;
 use server::admin::Readiness;
 
 use crate::Gateway;
+use crate::logins::presence::Present;
 use crate::logins::watched::{End, KINDS, Kind, Login, Of, Over};
 
 /// Logins in progress that are shown, and clients. Of more the newest are.
@@ -38,18 +39,26 @@ impl Live {
 impl Source for Live {
     fn state(&self, language: Language) -> BoxFuture<'_, State> {
         let seen = self.gateway.watched.look(MOST);
-        let sections = vec![
+        let mut sections = vec![
             self.process(language),
             minutes(seen.minutes, language),
             self.accounts(language),
-            in_progress(&seen.shown, seen.all, language),
-            problems(language),
-            over(&seen.over, language),
             self.clients(language),
-            self.gateways(language),
         ];
-        // An empty part of what this gateway has not is not shown.
+        let gateways = self.gateway.logins.gateways();
+        if !gateways.is_empty() {
+            sections.push(self.gateways(gateways, language));
+        }
+        sections.extend([
+            problems(language),
+            in_progress(&seen.shown, seen.all, language),
+            over(&seen.over, language),
+        ]);
         ready(State { sections }).boxed()
+    }
+
+    fn ends_logins(&self) -> bool {
+        true
     }
 
     fn end<'a>(&'a self, login: &'a str, by: IpAddr) -> BoxFuture<'a, Ended> {
@@ -162,10 +171,10 @@ impl Live {
         }
     }
 
-    fn gateways(&self, language: Language) -> Section {
+    fn gateways(&self, gateways: Vec<Present>, language: Language) -> Section {
         let say = |zh, en| either(language, zh, en).to_owned();
         let own = self.gateway.pages.gateway();
-        let rows = self.gateway.logins.gateways().into_iter().map(|gateway| {
+        let rows = gateways.into_iter().map(|gateway| {
             let name = match gateway.name == own {
                 true => format!("{} ({})", gateway.name, say("本机", "this one")),
                 false => gateway.name,
@@ -192,10 +201,7 @@ impl Live {
                     say("已运行", "Running for"),
                 ],
                 rows: rows.collect(),
-                empty: say(
-                    "只有这一个：登录在它的内存里。用 Redis 可以让多个网关共享登录。",
-                    "This one alone: its logins are in its memory. With Redis several gateways share them.",
-                ),
+                empty: String::new(),
             },
         }
     }

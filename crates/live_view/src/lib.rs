@@ -43,6 +43,11 @@ pub trait Source: Send + Sync + 'static {
     /// The present state, in this language. It must not wait for anything that may be away.
     fn state(&self, language: Language) -> BoxFuture<'_, State>;
 
+    /// Whether logins can be ended here at all.
+    fn ends_logins(&self) -> bool {
+        false
+    }
+
     /// Ends the login with this id, because somebody at `by` wants so.
     fn end<'a>(&'a self, login: &'a str, by: IpAddr) -> BoxFuture<'a, Ended> {
         let _ = (login, by);

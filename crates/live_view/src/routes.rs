@@ -133,7 +133,7 @@ impl View {
         };
         let form = session.map(|session| self.guard.sessions.form(session));
         let only_looks = match question.access {
-            Access::Looks => either(
+            Access::Looks if self.source.ends_logins() => either(
                 question.language,
                 "只读：设置令牌后才能结束登录，见 docs/live-view.md。",
                 "Read-only: logins can be ended here once a token is set; see docs/live-view.md.",

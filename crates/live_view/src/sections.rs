@@ -9,6 +9,9 @@ use server::logging::recent;
 use crate::state::{Body, Cell, Row, Section, Series, Tone};
 use crate::words::{age, either};
 
+/// Warnings and errors that are shown: the newest.
+const MOST_PROBLEMS: usize = 12;
+
 /// What is known of the process: its version, since when it runs, and whether it is ready.
 #[must_use]
 pub fn process(
@@ -62,26 +65,32 @@ pub fn rates(series: Vec<Series>, language: Language) -> Section {
 /// The warnings and errors of the last hour, as the log has them.
 #[must_use]
 pub fn problems(language: Language) -> Section {
-    let rows = recent::lines().into_iter().map(|line| {
-        let level = match line.is_error {
-            true => Cell::text(either(language, "错误", "error")).tone(Tone::Bad),
-            false => Cell::text(either(language, "警告", "warning")).tone(Tone::Warn),
+    let lines = recent::lines();
+    let more = lines.len().saturating_sub(MOST_PROBLEMS);
+    let rows = lines.into_iter().take(MOST_PROBLEMS).map(|line| {
+        let (level, tone) = match line.is_error {
+            true => (either(language, "错误", "error"), Tone::Bad),
+            false => (either(language, "警告", "warning"), Tone::Warn),
         };
-        let times = if line.times > 1 { format!("×{}", line.times) } else { String::new() };
+        let times = if line.times > 1 { format!(" ×{}", line.times) } else { String::new() };
         Row {
             cells: vec![
-                level,
+                Cell::text(format!("{level}{times}")).tone(tone),
                 Cell::since(line.last).tone(Tone::Quiet),
-                Cell::text(times).tone(Tone::Quiet),
                 Cell::text(line.text).tone(Tone::Prose),
             ],
         }
     });
-    let columns = [("级别", "Level"), ("距今", "Ago"), ("次数", "Times"), ("日志", "What the log says")];
+    let columns = [("级别", "Level"), ("距今", "Ago"), ("日志", "What the log says")];
+    let note = match (more, language) {
+        (0, _) => String::new(),
+        (_, Language::Chinese) => format!("日志里还有 {more} 种"),
+        (_, Language::English) => format!("The log has {more} more"),
+    };
     Section {
         id: "problems",
         title: either(language, "最近一小时的警告和错误", "Warnings and errors of the last hour").to_owned(),
-        note: String::new(),
+        note,
         wide: true,
         body: Body::Table {
             columns: columns.map(|(zh, en)| either(language, zh, en).to_owned()).into(),
@@ -94,8 +103,9 @@ pub fn problems(language: Language) -> Section {
 /// A length of time in words.
 #[must_use]
 pub fn length(time: Duration, language: Language) -> String {
-    match time.as_secs() {
-        0..10 => format!("{:.1}{}", time.as_secs_f64(), either(language, " 秒", " s")),
+    match (time.as_millis(), time.as_secs()) {
+        (0..1000, _) => format!("{}{}", time.as_millis(), either(language, " 毫秒", " ms")),
+        (_, 0..10) => format!("{:.1}{}", time.as_secs_f64(), either(language, " 秒", " s")),
         _ => age(time, language),
     }
 }
