@@ -22,6 +22,7 @@ use crate::logins::answered::{Answer, Answered, KINDS, Kind};
 use crate::logins::way::Way;
 use crate::metrics::{Label, Metrics};
 use crate::outbox::Backlog;
+use crate::probe::{Last, Probed};
 
 /// What sites are told of, by the names in the metrics.
 const MESSAGES: [&str; 5] = ["logout", "login", "denial", "unsubscribe", "unknown"];
@@ -36,6 +37,8 @@ pub(crate) struct Live {
     /// The official accounts, each with its API.
     pub(crate) accounts: Vec<(Names, wechat::Client)>,
     pub(crate) metrics: Metrics,
+    /// Whether logins are delivered, where that is probed.
+    pub(crate) probe: Option<Last>,
     /// What waits for sites, where there are any.
     pub(crate) backlog: Option<Backlog>,
     pub(crate) ready: Readiness,
@@ -95,6 +98,7 @@ impl Source for Live {
             self.gateways(language),
             self.wechat(language),
         ];
+        sections.extend(self.probe.as_ref().map(|last| probe(last.seen(), language)));
         sections.extend(self.backlog.as_ref().map(|backlog| self.outbox(backlog, language)));
         sections.push(problems(language));
         sections.push(scans(&answers, language));
@@ -183,6 +187,38 @@ impl Live {
             wide: false,
             body: Body::Facts { facts },
         }
+    }
+}
+
+/// Whether a login of no person reached its page.
+fn probe(last: Option<Probed>, language: Language) -> Section {
+    let say = |zh, en| either(language, zh, en).to_owned();
+    let mut facts = Vec::new();
+    match last {
+        None => facts.push((say("结果", "Result"), Cell::text(say("还没有", "none yet")).tone(Tone::Quiet))),
+        Some(Probed { at, outcome }) => {
+            match outcome {
+                Ok(took) => {
+                    let words = format!("{} ({})", say("已送达", "delivered"), length(took, language));
+                    facts.push((say("结果", "Result"), Cell::text(words).tone(Tone::Good)));
+                }
+                Err(broken) => {
+                    facts.push((say("结果", "Result"), Cell::text(broken.to_string()).tone(Tone::Bad)));
+                    facts.push((say("怎么办", "What to do"), Cell::text(broken.fault.cure())));
+                }
+            }
+            facts.push((say("距今", "Ago"), Cell::since(at)));
+        }
+    }
+    Section {
+        id: "probe",
+        title: say("登录送达检查", "Proof of delivery"),
+        note: say(
+            "定时模拟一次登录，看网页是否收到",
+            "Now and then a login of no person: does its page hear of it?",
+        ),
+        wide: false,
+        body: Body::Facts { facts },
     }
 }
 

@@ -28,6 +28,7 @@ use crate::logins::link::{Gateways, Link};
 use crate::metrics::Metrics;
 use crate::outbox::post::Poster;
 use crate::outbox::{self, Outbox};
+use crate::probe::Probes;
 use crate::provider::Provider;
 use crate::pushes::ReplayGuard;
 use crate::routes;
@@ -99,6 +100,8 @@ const FILES_BESIDE: usize = 128;
 pub struct Server {
     callback: Arc<Callback>,
     link: Link,
+    /// What sees whether logins are delivered, where it is told how.
+    probes: Option<Probes>,
     /// What calls sites, where there are any.
     poster: Option<Poster>,
     /// Keeps the store's connections.
@@ -135,9 +138,9 @@ impl Server {
     /// # Errors
     /// When the store cannot be used, or a port cannot be bound.
     pub fn bind(config: Config) -> anyhow::Result<Self> {
-        let Config { ports, connections, link, storage, accounts, sites, logins, pushes, texts, .. } = config;
+        let Config { ports, connections, link, probe, storage, accounts, sites, logins, pushes, .. } = config;
         let (inside, open_url, verify_files) = (config.web, config.open_url, config.verify_files);
-        let asking = config.wechat_server;
+        let (asking, texts) = (config.wechat_server, config.texts);
         let forgets = storage.ends_with_the_process();
         let Opened { store, work, replicas } = storage.open()?;
         let directory = accounts.directory();
@@ -191,6 +194,7 @@ impl Server {
             drain: Drain::new(connections.callback_drain_time),
         });
         Ok(Self {
+            probes: Probes::new(probe, callback.gateway.clone()),
             callback: Arc::new(callback),
             link,
             poster,
@@ -219,8 +223,9 @@ impl Server {
     /// # Errors
     /// When a listening socket itself fails.
     pub async fn run(self, stopped: impl Future<Output = ()>) -> anyhow::Result<bool> {
-        let Self { callback, link, poster, work, replicas, pushes, admin, most, keep_alive, .. } = self;
-        let (accounts, token, hang_ups) = (self.clients, self.admin_token, self.hang_ups);
+        let Self { callback, link, probes, poster, work, replicas, pushes, admin, most, .. } = self;
+        let (keep_alive, hang_ups) = (self.keep_alive, self.hang_ups);
+        let (accounts, token) = (self.clients, self.admin_token);
         for account in callback.doors.all().filter(|pushes| pushes.mode() == Mode::Plaintext) {
             tracing::warn!(
                 account = account.names().label(),
@@ -270,6 +275,10 @@ impl Server {
         if let Some(provider) = &callback.provider {
             registry.register_collector(Box::new(provider.backlog().clone()));
         }
+        if let Some(probes) = &probes {
+            probes.register(&mut registry);
+            service.work(probes.run());
+        }
         if let Some(replicas) = &replicas {
             replicas.register(&mut registry);
         }
@@ -279,6 +288,7 @@ impl Server {
             links,
             accounts,
             metrics: callback.metrics.clone(),
+            probe: probes.as_ref().map(|probes| probes.last().clone()),
             backlog: callback.provider.as_ref().map(|provider| provider.backlog().clone()),
             ready: Arc::clone(&ready),
             began: SystemTime::now(),

@@ -12,7 +12,7 @@ pub(crate) mod answered;
 mod attempt;
 pub(crate) mod code;
 pub(crate) mod confirmation;
-mod gateway;
+pub(crate) mod gateway;
 pub(crate) mod link;
 mod nickname;
 mod times;
@@ -21,7 +21,7 @@ pub(crate) mod way;
 pub(crate) mod words;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 use std::collections::HashMap;
 use std::path::PathBuf;

@@ -9,6 +9,7 @@
 
 mod connection;
 pub(crate) mod presence;
+mod probes;
 mod record;
 mod resume_key;
 pub(crate) mod rights;
@@ -26,6 +27,7 @@ use records::{Failure, Keeper, Moment, Records, Redis, RedisUrl, Step, StoreMetr
 
 use self::connection::Connection;
 use self::presence::Presence;
+use self::probes::Probes;
 pub(crate) use self::record::{Done, Record, Sender};
 pub(crate) use self::resume_key::{ResumeKey, SecretHash};
 use self::seats::{Pages, SeatName};
@@ -100,6 +102,8 @@ pub(crate) struct Snapshot {
     pub secret: SecretHash,
     /// The page that shows it.
     pub seat: Option<SeatName>,
+    /// It is a client's probe and no person's login, so nothing may count it as one.
+    pub is_probe: bool,
 }
 
 /// Why the store did not do what was asked.
@@ -131,6 +135,8 @@ pub(crate) struct NewLogin {
     pub shown: Shown,
     /// What the resume key must match.
     pub secret: SecretHash,
+    /// The client whose probe it is; nothing for a page's login.
+    pub probe_of: Option<String>,
 }
 
 /// What a notice came to.
@@ -157,6 +163,7 @@ type Delay = Box<dyn Fn(&Notice) -> Duration + Send + Sync>;
 pub(crate) struct Logins {
     records: Records<Record>,
     typed: TypedCodes,
+    probes: Probes,
     pages: Arc<Pages>,
     /// To Redis, where the logins are there.
     connection: Option<Connection>,
@@ -196,6 +203,7 @@ impl Logins {
             records,
             typed,
             presence: Presence::new(redis, Arc::clone(&pages)),
+            probes: Probes::default(),
             pages,
             connection,
             #[cfg(test)]
@@ -256,13 +264,23 @@ impl Logins {
         ttl: Duration,
         seat: SeatName,
     ) -> Result<(), StoreError> {
+        Ok(self.write_new(scene, new, ttl, Some(seat)).await?)
+    }
+
+    async fn write_new(
+        &self,
+        scene: Scene,
+        new: NewLogin,
+        ttl: Duration,
+        seat: Option<SeatName>,
+    ) -> Result<(), Failure> {
         // An attempt that was lost has shown nobody anything, so a login that is there already is no harm.
         let opening = self.records.update(scene.as_str(), |_, now| {
-            let login = Record::new(new.clone(), now, ttl, Some(seat.clone()));
+            let login = Record::new(new.clone(), now, ttl, seat.clone());
             let forget_at = login.forget_at();
             Step::Write(Write::new(login, forget_at), ())
         });
-        Ok(opening.await?)
+        opening.await
     }
 
     /// Takes a notice and wakes the login's page if it changed something. Where the store cannot be used,
@@ -275,6 +293,9 @@ impl Logins {
         // Also where the login is unknown, or the store away.
         if !from.may_send(notice) {
             return Answered::of(Answer::new(Status::Forbidden));
+        }
+        if matches!(notice, Notice::Probe) {
+            return Answered::of(self.probe(from).await);
         }
         match self.record(notice, from).await {
             Ok(answered) => answered.unwrap_or_else(|| Answered::of(Answer::new(Status::Unknown))),
@@ -305,6 +326,7 @@ impl Logins {
             | Notice::Claim { scene, .. }
             | Notice::Deny { scene, .. }
             | Notice::Query { scene } => Ok(Some(*scene)),
+            Notice::Probe => Ok(None),
         }
     }
 

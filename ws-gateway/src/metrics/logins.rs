@@ -95,8 +95,8 @@ impl End {
 
 /// Whether a login that a page comes back to is counted as one. This is the only place where that is decided: whatever
 /// is no person's login comes back to a record that says so.
-pub(crate) fn is_counted(_login: &Snapshot) -> bool {
-    true
+pub(crate) fn is_counted(login: &Snapshot) -> bool {
+    !login.is_probe
 }
 
 impl LoginMetrics {

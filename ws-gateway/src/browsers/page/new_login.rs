@@ -143,7 +143,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> PageTask<'_, S> {
         let (ttl, now) = (self.gateway.login_ttl, Instant::now());
         let typed = if has_typed { self.typed_code(scene).await? } else { None };
         let shown = Shown { qr, typed };
-        let new = NewLogin { context, shown: shown.clone(), secret: key.hash() };
+        let new = NewLogin { context, shown: shown.clone(), secret: key.hash(), probe_of: None };
         let seen = new.context.clone();
         let opened = self.gateway.logins.open(scene, new, ttl, seat.name().clone()).await;
         self.stored(opened, "GATEWAY_MAX_LOGINS").await?;
