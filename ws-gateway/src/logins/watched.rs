@@ -200,12 +200,12 @@ impl Watch {
     }
 
     /// The page takes another login in its place.
-    pub(crate) fn is_replaced(mut self) {
+    pub(crate) fn replaced(mut self) {
         self.ends(End::Replaced);
     }
 
     /// A newer socket has the login, here or at another gateway.
-    pub(crate) fn is_taken_over(mut self) {
+    pub(crate) fn taken_over(mut self) {
         self.is_over = true;
         self.of.0.lock().let_go(self.id);
     }
@@ -344,9 +344,9 @@ mod tests {
         let older = watched.takes_back(scene, State::Scanned, &TYPED, &context());
         assert_eq!(seen(&watched), (vec![State::Scanned], vec![]));
         let newer = watched.takes_back(scene, State::Scanned, &TYPED, &context());
-        older.is_taken_over();
+        older.taken_over();
         assert_eq!(seen(&watched), (vec![State::Scanned], vec![]));
-        newer.is_replaced();
+        newer.replaced();
         assert_eq!(seen(&watched), (vec![], vec![End::Replaced]));
         assert_eq!(totals(&watched), [1, 0, 0, 0, 0]);
     }

@@ -205,7 +205,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> PageTask<'_, S> {
         }
         self.held = Held::Nothing;
         match self.watch.take() {
-            Some(watch) if matches!(ended, Ended::Told(Close::TakenOver)) => watch.is_taken_over(),
+            Some(watch) if matches!(ended, Ended::Told(Close::TakenOver)) => watch.taken_over(),
             watch => drop(watch),
         }
         self.socket.end(ended).await;

@@ -230,7 +230,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> PageTask<'_, S> {
         if let Then::TakeCode(wait) = turn.then {
             self.logins.takes_another();
             if let Some(watch) = self.watch.take() {
-                watch.is_replaced();
+                watch.replaced();
             }
             if !wait.is_zero() {
                 self.gateway.metrics.limits.hit("browsers::conversation");
