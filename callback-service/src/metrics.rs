@@ -76,6 +76,18 @@ pub(crate) struct Metrics {
     pub outbox_refused: Family<Label, Counter>,
 }
 
+/// What is delivered to sites, by the names of [`outbox`](crate::outbox).
+const DELIVERED: [&str; 4] = ["logout", "login", "denial", "unsubscribe"];
+
+/// Deliveries by kind. They are shown from the start, with 0: a rate needs a value before the first one.
+fn deliveries() -> Family<Label, Counter> {
+    let family = Family::default();
+    for kind in DELIVERED {
+        family.get_or_create_owned(&[("kind", kind)]);
+    }
+    family
+}
+
 impl Default for Metrics {
     fn default() -> Self {
         Self {
@@ -89,10 +101,10 @@ impl Default for Metrics {
             wechat_server: Family::default(),
             refused: Family::default(),
             connections_refused: Counter::default(),
-            outbox_delivered: Family::default(),
-            outbox_failed: Family::default(),
-            outbox_dead: Family::default(),
-            outbox_refused: Family::default(),
+            outbox_delivered: deliveries(),
+            outbox_failed: deliveries(),
+            outbox_dead: deliveries(),
+            outbox_refused: deliveries(),
         }
     }
 }
@@ -118,13 +130,13 @@ impl Metrics {
         );
         registry.register_with_unit(
             "push",
-            "From the arrival of such a push to its answer",
+            "From the arrival of a push that was believed to its answer",
             Unit::Seconds,
             self.push_seconds.clone(),
         );
         registry.register(
             "scans",
-            "Scans, typed codes and logins inside WeChat (way), by what the phone was told",
+            "Scans, typed codes and logins inside WeChat (way), by what the phone was told, and account",
             self.scans.clone(),
         );
         registry.register(
@@ -144,7 +156,7 @@ impl Metrics {
         );
         registry.register(
             "refused",
-            "Pushes that were refused or could not be read, by the check that failed",
+            "Pushes that were refused or could not be read, by the check that failed (stage) and account",
             self.refused.clone(),
         );
         registry.register(

@@ -15,7 +15,7 @@ use server::stop::{self, HangUps};
 use server::{admin, descriptors, http as web, settings};
 
 use crate::account::official::Official;
-use crate::account::{Account, Accounts};
+use crate::account::{Account, Accounts, Budgets};
 use crate::browsers::assets::LoginPage;
 use crate::browsers::routes;
 use crate::codes::{Pictures, Ready};
@@ -172,7 +172,8 @@ impl Server {
             service.work(account.qr.sweep());
         }
         service.work(reading_again(&gateway, hang_ups));
-        let mut registry = gateway.metrics.registry(&gateway.accounts);
+        let mut registry = gateway.metrics.registry();
+        registry.register_collector(Box::new(Budgets(Arc::clone(&gateway.accounts))));
         gateway.logins.metrics().register(&mut registry);
         gateway.credentials.register(&mut registry);
         if let Some(replicas) = &replicas {

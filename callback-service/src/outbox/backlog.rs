@@ -56,7 +56,7 @@ impl Collector for Backlog {
         let help = "Deliveries to sites that wait, in the whole store";
         gauge.encode(encoder.encode_descriptor("outbox_waiting", help, None, gauge.metric_type())?)?;
         let gauge = ConstGauge::new(oldest.as_secs_f64());
-        let help = "How long the oldest of them has waited; 0 where none does";
+        let help = "How long the oldest delivery that waits has waited; 0 where none does";
         let (unit, kind) = (Some(&Unit::Seconds), gauge.metric_type());
         gauge.encode(encoder.encode_descriptor("outbox_oldest", help, unit, kind)?)
     }

@@ -1,13 +1,7 @@
-//! What the operator sees at `/metrics`: what this room counts, and what other rooms register.
-//!
-//! [`logins`] follow a page's logins to their ends, [`budgets`] tell what is left of a day. Others are those of the rooms
-//! that know them: the store's (`records`), WeChat's calls (`wechat`), the internal port's
-//! [credentials](crate::notices::credentials).
+//! What the operator sees at `/metrics`, as far as it is counted here; [`logins`] follow a login to its end. Other rooms
+//! register what they know by themselves: what is left of an account's day, the keys of the internal port, the store.
 
-mod budgets;
 pub(crate) mod logins;
-
-use std::sync::Arc;
 
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
@@ -18,9 +12,7 @@ use server::metrics::{Limits, buckets};
 use tokio::time::Duration;
 use wechat::CallMetrics;
 
-use self::budgets::Budgets;
 pub(crate) use self::logins::LoginMetrics;
-use crate::account::Accounts;
 
 /// The limits that a gateway meets, by their names in docs/limits.md.
 const LIMITS: &[&str] = &[
@@ -57,7 +49,7 @@ type NoticeType = [(&'static str, &'static str); 1];
 pub(crate) type Shows = [(&'static str, &'static str); 1];
 
 /// The name of an official account, which is the operator's. The account of the variables has none, and no label.
-type ByAccount = Vec<(&'static str, String)>;
+pub(crate) type ByAccount = Vec<(&'static str, String)>;
 
 /// What is counted of one official account's QR codes.
 #[derive(Debug, Clone)]
@@ -141,7 +133,7 @@ impl Drop for Counted {
 }
 
 /// The labels of the account of this name.
-fn by_account(name: &str) -> ByAccount {
+pub(crate) fn by_account(name: &str) -> ByAccount {
     if name.is_empty() { Vec::new() } else { vec![("account", name.to_owned())] }
 }
 
@@ -218,13 +210,12 @@ impl Metrics {
 
     /// Registers everything under names that begin with `gateway_`.
     #[must_use]
-    pub(crate) fn registry(&self, accounts: &Arc<Accounts>) -> Registry {
+    pub(crate) fn registry(&self) -> Registry {
         let mut registry = Registry::with_prefix("gateway");
         server::metrics::register(&mut registry);
         self.of_logins.register(&mut registry);
         self.limits.register(&mut registry);
         self.wechat.register(&mut registry);
-        registry.register_collector(Box::new(Budgets(Arc::clone(accounts))));
         registry.register("pages", "Pages connected now", self.pages.clone());
         registry.register("logins", "Logins that were shown to their pages", self.logins.clone());
         registry.register(

@@ -4,6 +4,7 @@
 //! WeChat, and has the [`Conversation`] decide what the page is told. Whatever a page is told has been recorded
 //! before: the task only reads the login's record, each time it is woken or the record's time is over.
 
+mod counted;
 mod new_login;
 #[cfg(test)]
 mod tests;
@@ -17,6 +18,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::{Instant, sleep_until};
 use tracing::{Instrument, Span};
 
+use self::counted::PageLogins;
 use crate::account::Taken;
 use crate::browsers::conversation::{Conversation, Say, Then, Turn};
 use crate::browsers::message::{Close, FromPage};
@@ -27,7 +29,6 @@ use crate::codes::NoQrCode;
 use crate::logins::seats::Seat;
 use crate::logins::watched::Watch;
 use crate::logins::{ResumeKey, StoreError};
-use crate::metrics::logins::{self, PageLogins};
 use crate::{Gateway, trace};
 
 /// Serves a page until one side ends the connection.
@@ -231,7 +232,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> PageTask<'_, S> {
         let Some(login) = self.needed(found).await? else {
             return unknown;
         };
-        if logins::is_counted(&login) {
+        if counted::is_counted(&login) {
             gateway.metrics.resumed.inc();
             self.logins.comes_back_to(&login);
             self.watch = Some(gateway.watched.takes_back(scene, login.state, &login.shown, &login.context));

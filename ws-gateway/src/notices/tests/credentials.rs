@@ -16,7 +16,7 @@ const NEW_KEY: &str = "the key that takes the other's place";
 
 fn metrics(port: &Port) -> String {
     let mut text = String::new();
-    encode(&mut text, &port.gateway.metrics.registry(&port.gateway.accounts)).unwrap();
+    encode(&mut text, &port.gateway.metrics.registry()).unwrap();
     text
 }
 

@@ -8,8 +8,8 @@ use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric};
 use prometheus_client::metrics::MetricType;
 use prometheus_client::metrics::gauge::ConstGauge;
 
-use super::by_account;
-use crate::account::Accounts;
+use super::Accounts;
+use crate::metrics::by_account;
 
 /// The budgets of these accounts.
 pub(crate) struct Budgets(pub(crate) Arc<Accounts>);
@@ -29,7 +29,8 @@ impl Collector for Budgets {
             let per_day = ConstGauge::new(i64::from(account.qr.budget().per_day()));
             per_day.encode(metric.encode_family(&label(&account.id))?)?;
         }
-        let help = "What is left of them today, in China's time, as this gateway knows it";
+        let help =
+            "Calls for QR codes that are left today, in China's time, as this gateway knows it, by account";
         let mut metric = encoder.encode_descriptor("qr_left", help, None, MetricType::Gauge)?;
         for account in self.0.iter() {
             // With Redis nothing is known before the first call.
