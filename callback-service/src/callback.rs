@@ -7,6 +7,7 @@ use protocol::Client;
 use server::stop::Drain;
 
 use crate::account::Official;
+use crate::logins::answered::Answered;
 use crate::logins::words::Texts;
 use crate::logins::{self, Scans, Shared};
 use crate::metrics::Metrics;
@@ -34,6 +35,8 @@ pub(crate) struct Callback {
     pub gateway: Client,
     pub store: Arc<Store>,
     pub metrics: Metrics,
+    /// What an operator sees of the scans.
+    pub answered: Answered,
     /// Whose X-Forwarded-For is believed.
     pub trusted_proxies: Vec<IpNet>,
     pub drain: Drain,
@@ -70,6 +73,7 @@ impl Callback {
             (parts.wechat_server, parts.trusted_proxies, parts.drain);
         // What all accounts share: none of them may use up more of this process than one alone could.
         let (bodies, shared) = (Bodies::default(), Shared::default());
+        let answered = shared.answered.clone();
         let mut inside = Vec::new();
         let doors = accounts.into_iter().map(|(Official { names, account, relay: routes }, replay)| {
             let relay = Relay::new(&routes, names.label(), &relay);
@@ -111,6 +115,7 @@ impl Callback {
             gateway,
             store,
             metrics,
+            answered,
             trusted_proxies,
             drain,
         }

@@ -15,7 +15,7 @@ use url::Url;
 use crate::commands::Commands;
 use crate::logins::link::{self, Link};
 use crate::logins::words::{self, Texts};
-use crate::server::{Connections, Ports};
+use crate::server::{ADMIN_TOKEN, Connections, Ports};
 use crate::storage::{self, Storage};
 use crate::{account, logins, probe, provider, pushes, relay, web, wechat_server};
 
@@ -82,7 +82,9 @@ WECHAT_AES_KEY           the EncodingAESKey of the same, unless the mode is plai
 WECHAT_TOKEN_PREVIOUS    the token before, while it is being changed\n  \
 WECHAT_AES_KEY_PREVIOUS  the EncodingAESKey before, while it is being changed\n  \
 CALLBACK_REDIS_PASSWORD  the password of Redis, where it has one\n  \
-CALLBACK_REDIS_SENTINEL_PASSWORD  the password of the Sentinels, where they have one";
+CALLBACK_REDIS_SENTINEL_PASSWORD  the password of the Sentinels, where they have one\n  \
+CALLBACK_ADMIN_TOKEN     opens the live view at CALLBACK_ADMIN_LISTEN, at least 16 characters; without\n                           \
+one it is for this machine alone";
 
 /// The names of the secrets.
 pub(crate) const SECRET_NAMES: [&str; 8] = [
@@ -105,6 +107,8 @@ pub struct Secrets {
     pub account: account::Secrets,
     /// The store's.
     pub storage: storage::Secrets,
+    /// `CALLBACK_ADMIN_TOKEN`: opens the live view.
+    pub admin_token: Option<SecretString>,
 }
 
 impl Secrets {
@@ -113,6 +117,7 @@ impl Secrets {
             notify_key: settings::secret("NOTIFY_KEY")?,
             account: account::Secrets::read()?,
             storage: storage::Secrets::read()?,
+            admin_token: settings::secret(ADMIN_TOKEN)?,
         })
     }
 }
@@ -142,6 +147,8 @@ pub struct Config {
     pub(crate) logins: logins::Checked,
     pub(crate) pushes: pushes::Settings,
     pub(crate) texts: Texts,
+    /// Opens the live view.
+    pub(crate) admin_token: Option<SecretString>,
 }
 
 impl Config {
@@ -233,6 +240,7 @@ impl Config {
             logins,
             pushes,
             texts,
+            admin_token: live_view::checked(ADMIN_TOKEN, secrets.admin_token)?,
         })
     }
 }
@@ -332,6 +340,7 @@ mod tests {
                 ..account::Secrets::default()
             },
             storage: storage::Secrets::default(),
+            admin_token: None,
         }
     }
 

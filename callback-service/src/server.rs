@@ -3,12 +3,13 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use clap::Args;
 use futures_util::future::BoxFuture;
 use ipnet::IpNet;
 use records::Replicas;
+use secrecy::SecretString;
 use server::listen::{self, Accepted, Places};
 use server::metrics::Expiry;
 use server::service::{Port, Service};
@@ -18,9 +19,11 @@ use server::stop::{self, Drain, HangUps};
 use server::{address, admin, clock, descriptors, http as web};
 use wechat::push::Mode;
 
+use crate::account::names::Names;
 use crate::account::{Official, Officials};
 use crate::callback::{Callback, Parts};
 use crate::config::Config;
+use crate::live::{Links, Live};
 use crate::logins::link::{Gateways, Link};
 use crate::metrics::Metrics;
 use crate::outbox::post::Poster;
@@ -43,7 +46,7 @@ pub(crate) struct Ports {
     #[arg(long, env, default_value = "0.0.0.0:8080")]
     callback_listen: SocketAddr,
 
-    /// Where operators find /livez, /readyz and /metrics.
+    /// Where operators find /livez, /readyz, /metrics, and at / the live view.
     #[arg(long, env, default_value = ADMIN_LISTEN)]
     callback_admin_listen: SocketAddr,
 }
@@ -146,9 +149,16 @@ pub struct Server {
     admin: Port,
     most: usize,
     keep_alive: Duration,
+    /// The official accounts, each with its API.
+    clients: Vec<(Names, wechat::Client)>,
+    /// The token of the live view.
+    admin_token: Option<SecretString>,
     /// SIGHUPs since the ports were bound.
     hang_ups: HangUps,
 }
+
+/// The setting of the live view's token.
+pub(crate) const ADMIN_TOKEN: &str = "CALLBACK_ADMIN_TOKEN";
 
 /// Where a service listens, with the ports that were really bound.
 #[derive(Debug, Clone, Copy)]
@@ -197,8 +207,9 @@ impl Server {
                 Some(Provider::open(sites, &store, outbox, directory, metrics.limits.clone())?)
             }
         };
-        let wechat_server =
-            asking.map(|checked| WeChatServer::new(checked, &store, clients, texts.clone(), metrics.clone()));
+        let wechat_server = asking.map(|checked| {
+            WeChatServer::new(checked, &store, clients.clone(), texts.clone(), metrics.clone())
+        });
         let poster = provider.is_some().then(Poster::new).transpose()?;
         let port = Port::bind("CALLBACK_LISTEN", ports.callback_listen)?;
         let admin = Port::bind("CALLBACK_ADMIN_LISTEN", ports.callback_admin_listen)?;
@@ -234,6 +245,8 @@ impl Server {
             admin,
             most,
             keep_alive,
+            clients,
+            admin_token: config.admin_token,
             hang_ups: HangUps::taken_over(),
         })
     }
@@ -253,6 +266,7 @@ impl Server {
     pub async fn run(self, stopped: impl Future<Output = ()>) -> anyhow::Result<bool> {
         let Self { callback, link, probes, poster, relayed, work, replicas, pushes, admin, most, .. } = self;
         let (keep_alive, hang_ups) = (self.keep_alive, self.hang_ups);
+        let (accounts, token) = (self.clients, self.admin_token);
         for account in callback.doors.all().filter(|pushes| pushes.mode() == Mode::Plaintext) {
             tracing::warn!(
                 account = account.names().label(),
@@ -279,6 +293,8 @@ impl Server {
             }
         });
         service.work(work);
+        let links = Links::new(link.addresses().to_vec(), &callback.gateway);
+        service.work(links.watch());
         service.work(watched.watch_expiry(&expiry));
         service.work(reading_again(
             link,
@@ -308,7 +324,25 @@ impl Server {
         if let Some(replicas) = &replicas {
             replicas.register(&mut registry);
         }
-        service.run(admin, registry, readiness(&callback, replicas), stopped).await
+        let ready = readiness(&callback, replicas);
+        let source = Live {
+            answered: callback.answered.clone(),
+            links,
+            accounts,
+            metrics: callback.metrics.clone(),
+            probe: probes.as_ref().map(|probes| probes.last().clone()),
+            backlog: callback.provider.as_ref().map(|provider| provider.backlog().clone()),
+            ready: Arc::clone(&ready),
+            began: SystemTime::now(),
+        };
+        service.pages(live_view::pages(live_view::Setup {
+            program: "callback-service",
+            token_setting: ADMIN_TOKEN,
+            token,
+            listens: admin.address()?,
+            source: Arc::new(source),
+        }));
+        service.run(admin, registry, ready, stopped).await
     }
 }
 

@@ -3,11 +3,12 @@
 //!
 //! The task goes on when WeChat hangs up. `attempt` is what it does: recall, claim, ask the person and the provider where
 //! the login wants it, end, count. `verdict` decides what follows from each answer. [`confirmation`] asks the person for
-//! the number that the page shows, and `answer` is what they type. [`code`] finds the login whose code a person has sent,
+//! the number that the page shows, and `answer` is what they type. [`answered`] is what an operator sees. [`code`] finds the login whose code a person has sent,
 //! and [`way`] says how the ways to a login differ. `gateway` asks until an answer is clear, [`link`] is the
 //! way there, `times` shares out the seconds that WeChat waits, and [`words`] turns the reply into a text.
 
 pub(crate) mod answer;
+pub(crate) mod answered;
 mod attempt;
 pub(crate) mod code;
 pub(crate) mod confirmation;
@@ -42,6 +43,7 @@ use tokio_util::task::TaskTracker;
 use tracing::Instrument as _;
 use wechat::{Person, User};
 
+use self::answered::Answered;
 use self::attempt::Attempt;
 use self::code::Codes;
 use self::confirmation::place::Places;
@@ -109,7 +111,7 @@ impl Settings {
     }
 }
 
-/// Limits of the process, which the scans of all official accounts share.
+/// Limits of the process, which the scans of all official accounts share, and what an operator sees of all of them.
 #[derive(Debug, Clone)]
 pub(crate) struct Shared {
     /// Places for scans that are worked on.
@@ -118,6 +120,8 @@ pub(crate) struct Shared {
     answering: Arc<Semaphore>,
     /// Places for people who are forgotten later.
     forgetting: Arc<Semaphore>,
+    /// The last answers.
+    pub(crate) answered: Answered,
 }
 
 impl Default for Shared {
@@ -127,6 +131,7 @@ impl Default for Shared {
             running: places(MAX_RUNNING),
             answering: places(MAX_RUNNING),
             forgetting: places(MOST_FORGETTING),
+            answered: Answered::default(),
         }
     }
 }
@@ -317,6 +322,7 @@ impl Scans {
             let left = Left { scans: &scans, key, _place: place };
             let reply = Attempt { scans: &scans, scan: &scan, known, arrived }.run().await;
             tracing::info!(outcome = reply.reply.name(), "a scan was answered");
+            scans.shared.answered.note(&scans.account, scan.scene, scan.way, &reply.reply, arrived);
             // Whoever hears this reply and asks again has to find no task of this scan, or would hear it once more.
             drop(left);
             tell.send_replace(Some(reply));

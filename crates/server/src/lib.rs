@@ -5,8 +5,8 @@
 //! never delays anybody, and [`told`] keeps strangers from filling it. A [`service`] runs from its bound ports to the
 //! end of its drain. [`listen`] accepts, as many connections as [`descriptors`] allow ([`places`], [`shares`]).
 //! [`pace`] and [`allowance`] say how often something may happen. [`http`] serves a connection within limits, two of
-//! which are [`read_deadline`] and [`write_deadline`]; [`mod@address`] says who is behind a proxy. [`admin`] answers the
-//! operator, with [`metrics`] among other things. [`stop`] hears the signal and bounds the drain. [`health`] asks such a process from outside, and [`clock`]
+//! which are [`read_deadline`] and [`write_deadline`]; [`streamed`] is an answer that goes on, and [`mod@address`] says who
+//! is behind a proxy. [`admin`] answers the operator, with [`metrics`] among other things. [`stop`] hears the signal and bounds the drain. [`health`] asks such a process from outside, and [`clock`]
 //! has times for messages. Nothing here knows about logins, WeChat or the internal wire.
 
 pub mod address;
@@ -29,6 +29,7 @@ pub mod service;
 pub mod settings;
 pub mod shares;
 pub mod stop;
+pub mod streamed;
 pub mod told;
 pub mod visible;
 pub mod write_deadline;

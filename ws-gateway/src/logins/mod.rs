@@ -4,15 +4,18 @@
 //! record when it is woken, when it comes back, with every heartbeat, and when the time is over. An end is
 //! recorded before anybody hears of it. What may become of a record is one pure function, [`record`],
 //! whichever store holds it. The record names the gateway that holds the page; a change elsewhere is told to it by
-//! [`connection`].
+//! [`connection`]. What an operator sees of all that is [`watched`], and [`presence`] which
+//! gateways there are.
 
 mod connection;
+pub(crate) mod presence;
 mod probes;
 mod record;
 mod resume_key;
 pub(crate) mod rights;
 pub(crate) mod seats;
 mod typed;
+pub(crate) mod watched;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -23,6 +26,7 @@ use protocol::{Notice, Scene};
 use records::{Failure, Keeper, Moment, Records, Redis, RedisUrl, Step, StoreMetrics, Write};
 
 use self::connection::Connection;
+use self::presence::Presence;
 use self::probes::Probes;
 pub(crate) use self::record::{Done, Record, Sender};
 pub(crate) use self::resume_key::{ResumeKey, SecretHash};
@@ -163,6 +167,7 @@ pub(crate) struct Logins {
     pages: Arc<Pages>,
     /// To Redis, where the logins are there.
     connection: Option<Connection>,
+    presence: Presence,
     /// How long tests let a notice wait.
     #[cfg(test)]
     pub(crate) delay: Option<Delay>,
@@ -193,9 +198,11 @@ impl Logins {
         pages: Arc<Pages>,
         connection: Option<Connection>,
     ) -> Self {
+        let redis = connection.as_ref().map(|connection| &connection.redis);
         Self {
             records,
             typed,
+            presence: Presence::new(redis, Arc::clone(&pages)),
             probes: Probes::default(),
             pages,
             connection,
@@ -208,6 +215,12 @@ impl Logins {
     #[must_use]
     pub(crate) fn redis(&self) -> Option<&Redis> {
         self.connection.as_ref().map(|connection| &connection.redis)
+    }
+
+    /// The gateways that share these logins.
+    #[must_use]
+    pub(crate) fn gateways(&self) -> Vec<presence::Present> {
+        self.presence.heard()
     }
 
     /// What measures the store.
@@ -225,7 +238,7 @@ impl Logins {
     /// What the store does by itself, for as long as it is polled: it forgets logins, and heals lost wake-ups.
     pub(crate) async fn run(&self) {
         match &self.connection {
-            Some(connection) => connection.heal().await,
+            Some(connection) => _ = join(connection.heal(), self.presence.run()).await,
             None => _ = join(self.records.sweep(), self.typed.sweep()).await,
         }
     }
@@ -340,6 +353,13 @@ impl Logins {
     /// Ends a live login as expired, because its page takes a new code, and reads it.
     pub(crate) async fn expire(&self, scene: Scene) -> Result<Option<Snapshot>, StoreError> {
         Ok(self.change(scene, |login, now| login.expire(now)).await?)
+    }
+
+    /// Ends a live login as expired, because an operator wants so, and wakes its page.
+    pub(crate) async fn end(&self, scene: Scene) -> Result<Option<Snapshot>, StoreError> {
+        let ended = self.expire(scene).await;
+        self.pages.wake(scene);
+        ended
     }
 
     /// Works on a login's record, if it is known, and wakes the page that has to know, here or at another gateway.

@@ -17,6 +17,7 @@ use super::{Admitted, End, Frames, HEARTBEAT, write};
 use crate::logins::{Answered, Sender};
 use crate::metrics::Counted;
 use crate::notices::clients::{Clients, Known, Proved, Unproved};
+use crate::notices::connected::Listed;
 use crate::{Gateway, trace};
 
 /// Notices of one connection that may be worked on at once. Beyond that the gateway stops reading from it.
@@ -30,6 +31,7 @@ struct Conversation<'g> {
     gateway: &'g Gateway,
     proved: Proved,
     counted: Counted,
+    listed: Listed,
     clients: watch::Receiver<Arc<Clients>>,
     /// Notices that were taken and are not answered.
     working: FuturesUnordered<BoxFuture<'g, Answer>>,
@@ -40,14 +42,19 @@ struct Conversation<'g> {
 
 /// Converses until the connection is to be closed, and says why. It first takes all that has come already, so that the
 /// answers go out together, and then waits.
-pub(super) async fn converse<S>(gateway: &Gateway, frames: &mut Frames<S>, admitted: Admitted) -> End
+pub(super) async fn converse<S>(
+    gateway: &Gateway,
+    frames: &mut Frames<S>,
+    admitted: Admitted,
+    listed: Listed,
+) -> End
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
     let Admitted { proved, clients, _places } = admitted;
     let counted = gateway.metrics.count_client(&proved.labels());
     let (working, heard) = (FuturesUnordered::new(), Instant::now());
-    let mut talk = Conversation { gateway, proved, counted, clients, working, heard, end: None };
+    let mut talk = Conversation { gateway, proved, counted, listed, clients, working, heard, end: None };
     let mut said_bye = false;
     loop {
         let mut answers = talk.answers_at_hand();
@@ -144,6 +151,7 @@ impl<'g> Conversation<'g> {
         match now {
             Ok(proved) => {
                 self.counted = self.gateway.metrics.count_client(&proved.labels());
+                self.listed.has_key(proved.key);
                 self.proved = proved;
             }
             Err(why) => self.end = Some(End::refused("unauthorized", why)),

@@ -1,10 +1,11 @@
 //! Logging: one line an event on standard error, as text for people or JSON for machines.
 //!
 //! No task waits for the reader of the log. Lines go through a bounded queue to a thread that writes them. When the
-//! queue is full, lines are dropped and counted.
+//! queue is full, lines are dropped and counted. The last warnings and errors are also kept in memory ([`recent`]).
 
 mod filter;
 mod queue;
+pub mod recent;
 
 use std::backtrace::{Backtrace, BacktraceStatus};
 use std::io::{self, IsTerminal, Write};
@@ -64,7 +65,7 @@ pub fn start(format: LogFormat, default: &str) -> Result<Log, SettingError> {
         LogFormat::Text => lines.with_ansi(io::stderr().is_terminal()).boxed(),
         LogFormat::Json => lines.json().flatten_event(true).boxed(),
     };
-    let started = registry().with(filter).with(lines).try_init();
+    let started = registry().with(filter).with(recent::Recent).with(lines).try_init();
     // An error here means that a test or an embedding program has set up logging of its own.
     if started.is_ok() {
         let writing = thread::Builder::new().name("log".to_owned());

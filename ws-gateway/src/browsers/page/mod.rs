@@ -27,6 +27,7 @@ use crate::browsers::socket::{CLOSE_WITHIN, Ended, PageSocket};
 use crate::browsers::words;
 use crate::codes::NoQrCode;
 use crate::logins::seats::Seat;
+use crate::logins::watched::Watch;
 use crate::logins::{ResumeKey, StoreError};
 use crate::{Gateway, trace};
 
@@ -38,7 +39,7 @@ where
     let _counted = gateway.metrics.count_page();
     let talk = Conversation::new(opening.language, opening.is_ours, Instant::now());
     let logins = PageLogins::new(&gateway.metrics.of_logins);
-    let mut page = PageTask { gateway, socket, opening, talk, held: Held::Nothing, logins };
+    let mut page = PageTask { gateway, socket, opening, talk, held: Held::Nothing, logins, watch: None };
     let ended = tokio::select! {
         Err(ended) = page.run() => ended,
         // The page did not take its last message. The process ends without waiting for it.
@@ -59,6 +60,8 @@ struct PageTask<'g, S> {
     held: Held,
     /// What is counted of the page's logins.
     logins: PageLogins,
+    /// What an operator sees of the login that the page shows.
+    watch: Option<Watch>,
 }
 
 type Made = Result<Taken, NoQrCode>;
@@ -202,6 +205,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> PageTask<'_, S> {
             }
         }
         self.held = Held::Nothing;
+        match self.watch.take() {
+            Some(watch) if matches!(ended, Ended::Told(Close::TakenOver)) => watch.taken_over(),
+            watch => drop(watch),
+        }
         self.socket.end(ended).await;
     }
 
@@ -228,6 +235,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> PageTask<'_, S> {
         if counted::is_counted(&login) {
             gateway.metrics.resumed.inc();
             self.logins.comes_back_to(&login);
+            self.watch = Some(gateway.watched.takes_back(scene, login.state, &login.shown, &login.context));
         }
         // A later login on this socket is for the same site, but from where the page is now.
         let Context { ip, user_agent, .. } = std::mem::take(&mut self.opening.context);
@@ -254,7 +262,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> PageTask<'_, S> {
         let turn = match self.talk.shows() {
             None => self.talk.idle(Instant::now()),
             Some(scene) => match self.gateway.logins.look(scene).await {
-                Ok(login) => self.talk.look(login, Instant::now()),
+                Ok(login) => {
+                    if let (Some(watch), Some(login)) = (&mut self.watch, &login) {
+                        watch.stands(login.state);
+                    }
+                    self.talk.look(login, Instant::now())
+                }
                 Err(error) => return self.outage(&error).await,
             },
         };
