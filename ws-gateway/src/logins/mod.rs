@@ -303,7 +303,7 @@ impl Logins {
     /// notice is answered `delivered` or `stored`.
     pub(crate) async fn leave(&self, scene: Scene, seat: &SeatName) {
         if let Err(failure) = self.change(scene, |login, _| login.leave(seat)).await {
-            tracing::debug!(%scene, "a page's leave is not noted: {failure}");
+            tracing::debug!("a page's leave is not noted: {failure}");
         }
     }
 
@@ -347,8 +347,7 @@ impl Logins {
 
 /// The answer to a notice that was not clearly recorded.
 fn not_recorded(notice: &Notice, failure: &Failure) -> Answer {
-    let (kind, scene) = (notice.kind(), notice.scene().map(tracing::field::display));
-    tracing::debug!(kind, scene, "a notice was not clearly recorded: {failure}");
+    tracing::debug!(notice = notice.kind(), "a notice was not clearly recorded: {failure}");
     match failure {
         Failure::NotDone(_) | Failure::Full => Answer { retry_in: Some(BUSY), ..Answer::new(Status::Busy) },
         Failure::Unknown(_) => Answer::new(Status::Unsure),

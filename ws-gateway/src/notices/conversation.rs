@@ -110,7 +110,7 @@ impl<'g> Conversation<'g> {
         }
         match next {
             Some(Ok(ClientMessage::Notice { id, notice })) => {
-                let span = notice.scene().map_or_else(Span::none, trace::login);
+                let span = notice.scene().map_or_else(Span::none, |scene| trace::step(scene, notice.kind()));
                 let work = take(self.gateway, Arc::clone(&self.proved.known), id, notice);
                 let mut work = work.instrument(span).boxed();
                 let answer = work.as_mut().now_or_never();
@@ -162,7 +162,7 @@ fn note_scan(gateway: &Gateway, notice: &Notice, answered: &Answered) {
     let (accounts, logins) = (Arc::clone(&gateway.accounts), Arc::clone(&gateway.logins));
     // The answer to a claim has the address; for a scan without a claim it has to be looked up.
     let claimed = answer.context.as_deref().cloned();
-    gateway.drain.tasks().spawn(async move {
+    let noting = async move {
         let unclaimed = async || {
             let login = logins.look(scene).await.ok()??;
             (!login.is_claimed).then_some(login.context)
@@ -175,7 +175,8 @@ fn note_scan(gateway: &Gateway, notice: &Notice, answered: &Answered) {
         if let (Some(account), Ok(address)) = (accounts.of(account.as_deref()), ip.parse()) {
             account.qr.scanned(address).await;
         }
-    });
+    };
+    gateway.drain.tasks().spawn(noting.in_current_span());
 }
 
 async fn take(gateway: &Gateway, known: Arc<Known>, id: Option<String>, notice: Notice) -> Answer {
@@ -197,12 +198,21 @@ async fn take(gateway: &Gateway, known: Arc<Known>, id: Option<String>, notice: 
         .notices
         .get_or_create(&[("type", notice.kind()), ("status", answer.status.as_str())])
         .inc();
-    tracing::debug!(
-        client = client.name,
-        notice = notice.kind(),
-        scene = notice.scene().map(tracing::field::display),
-        status = answer.status.as_str(),
-        "a notice was answered"
-    );
+    tell(&client.name, &notice, &answer);
     Answer { id, ..answer }
+}
+
+/// Logs an answer. What a person has done is worth a line, once; questions, refusals and repeats are not.
+fn tell(client: &str, notice: &Notice, answer: &Answer) {
+    // A login that was found by its code has no span yet.
+    let _login = matches!(notice, Notice::Find { .. })
+        .then_some(answer.scene)
+        .flatten()
+        .map(|scene| trace::login(scene).entered());
+    let (notice, status) = (notice.kind(), answer.status.as_str());
+    if answer.status.is_recorded() && !answer.repeat {
+        tracing::info!(client, notice, status, "a notice was answered");
+    } else {
+        tracing::debug!(client, notice, status, repeat = answer.repeat, "a notice was answered");
+    }
 }

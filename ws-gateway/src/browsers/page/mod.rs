@@ -19,7 +19,7 @@ use tracing::{Instrument, Span};
 
 use crate::account::Taken;
 use crate::browsers::conversation::{Conversation, Say, Then, Turn};
-use crate::browsers::message::{Close, FromPage};
+use crate::browsers::message::{Close, FromPage, ToPage};
 use crate::browsers::opening::{Arrival, Opening};
 use crate::browsers::socket::{CLOSE_WITHIN, Ended, PageSocket};
 use crate::browsers::words;
@@ -41,8 +41,9 @@ where
         // The page did not take its last message. The process ends without waiting for it.
         () = gateway.drain.share(1.0, CLOSE_WITHIN / 2) => Ended::Gone,
     };
-    tracing::debug!(?ended, "a page's connection ends");
-    page.leave(ended).await;
+    let span = page.span();
+    span.in_scope(|| tracing::debug!(?ended, "a page's connection ends"));
+    page.leave(ended).instrument(span).await;
 }
 
 struct PageTask<'g, S> {
@@ -118,7 +119,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> PageTask<'_, S> {
                 self.take_turn(first).await?;
             }
             Arrival::Back(key) => {
-                let span = trace::login(key.scene());
+                let span = trace::step(key.scene(), "resume");
                 self.resume(key).instrument(span).await?;
             }
             Arrival::BackWithoutKey => return Err(Ended::Told(Close::Unknown)),
@@ -134,9 +135,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> PageTask<'_, S> {
                 made = self.held.progress(next_look) => made.map_or(Event::Look, Event::Made),
                 () = &mut leave => return Err(Ended::Told(Close::GoingAway)),
             };
-            let span = self.talk.shows().map_or_else(Span::none, trace::login);
+            let span = self.span();
             self.handle(event).instrument(span).await?;
         }
+    }
+
+    /// The span of the login that the page shows.
+    fn span(&self) -> Span {
+        self.talk.shows().map_or_else(Span::none, trace::login)
     }
 
     async fn handle(&mut self, event: Event) -> Result<(), Ended> {
@@ -152,7 +158,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> PageTask<'_, S> {
                 self.look().await
             }
             Event::Made(Ok(new)) => {
-                let span = trace::login(new.scene);
+                let span = trace::step(new.scene, "show");
                 self.open(new).instrument(span).await
             }
             Event::Made(Err(none)) => self.no_code(&none).await,
@@ -170,7 +176,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> PageTask<'_, S> {
         }
         for say in turn.say {
             match say {
-                Say::Message(message) => self.socket.send(&message).await?,
+                Say::Message(message) => {
+                    if message != ToPage::Heartbeat {
+                        tracing::debug!(what = message.name(), "the page is told");
+                    }
+                    self.socket.send(&message).await?;
+                }
                 Say::Code(code) => self.socket.send(&self.with_picture(code)).await?,
                 Say::Ping => self.socket.ping().await?,
             }
@@ -215,6 +226,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> PageTask<'_, S> {
             return unknown;
         };
         gateway.metrics.resumed.inc();
+        tracing::debug!("a page has come back to its login");
         // A later login on this socket is for the same site, but from where the page is now.
         let Context { ip, user_agent, .. } = std::mem::take(&mut self.opening.context);
         self.opening.context = Context { ip, user_agent, ..login.context.clone() };
