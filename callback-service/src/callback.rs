@@ -31,6 +31,7 @@ pub(crate) struct Callback {
     /// Where its protocol is spoken.
     pub wechat_server: Option<Arc<WeChatServer>>,
     pub gateway: Client,
+    pub store: Arc<Store>,
     pub metrics: Metrics,
     /// Whose X-Forwarded-For is believed.
     pub trusted_proxies: Vec<IpNet>,
@@ -97,6 +98,17 @@ impl Callback {
             let (provider, metrics) = (provider.clone(), metrics.clone());
             Web::new(web::Parts { checked, officials: inside, open_url, provider, metrics }, &store)
         });
-        Self { doors, provider, web, verify_files, wechat_server, gateway, metrics, trusted_proxies, drain }
+        Self {
+            doors,
+            provider,
+            web,
+            verify_files,
+            wechat_server,
+            gateway,
+            store,
+            metrics,
+            trusted_proxies,
+            drain,
+        }
     }
 }

@@ -196,10 +196,13 @@ async fn with_kept<T>(
         );
     }
     let Opened { store, work: keeping, .. } = storage.open()?;
-    let outbox = Outbox::new(store.records(outbox::KIND), Metrics::default());
+    let metrics = Metrics::default();
+    let outbox = Outbox::new(store.records(outbox::KIND), metrics.clone());
     let directory = accounts.directory();
     let provider = match sites {
-        Some(sites) => Some(Provider::open(sites.without_keys(), &store, outbox.clone(), directory)?),
+        Some(sites) => {
+            Some(Provider::open(sites.without_keys(), &store, outbox.clone(), directory, metrics.limits)?)
+        }
         None => None,
     };
     let working = async {

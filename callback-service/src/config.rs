@@ -16,7 +16,7 @@ use crate::logins::link::{self, Link};
 use crate::logins::words::{self, Texts};
 use crate::server::{Connections, Ports};
 use crate::storage::{self, Storage};
-use crate::{account, logins, provider, pushes, web, wechat_server};
+use crate::{account, logins, probe, provider, pushes, web, wechat_server};
 
 /// The settings as they are written.
 #[derive(Debug, Clone, Args)]
@@ -27,6 +27,9 @@ pub(crate) struct Settings {
 
     #[command(flatten)]
     link: link::Settings,
+
+    #[command(flatten)]
+    probe: probe::Settings,
 
     #[command(flatten)]
     storage: storage::Settings,
@@ -106,6 +109,7 @@ pub struct Config {
     pub(crate) ports: Ports,
     pub(crate) connections: Connections,
     pub(crate) link: Link,
+    pub(crate) probe: probe::Checked,
     pub(crate) storage: Storage,
     pub(crate) accounts: account::Officials,
     pub(crate) sites: Option<provider::settings::Checked>,
@@ -148,6 +152,7 @@ impl Config {
         let Settings {
             ports,
             link,
+            probe,
             storage,
             connections,
             logins,
@@ -170,15 +175,18 @@ impl Config {
         let api_url = account.api_url().to_owned();
         let accounts = account.checked(secrets.account)?;
         let logins = logins.checked()?;
+        let gateway = sites.gateway().map(str::to_owned);
         let inside = web.scope();
         let (web, verify_files) = web.checked(|needed_by| sites.for_browsers(needed_by))?;
         let sites = sites.checked(&accounts, &storage, inside)?;
         let wechat_server = wechat_server.checked(&accounts, &api_url)?;
+        let probe = probe.checked(gateway.as_deref())?;
         Ok(Self {
             log_format,
             ports,
             connections,
             link,
+            probe,
             storage,
             accounts,
             sites,

@@ -10,6 +10,7 @@ use futures_util::future::BoxFuture;
 use ipnet::IpNet;
 use records::Replicas;
 use server::listen::{self, Accepted, Places};
+use server::metrics::Expiry;
 use server::service::{Port, Service};
 use server::settings::{self, SettingError};
 use server::shares::{self, Shares};
@@ -20,10 +21,11 @@ use wechat::push::Mode;
 use crate::account::Official;
 use crate::callback::{Callback, Parts};
 use crate::config::Config;
-use crate::logins::link::Link;
+use crate::logins::link::{Gateways, Link};
 use crate::metrics::Metrics;
 use crate::outbox::post::Poster;
 use crate::outbox::{self, Outbox};
+use crate::probe::Probes;
 use crate::provider::Provider;
 use crate::pushes::ReplayGuard;
 use crate::routes;
@@ -95,6 +97,8 @@ const FILES_BESIDE: usize = 128;
 pub struct Server {
     callback: Arc<Callback>,
     link: Link,
+    /// What sees whether logins are delivered, where it is told how.
+    probes: Option<Probes>,
     /// What calls sites, where there are any.
     poster: Option<Poster>,
     /// Keeps the store's connections.
@@ -124,9 +128,9 @@ impl Server {
     /// # Errors
     /// When the store cannot be used, or a port cannot be bound.
     pub fn bind(config: Config) -> anyhow::Result<Self> {
-        let Config { ports, connections, link, storage, accounts, sites, logins, pushes, texts, .. } = config;
+        let Config { ports, connections, link, probe, storage, accounts, sites, logins, pushes, .. } = config;
         let (inside, open_url, verify_files) = (config.web, config.open_url, config.verify_files);
-        let asking = config.wechat_server;
+        let (asking, texts) = (config.wechat_server, config.texts);
         let forgets = storage.ends_with_the_process();
         let Opened { store, work, replicas } = storage.open()?;
         let directory = accounts.directory();
@@ -146,11 +150,14 @@ impl Server {
             accounts.iter().map(|official| (official.names.clone(), official.account.api.clone())).collect();
         let accounts = accounts.into_iter().map(guarded).collect();
         let metrics = Metrics::default();
+        for (names, client) in &clients {
+            client.count(&metrics.wechat, names.name());
+        }
         let provider = match sites {
             None => None,
             Some(sites) => {
                 let outbox = Outbox::new(store.records(outbox::KIND), metrics.clone());
-                Some(Provider::open(sites, &store, outbox, directory)?)
+                Some(Provider::open(sites, &store, outbox, directory, metrics.limits.clone())?)
             }
         };
         let wechat_server =
@@ -176,6 +183,7 @@ impl Server {
             drain: Drain::new(connections.callback_drain_time),
         });
         Ok(Self {
+            probes: Probes::new(probe, callback.gateway.clone()),
             callback: Arc::new(callback),
             link,
             poster,
@@ -202,7 +210,8 @@ impl Server {
     /// # Errors
     /// When a listening socket itself fails.
     pub async fn run(self, stopped: impl Future<Output = ()>) -> anyhow::Result<bool> {
-        let Self { callback, link, poster, work, replicas, pushes, admin, most, keep_alive, hang_ups } = self;
+        let Self { callback, link, probes, poster, work, replicas, pushes, admin, most, .. } = self;
+        let (keep_alive, hang_ups) = (self.keep_alive, self.hang_ups);
         for account in callback.doors.all().filter(|pushes| pushes.mode() == Mode::Plaintext) {
             tracing::warn!(
                 account = account.names().label(),
@@ -210,6 +219,7 @@ impl Server {
             );
         }
         let stop = callback.drain.closed();
+        let (expiry, watched) = (Expiry::default(), link.clone());
         let mut service = Service::new(&callback.drain);
         service.port(pushes, places(&callback, most), |accepted| {
             let (callback, stop) = (Arc::clone(&callback), stop.clone());
@@ -228,6 +238,7 @@ impl Server {
             }
         });
         service.work(work);
+        service.work(watched.watch_expiry(&expiry));
         service.work(reading_again(
             link,
             callback.provider.clone(),
@@ -242,6 +253,16 @@ impl Server {
             service.work(inside.keep());
         }
         let mut registry = callback.metrics.registry();
+        callback.store.metrics().register(&mut registry);
+        expiry.register(&mut registry);
+        registry.register_collector(Box::new(Gateways(callback.gateway.clone())));
+        if let Some(provider) = &callback.provider {
+            registry.register_collector(Box::new(provider.backlog().clone()));
+        }
+        if let Some(probes) = &probes {
+            probes.register(&mut registry);
+            service.work(probes.run());
+        }
         if let Some(replicas) = &replicas {
             replicas.register(&mut registry);
         }
@@ -307,8 +328,9 @@ async fn reading_again(
 
 /// The places of WeChat's connections.
 fn places(callback: &Callback, most: usize) -> Places {
-    Places::new(most, callback.metrics.connections_refused.clone(), web::FULL).shared(
-        Shares::new(shares::of(most), callback.trusted_proxies.clone()),
-        "name it in CALLBACK_TRUSTED_PROXIES if it is your proxy, or raise CALLBACK_MAX_CONNECTIONS",
-    )
+    let shares = Shares::new(shares::of(most), callback.trusted_proxies.clone());
+    let advice = "name it in CALLBACK_TRUSTED_PROXIES if it is your proxy, or raise CALLBACK_MAX_CONNECTIONS";
+    Places::new(most, callback.metrics.connections_refused.clone(), web::FULL)
+        .shared(shares, advice)
+        .counted(&callback.metrics.limits, "CALLBACK_MAX_CONNECTIONS")
 }

@@ -14,7 +14,7 @@ use server::stop::{self, HangUps};
 use server::{admin, descriptors, http as web, settings};
 
 use crate::account::official::Official;
-use crate::account::{Account, Accounts};
+use crate::account::{Account, Accounts, Budgets};
 use crate::browsers::assets::LoginPage;
 use crate::browsers::routes;
 use crate::codes::{Pictures, Ready};
@@ -86,6 +86,7 @@ impl Server {
         let pictures = Pictures::new(&metrics);
         let login_page = LoginPage::new(&officials, &browsers, codes.qr_url());
         let account = |official: Official| {
+            official.source.count(&metrics.wechat, official.id.as_deref());
             let (budget, unscanned) = limits.of(official.app_id_of_named(), official.per_day);
             let (ahead, metrics) = (codes.qr_ready.into(), metrics.of_account(official.label()));
             let (source, pictures) = (Box::new(official.source), pictures.clone());
@@ -163,6 +164,9 @@ impl Server {
         }
         service.work(reading_again(&gateway, hang_ups));
         let mut registry = gateway.metrics.registry();
+        registry.register_collector(Box::new(Budgets(Arc::clone(&gateway.accounts))));
+        gateway.logins.metrics().register(&mut registry);
+        gateway.credentials.register(&mut registry);
         if let Some(replicas) = &replicas {
             replicas.register(&mut registry);
         }
@@ -210,7 +214,9 @@ fn places(pages: usize, clients: usize) -> (usize, usize) {
 fn pages(gateway: &Gateway, most: usize) -> Places {
     let shares = Shares::new(shares::of(most), gateway.browsers.trusted_proxies.clone());
     let advice = "name it in GATEWAY_TRUSTED_PROXIES if it is your proxy, or raise GATEWAY_MAX_PAGES";
-    Places::new(most, gateway.metrics.refused.clone(), web::FULL).shared(shares, advice)
+    Places::new(most, gateway.metrics.refused.clone(), web::FULL)
+        .shared(shares, advice)
+        .counted(&gateway.metrics.limits, "GATEWAY_MAX_PAGES")
 }
 
 /// The places of those who have not proved a key, of a port for `most` clients.
@@ -221,4 +227,5 @@ fn unproved(gateway: &Gateway, most: usize) -> Places {
     // There is no last word: with TLS nothing can be said before the handshake.
     Places::new(unproved, gateway.metrics.clients_refused.clone(), b"")
         .shared(shares, "they have not proved a key; keep strangers away from GATEWAY_NOTIFY_LISTEN")
+        .counted(&gateway.metrics.limits, "ws_gateway::server")
 }

@@ -60,6 +60,7 @@ impl Scans {
         let typed = Typed::read(text.content)?;
         let look = || Some(ToPhone { reply: PhoneReply::Look, language: Language::default() });
         let Ok(place) = Arc::clone(&self.shared.answering).try_acquire_owned() else {
+            self.metrics.limits.hit("callback_service::logins");
             tell!(
                 warn,
                 self.told,

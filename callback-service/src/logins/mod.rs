@@ -11,7 +11,7 @@ pub(crate) mod answer;
 mod attempt;
 pub(crate) mod code;
 pub(crate) mod confirmation;
-mod gateway;
+pub(crate) mod gateway;
 pub(crate) mod link;
 mod nickname;
 mod times;
@@ -20,7 +20,7 @@ pub(crate) mod way;
 pub(crate) mod words;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 use std::collections::HashMap;
 use std::path::PathBuf;
@@ -273,6 +273,7 @@ impl Scans {
             return;
         };
         let Ok(place) = Arc::clone(&self.shared.forgetting).try_acquire_owned() else {
+            self.metrics.limits.hit("callback_service::logins");
             tell!(
                 error,
                 self.told,
@@ -331,6 +332,7 @@ impl Scans {
             return Some(reply.clone());
         }
         let Ok(place) = Arc::clone(&self.shared.running).try_acquire_owned() else {
+            self.metrics.limits.hit("callback_service::logins");
             tell!(warn, self.told, "scans", "too many scans at once; a person was told to look at the page");
             return None;
         };
@@ -379,6 +381,9 @@ impl Scans {
     }
 
     fn count_confirmation(&self, outcome: &'static str) {
+        if outcome == Verdict::WrongNumbers.name() {
+            self.metrics.limits.hit("callback_service::logins::confirmation");
+        }
         self.metrics.confirmations.get_or_create(&[("outcome", outcome)]).inc();
     }
 

@@ -222,6 +222,12 @@ impl Queue {
         Taken { due, given_up, next: self.next(now) }
     }
 
+    /// How many deliveries wait, and how long the oldest has.
+    pub(super) fn backlog(&self, now: Moment) -> (usize, Duration) {
+        let oldest = self.waiting.iter().map(|entry| now.since(entry.put_at)).max();
+        (self.waiting.len(), oldest.unwrap_or_default())
+    }
+
     /// How long until there is something to take.
     fn next(&self, now: Moment) -> Option<Duration> {
         let moments = self.waiting.iter().map(|entry| match entry.message.read() {

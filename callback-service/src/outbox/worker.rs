@@ -40,7 +40,9 @@ impl Outbox {
             let woken = mem::take(&mut *self.bell.woken.lock());
             let is_new = woken.iter().filter(|site| !board.wake(site, now)).count() > 0;
             if is_new || now >= serve_at {
-                board.serve(sites(), now);
+                let sites = sites();
+                self.backlog.keep(&sites);
+                board.serve(sites, now);
                 serve_at = now + LOOK_EVERY;
             }
             while let Some((site, room)) = board.next(now) {
@@ -156,11 +158,15 @@ impl Outbox {
     ) -> Result<T, StoreError> {
         let changed = self.records.update(site, |found, now| {
             let mut queue = found.cloned().unwrap_or_default();
-            match rule(&mut queue, now) {
-                (true, value) => Step::Write(written(queue, now), value),
-                (false, value) => Step::Keep(value),
+            let (has_changed, value) = rule(&mut queue, now);
+            let backlog = queue.backlog(now);
+            match has_changed {
+                true => Step::Write(written(queue, now), (value, backlog)),
+                false => Step::Keep((value, backlog)),
             }
         });
-        Ok(changed.await?)
+        let (value, (waiting, oldest)) = changed.await?;
+        self.backlog.note(site, waiting, oldest);
+        Ok(value)
     }
 }

@@ -34,6 +34,7 @@ use bytes::Bytes;
 use login_page::Brand;
 use parking_lot::Mutex;
 use server::allowance::Allowance;
+use server::metrics::Limits;
 use server::pace::Pace;
 use server::settings::SettingError;
 use server::told::Told;
@@ -53,7 +54,7 @@ use self::settings::{Addresses, Checked};
 use self::sites::{Site, Sites};
 pub(crate) use self::token::{Hash, Token};
 use crate::account::names::{Directory, Names};
-use crate::outbox::Outbox;
+use crate::outbox::{Backlog, Outbox};
 use crate::store::Store;
 
 /// How long a code may be redeemed. It covers the 180 s in which a page that was away still gets it from the gateway.
@@ -102,6 +103,8 @@ pub(crate) struct Provider {
     answers: Allowance,
     /// How many login pages there may still be for all together.
     all_pages: Mutex<Pace>,
+    /// Limits that were met.
+    limits: Limits,
     /// What the log has said of strangers.
     told: Told,
 }
@@ -116,6 +119,7 @@ impl Provider {
         store: &Store,
         outbox: Outbox,
         officials: Directory,
+        limits: Limits,
     ) -> Result<Arc<Self>, SettingError> {
         let Checked { addresses, sites, keys, key_age, lives, address_rate, brand, inside } = checked;
         Ok(Arc::new(Self {
@@ -136,8 +140,14 @@ impl Provider {
             pages: Allowance::new(address_rate, MINUTE),
             answers: Allowance::new(address_rate.saturating_mul(ANSWERS), MINUTE),
             all_pages: Mutex::new(Pace::new(MOST_REQUESTS, requests::LIFE / MOST_REQUESTS, Instant::now())),
+            limits,
             told: Told::default(),
         }))
+    }
+
+    /// What waits for sites.
+    pub(crate) fn backlog(&self) -> &Backlog {
+        self.outbox.backlog()
     }
 
     /// The official account of a site.

@@ -226,6 +226,11 @@ impl Settings {
         }))
     }
 
+    /// `CALLBACK_BROWSER_URL`, as it was written.
+    pub(crate) fn gateway(&self) -> Option<&str> {
+        self.callback_browser_url.as_deref()
+    }
+
     /// Checks what web authorizations need, with sites or without.
     ///
     /// # Errors

@@ -69,11 +69,15 @@ impl Pushes {
         };
         let left = || BODY_WITHIN.saturating_sub(arrived.elapsed());
         let Some(_room) = self.bodies.room(body.size_hint().exact(), left()).await else {
+            self.metrics.limits.hit("callback_service::pushes::bodies");
             let full = "too many large bodies at once".to_owned();
             return Err(Unbelieved::NotRead(StatusCode::SERVICE_UNAVAILABLE, full));
         };
         let body = web::read_body(body, MAX_BODY, left()).await.map_err(|error| match error {
-            web::BodyError::TooLarge => Refusal::TooLarge.into(),
+            web::BodyError::TooLarge => {
+                self.metrics.limits.hit("wechat::push");
+                Refusal::TooLarge.into()
+            }
             error => Unbelieved::NotRead(error.status(), error.to_string()),
         })?;
         match &self.replay {

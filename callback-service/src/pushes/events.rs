@@ -49,7 +49,9 @@ pub(super) enum Reply {
 impl Pushes {
     /// Does what a push asks for, and answers it.
     pub(super) async fn answer(&self, push: Push, arrived: Instant) -> Response {
-        let Some(reply) = self.dispatch(&push, arrived).await else {
+        let reply = self.dispatch(&push, arrived).await;
+        self.count_push(&push, reply.as_ref(), arrived);
+        let Some(reply) = reply else {
             return web::text(StatusCode::OK, "");
         };
         let now = clock::unix_now();
@@ -107,6 +109,9 @@ impl Pushes {
     async fn typed(&self, text: Text<'_>, arrived: Instant) -> Option<Reply> {
         let Some(told) = self.scans.typed(text, arrived).await else { return self.message() };
         self.metrics.count_scan(self.names(), Way::Typed, &told.reply);
+        if told.reply == PhoneReply::TooManyCodes {
+            self.metrics.limits.hit("callback_service::logins::code");
+        }
         if matches!(told.reply, PhoneReply::WrongCode | PhoneReply::TooManyCodes) {
             // The digits may be an order's, and meant for the people who read the messages.
             let words = match self.messages {

@@ -9,6 +9,7 @@
 
 mod belief;
 mod bodies;
+mod counted;
 pub(crate) mod doors;
 mod events;
 mod of_sites;
@@ -105,8 +106,12 @@ impl Pushes {
 
     /// Answers WeChat's verification of the address.
     pub(crate) async fn verify(&self, asked: &Asked<'_>) -> Response {
+        let arrived = Instant::now();
         match self.echo(asked.query).await {
-            Ok(echo) => web::text(StatusCode::OK, echo),
+            Ok(echo) => {
+                self.count_verification(arrived);
+                web::text(StatusCode::OK, echo)
+            }
             Err(unbelieved) => self.refuse(unbelieved, asked),
         }
     }

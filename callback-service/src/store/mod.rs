@@ -16,7 +16,8 @@ use anyhow::Context;
 use futures_util::future::{BoxFuture, FutureExt, pending};
 use protocol::Scene;
 use records::{
-    Failure, Keeper, Kept, Moment, Records, Redis, RedisUrl, Replicas, Sqlite, Step, StoreUrl, Write,
+    Failure, Keeper, Kept, Moment, Records, Redis, RedisUrl, Replicas, Sqlite, Step, StoreMetrics, StoreUrl,
+    Write,
 };
 
 use self::person::Person;
@@ -131,6 +132,11 @@ impl Place {
 }
 
 impl Store {
+    /// What measures the store.
+    pub(crate) fn metrics(&self) -> &StoreMetrics {
+        self.people.metrics()
+    }
+
     /// What `CALLBACK_STORE` names, and what keeps its connections for as long as it is polled. In Redis keys begin with
     /// `prefix`.
     ///

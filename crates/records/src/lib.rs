@@ -7,12 +7,13 @@
 //!
 //! [`memory`] is one process's own. [`mod@sqlite`] is one file on one machine. [`mod@redis`] is shared by any number of
 //! processes; there all of them can also count together what they may do ([`Redis::take`]). [`store_url`] reads which
-//! of these an operator wants.
+//! of these an operator wants. [`StoreMetrics`] measures whichever it is.
 
 mod as_text;
 mod failure;
 mod kept;
 mod memory;
+mod metrics;
 mod moment;
 mod records;
 mod redis;
@@ -22,6 +23,7 @@ mod store_url;
 pub use self::as_text::AsText;
 pub use self::failure::Failure;
 pub use self::kept::Kept;
+pub use self::metrics::{Operation, StoreMetrics};
 pub use self::moment::Moment;
 pub use self::records::{Found, Records, Step, Write};
 pub use self::redis::{Bucket, Count, Heard, Keeper, Redis, RedisUrl, Replicas, Subscription, Taken};

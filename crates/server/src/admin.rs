@@ -10,6 +10,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::http::{self as web, Response};
 use crate::listen;
+use crate::metrics::Exposition;
 
 /// Connections at once. Scrapers, load balancers and a person with curl need a few.
 const MAX_CONNECTIONS: usize = 32;
@@ -32,7 +33,7 @@ pub async fn serve(
     stop: CancellationToken,
     tasks: TaskTracker,
 ) -> anyhow::Result<()> {
-    let registry = Arc::new(registry);
+    let registry = Arc::new(Exposition::of(registry));
     listen::accept(listener, MAX_CONNECTIONS, stop.clone(), tasks, move |accepted| {
         let (registry, ready, stop) = (Arc::clone(&registry), Arc::clone(&ready), stop.clone());
         async move {
@@ -49,7 +50,7 @@ pub async fn serve(
     .await
 }
 
-fn route(method: &Method, path: &str, registry: &Registry, ready: &Readiness) -> Response {
+fn route(method: &Method, path: &str, registry: &Exposition, ready: &Readiness) -> Response {
     if method != Method::GET && method != Method::HEAD {
         return web::method_not_allowed("GET, HEAD");
     }
@@ -60,13 +61,10 @@ fn route(method: &Method, path: &str, registry: &Registry, ready: &Readiness) ->
             Ok(Some(but)) => web::text(StatusCode::OK, format!("ready, but {but}\n")),
             Err(why) => web::text(StatusCode::SERVICE_UNAVAILABLE, format!("not ready: {why}\n")),
         },
-        "/metrics" => {
-            let mut body = String::new();
-            match prometheus_client::encoding::text::encode(&mut body, registry) {
-                Ok(()) => web::answer(StatusCode::OK, OPEN_METRICS, body),
-                Err(error) => web::text(StatusCode::INTERNAL_SERVER_ERROR, format!("{error}\n")),
-            }
-        }
+        "/metrics" => match registry.text() {
+            Ok(text) => web::answer(StatusCode::OK, OPEN_METRICS, text),
+            Err(error) => web::text(StatusCode::INTERNAL_SERVER_ERROR, format!("{error}\n")),
+        },
         _ => web::text(StatusCode::NOT_FOUND, "there are /livez, /readyz and /metrics\n"),
     }
 }
@@ -77,7 +75,7 @@ mod tests {
 
     #[test]
     fn readiness_is_told_by_status() {
-        let registry = Registry::default();
+        let registry = Exposition::of(Registry::default());
         let of = |ready: Result<Option<String>, String>| {
             let ready: Readiness = Arc::new(move || ready.clone());
             route(&Method::GET, "/readyz", &registry, &ready).status()

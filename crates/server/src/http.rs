@@ -337,7 +337,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_connection_that_waits_gives_way_and_one_that_is_being_answered_does_so_after_its_answer() {
-        let room = Room::new(1, None);
+        let room = Room::new(1, None, Default::default());
         let address = "192.0.2.1".parse().unwrap();
         let of = |takes: Duration| {
             let (place, (client, server)) = (room.take(address).unwrap(), tokio::io::duplex(1024));

@@ -6,7 +6,7 @@
 //! end of its drain. [`listen`] accepts, as many connections as [`descriptors`] allow ([`places`], [`shares`]).
 //! [`pace`] and [`allowance`] say how often something may happen. [`http`] serves a connection within limits, two of
 //! which are [`read_deadline`] and [`write_deadline`]; [`mod@address`] says who is behind a proxy. [`admin`] answers the
-//! operator. [`stop`] hears the signal and bounds the drain. [`health`] asks such a process from outside, and [`clock`]
+//! operator, with [`metrics`] among other things. [`stop`] hears the signal and bounds the drain. [`health`] asks such a process from outside, and [`clock`]
 //! has times for messages. Nothing here knows about logins, WeChat or the internal wire.
 
 pub mod address;
@@ -20,6 +20,7 @@ pub mod health;
 pub mod http;
 pub mod listen;
 pub mod logging;
+pub mod metrics;
 pub mod pace;
 pub mod places;
 pub mod process;

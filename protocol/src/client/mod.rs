@@ -54,6 +54,8 @@ pub struct Client {
     /// The queue of the second connection, if several addresses are named.
     second: Option<mpsc::Sender<Call>>,
     link: watch::Receiver<Link>,
+    /// The state of the second connection.
+    second_link: Option<watch::Receiver<Link>>,
     ids: Arc<Ids>,
 }
 
@@ -110,10 +112,11 @@ impl Client {
         let second = (settings.addresses.len() > 1).then(|| {
             let mut settings = settings.clone();
             settings.addresses.rotate_left(1);
-            Self::keep(settings).0
+            Self::keep(settings)
         });
+        let (second, second_link) = second.unzip();
         let (calls, link) = Self::keep(settings);
-        Self { calls, second, link, ids: Arc::new(Ids::new()) }
+        Self { calls, second, link, second_link, ids: Arc::new(Ids::new()) }
     }
 
     /// Starts a connection's task.
@@ -128,6 +131,13 @@ impl Client {
     #[must_use]
     pub fn is_connected(&self) -> bool {
         *self.link.borrow() == Link::Connected
+    }
+
+    /// How many connections are open and accepted: one at most, and two where several gateways are named.
+    #[must_use]
+    pub fn connections(&self) -> usize {
+        let links = std::iter::once(&self.link).chain(&self.second_link);
+        links.filter(|link| *link.borrow() == Link::Connected).count()
     }
 
     /// Waits until a gateway has accepted this client.

@@ -99,6 +99,11 @@ impl Ready {
         }
     }
 
+    /// The day's calls to WeChat.
+    pub(crate) fn budget(&self) -> &Budget {
+        &self.budget
+    }
+
     /// Forgets addresses that have their whole share again, for as long as it is polled.
     pub(crate) async fn sweep(&self) {
         self.unscanned.sweep().await;

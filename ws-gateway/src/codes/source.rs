@@ -37,6 +37,11 @@ impl WeChat {
     pub(crate) fn new(client: wechat::Client, pictures: String) -> Self {
         Self { client, pictures }
     }
+
+    /// Has its calls counted, under the account's name.
+    pub(crate) fn count(&self, metrics: &wechat::CallMetrics, account: Option<&str>) {
+        self.client.count(metrics, account);
+    }
 }
 
 impl Source for WeChat {

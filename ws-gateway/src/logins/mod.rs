@@ -7,6 +7,7 @@
 //! [`connection`].
 
 mod connection;
+mod probes;
 mod record;
 mod resume_key;
 pub(crate) mod rights;
@@ -19,9 +20,10 @@ use std::time::Duration;
 use futures_util::future::join;
 use protocol::message::{Answer, Code, Context, State, Status};
 use protocol::{Notice, Scene};
-use records::{Failure, Keeper, Moment, Records, Redis, RedisUrl, Step, Write};
+use records::{Failure, Keeper, Moment, Records, Redis, RedisUrl, Step, StoreMetrics, Write};
 
 use self::connection::Connection;
+use self::probes::Probes;
 pub(crate) use self::record::{Done, Record, Sender};
 pub(crate) use self::resume_key::{ResumeKey, SecretHash};
 use self::seats::{Pages, SeatName};
@@ -96,6 +98,8 @@ pub(crate) struct Snapshot {
     pub secret: SecretHash,
     /// The page that shows it.
     pub seat: Option<SeatName>,
+    /// It is a client's probe and no person's login, so nothing may count it as one.
+    pub is_probe: bool,
 }
 
 /// Why the store did not do what was asked.
@@ -127,6 +131,8 @@ pub(crate) struct NewLogin {
     pub shown: Shown,
     /// What the resume key must match.
     pub secret: SecretHash,
+    /// The client whose probe it is; nothing for a page's login.
+    pub probe_of: Option<String>,
 }
 
 /// What a notice came to.
@@ -136,11 +142,14 @@ pub(crate) struct Answered {
     pub answer: Answer,
     /// The login shows a QR code that WeChat has made.
     pub has_account_code: bool,
+    /// The login is a probe's.
+    pub is_probe: bool,
 }
 
 impl Answered {
-    fn of(answer: Answer) -> Self {
-        Self { answer, has_account_code: false }
+    /// An answer that says nothing of a login.
+    pub(crate) fn of(answer: Answer) -> Self {
+        Self { answer, has_account_code: false, is_probe: false }
     }
 }
 
@@ -153,6 +162,7 @@ type Delay = Box<dyn Fn(&Notice) -> Duration + Send + Sync>;
 pub(crate) struct Logins {
     records: Records<Record>,
     typed: TypedCodes,
+    probes: Probes,
     pages: Arc<Pages>,
     /// To Redis, where the logins are there.
     connection: Option<Connection>,
@@ -165,7 +175,9 @@ impl Logins {
     /// At most `most` logins in this process's memory, which wake `pages`.
     #[must_use]
     pub(crate) fn in_memory(pages: Arc<Pages>, most: usize) -> Self {
-        Self::new(Records::in_memory("login", most), TypedCodes::in_memory(most), pages, None)
+        let records = Records::in_memory("login", most);
+        let typed = TypedCodes::in_memory(most).measured_by(records.metrics());
+        Self::new(records, typed, pages, None)
     }
 
     /// Logins in Redis, under keys that begin with `prefix`, which wake `pages` here and tell other gateways. An end
@@ -187,6 +199,7 @@ impl Logins {
         Self {
             records,
             typed,
+            probes: Probes::default(),
             pages,
             connection,
             #[cfg(test)]
@@ -198,6 +211,12 @@ impl Logins {
     #[must_use]
     pub(crate) fn redis(&self) -> Option<&Redis> {
         self.connection.as_ref().map(|connection| &connection.redis)
+    }
+
+    /// What measures the store.
+    #[must_use]
+    pub(crate) fn metrics(&self) -> &StoreMetrics {
+        self.records.metrics()
     }
 
     /// Whether the store has ever been reached.
@@ -235,13 +254,23 @@ impl Logins {
         ttl: Duration,
         seat: SeatName,
     ) -> Result<(), StoreError> {
+        Ok(self.write_new(scene, new, ttl, Some(seat)).await?)
+    }
+
+    async fn write_new(
+        &self,
+        scene: Scene,
+        new: NewLogin,
+        ttl: Duration,
+        seat: Option<SeatName>,
+    ) -> Result<(), Failure> {
         // An attempt that was lost has shown nobody anything, so a login that is there already is no harm.
         let opening = self.records.update(scene.as_str(), |_, now| {
-            let login = Record::new(new.clone(), now, ttl, Some(seat.clone()));
+            let login = Record::new(new.clone(), now, ttl, seat.clone());
             let forget_at = login.forget_at();
             Step::Write(Write::new(login, forget_at), ())
         });
-        Ok(opening.await?)
+        opening.await
     }
 
     /// Takes a notice and wakes the login's page if it changed something. Where the store cannot be used,
@@ -255,6 +284,9 @@ impl Logins {
         if !from.may_send(notice) {
             return Answered::of(Answer::new(Status::Forbidden));
         }
+        if matches!(notice, Notice::Probe) {
+            return Answered::of(self.probe(from).await);
+        }
         match self.record(notice, from).await {
             Ok(answered) => answered.unwrap_or_else(|| Answered::of(Answer::new(Status::Unknown))),
             Err(failure) => Answered::of(not_recorded(notice, &failure)),
@@ -264,16 +296,16 @@ impl Logins {
     /// Takes a notice; `None` when its login is unknown.
     async fn record(&self, notice: &Notice, from: &Sender) -> Result<Option<Answered>, Failure> {
         let Some(scene) = self.meant(notice).await? else { return Ok(None) };
-        let mut has_account_code = false;
+        let (mut has_account_code, mut is_probe) = (false, false);
         let work = self.change(scene, |login, now| {
-            has_account_code = login.has_account_code();
+            (has_account_code, is_probe) = (login.has_account_code(), login.is_probe());
             login.apply(notice, from, now)
         });
         let Some(mut answer) = work.await? else { return Ok(None) };
         if answer.status == Status::Ok && matches!(notice, Notice::Find { .. }) {
             answer.scene = Some(scene);
         }
-        Ok(Some(Answered { answer, has_account_code }))
+        Ok(Some(Answered { answer, has_account_code, is_probe }))
     }
 
     /// The login that a notice is about, where there may be one.
@@ -284,6 +316,7 @@ impl Logins {
             | Notice::Claim { scene, .. }
             | Notice::Deny { scene, .. }
             | Notice::Query { scene } => Ok(Some(*scene)),
+            Notice::Probe => Ok(None),
         }
     }
 

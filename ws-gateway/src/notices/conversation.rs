@@ -155,7 +155,7 @@ impl<'g> Conversation<'g> {
 /// made for. The answer does not wait for that.
 fn note_scan(gateway: &Gateway, notice: &Notice, answered: &Answered) {
     let (Notice::Claim { scene, .. } | Notice::Scan { scene, .. }) = *notice else { return };
-    let Answered { answer, has_account_code } = answered;
+    let Answered { answer, has_account_code, .. } = answered;
     if !answer.status.is_recorded() || answer.repeat || !has_account_code {
         return;
     }
@@ -180,37 +180,33 @@ fn note_scan(gateway: &Gateway, notice: &Notice, answered: &Answered) {
 }
 
 async fn take(gateway: &Gateway, known: Arc<Known>, id: Option<String>, notice: Notice) -> Answer {
-    let client = &known.client;
-    let answer = match known.take() {
+    let (client, began) = (&known.client, Instant::now());
+    let answered = match known.take() {
         Ok(()) => {
             let from = Sender { client: client.name.clone(), may: client.may, id: id.clone() };
             let answered = gateway.logins.notify(&notice, &from).await;
             note_scan(gateway, &notice, &answered);
-            answered.answer
+            answered
         }
         Err(wait) => {
+            gateway.metrics.limits.hit("notices::clients");
             let retry_in = u64::try_from(wait.as_micros().div_ceil(1000)).unwrap_or(u64::MAX);
-            Answer { retry_in: Some(retry_in), ..Answer::new(Status::Busy) }
+            Answered::of(Answer { retry_in: Some(retry_in), ..Answer::new(Status::Busy) })
         }
     };
-    gateway
-        .metrics
-        .notices
-        .get_or_create(&[("type", notice.kind()), ("status", answer.status.as_str())])
-        .inc();
-    tell(&client.name, &notice, &answer);
+    tell(&client.name, &notice, &answered);
+    let answer = answered.answer;
+    gateway.metrics.count_notice(&client.name, notice.kind(), answer.status.as_str(), began.elapsed());
     Answer { id, ..answer }
 }
 
-/// Logs an answer. What a person has done is worth a line, once; questions, refusals and repeats are not.
-fn tell(client: &str, notice: &Notice, answer: &Answer) {
-    // A login that was found by its code has no span yet.
-    let _login = matches!(notice, Notice::Find { .. })
-        .then_some(answer.scene)
-        .flatten()
-        .map(|scene| trace::login(scene).entered());
+/// Logs an answer. What a person has done is worth a line, once; questions, refusals, repeats and probes are not.
+fn tell(client: &str, notice: &Notice, answered: &Answered) {
+    let Answered { answer, is_probe, .. } = answered;
+    // A login that the answer names, such as one that was found by its code, has no span yet.
+    let _login = answer.scene.map(|scene| trace::login(scene).entered());
     let (notice, status) = (notice.kind(), answer.status.as_str());
-    if answer.status.is_recorded() && !answer.repeat {
+    if answer.status.is_recorded() && !answer.repeat && !is_probe {
         tracing::info!(client, notice, status, "a notice was answered");
     } else {
         tracing::debug!(client, notice, status, repeat = answer.repeat, "a notice was answered");

@@ -128,6 +128,9 @@ where
             end
         }
     };
+    if matches!(end, End::Wire(FrameError::TooLong)) {
+        gateway.metrics.limits.hit("protocol::codec");
+    }
     if let (Some(code), Some(error)) = (end.code(), end.frame()) {
         tell!(warn, gateway.told, code, [%peer], "a connection to the internal port was refused: {end}");
         tell_last(frames, error).await;
@@ -201,11 +204,16 @@ where
         tell!(warn, gateway.told, format!("proof {of}: {why}"), [client = ?client], "a proof is refused: {why}");
         End::refused("unauthorized", why)
     })?;
-    let own = proved.known.place();
-    let own =
-        own.ok_or_else(|| End::refused("busy", "this client has too many connections; use one and keep it"))?;
+    let busy = |limit, why| {
+        gateway.metrics.limits.hit(limit);
+        End::refused("busy", why)
+    };
+    let own = proved.known.place().ok_or_else(|| {
+        busy("notices::credentials", "this client has too many connections; use one and keep it")
+    })?;
     let place = Arc::clone(&gateway.clients).try_acquire_owned();
-    let place = place.map_err(|_| End::refused("busy", "too many connections; use one and keep it"))?;
+    let place =
+        place.map_err(|_| busy("GATEWAY_MAX_CLIENTS", "too many connections; use one and keep it"))?;
     Ok(Admitted { proved, clients, _places: [place, own] })
 }
 

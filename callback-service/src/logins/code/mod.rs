@@ -114,6 +114,7 @@ impl Scans {
     pub(crate) async fn typed(self: &Arc<Self>, text: Text<'_>, arrived: Instant) -> Option<ToPhone> {
         let code = Code::read(text.content)?;
         let Ok(place) = Arc::clone(&self.shared.answering).try_acquire_owned() else {
+            self.metrics.limits.hit("callback_service::logins");
             tell!(
                 warn,
                 self.told,

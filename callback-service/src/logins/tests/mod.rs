@@ -11,7 +11,7 @@ mod codes;
 mod confirmation;
 mod faults;
 mod nickname;
-mod played_gateway;
+pub(crate) mod played_gateway;
 mod repeats;
 mod unclear;
 mod ways;

@@ -22,7 +22,7 @@ use self::link::Link;
 pub use self::replicas::Replicas;
 pub use self::url::RedisUrl;
 use crate::as_text::TextStore;
-use crate::{Failure, Found, Moment, Write};
+use crate::{Failure, Found, Moment, StoreMetrics, Write};
 
 /// What `TIME` answers: seconds since 1970, and microseconds.
 type Time = (u64, u64);
@@ -37,6 +37,7 @@ pub struct Redis {
     link: Link,
     replicas: Replicas,
     prefix: String,
+    metrics: StoreMetrics,
 }
 
 impl Redis {
@@ -52,7 +53,13 @@ impl Redis {
         let replicas = Replicas::new(replicas);
         let subscription = subscription.map(|subscription| subscription.under(&prefix));
         let (link, keeper) = Link::new(url, subscription, replicas.clone());
-        (Self { link, replicas, prefix }, keeper)
+        (Self { link, replicas, prefix, metrics: StoreMetrics::default() }, keeper)
+    }
+
+    /// What measures all that is done in this Redis.
+    #[must_use]
+    pub fn metrics(&self) -> &StoreMetrics {
+        &self.metrics
     }
 
     /// What is known of Redis's replicas.

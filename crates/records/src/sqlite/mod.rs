@@ -16,12 +16,13 @@ use tokio::sync::oneshot;
 pub use self::file::OpenError;
 use self::thread::Work;
 use crate::as_text::TextStore;
-use crate::{Failure, Found, Moment, Write};
+use crate::{Failure, Found, Moment, StoreMetrics, Write};
 
 /// A SQLite file. Clones share its thread, which ends with the last of them.
 #[derive(Debug, Clone)]
 pub struct Sqlite {
     work: SyncSender<Work>,
+    metrics: StoreMetrics,
 }
 
 impl Sqlite {
@@ -32,7 +33,13 @@ impl Sqlite {
     /// When the file cannot be opened, or was written by a newer version.
     pub fn open(path: &Path, from_schema_1: &str) -> Result<Self, OpenError> {
         let connection = file::open(path, from_schema_1)?;
-        Ok(Self { work: thread::start(connection)? })
+        Ok(Self { work: thread::start(connection)?, metrics: StoreMetrics::default() })
+    }
+
+    /// What measures all records in this file.
+    #[must_use]
+    pub fn metrics(&self) -> &StoreMetrics {
+        &self.metrics
     }
 
     fn ask<T: Send + 'static>(

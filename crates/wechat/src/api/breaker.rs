@@ -46,6 +46,11 @@ impl Breaker {
         self.call
     }
 
+    /// Whether WeChat refuses the call just now.
+    pub(crate) fn is_open(&self) -> bool {
+        self.open.lock().is_some()
+    }
+
     /// Lets a caller through, or gives the present refusal.
     pub(crate) fn admit(&self) -> Result<Pass, Error> {
         let now = Instant::now();

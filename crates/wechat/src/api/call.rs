@@ -14,3 +14,15 @@ pub(crate) const WEB_TOKEN: &str = "/sns/oauth2/access_token";
 
 /// Tells about a person who has agreed to that.
 pub(crate) const WEB_USER: &str = "/sns/userinfo";
+
+/// The short name of a call, for metrics.
+pub(crate) fn name(call: &str) -> &'static str {
+    match call {
+        TOKEN => "stable_token",
+        QR_CODE => "qrcode_create",
+        USER => "user_info",
+        WEB_TOKEN => "sns_token",
+        WEB_USER => "sns_userinfo",
+        _ => "other",
+    }
+}

@@ -101,6 +101,25 @@ pub enum Class {
     Other,
 }
 
+impl Class {
+    /// Its name, for metrics.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Token => "token",
+            Self::Busy => "busy",
+            Self::Quota => "quota",
+            Self::Permission => "permission",
+            Self::IpNotAllowed => "ip_not_allowed",
+            Self::Credentials => "credentials",
+            Self::WebCode => "web_code",
+            Self::Transport => "transport",
+            Self::Timeout => "timeout",
+            Self::Other => "other",
+        }
+    }
+}
+
 impl Error {
     /// The kind of this failure.
     pub fn class(&self) -> Class {

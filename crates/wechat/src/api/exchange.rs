@@ -14,6 +14,7 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
 use super::error::{Error, chain};
+use super::metrics::Counted;
 
 /// Limit for connecting. A host that is up accepts in well under a second; the rest of a try's time is for the
 /// answer.
@@ -72,6 +73,8 @@ pub(crate) struct Api {
     base: String,
     /// The variable that names the proxy on the way, where there is one.
     proxy: Option<&'static str>,
+    /// Where requests are counted.
+    pub(super) counted: Counted,
 }
 
 impl Api {
@@ -99,7 +102,7 @@ impl Api {
             .redirect(redirect::Policy::none())
             .build()
             .map_err(|error| Error::Setup { reason: chain(error) })?;
-        Ok(Self { http, base: base.trim_end_matches('/').to_owned(), proxy })
+        Ok(Self { http, base: base.trim_end_matches('/').to_owned(), proxy, counted: Counted::default() })
     }
 
     pub(crate) fn get(&self, path: &str) -> RequestBuilder {
@@ -112,6 +115,17 @@ impl Api {
 
     /// Sends a request, once, and reads its answer.
     pub(crate) async fn exchange<T: DeserializeOwned>(
+        &self,
+        call: &'static str,
+        request: RequestBuilder,
+    ) -> Result<T, Error> {
+        let counted = self.counted.begin(call);
+        let outcome = self.sent(call, request).await;
+        counted.ended(&outcome);
+        outcome
+    }
+
+    async fn sent<T: DeserializeOwned>(
         &self,
         call: &'static str,
         request: RequestBuilder,

@@ -5,13 +5,15 @@
 //! `theft` notices when another system replaces it. [`Client::web_user`] asks whose the code of a web authorization is,
 //! without that token. `exchange` is the only module that speaks HTTP. `error`
 //! classifies failures and says what an operator can do. `policy` decides what follows from each class. A
-//! `breaker` stops repeats of a call that WeChat refuses. A `meter` counts the requests that are really sent.
+//! `breaker` stops repeats of a call that WeChat refuses. A `meter` pays for the requests that are really sent, and
+//! [`CallMetrics`] counts them for the operator.
 
 mod breaker;
 mod call;
 mod error;
 mod exchange;
 mod meter;
+mod metrics;
 mod policy;
 mod qr;
 mod theft;
@@ -35,6 +37,7 @@ use serde::de::DeserializeOwned;
 pub use self::error::{Class, Error};
 pub use self::exchange::is_simulated;
 pub use self::meter::{Meter, Unmade};
+pub use self::metrics::CallMetrics;
 pub use self::qr::{MAX_EXPIRE, OFFICIAL_QR_URL, QrCode, show_qr_code_url};
 pub use self::token::SharedToken;
 pub use self::user::{MAX_NICKNAME, User};
@@ -81,6 +84,13 @@ struct Breakers {
     user: Breaker,
     web_token: Breaker,
     web_user: Breaker,
+}
+
+impl Breakers {
+    /// All of them. The token call has its own.
+    fn each(&self) -> [&Breaker; 4] {
+        [&self.qr_code, &self.user, &self.web_token, &self.web_user]
+    }
 }
 
 impl Client {

@@ -113,6 +113,11 @@ impl Tokens {
         Self { api, app_id, app_secret, limits, breaker, state, fetching }
     }
 
+    /// The breaker of the token call.
+    pub(super) fn breaker(&self) -> &Breaker {
+        &self.breaker
+    }
+
     /// The present token, fetched if necessary.
     pub(crate) async fn current(self: &Arc<Self>) -> Result<AccessToken, Error> {
         let seen = {

@@ -4,6 +4,7 @@
 //! WeChat, and has the [`Conversation`] decide what the page is told. Whatever a page is told has been recorded
 //! before: the task only reads the login's record, each time it is woken or the record's time is over.
 
+mod counted;
 mod new_login;
 #[cfg(test)]
 mod tests;
@@ -17,6 +18,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::{Instant, sleep_until};
 use tracing::{Instrument, Span};
 
+use self::counted::PageLogins;
 use crate::account::Taken;
 use crate::browsers::conversation::{Conversation, Say, Then, Turn};
 use crate::browsers::message::{Close, FromPage, ToPage};
@@ -35,12 +37,16 @@ where
 {
     let _counted = gateway.metrics.count_page();
     let talk = Conversation::new(opening.language, opening.is_ours, Instant::now());
-    let mut page = PageTask { gateway, socket, opening, talk, held: Held::Nothing };
+    let logins = PageLogins::new(&gateway.metrics.of_logins);
+    let mut page = PageTask { gateway, socket, opening, talk, held: Held::Nothing, logins };
     let ended = tokio::select! {
         Err(ended) = page.run() => ended,
         // The page did not take its last message. The process ends without waiting for it.
         () = gateway.drain.share(1.0, CLOSE_WITHIN / 2) => Ended::Gone,
     };
+    if matches!(ended, Ended::Garbled(Close::TooFast | Close::TooBig)) {
+        gateway.metrics.limits.hit("browsers::socket");
+    }
     let span = page.span();
     span.in_scope(|| tracing::debug!(?ended, "a page's connection ends"));
     page.leave(ended).instrument(span).await;
@@ -52,6 +58,8 @@ struct PageTask<'g, S> {
     opening: Opening,
     talk: Conversation,
     held: Held,
+    /// What is counted of the page's logins.
+    logins: PageLogins,
 }
 
 type Made = Result<Taken, NoQrCode>;
@@ -180,6 +188,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> PageTask<'_, S> {
                     if message != ToPage::Heartbeat {
                         tracing::debug!(what = message.name(), "the page is told");
                     }
+                    self.logins.told(&message);
                     self.socket.send(&message).await?;
                 }
                 Say::Code(code) => self.socket.send(&self.with_picture(code)).await?,
@@ -225,8 +234,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> PageTask<'_, S> {
         let Some(login) = self.needed(found).await? else {
             return unknown;
         };
-        gateway.metrics.resumed.inc();
         tracing::debug!("a page has come back to its login");
+        if counted::is_counted(&login) {
+            gateway.metrics.resumed.inc();
+            self.logins.comes_back_to(&login);
+        }
         // A later login on this socket is for the same site, but from where the page is now.
         let Context { ip, user_agent, .. } = std::mem::take(&mut self.opening.context);
         self.opening.context = Context { ip, user_agent, ..login.context.clone() };
@@ -271,7 +283,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> PageTask<'_, S> {
 
     fn count_store_failure(&self, error: &StoreError) {
         tracing::debug!("a page is told to wait: {error}");
-        self.gateway.metrics.store_failures.inc();
+        self.gateway.metrics.pages_without_store.inc();
     }
 
     /// Takes a turn that closes the connection.

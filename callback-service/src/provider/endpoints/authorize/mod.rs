@@ -368,6 +368,7 @@ impl Provider {
 
     /// Too many login pages for one address. The request is not kept.
     fn too_many(&self, from: IpAddr, wait: Duration, language: Language) -> Response {
+        self.limits.hit("CALLBACK_ADDRESS_RATE");
         server::tell!(
             warn,
             self.told,
