@@ -27,6 +27,7 @@ mod routes;
 mod server;
 pub mod storage;
 mod store;
+mod trace;
 mod web;
 mod wechat_server;
 
