@@ -12,6 +12,7 @@
 mod call;
 mod connection;
 mod reconnect;
+pub mod shown;
 
 use std::fmt;
 use std::pin::pin;
@@ -149,6 +150,12 @@ impl Client {
     #[must_use]
     pub fn link(&self) -> Link {
         self.link.borrow().clone()
+    }
+
+    /// The state of each connection, now and whenever it changes: one, or two where several addresses are named.
+    #[must_use]
+    pub fn links(&self) -> Vec<watch::Receiver<Link>> {
+        std::iter::once(&self.link).chain(&self.second_link).cloned().collect()
     }
 
     /// Waits until `is` is true of the connection's state, and gives that state. Dropping the future does

@@ -10,8 +10,8 @@ use crate::metrics::logins::{End, LoginMetrics};
 
 /// Whether a login that a page comes back to is counted as one. This is the only place where that is decided: whatever
 /// is no person's login comes back to a record that says so.
-pub(crate) fn is_counted(_login: &Snapshot) -> bool {
-    true
+pub(crate) fn is_counted(login: &Snapshot) -> bool {
+    !login.is_probe
 }
 
 /// What is counted of one page's logins, one after the other. Dropping it ends the last one as left.
