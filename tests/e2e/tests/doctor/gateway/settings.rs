@@ -25,7 +25,7 @@ async fn every_wrong_setting_is_a_finding_and_no_secret_is_shown() {
     for name in ["NOTIFY_KEY", "WECHAT_ACCOUNTS", "GATEWAY_NOTIFY_TLS_KEY"] {
         seen.has("settings", "error", name, "docs/settings.md");
     }
-    seen.has("settings", "warning", "no setting WECHAT_APPSECRET", "WECHAT_APP_SECRET is meant");
+    seen.has("settings", "warning", "WECHAT_APPSECRET; it has no effect", "WECHAT_APP_SECRET is meant");
     let said = seen.json.to_string();
     for secret in ["too-short-a-key", "a-secret-in", &place.settings["WECHAT_APP_SECRET"]] {
         assert!(!said.contains(secret), "{said}");
