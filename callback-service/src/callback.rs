@@ -7,12 +7,14 @@ use protocol::Client;
 use server::stop::Drain;
 
 use crate::account::Official;
+use crate::logins::answered::Answered;
 use crate::logins::words::Texts;
 use crate::logins::{self, Scans, Shared};
 use crate::metrics::Metrics;
 use crate::provider::Provider;
 use crate::pushes::doors::Doors;
 use crate::pushes::{self, Bodies, Pushes, ReplayGuard};
+use crate::relay::{self, Relay};
 use crate::store::Store;
 use crate::web::settings::VerifyFiles;
 use crate::web::{self, Web};
@@ -33,6 +35,8 @@ pub(crate) struct Callback {
     pub gateway: Client,
     pub store: Arc<Store>,
     pub metrics: Metrics,
+    /// What an operator sees of the scans.
+    pub answered: Answered,
     /// Whose X-Forwarded-For is believed.
     pub trusted_proxies: Vec<IpNet>,
     pub drain: Drain,
@@ -50,6 +54,7 @@ pub(crate) struct Parts {
     pub open_url: String,
     pub verify_files: VerifyFiles,
     pub wechat_server: Option<Arc<WeChatServer>>,
+    pub relay: relay::Shared,
     pub metrics: Metrics,
     pub logins: logins::Checked,
     pub pushes: pushes::Settings,
@@ -62,14 +67,16 @@ impl Callback {
     /// Puts a callback-service together.
     #[must_use]
     pub(crate) fn new(parts: Parts) -> Self {
-        let Parts { accounts, gateway, store, provider, metrics, logins, pushes, texts, .. } = parts;
+        let Parts { accounts, gateway, store, provider, relay, metrics, logins, pushes, texts, .. } = parts;
         let (web, open_url, verify_files) = (parts.web, parts.open_url, parts.verify_files);
         let (wechat_server, trusted_proxies, drain) =
             (parts.wechat_server, parts.trusted_proxies, parts.drain);
         // What all accounts share: none of them may use up more of this process than one alone could.
         let (bodies, shared) = (Bodies::default(), Shared::default());
+        let answered = shared.answered.clone();
         let mut inside = Vec::new();
-        let doors = accounts.into_iter().map(|(Official { names, account }, replay)| {
+        let doors = accounts.into_iter().map(|(Official { names, account, relay: routes }, replay)| {
+            let relay = Relay::new(&routes, names.label(), &relay);
             let scans = Scans::new(logins::Parts {
                 account: names.clone(),
                 gateway: gateway.clone(),
@@ -88,6 +95,7 @@ impl Callback {
                 bodies: bodies.clone(),
                 scans,
                 wechat_server: wechat_server.clone(),
+                relay,
                 messages: pushes.callback_messages,
                 texts: texts.clone(),
                 metrics: metrics.clone(),
@@ -107,6 +115,7 @@ impl Callback {
             gateway,
             store,
             metrics,
+            answered,
             trusted_proxies,
             drain,
         }

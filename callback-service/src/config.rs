@@ -15,9 +15,9 @@ use url::Url;
 use crate::commands::Commands;
 use crate::logins::link::{self, Link};
 use crate::logins::words::{self, Texts};
-use crate::server::{Connections, Ports};
+use crate::server::{ADMIN_TOKEN, Connections, Ports};
 use crate::storage::{self, Storage};
-use crate::{account, logins, probe, provider, pushes, web, wechat_server};
+use crate::{account, logins, probe, provider, pushes, relay, web, wechat_server};
 
 /// The settings as they are written.
 #[derive(Debug, Clone, Args)]
@@ -61,6 +61,9 @@ pub(crate) struct Settings {
     pushes: pushes::Settings,
 
     #[command(flatten)]
+    relay: relay::Settings,
+
+    #[command(flatten)]
     texts: Texts,
 }
 
@@ -79,7 +82,9 @@ WECHAT_AES_KEY           the EncodingAESKey of the same, unless the mode is plai
 WECHAT_TOKEN_PREVIOUS    the token before, while it is being changed\n  \
 WECHAT_AES_KEY_PREVIOUS  the EncodingAESKey before, while it is being changed\n  \
 CALLBACK_REDIS_PASSWORD  the password of Redis, where it has one\n  \
-CALLBACK_REDIS_SENTINEL_PASSWORD  the password of the Sentinels, where they have one";
+CALLBACK_REDIS_SENTINEL_PASSWORD  the password of the Sentinels, where they have one\n  \
+CALLBACK_ADMIN_TOKEN     opens the live view at CALLBACK_ADMIN_LISTEN, at least 16 characters; without\n                           \
+one it is for this machine alone";
 
 /// The names of the secrets.
 pub(crate) const SECRET_NAMES: [&str; 8] = [
@@ -102,6 +107,8 @@ pub struct Secrets {
     pub account: account::Secrets,
     /// The store's.
     pub storage: storage::Secrets,
+    /// `CALLBACK_ADMIN_TOKEN`: opens the live view.
+    pub admin_token: Option<SecretString>,
 }
 
 impl Secrets {
@@ -110,6 +117,7 @@ impl Secrets {
             notify_key: settings::secret("NOTIFY_KEY")?,
             account: account::Secrets::read()?,
             storage: storage::Secrets::read()?,
+            admin_token: settings::secret(ADMIN_TOKEN)?,
         })
     }
 }
@@ -139,6 +147,8 @@ pub struct Config {
     pub(crate) logins: logins::Checked,
     pub(crate) pushes: pushes::Settings,
     pub(crate) texts: Texts,
+    /// Opens the live view.
+    pub(crate) admin_token: Option<SecretString>,
 }
 
 impl Config {
@@ -190,6 +200,7 @@ impl Config {
             web,
             wechat_server,
             pushes,
+            relay,
             texts,
         } = settings;
         let connections = connections.checked()?;
@@ -202,7 +213,8 @@ impl Config {
         let open_url = account.open_url();
         let api_url = account.api_url().to_owned();
         let public_url = sites.public_url();
-        let accounts = account.checked(secrets.account)?;
+        let accounts = account.checked(secrets.account, relay.checked()?)?;
+        ports.refuse_loops(&accounts)?;
         let logins = logins.checked()?;
         let gateway = sites.gateway().map(str::to_owned);
         let inside = web.scope();
@@ -228,6 +240,7 @@ impl Config {
             logins,
             pushes,
             texts,
+            admin_token: live_view::checked(ADMIN_TOKEN, secrets.admin_token)?,
         })
     }
 }
@@ -258,8 +271,8 @@ pub(crate) fn all_wrong(settings: &Settings) -> Vec<SettingError> {
             sentinel_password: read("CALLBACK_REDIS_SENTINEL_PASSWORD"),
         },
     };
-    let Settings { link, probe, storage, connections, logins, account, sites, web, wechat_server, .. } =
-        settings.clone();
+    let Settings { ports, link, probe, storage, connections, logins, account, .. } = settings.clone();
+    let Settings { sites, web, wechat_server, relay, .. } = settings.clone();
     let (api_url, inside) = (account.api_url().to_owned(), web.scope());
     let mut note = |error: SettingError| {
         // What could not be read is missing, too.
@@ -274,12 +287,14 @@ pub(crate) fn all_wrong(settings: &Settings) -> Vec<SettingError> {
     }
     Link::new(link, secrets.notify_key).map(drop).unwrap_or_else(&mut note);
     let storage = Storage::new(storage, &secrets.storage).map_err(&mut note).ok();
-    let accounts = account.checked(secrets.account).map_err(&mut note).ok();
+    let relay = relay.checked().map_err(&mut note).unwrap_or_default();
+    let accounts = account.checked(secrets.account, relay).map_err(&mut note).ok();
     logins.checked().map(drop).unwrap_or_else(&mut note);
     let gateway = sites.gateway().map(str::to_owned);
     probe.checked(gateway.as_deref()).map(drop).unwrap_or_else(&mut note);
     web.checked(|needed_by| sites.for_browsers(needed_by)).map(drop).unwrap_or_else(&mut note);
     if let Some(accounts) = &accounts {
+        ports.refuse_loops(accounts).unwrap_or_else(&mut note);
         if let Some(storage) = &storage {
             sites.checked(accounts, storage, inside).map(drop).unwrap_or_else(&mut note);
         }
@@ -325,6 +340,7 @@ mod tests {
                 ..account::Secrets::default()
             },
             storage: storage::Secrets::default(),
+            admin_token: None,
         }
     }
 
@@ -394,6 +410,13 @@ mod tests {
             (vec!["--wechat-mode", "Plain"], secrets(), "WECHAT_MODE"),
             (vec!["--wechat-push-max-age", "never"], secrets(), "WECHAT_PUSH_MAX_AGE"),
             (vec!["--callback-messages", "reply"], secrets(), "CALLBACK_MESSAGES"),
+            (vec!["--callback-relay-url", "old.example.cn/wechat"], secrets(), "CALLBACK_RELAY_URL"),
+            (
+                vec!["--callback-relay-url", "all=https://old.example.cn/wechat"],
+                secrets(),
+                "CALLBACK_RELAY_URL",
+            ),
+            (vec!["--callback-relay-url", "http://127.0.0.1:8080/wechat"], secrets(), "CALLBACK_LISTEN"),
             (vec!["--callback-web-authorization", "yes"], secrets(), "CALLBACK_WEB_AUTHORIZATION"),
             (vec!["--callback-web-authorization", "base"], secrets(), "CALLBACK_PUBLIC_URL"),
             (vec!["--callback-mp-verify", "/nowhere/secret.txt"], secrets(), "CALLBACK_MP_VERIFY"),

@@ -3,12 +3,13 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use clap::Args;
 use futures_util::future::BoxFuture;
 use ipnet::IpNet;
 use records::Replicas;
+use secrecy::SecretString;
 use server::listen::{self, Accepted, Places};
 use server::metrics::Expiry;
 use server::service::{Port, Service};
@@ -18,9 +19,11 @@ use server::stop::{self, Drain, HangUps};
 use server::{address, admin, clock, descriptors, http as web};
 use wechat::push::Mode;
 
-use crate::account::Official;
+use crate::account::names::Names;
+use crate::account::{Official, Officials};
 use crate::callback::{Callback, Parts};
 use crate::config::Config;
+use crate::live::{Links, Live};
 use crate::logins::link::{Gateways, Link};
 use crate::metrics::Metrics;
 use crate::outbox::post::Poster;
@@ -28,6 +31,7 @@ use crate::outbox::{self, Outbox};
 use crate::probe::Probes;
 use crate::provider::Provider;
 use crate::pushes::ReplayGuard;
+use crate::relay;
 use crate::routes;
 use crate::storage::Opened;
 use crate::wechat_server::WeChatServer;
@@ -42,12 +46,30 @@ pub(crate) struct Ports {
     #[arg(long, env, default_value = "0.0.0.0:8080")]
     callback_listen: SocketAddr,
 
-    /// Where operators find /livez, /readyz and /metrics.
+    /// Where operators find /livez, /readyz, /metrics, and at / the live view.
     #[arg(long, env, default_value = ADMIN_LISTEN)]
     callback_admin_listen: SocketAddr,
 }
 
 impl Ports {
+    /// Refuses addresses of [`relay`] that lead back here.
+    ///
+    /// # Errors
+    /// Which setting does.
+    pub(crate) fn refuse_loops(&self, accounts: &Officials) -> Result<(), SettingError> {
+        let port = self.callback_listen.port();
+        match accounts.iter().find(|official| official.relay.lead_to(port)) {
+            None => Ok(()),
+            Some(official) => {
+                let setting =
+                    if official.names.name().is_none() { relay::RELAY_URL } else { account_file::SETTING };
+                let problem = "relay: leads back to this service (CALLBACK_LISTEN); write the address of the back end that \
+                               had the pushes before";
+                Err(SettingError::new(setting, problem))
+            }
+        }
+    }
+
     /// Where WeChat's pushes come.
     pub(crate) fn pushes(&self) -> SocketAddr {
         self.callback_listen
@@ -118,6 +140,7 @@ pub struct Server {
     probes: Option<Probes>,
     /// What calls sites, where there are any.
     poster: Option<Poster>,
+    relayed: relay::Metrics,
     /// Keeps the store's connections.
     work: BoxFuture<'static, ()>,
     /// Redis's replicas, where that is the store.
@@ -126,9 +149,16 @@ pub struct Server {
     admin: Port,
     most: usize,
     keep_alive: Duration,
+    /// The official accounts, each with its API.
+    clients: Vec<(Names, wechat::Client)>,
+    /// The token of the live view.
+    admin_token: Option<SecretString>,
     /// SIGHUPs since the ports were bound.
     hang_ups: HangUps,
 }
+
+/// The setting of the live view's token.
+pub(crate) const ADMIN_TOKEN: &str = "CALLBACK_ADMIN_TOKEN";
 
 /// Where a service listens, with the ports that were really bound.
 #[derive(Debug, Clone, Copy)]
@@ -177,12 +207,15 @@ impl Server {
                 Some(Provider::open(sites, &store, outbox, directory, metrics.limits.clone())?)
             }
         };
-        let wechat_server =
-            asking.map(|checked| WeChatServer::new(checked, &store, clients, texts.clone(), metrics.clone()));
+        let wechat_server = asking.map(|checked| {
+            WeChatServer::new(checked, &store, clients.clone(), texts.clone(), metrics.clone())
+        });
         let poster = provider.is_some().then(Poster::new).transpose()?;
         let port = Port::bind("CALLBACK_LISTEN", ports.callback_listen)?;
         let admin = Port::bind("CALLBACK_ADMIN_LISTEN", ports.callback_admin_listen)?;
         let (most, keep_alive) = (connections.places(), connections.callback_keep_alive);
+        let (drain, relayed) = (Drain::new(connections.callback_drain_time), relay::Metrics::default());
+        let relay = relay::Shared::new(&drain, relayed.clone(), metrics.limits.clone())?;
         let callback = Callback::new(Parts {
             accounts,
             gateway: link.connect(),
@@ -197,19 +230,23 @@ impl Server {
             pushes,
             texts,
             trusted_proxies: connections.callback_trusted_proxies,
-            drain: Drain::new(connections.callback_drain_time),
+            relay,
+            drain,
         });
         Ok(Self {
             probes: Probes::new(probe, callback.gateway.clone()),
             callback: Arc::new(callback),
             link,
             poster,
+            relayed,
             work,
             replicas,
             pushes: port,
             admin,
             most,
             keep_alive,
+            clients,
+            admin_token: config.admin_token,
             hang_ups: HangUps::taken_over(),
         })
     }
@@ -227,8 +264,9 @@ impl Server {
     /// # Errors
     /// When a listening socket itself fails.
     pub async fn run(self, stopped: impl Future<Output = ()>) -> anyhow::Result<bool> {
-        let Self { callback, link, probes, poster, work, replicas, pushes, admin, most, .. } = self;
+        let Self { callback, link, probes, poster, relayed, work, replicas, pushes, admin, most, .. } = self;
         let (keep_alive, hang_ups) = (self.keep_alive, self.hang_ups);
+        let (accounts, token) = (self.clients, self.admin_token);
         for account in callback.doors.all().filter(|pushes| pushes.mode() == Mode::Plaintext) {
             tracing::warn!(
                 account = account.names().label(),
@@ -255,6 +293,8 @@ impl Server {
             }
         });
         service.work(work);
+        let links = Links::new(link.addresses().to_vec(), &callback.gateway);
+        service.work(links.watch());
         service.work(watched.watch_expiry(&expiry));
         service.work(reading_again(
             link,
@@ -270,6 +310,7 @@ impl Server {
             service.work(inside.keep());
         }
         let mut registry = callback.metrics.registry();
+        relayed.register(&mut registry);
         callback.store.metrics().register(&mut registry);
         expiry.register(&mut registry);
         registry.register_collector(Box::new(Gateways(callback.gateway.clone())));
@@ -283,7 +324,25 @@ impl Server {
         if let Some(replicas) = &replicas {
             replicas.register(&mut registry);
         }
-        service.run(admin, registry, readiness(&callback, replicas), stopped).await
+        let ready = readiness(&callback, replicas);
+        let source = Live {
+            answered: callback.answered.clone(),
+            links,
+            accounts,
+            metrics: callback.metrics.clone(),
+            probe: probes.as_ref().map(|probes| probes.last().clone()),
+            backlog: callback.provider.as_ref().map(|provider| provider.backlog().clone()),
+            ready: Arc::clone(&ready),
+            began: SystemTime::now(),
+        };
+        service.pages(live_view::pages(live_view::Setup {
+            program: "callback-service",
+            token_setting: ADMIN_TOKEN,
+            token,
+            listens: admin.address()?,
+            source: Arc::new(source),
+        }));
+        service.run(admin, registry, ready, stopped).await
     }
 }
 

@@ -57,7 +57,9 @@ const SECRETS: &str = "Secrets have no flag. Each is read from the environment, 
 names:\n  NOTIFY_KEY              the key of the client `callback`, at least 32 bytes; needed unless \
 GATEWAY_NOTIFY_CLIENTS\n                          has the clients\n  WECHAT_APP_SECRET       the \
 official account's AppSecret\n  GATEWAY_REDIS_PASSWORD  the password of Redis, where it has one\n  \
-GATEWAY_REDIS_SENTINEL_PASSWORD  the password of the Sentinels, where they have one";
+GATEWAY_REDIS_SENTINEL_PASSWORD  the password of the Sentinels, where they have one\n  \
+GATEWAY_ADMIN_TOKEN     opens the live view at GATEWAY_ADMIN_LISTEN, at least 16 characters; without\n                          one \
+it is for this machine alone, and ends no login";
 
 /// What must never be shown.
 #[derive(Debug, Clone, Default)]
@@ -70,6 +72,8 @@ pub struct Secrets {
     pub redis_password: Option<SecretString>,
     /// `GATEWAY_REDIS_SENTINEL_PASSWORD`.
     pub redis_sentinel_password: Option<SecretString>,
+    /// `GATEWAY_ADMIN_TOKEN`: opens the live view.
+    pub admin_token: Option<SecretString>,
 }
 
 impl Secrets {
@@ -96,6 +100,7 @@ impl Secrets {
             wechat_app_secret: settings::secret("WECHAT_APP_SECRET")?,
             redis_password: settings::secret("GATEWAY_REDIS_PASSWORD")?,
             redis_sentinel_password: settings::secret("GATEWAY_REDIS_SENTINEL_PASSWORD")?,
+            admin_token: settings::secret(ports::ADMIN_TOKEN)?,
         })
     }
 }
@@ -114,6 +119,8 @@ pub struct Config {
     /// The official accounts.
     pub(crate) officials: Vec<Official>,
     pub(crate) ports: ports::Settings,
+    /// Opens the live view.
+    pub(crate) admin_token: Option<SecretString>,
 }
 
 impl Config {
@@ -128,7 +135,8 @@ impl Config {
 
     fn checked(settings: Settings, secrets: Secrets) -> Result<Self, SettingError> {
         let Settings { browsers, notices, store, codes, ways, ports, log_format } = settings;
-        let Secrets { notify_key, wechat_app_secret, redis_password, redis_sentinel_password } = secrets;
+        let Secrets { notify_key, wechat_app_secret, redis_password, redis_sentinel_password, admin_token } =
+            secrets;
         notices.check()?;
         if !wechat::is_simulated(&codes.wechat_api_url) {
             settings::refuse_printed(&[
@@ -145,6 +153,7 @@ impl Config {
             notices,
             codes,
             ports,
+            admin_token: live_view::checked(ports::ADMIN_TOKEN, admin_token)?,
         })
     }
 }

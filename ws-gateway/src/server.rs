@@ -7,6 +7,7 @@ use std::time::Duration;
 use clap::Args;
 use futures_util::future::BoxFuture;
 use records::Replicas;
+use secrecy::SecretString;
 use server::listen::{Accepted, Places};
 use server::service::{Port, Service};
 use server::shares::{self, Shares};
@@ -20,6 +21,7 @@ use crate::browsers::routes;
 use crate::codes::{Pictures, Ready};
 use crate::config::Config;
 use crate::gateway::{Gateway, Parts};
+use crate::live::Live;
 use crate::logins::seats::Pages;
 use crate::metrics::Metrics;
 use crate::notices;
@@ -37,9 +39,14 @@ pub struct Server {
     admin: Port,
     most_pages: usize,
     most_clients: usize,
+    /// The token of the live view.
+    admin_token: Option<SecretString>,
     /// SIGHUPs since the ports were bound.
     hang_ups: HangUps,
 }
+
+/// The setting of the live view's token.
+pub(crate) const ADMIN_TOKEN: &str = "GATEWAY_ADMIN_TOKEN";
 
 /// Where a gateway listens, with the ports that were really bound.
 #[derive(Debug, Clone, Copy)]
@@ -56,7 +63,7 @@ pub struct BoundAddresses {
 #[derive(Debug, Clone, Args)]
 #[group(skip)]
 pub(crate) struct Settings {
-    /// Where operators find /livez, /readyz and /metrics.
+    /// Where operators find /livez, /readyz, /metrics, and at / the live view.
     #[arg(long = "gateway-admin-listen", env = "GATEWAY_ADMIN_LISTEN", display_order = 8,
           default_value = ADMIN_LISTEN)]
     pub(crate) admin_listen: SocketAddr,
@@ -76,7 +83,8 @@ impl Server {
     /// # Errors
     /// When a port cannot be bound.
     pub fn bind(config: Config) -> anyhow::Result<Self> {
-        let Config { mut browsers, notices, files, storage, codes, officials, ports, .. } = config;
+        let Config { mut browsers, notices, files, storage, codes, officials, ports, admin_token, .. } =
+            config;
         let (most_pages, most_clients) = places(browsers.max_pages, notices.max_clients);
         // The number of pages that there is room for is the limit everywhere.
         browsers.max_pages = most_pages;
@@ -119,6 +127,7 @@ impl Server {
             work,
             replicas,
             gateway: Arc::new(gateway),
+            admin_token,
             hang_ups: HangUps::taken_over(),
         })
     }
@@ -140,8 +149,8 @@ impl Server {
     /// # Errors
     /// When a listening socket itself fails.
     pub async fn run(self, stopped: impl Future<Output = ()>) -> anyhow::Result<bool> {
-        let Self { gateway, work, replicas, browsers, notices, admin, most_pages, most_clients, hang_ups } =
-            self;
+        let Self { gateway, work, replicas, browsers, notices, admin, most_pages, most_clients, .. } = self;
+        let (hang_ups, token) = (self.hang_ups, self.admin_token);
         let mut service = Service::new(&gateway.drain);
         service.port(browsers, pages(&gateway, most_pages), |accepted| {
             routes::serve(Arc::clone(&gateway), accepted)
@@ -170,7 +179,15 @@ impl Server {
         if let Some(replicas) = &replicas {
             replicas.register(&mut registry);
         }
-        service.run(admin, registry, readiness(&gateway, replicas), stopped).await
+        let ready = readiness(&gateway, replicas);
+        service.pages(live_view::pages(live_view::Setup {
+            program: "ws-gateway",
+            token_setting: ADMIN_TOKEN,
+            token,
+            listens: admin.address()?,
+            source: Arc::new(Live::new(Arc::clone(&gateway), Arc::clone(&ready))),
+        }));
+        service.run(admin, registry, ready, stopped).await
     }
 }
 

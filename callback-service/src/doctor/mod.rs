@@ -110,7 +110,7 @@ fn help(arguments: Vec<OsString>) -> ExitCode {
 
 /// The categories that need good settings.
 const NAMES: [&str; 9] =
-    ["system", "wechat", "pushes", "gateway", "delivery", "store", "web", "sites", "certificates"];
+    ["system", "wechat", "callback", "gateway", "delivery", "store", "web", "sites", "certificates"];
 
 /// Everything that good settings lead to.
 fn looks(config: Config, url: Option<Url>) -> Vec<Category> {
@@ -136,7 +136,7 @@ fn looks(config: Config, url: Option<Url>) -> Vec<Category> {
         console::look_at_account(&mut wechat, official);
     }
 
-    let mut pushes = Category::new("pushes", Words::new("WeChat's pushes", "微信推送"));
+    let mut pushes = Category::new("callback", Words::new("WeChat's pushes", "微信推送"));
     running::look(&mut pushes, &patient);
     for official in &patient.officials {
         arrival::look(&mut pushes, &patient, official);

@@ -102,6 +102,11 @@ impl Link {
         Ok(Self { key, addresses, tls })
     }
 
+    /// Where gateways may be.
+    pub(crate) fn addresses(&self) -> &[String] {
+        &self.addresses
+    }
+
     /// Connects, and keeps the connection.
     pub(crate) fn connect(&self) -> Client {
         Client::start(self.settings())

@@ -13,8 +13,10 @@ mod socket;
 #[cfg(test)]
 mod tests;
 
-use std::time::Duration;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
 
+use parking_lot::Mutex;
 use prometheus_client::registry::Registry;
 use protocol::client::Link;
 use protocol::message::{Resume, Status};
@@ -44,6 +46,27 @@ pub(crate) struct Probes {
     target: Target,
     every: Duration,
     metrics: Metrics,
+    last: Last,
+}
+
+/// The last probe, for an operator who looks. Clones are the same.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Last(Arc<Mutex<Option<Probed>>>);
+
+/// A probe that was made.
+#[derive(Debug, Clone)]
+pub(crate) struct Probed {
+    pub at: SystemTime,
+    /// How long it took, or why it was not delivered.
+    pub outcome: Result<Duration, Broken>,
+}
+
+impl Last {
+    /// The last one, if there was one.
+    #[must_use]
+    pub(crate) fn seen(&self) -> Option<Probed> {
+        self.0.lock().clone()
+    }
 }
 
 impl Probes {
@@ -57,12 +80,17 @@ impl Probes {
             );
             return None;
         };
-        Some(Self { gateway, target, every, metrics: Metrics::default() })
+        Some(Self { gateway, target, every, metrics: Metrics::default(), last: Last::default() })
     }
 
     /// Registers what is counted.
     pub(crate) fn register(&self, registry: &mut Registry) {
         self.metrics.register(registry);
+    }
+
+    /// The last probe.
+    pub(crate) fn last(&self) -> &Last {
+        &self.last
     }
 
     /// Probes for as long as it is polled. The first probe comes once a gateway is connected, or when it is due.
@@ -72,6 +100,7 @@ impl Probes {
         loop {
             let probed = once(&self.gateway, &self.target).await;
             self.metrics.count(&probed);
+            *self.last.0.lock() = Some(Probed { at: SystemTime::now(), outcome: probed.clone() });
             let (target, result) = (self.target.shown(), probed.as_ref().map(|_| ()));
             match course.goes_on(result) {
                 Some(News::Fails(broken)) => {

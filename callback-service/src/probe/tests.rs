@@ -1,6 +1,7 @@
 //! Single probes against a gateway that each case plays: its internal port, and its port for browsers.
 
 #![allow(clippy::unwrap_used)]
+#![allow(clippy::result_large_err, reason = "the WebSocket library says what a handshake is refused with")]
 
 use futures_util::{SinkExt, StreamExt};
 use protocol::{Answer, State};

@@ -15,8 +15,8 @@ const ANSWER: Duration = Duration::from_secs(5);
 /// A look with a few requests to a URL may take this long.
 pub const WITHIN: Duration = Duration::from_secs(40);
 
-/// How much of an answer's body is read. A sealed reply has a few KiB.
-const MAX_BODY: usize = 64 * 1024;
+/// How much of an answer's body is read. A sealed reply has a few KiB, a service's metrics some hundred.
+const MAX_BODY: usize = 1024 * 1024;
 
 /// What came back.
 #[derive(Debug, Clone, PartialEq, Eq)]

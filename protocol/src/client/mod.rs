@@ -152,6 +152,12 @@ impl Client {
         self.link.borrow().clone()
     }
 
+    /// The state of each connection, now and whenever it changes: one, or two where several addresses are named.
+    #[must_use]
+    pub fn links(&self) -> Vec<watch::Receiver<Link>> {
+        std::iter::once(&self.link).chain(&self.second_link).cloned().collect()
+    }
+
     /// Waits until `is` is true of the connection's state, and gives that state. Dropping the future does
     /// nothing.
     pub async fn wait_for(&self, is: impl FnMut(&Link) -> bool) -> Link {

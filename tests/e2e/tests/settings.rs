@@ -86,6 +86,7 @@ fn a_wrong_setting_ends_the_start_with_one_line_that_names_it() {
         ("callback-service", "CALLBACK_STORE", "mysql:x"),
         ("callback-service", "WECHAT_MODE", "plain"),
         ("callback-service", "CALLBACK_MESSAGES", "reply"),
+        ("callback-service", "CALLBACK_RELAY_URL", "https://no good token!"),
         ("callback-service", "WECHAT_TOKEN", "no good token!"),
         ("callback-service", "WECHAT_AES_KEY", "tooshort"),
         ("callback-service", "WECHAT_PUSH_MAX_AGE", "5"),
@@ -94,6 +95,8 @@ fn a_wrong_setting_ends_the_start_with_one_line_that_names_it() {
         ("callback-service", "CALLBACK_ACCENT", "#07803"),
         ("callback-service", "LOG_FORMAT", "xml"),
         ("callback-service", "RUST_LOG", "inof"),
+        ("callback-service", "LOG_OPENIDS", "half"),
+        ("callback-service", "OTEL_EXPORTER_OTLP_ENDPOINT", "collector:4318"),
         ("callback-service", "ALL_PROXY", "socks5://127.0.0.1:1080"),
         ("ws-gateway", "HTTPS_PROXY", "socks5h://127.0.0.1:1080"),
     ];
@@ -420,7 +423,11 @@ fn unit_settings(program: &str) -> String {
     let logged =
         format!("What is logged: error, warn, info, debug, or one for each part, such as info,{part}=debug");
     let proxy = "An HTTP proxy with a fixed address, through which WeChat's API is asked, such as http://proxy.internal:3128. SOCKS is not spoken";
-    written + &format!("{}\n#RUST_LOG=info\n\n{}\n#HTTPS_PROXY=\n", comment(&logged), comment(proxy))
+    let traces = "A collector of traces, such as http://collector:4318; docs/logs.md has the other variables of OpenTelemetry that are read";
+    let more =
+        [(&*logged, "RUST_LOG=info"), (traces, "OTEL_EXPORTER_OTLP_ENDPOINT="), (proxy, "HTTPS_PROXY=")];
+    let more = more.map(|(meaning, line)| format!("{}\n#{line}\n", comment(meaning)));
+    written + &more.join("\n")
 }
 
 /// `WRITE_SETTINGS=1 cargo test --workspace --test settings document` writes them anew.

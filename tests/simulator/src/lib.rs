@@ -3,13 +3,14 @@
 //! In the order of a login: software under test asks the `api` for a token and a QR code. `codes` keeps the
 //! code and `picture` draws it. A person's `phone` scans it. `event` writes the push, `envelope` encrypts and
 //! signs it, and `delivery` sends it with WeChat's three tries. `reply` checks the answer before the person
-//! sees it. `web` is WeChat's browser, and what pages in it learn of their person. `server` offers all of it over HTTP, with a phone on `/` and the `switches` on `/control`.
+//! sees it. `back_end` is what a back end does with pushes. `web` is WeChat's browser, and what pages in it learn of their person. `server` offers all of it over HTTP, with a phone on `/` and the `switches` on `/control`.
 //!
 //! Its signing and encryption are its own code, so that it checks the services' code.
 
 mod account;
 mod accounts;
 mod api;
+mod back_end;
 mod cipher;
 mod codes;
 mod control;
@@ -41,6 +42,7 @@ use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
 pub use account::{ANSWER_WITHIN, Format, Mode, Settings, SettingsError};
+pub use back_end::BackEnd;
 pub use counters::Counters;
 pub use delivery::{Attempt, Delivery, OUT_OF_ORDER, TRIES};
 pub use envelope::Envelope;

@@ -22,6 +22,11 @@ pub(crate) trait Source: Send + Sync {
     /// [`NoQrCode::Slow`] or [`NoQrCode::Refused`], or what the purse refuses with. WeChat may have made a code all
     /// the same, also when the future is dropped.
     fn ask<'a>(&'a self, scene: Scene, purse: &'a Purse<'a>) -> BoxFuture<'a, Result<QrCode, NoQrCode>>;
+
+    /// What WeChat refuses at present, each in a line with what an operator can do.
+    fn refusals(&self) -> Vec<String> {
+        Vec::new()
+    }
 }
 
 /// WeChat's API.
@@ -65,5 +70,9 @@ impl Source for WeChat {
             }
         }
         .boxed()
+    }
+
+    fn refusals(&self) -> Vec<String> {
+        self.client.refusals().iter().map(ToString::to_string).collect()
     }
 }

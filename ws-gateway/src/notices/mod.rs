@@ -2,8 +2,10 @@
 //!
 //! [`transport`] is TCP or TLS. Here the client proves its key, as [`credentials`] know it; then the [`conversation`]
 //! takes notices and gives answers. What a client may send, and how much, are [`clients`]' rules.
+//! [`connected`] is what an operator sees of them.
 
 pub(crate) mod clients;
+pub(crate) mod connected;
 mod conversation;
 pub(crate) mod credentials;
 mod settings;
@@ -115,7 +117,8 @@ where
             let Proved { known, key } = &admitted.proved;
             gateway.metrics.count_proof(&admitted.proved.labels());
             tracing::info!(%peer, client = known.client.name, key = key + 1, "a client has connected");
-            conversation::converse(gateway, &mut frames, admitted).await
+            let listed = gateway.connected.list(&known.client.name, *key, peer);
+            conversation::converse(gateway, &mut frames, admitted, listed).await
         }
         Err(end) => {
             // A peer that disconnects first, such as a health check, is not counted as refused.

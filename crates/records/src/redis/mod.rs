@@ -75,6 +75,12 @@ impl Redis {
         self.link.is(wanted).await;
     }
 
+    /// Whether there is a connection now.
+    #[must_use]
+    pub fn has_connection(&self) -> bool {
+        self.link.is_there()
+    }
+
     fn key(&self, name: &str) -> String {
         format!("{}{name}", self.prefix)
     }

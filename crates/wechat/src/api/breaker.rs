@@ -46,6 +46,11 @@ impl Breaker {
         self.call
     }
 
+    /// The refusal for which the breaker is open.
+    pub(crate) fn refusal(&self) -> Option<Error> {
+        self.open.lock().as_ref().map(|open| open.refusal.clone())
+    }
+
     /// Whether WeChat refuses the call just now.
     pub(crate) fn is_open(&self) -> bool {
         self.open.lock().is_some()

@@ -102,6 +102,11 @@ impl State {
 }
 
 impl Tokens {
+    /// What WeChat refuses with when it is asked for a token, as long as it does.
+    pub(super) fn refusal(&self) -> Option<Error> {
+        self.breaker.refusal()
+    }
+
     /// The account's appid and AppSecret, for the calls that take them in place of a token.
     pub(crate) fn credentials(&self) -> (&str, &SecretString) {
         (&self.app_id, &self.app_secret)

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use protocol::Scene;
+use protocol::message::State;
 use server::shares::{AllTaken, Share};
 use server::{clock, tell};
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -143,11 +144,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> PageTask<'_, S> {
         let typed = if has_typed { self.typed_code(scene).await? } else { None };
         let shown = Shown { qr, typed };
         let new = NewLogin { context, shown: shown.clone(), secret: key.hash(), probe_of: None };
+        let seen = new.context.clone();
         let opened = self.gateway.logins.open(scene, new, ttl, seat.name().clone()).await;
         self.stored(opened, "GATEWAY_MAX_LOGINS").await?;
         self.tell_of_codes(in_place.as_ref());
         self.count_login(&shown);
         self.logins.shows();
+        self.watch = Some(self.gateway.watched.shows(scene, &shown, &seen));
         let turn = self.talk.show(key, seat.name().clone(), shown, ttl, now);
         self.held = Held::Seat(seat);
         self.take_turn(turn).await
@@ -203,6 +206,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> PageTask<'_, S> {
             Some(QrCode::Web { .. }) => Kind::Web,
             None => Kind::None,
         };
+        tracing::debug!(code = kind.name(), typed = shown.typed.is_some(), "a login is shown");
         self.gateway.metrics.logins.inc();
         self.gateway.metrics.logins_shown.get_or_create(&[("code", kind.name())]).inc();
     }
@@ -218,9 +222,17 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> PageTask<'_, S> {
                 Err(error) => return self.outage(&error).await,
             },
         };
+        if let (Some(watch), Some(login)) = (&mut self.watch, &ended)
+            && login.state == State::Granted
+        {
+            watch.stands(State::Granted);
+        }
         let turn = self.talk.renew(ended, Instant::now());
         if let Then::TakeCode(wait) = turn.then {
             self.logins.takes_another();
+            if let Some(watch) = self.watch.take() {
+                watch.replaced();
+            }
             if !wait.is_zero() {
                 self.gateway.metrics.limits.hit("browsers::conversation");
             }

@@ -295,6 +295,70 @@ fn debug_shows_no_secret() {
     }
 }
 
+fn push(from: &str) -> Push {
+    endpoint(Mode::Plaintext).open(&query("tokenA", NOW, None), message(from).as_bytes(), NOW).unwrap()
+}
+
+/// Another program's reply to `push("o")`.
+const REPLY: &str = "<xml><ToUserName><![CDATA[o]]></ToUserName><FromUserName>gh_1</FromUserName>\
+    <CreateTime>8</CreateTime><MsgType>news</MsgType><Articles><item><Title>a</Title></item></Articles></xml>";
+
+fn sealed_reply(token: &str, key: &str, reply: &str) -> String {
+    let encrypt = encrypt(key, reply);
+    let signature = signature::sign([token, "9", "n", &encrypt]);
+    format!(
+        "<xml><Encrypt>{encrypt}</Encrypt><MsgSignature>{signature}</MsgSignature><TimeStamp>9</TimeStamp>\
+         <Nonce>n</Nonce></xml>"
+    )
+}
+
+#[test]
+fn another_programs_answer_is_fit_where_wechat_takes_it() {
+    let push = push("o");
+    for mode in [Mode::Safe, Mode::Compatible, Mode::Plaintext] {
+        for nothing in ["", "success"] {
+            assert_eq!(endpoint(mode).judge(&push, nothing), Ok(()));
+        }
+        let plain = if mode == Mode::Safe { Err(Unfit::NotEncrypted) } else { Ok(()) };
+        assert_eq!(endpoint(mode).judge(&push, REPLY), plain, "{mode}");
+        for (token, key) in [("tokenA", KEY), ("tokenB", OLD_KEY), ("tokenA", OLD_KEY)] {
+            let encrypted = if mode == Mode::Plaintext { Err(Unfit::Field("ToUserName")) } else { Ok(()) };
+            assert_eq!(endpoint(mode).judge(&push, &sealed_reply(token, key, REPLY)), encrypted, "{mode}");
+        }
+    }
+    let ours = endpoint(Mode::Safe).seal(Seal::default(), REPLY, &Salt::fresh(NOW));
+    assert_eq!(endpoint(Mode::Safe).judge(&push, &ours), Ok(()));
+}
+
+#[test]
+fn an_answer_for_which_wechat_would_show_a_fault_is_unfit() {
+    let push = push("o");
+    let safe = |answer: &str| endpoint(Mode::Safe).judge(&push, answer).unwrap_err();
+    let other_key = "SimulatorDemoKeySimulatorDemoKeySimulator12";
+    let good = sealed_reply("tokenA", KEY, REPLY);
+    for (answer, unfit) in [
+        ("ok".to_owned(), Unfit::Xml("it is not well-formed")),
+        ("{\"errcode\":0}".to_owned(), Unfit::Xml("it is JSON")),
+        ("<html><body>502</body></html>".to_owned(), Unfit::Xml("its root is not xml")),
+        ("<!DOCTYPE html><html/>".to_owned(), Unfit::Xml("it has a document type")),
+        (sealed_reply("tokenC", KEY, REPLY), Unfit::Signature),
+        (good.replace("<Nonce>n", "<Nonce>m"), Unfit::Signature),
+        (good.replace("<TimeStamp>9</TimeStamp>", ""), Unfit::Field("TimeStamp")),
+        (good.replace("</xml>", "<Encrypt>x</Encrypt></xml>"), Unfit::Field("Encrypt")),
+        (sealed_reply("tokenA", other_key, REPLY), Unfit::Encryption),
+        (sealed_reply("tokenA", KEY, "<html/>"), Unfit::Xml("its root is not xml")),
+        (sealed_reply("tokenA", KEY, &REPLY.replace("[o]", "[p]")), Unfit::Field("ToUserName")),
+        (sealed_reply("tokenA", KEY, &REPLY.replace("gh_1", "gh_2")), Unfit::Field("FromUserName")),
+        (sealed_reply("tokenA", KEY, &REPLY.replace("news", "")), Unfit::Field("MsgType")),
+        (
+            sealed_reply("tokenA", KEY, &REPLY.replace("<CreateTime>8</CreateTime>", "")),
+            Unfit::Field("CreateTime"),
+        ),
+    ] {
+        assert_eq!(safe(&answer), unfit, "{answer}");
+    }
+}
+
 #[test]
 fn a_rehearsal_is_taken_as_wechats_own_and_its_answer_is_known() {
     for mode in [Mode::Safe, Mode::Compatible, Mode::Plaintext] {

@@ -166,13 +166,13 @@ async fn all_is_well_beside_a_service_that_runs_and_nothing_is_changed() {
     let seen = place.doctor(&["--url", &place.url()]);
     let names: Vec<_> = seen.json["categories"].as_array().unwrap().iter().collect();
     let names: Vec<_> = names.iter().map(|it| it["categoryName"].as_str().unwrap()).collect();
-    assert_eq!(names, ["settings", "system", "wechat", "pushes", "gateway", "delivery", "store"]);
-    for name in names.iter().filter(|name| **name != "pushes") {
+    assert_eq!(names, ["settings", "system", "wechat", "callback", "gateway", "delivery", "store"]);
+    for name in names.iter().filter(|name| **name != "callback") {
         seen.is_well(name);
     }
     // Tests cannot have port 80.
     let told: Vec<_> =
-        seen.checks("pushes").into_iter().filter(|check| check["result"] != "success").collect();
+        seen.checks("callback").into_iter().filter(|check| check["result"] != "success").collect();
     assert!(told.len() == 1 && told[0]["hint"].as_str().unwrap().contains("port 80"), "{told:#?}");
     assert_eq!((seen.code, &seen.json["success"]), (0, &Value::Bool(true)));
     assert_eq!(place.wechat.counters().qr_calls, 0, "no QR code was made");
@@ -185,10 +185,10 @@ async fn all_is_well_beside_a_service_that_runs_and_nothing_is_changed() {
 #[tokio::test(flavor = "multi_thread")]
 async fn without_a_service_it_says_what_it_could_not_see() {
     let place = Place::new().await;
-    let seen = place.doctor(&["--only", "pushes,store,wechat"]);
+    let seen = place.doctor(&["--only", "callback,store,wechat"]);
     assert_eq!(seen.code, 0, "nothing that it saw is wrong: {:#}", seen.json);
-    seen.has("pushes", "warning", "nothing answers at 127.0.0.1:", "start");
-    seen.has("pushes", "warning", "it is not known", "--url");
+    seen.has("callback", "warning", "nothing answers at 127.0.0.1:", "start");
+    seen.has("callback", "warning", "it is not known", "--url");
     seen.is_well("store");
     seen.is_well("wechat");
 }

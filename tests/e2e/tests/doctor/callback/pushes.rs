@@ -46,11 +46,11 @@ async fn what_stands_between_is_named_with_its_cure() {
         ),
     ] {
         let front = Front::start(service, does).await;
-        let seen = place.doctor(&["--only", "pushes", "--url", &front.url]);
-        seen.has("pushes", "error", found, cure);
+        let seen = place.doctor(&["--only", "callback", "--url", &front.url]);
+        seen.has("callback", "error", found, cure);
     }
-    let seen = place.doctor(&["--only", "pushes", "--url", "http://127.0.0.1:1/wechat"]);
-    seen.has("pushes", "error", "127.0.0.1:1", "see the DNS record, the firewall");
+    let seen = place.doctor(&["--only", "callback", "--url", "http://127.0.0.1:1/wechat"]);
+    seen.has("callback", "error", "127.0.0.1:1", "see the DNS record, the firewall");
 }
 
 /// The service runs with what it has; the operator has copied something else from the console.
@@ -65,7 +65,7 @@ async fn other_secrets_than_the_services_are_named() {
         ("WECHAT_MODE", "plaintext", "another WECHAT_MODE", "the mode of the message push settings"),
     ] {
         place.set(name, value);
-        place.doctor(&["--only", "pushes"]).has("pushes", "error", found, cure);
+        place.doctor(&["--only", "callback"]).has("callback", "error", found, cure);
         place.settings = good.clone();
     }
 }
@@ -103,9 +103,9 @@ async fn pushes_that_the_service_has_refused_are_explained() {
         place.start();
         let person = place.wechat.invent_person("阿狸", true);
         place.wechat.say(&person.openid, "hello").await.unwrap();
-        let seen = place.doctor(&["--only", "pushes"]);
+        let seen = place.doctor(&["--only", "callback"]);
         let result = if found.contains("signature") { "warning" } else { "error" };
-        seen.has("pushes", result, found, cure);
+        seen.has("callback", result, found, cure);
     }
 }
 
@@ -114,13 +114,13 @@ async fn wechat_says_how_it_finds_the_address() {
     let place = Place::running().await;
     let switches = place.wechat.switches();
     let url = place.url();
-    let look = || -> Seen { place.doctor(&["--only", "pushes", "--url", &url]) };
+    let look = || -> Seen { place.doctor(&["--only", "callback", "--url", &url]) };
     switches.set_told(Told { addresses: Some(vec!["192.0.2.7".parse().unwrap()]), ..Told::default() });
-    look().has("pushes", "warning", "WeChat finds 192.0.2.7, this machine finds 127.0.0.1", "DNS record");
+    look().has("callback", "warning", "WeChat finds 192.0.2.7, this machine finds 127.0.0.1", "DNS record");
     switches.set_told(Told { pings_lost: true, ..Told::default() });
     let seen = look();
-    seen.has("pushes", "warning", "100 % loss at 127.0.0.1", "ICMP");
+    seen.has("callback", "warning", "100 % loss at 127.0.0.1", "ICMP");
     assert_eq!(seen.code, 0, "{PROGRAM} works all the same");
     place.wechat.set_push_url(String::new());
-    look().has("pushes", "error", "WeChat's console has none", "WECHAT_TOKEN");
+    look().has("callback", "error", "WeChat's console has none", "WECHAT_TOKEN");
 }
