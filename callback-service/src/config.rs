@@ -270,6 +270,7 @@ pub(crate) fn all_wrong(settings: &Settings) -> Vec<SettingError> {
             password: read("CALLBACK_REDIS_PASSWORD"),
             sentinel_password: read("CALLBACK_REDIS_SENTINEL_PASSWORD"),
         },
+        admin_token: read(ADMIN_TOKEN),
     };
     let Settings { ports, link, probe, storage, connections, logins, account, .. } = settings.clone();
     let Settings { sites, web, wechat_server, relay, .. } = settings.clone();
@@ -281,6 +282,7 @@ pub(crate) fn all_wrong(settings: &Settings) -> Vec<SettingError> {
         }
     };
     connections.checked().map(drop).unwrap_or_else(&mut note);
+    live_view::checked(ADMIN_TOKEN, secrets.admin_token).map(drop).unwrap_or_else(&mut note);
     if !account.is_simulated() {
         settings::refuse_printed(&[("NOTIFY_KEY", secrets.notify_key.as_ref())]).unwrap_or_else(&mut note);
         secrets.account.refuse_printed().unwrap_or_else(&mut note);

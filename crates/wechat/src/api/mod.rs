@@ -92,7 +92,7 @@ struct Breakers {
 }
 
 impl Breakers {
-    /// All of them. The token call has its own.
+    /// Those of the calls that logins need. The token call has its own, and the others are doctor's.
     fn each(&self) -> [&Breaker; 4] {
         [&self.qr_code, &self.user, &self.web_token, &self.web_user]
     }
@@ -134,8 +134,7 @@ impl Client {
     /// What WeChat refuses at present, each with what an operator can do. Such a call is answered without asking WeChat.
     #[must_use]
     pub fn refusals(&self) -> Vec<Error> {
-        let Breakers { qr_code, user, web_token, web_user } = &*self.breakers;
-        let calls = [qr_code, user, web_token, web_user].into_iter().filter_map(Breaker::refusal);
+        let calls = self.breakers.each().into_iter().filter_map(Breaker::refusal);
         self.tokens.refusal().into_iter().chain(calls).collect()
     }
 
