@@ -14,6 +14,7 @@ use crate::metrics::Metrics;
 use crate::provider::Provider;
 use crate::pushes::doors::Doors;
 use crate::pushes::{self, Bodies, Pushes, ReplayGuard};
+use crate::relay::{self, Relay};
 use crate::store::Store;
 use crate::web::settings::VerifyFiles;
 use crate::web::{self, Web};
@@ -53,6 +54,7 @@ pub(crate) struct Parts {
     pub open_url: String,
     pub verify_files: VerifyFiles,
     pub wechat_server: Option<Arc<WeChatServer>>,
+    pub relay: relay::Shared,
     pub metrics: Metrics,
     pub logins: logins::Checked,
     pub pushes: pushes::Settings,
@@ -65,7 +67,7 @@ impl Callback {
     /// Puts a callback-service together.
     #[must_use]
     pub(crate) fn new(parts: Parts) -> Self {
-        let Parts { accounts, gateway, store, provider, metrics, logins, pushes, texts, .. } = parts;
+        let Parts { accounts, gateway, store, provider, relay, metrics, logins, pushes, texts, .. } = parts;
         let (web, open_url, verify_files) = (parts.web, parts.open_url, parts.verify_files);
         let (wechat_server, trusted_proxies, drain) =
             (parts.wechat_server, parts.trusted_proxies, parts.drain);
@@ -73,7 +75,8 @@ impl Callback {
         let (bodies, shared) = (Bodies::default(), Shared::default());
         let answered = shared.answered.clone();
         let mut inside = Vec::new();
-        let doors = accounts.into_iter().map(|(Official { names, account }, replay)| {
+        let doors = accounts.into_iter().map(|(Official { names, account, relay: routes }, replay)| {
+            let relay = Relay::new(&routes, names.label(), &relay);
             let scans = Scans::new(logins::Parts {
                 account: names.clone(),
                 gateway: gateway.clone(),
@@ -92,6 +95,7 @@ impl Callback {
                 bodies: bodies.clone(),
                 scans,
                 wechat_server: wechat_server.clone(),
+                relay,
                 messages: pushes.callback_messages,
                 texts: texts.clone(),
                 metrics: metrics.clone(),

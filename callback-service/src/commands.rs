@@ -18,6 +18,7 @@ use tokio::task::spawn_blocking;
 use tokio::time::timeout;
 
 use crate::config::{self, Config};
+use crate::doctor;
 use crate::logins::code::Codes;
 use crate::logins::confirmation::Confirmations;
 use crate::logins::confirmation::place::Places;
@@ -33,11 +34,21 @@ use crate::storage::{self, Opened, Storage};
 use crate::store::Store;
 use crate::wechat_server::{self, new_token};
 
+pub(crate) const PROGRAM: &str = "callback-service";
+
 /// The commands.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Commands {
     /// Checks the settings, the sites and the signing keys, as the start would; changes nothing.
     Check {
+        #[command(flatten)]
+        settings: Box<config::Settings>,
+    },
+    /// Looks for what keeps people from logging in, from the settings to WeChat and the gateways, and says what to do. It
+    /// works beside a running service, and changes nothing.
+    Doctor {
+        #[command(flatten)]
+        flags: doctor::Flags,
         #[command(flatten)]
         settings: Box<config::Settings>,
     },
@@ -92,7 +103,11 @@ pub(crate) enum Commands {
 /// Does what the arguments ask for, which is to serve unless they name a command.
 #[must_use]
 pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
-    const PROGRAM: &str = "callback-service";
+    let arguments: Vec<OsString> = arguments.into_iter().collect();
+    // A wrong setting must not stop the command that looks for it.
+    if arguments.get(1).is_some_and(|command| command == "doctor") {
+        return doctor::run(arguments);
+    }
     match config::read(arguments) {
         Ok(CommandLine::Do(Commands::Health { callback_admin_listen })) => {
             health::ask(PROGRAM, callback_admin_listen)
@@ -135,7 +150,8 @@ impl From<anyhow::Error> for Failed {
 /// Does a command that ends; gives what it says.
 fn act(command: Commands) -> Result<String, Failed> {
     match command {
-        Commands::Health { .. } => Ok(String::new()),
+        // Each has a way of its own.
+        Commands::Health { .. } | Commands::Doctor { .. } => Ok(String::new()),
         Commands::Check { settings } => Ok(config::of_environment(*settings)?.summary()),
         Commands::NewSite { name, id, callback_public_url } => {
             let printed = new_site(&name, id.as_deref(), callback_public_url.as_deref());

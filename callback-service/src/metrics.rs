@@ -21,6 +21,7 @@ const LIMITS: &[&str] = &[
     "callback_service::logins::confirmation",
     "callback_service::outbox",
     "callback_service::pushes::bodies",
+    "callback_service::relay",
     "callback_service::web",
     "callback_service::wechat_server",
     "server::places",

@@ -19,8 +19,8 @@ use server::stop::{self, Drain, HangUps};
 use server::{address, admin, clock, descriptors, http as web};
 use wechat::push::Mode;
 
-use crate::account::Official;
 use crate::account::names::Names;
+use crate::account::{Official, Officials};
 use crate::callback::{Callback, Parts};
 use crate::config::Config;
 use crate::live::{Links, Live};
@@ -31,6 +31,7 @@ use crate::outbox::{self, Outbox};
 use crate::probe::Probes;
 use crate::provider::Provider;
 use crate::pushes::ReplayGuard;
+use crate::relay;
 use crate::routes;
 use crate::storage::Opened;
 use crate::wechat_server::WeChatServer;
@@ -48,6 +49,36 @@ pub(crate) struct Ports {
     /// Where operators find /livez, /readyz, /metrics, and at / the live view.
     #[arg(long, env, default_value = ADMIN_LISTEN)]
     callback_admin_listen: SocketAddr,
+}
+
+impl Ports {
+    /// Refuses addresses of [`relay`] that lead back here.
+    ///
+    /// # Errors
+    /// Which setting does.
+    pub(crate) fn refuse_loops(&self, accounts: &Officials) -> Result<(), SettingError> {
+        let port = self.callback_listen.port();
+        match accounts.iter().find(|official| official.relay.lead_to(port)) {
+            None => Ok(()),
+            Some(official) => {
+                let setting =
+                    if official.names.name().is_none() { relay::RELAY_URL } else { account_file::SETTING };
+                let problem = "relay: leads back to this service (CALLBACK_LISTEN); write the address of the back end that \
+                               had the pushes before";
+                Err(SettingError::new(setting, problem))
+            }
+        }
+    }
+
+    /// Where WeChat's pushes come.
+    pub(crate) fn pushes(&self) -> SocketAddr {
+        self.callback_listen
+    }
+
+    /// Where operators ask.
+    pub(crate) fn admin(&self) -> SocketAddr {
+        self.callback_admin_listen
+    }
 }
 
 /// What an operator sets about connections and their end.
@@ -87,8 +118,13 @@ impl Connections {
     /// How many connections there is room for. Each may need an open file of its own and one for a call to WeChat, and a
     /// flood of them must not stop the rest of the service.
     fn places(&self) -> usize {
+        self.port().places(descriptors::raise())
+    }
+
+    /// What connections cost in open files.
+    pub(crate) fn port(&self) -> descriptors::Port {
         let (setting, wanted) = ("CALLBACK_MAX_CONNECTIONS", self.callback_max_connections);
-        descriptors::Port { setting, wanted, each: 2, beside: FILES_BESIDE }.places(descriptors::raise())
+        descriptors::Port { setting, wanted, each: 2, beside: FILES_BESIDE }
     }
 }
 
@@ -104,6 +140,7 @@ pub struct Server {
     probes: Option<Probes>,
     /// What calls sites, where there are any.
     poster: Option<Poster>,
+    relayed: relay::Metrics,
     /// Keeps the store's connections.
     work: BoxFuture<'static, ()>,
     /// Redis's replicas, where that is the store.
@@ -177,6 +214,8 @@ impl Server {
         let port = Port::bind("CALLBACK_LISTEN", ports.callback_listen)?;
         let admin = Port::bind("CALLBACK_ADMIN_LISTEN", ports.callback_admin_listen)?;
         let (most, keep_alive) = (connections.places(), connections.callback_keep_alive);
+        let (drain, relayed) = (Drain::new(connections.callback_drain_time), relay::Metrics::default());
+        let relay = relay::Shared::new(&drain, relayed.clone(), metrics.limits.clone())?;
         let callback = Callback::new(Parts {
             accounts,
             gateway: link.connect(),
@@ -191,13 +230,15 @@ impl Server {
             pushes,
             texts,
             trusted_proxies: connections.callback_trusted_proxies,
-            drain: Drain::new(connections.callback_drain_time),
+            relay,
+            drain,
         });
         Ok(Self {
             probes: Probes::new(probe, callback.gateway.clone()),
             callback: Arc::new(callback),
             link,
             poster,
+            relayed,
             work,
             replicas,
             pushes: port,
@@ -223,7 +264,7 @@ impl Server {
     /// # Errors
     /// When a listening socket itself fails.
     pub async fn run(self, stopped: impl Future<Output = ()>) -> anyhow::Result<bool> {
-        let Self { callback, link, probes, poster, work, replicas, pushes, admin, most, .. } = self;
+        let Self { callback, link, probes, poster, relayed, work, replicas, pushes, admin, most, .. } = self;
         let (keep_alive, hang_ups) = (self.keep_alive, self.hang_ups);
         let (accounts, token) = (self.clients, self.admin_token);
         for account in callback.doors.all().filter(|pushes| pushes.mode() == Mode::Plaintext) {
@@ -269,6 +310,7 @@ impl Server {
             service.work(inside.keep());
         }
         let mut registry = callback.metrics.registry();
+        relayed.register(&mut registry);
         callback.store.metrics().register(&mut registry);
         expiry.register(&mut registry);
         registry.register_collector(Box::new(Gateways(callback.gateway.clone())));

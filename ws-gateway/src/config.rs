@@ -14,6 +14,7 @@ use server::settings::{self, NoSettings, SettingError};
 
 use crate::account::official::{self, Official};
 use crate::commands::Commands;
+use crate::notices::clients::Client;
 use crate::notices::credentials::{Files, Sources};
 use crate::stores::{self, Storage};
 use crate::{account, browsers, codes, notices, server as ports};
@@ -21,7 +22,7 @@ use crate::{account, browsers, codes, notices, server as ports};
 /// The settings as they are written.
 #[derive(Debug, Clone, Args)]
 #[group(skip)]
-struct Settings {
+pub(crate) struct Settings {
     #[command(flatten)]
     browsers: browsers::Settings,
 
@@ -76,6 +77,23 @@ pub struct Secrets {
 }
 
 impl Secrets {
+    /// Their names.
+    pub(crate) const NAMES: [&str; 4] =
+        ["NOTIFY_KEY", "WECHAT_APP_SECRET", "GATEWAY_REDIS_PASSWORD", "GATEWAY_REDIS_SENTINEL_PASSWORD"];
+
+    /// Those that can be read, and what is wrong with the others.
+    fn readable() -> (Self, Vec<SettingError>) {
+        let mut wrong = Vec::new();
+        let [notify_key, wechat_app_secret, redis_password, redis_sentinel_password] =
+            Self::NAMES.map(|name| {
+                settings::secret(name).unwrap_or_else(|error| {
+                    wrong.push(error);
+                    None
+                })
+            });
+        (Self { notify_key, wechat_app_secret, redis_password, redis_sentinel_password }, wrong)
+    }
+
     fn read() -> Result<Self, SettingError> {
         Ok(Self {
             notify_key: settings::secret("NOTIFY_KEY")?,
@@ -137,6 +155,51 @@ impl Config {
             ports,
             admin_token: live_view::checked(ports::ADMIN_TOKEN, admin_token)?,
         })
+    }
+}
+
+/// The settings room by room, for whoever looks for what is wrong: one that is wrong does not hide the others.
+#[derive(Debug)]
+pub(crate) struct Rooms {
+    pub(crate) browsers: browsers::Settings,
+    pub(crate) notices: notices::Settings,
+    pub(crate) codes: codes::Settings,
+    pub(crate) ports: ports::Settings,
+    /// The official accounts; none if anything is wrong about them.
+    pub(crate) officials: Vec<Official>,
+    pub(crate) storage: Option<Storage>,
+    /// The clients, if they can be read.
+    pub(crate) clients: Option<Vec<Client>>,
+}
+
+impl Rooms {
+    /// What can be made of the settings, and everything that is wrong about them.
+    pub(crate) fn of(settings: Settings) -> (Self, Vec<SettingError>) {
+        let Settings { browsers, notices, store, codes, ways, ports, .. } = settings;
+        let (secrets, mut wrong) = Secrets::readable();
+        let is_readable = wrong.is_empty();
+        let Secrets { notify_key, wechat_app_secret, redis_password, redis_sentinel_password } = secrets;
+        let is_real = !wechat::is_simulated(&codes.wechat_api_url);
+        let printed =
+            [("NOTIFY_KEY", notify_key.as_ref()), ("WECHAT_APP_SECRET", wechat_app_secret.as_ref())];
+        let printed = printed.map(|secret| settings::refuse_printed(&[secret]));
+        wrong.extend(printed.into_iter().filter_map(Result::err).filter(|_| is_real));
+        wrong.extend(notices.check().err());
+        let sources = Sources::new(notices.clone(), notify_key);
+        wrong.extend(sources.tls().err());
+        // What a secret is missing for is known already, if it cannot be read.
+        let mut made = |error: SettingError| {
+            if is_readable {
+                wrong.push(error);
+            }
+        };
+        let officials = official::read(&codes, &ways, browsers.account_name.clone(), wechat_app_secret)
+            .map_err(&mut made)
+            .unwrap_or_default();
+        let storage = store.storage(redis_password.as_ref(), redis_sentinel_password.as_ref());
+        let storage = storage.map_err(&mut made).ok();
+        let clients = sources.clients().map_err(&mut made).ok();
+        (Self { browsers, notices, codes, ports, officials, storage, clients }, wrong)
     }
 }
 

@@ -13,6 +13,7 @@ pub mod config;
 mod account;
 mod browsers;
 mod codes;
+mod doctor;
 mod gateway;
 mod live;
 mod logins;

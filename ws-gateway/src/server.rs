@@ -66,7 +66,7 @@ pub(crate) struct Settings {
     /// Where operators find /livez, /readyz, /metrics, and at / the live view.
     #[arg(long = "gateway-admin-listen", env = "GATEWAY_ADMIN_LISTEN", display_order = 8,
           default_value = ADMIN_LISTEN)]
-    admin_listen: SocketAddr,
+    pub(crate) admin_listen: SocketAddr,
 
     /// From SIGTERM to exit; new connections are taken for its first quarter.
     #[arg(long = "gateway-drain-time", env = "GATEWAY_DRAIN_TIME", display_order = 15, default_value = "8s",
@@ -221,10 +221,19 @@ const UNPROVED: usize = 64;
 /// down the other.
 fn places(pages: usize, clients: usize) -> (usize, usize) {
     let files = descriptors::raise();
-    let port = |setting, wanted, beside| descriptors::Port { setting, wanted, each: 1, beside }.places(files);
-    let clients = port("GATEWAY_MAX_CLIENTS", clients, FILES_BESIDE);
-    let pages = port("GATEWAY_MAX_PAGES", pages, FILES_BESIDE + clients);
-    (pages, clients)
+    let [of_clients, _] = ports(pages, clients);
+    let clients = of_clients.places(files);
+    let [_, of_pages] = ports(pages, clients);
+    (of_pages.places(files), clients)
+}
+
+/// The ports of clients and of pages, and what each leaves free.
+pub(crate) fn ports(pages: usize, clients: usize) -> [descriptors::Port; 2] {
+    let port = |setting, wanted, beside| descriptors::Port { setting, wanted, each: 1, beside };
+    [
+        port("GATEWAY_MAX_CLIENTS", clients, FILES_BESIDE),
+        port("GATEWAY_MAX_PAGES", pages, FILES_BESIDE + clients),
+    ]
 }
 
 /// The places of pages.

@@ -109,8 +109,7 @@ impl Link {
 
     /// Connects, and keeps the connection.
     pub(crate) fn connect(&self) -> Client {
-        let Self { key, addresses, tls } = self.clone();
-        Client::start(protocol::client::Settings { name: "callback".to_owned(), key, addresses, tls })
+        Client::start(self.settings())
     }
 
     /// Notes now and again until when the certificates hold, for as long as it is polled. They are read for each
@@ -127,6 +126,30 @@ impl Link {
             }
             tokio::time::sleep(LOOK_EVERY).await;
         }
+    }
+
+    /// Who this service is to a gateway, and all gateways.
+    pub(crate) fn settings(&self) -> protocol::client::Settings {
+        let Self { key, addresses, tls } = self.clone();
+        protocol::client::Settings { name: "callback".to_owned(), key, addresses, tls }
+    }
+
+    /// The gateways.
+    pub(crate) fn addresses(&self) -> &[String] {
+        &self.addresses
+    }
+
+    /// How TLS is spoken, where it is.
+    pub(crate) fn tls(&self) -> Option<&ClientTls> {
+        self.tls.as_ref()
+    }
+
+    /// The files of certificates, with the settings that name them.
+    pub(crate) fn certificates(&self) -> impl Iterator<Item = (&'static str, &std::path::Path)> {
+        let tls = self.tls.as_ref();
+        let own = tls.and_then(|tls| tls.identity.as_ref()).map(|identity| (CERT, &*identity.certificate));
+        let ca = tls.and_then(|tls| tls.ca.as_deref()).map(|ca| (CA, ca));
+        own.into_iter().chain(ca)
     }
 
     /// Reads the files of TLS again; says whether there are any.

@@ -28,7 +28,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use clap::Args;
+use clap::{Args, ValueEnum};
 use login_page::Language;
 use parking_lot::Mutex;
 use protocol::message::Context;
@@ -56,6 +56,7 @@ use crate::account::names::Names;
 use crate::metrics::Metrics;
 use crate::provider::Provider;
 use crate::store::{Scan, Store, StoreError};
+use crate::trace;
 
 /// Scans that are worked on at once, and typed numbers. The next person is told to look at the page.
 const MAX_RUNNING: usize = 10_000;
@@ -84,6 +85,29 @@ pub(crate) struct Settings {
     /// Unset: they are told half of the address. It is read at the start, into memory.
     #[arg(long, env)]
     pub callback_geo_file: Option<PathBuf>,
+
+    /// How log lines name people.
+    #[arg(long, env, value_enum, default_value = "short")]
+    pub log_openids: Openids,
+}
+
+/// How log lines name people (`LOG_OPENIDS`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Openids {
+    /// By the beginning of their openid, which many of an account share.
+    Short,
+    /// By their openid. Whoever reads the log then knows who logged in.
+    Full,
+}
+
+impl Openids {
+    /// A person, as a log line names them.
+    fn shown(self, person: &Person) -> String {
+        match self {
+            Self::Short => person.short(),
+            Self::Full => person.as_str().to_owned(),
+        }
+    }
 }
 
 /// What logins run with.
@@ -92,6 +116,7 @@ pub(crate) struct Checked {
     user_info_within: Duration,
     confirms: bool,
     places: Places,
+    log_openids: Openids,
 }
 
 impl Settings {
@@ -107,6 +132,7 @@ impl Settings {
             places: places
                 .map_err(|problem| SettingError::new("CALLBACK_GEO_FILE", problem))?
                 .unwrap_or_default(),
+            log_openids: self.log_openids,
         })
     }
 }
@@ -171,6 +197,7 @@ pub(crate) struct Scans {
     tasks: TaskTracker,
     times: Times,
     told: Arc<Told>,
+    log_openids: Openids,
 }
 
 /// A login, a person, and whether they come by a page of ours inside WeChat. A question that is told in the chat is answered
@@ -183,7 +210,7 @@ impl Scans {
     pub(crate) fn new(parts: Parts) -> Arc<Self> {
         let Parts { account, gateway, wechat, store, provider, settings, metrics, tasks, shared } = parts;
         let told = Arc::<Told>::default();
-        let Checked { user_info_within, confirms, places } = settings;
+        let Checked { user_info_within, confirms, places, log_openids } = settings;
         // Nobody waits for a nickname longer than a claim may take.
         let within = user_info_within.min(TIMES.claim);
         let nicknames = Nicknames::new(wechat, within, tasks.clone(), Arc::clone(&told));
@@ -204,6 +231,7 @@ impl Scans {
             tasks,
             times: TIMES,
             told,
+            log_openids,
         })
     }
 
@@ -317,11 +345,12 @@ impl Scans {
         running.insert(key.clone(), reply.clone());
         drop(running);
         let scans = Arc::clone(self);
-        let span = tracing::info_span!("scan", scene = shortened(&scan.scene), way = scan.way.name());
+        let (span, log_openids) = (trace::scan(scan.scene, scan.way), self.log_openids);
         let attempt = async move {
             let left = Left { scans: &scans, key, _place: place };
             let reply = Attempt { scans: &scans, scan: &scan, known, arrived }.run().await;
-            tracing::info!(outcome = reply.reply.name(), "a scan was answered");
+            let (person, outcome) = (log_openids.shown(&scan.openid), reply.reply.name());
+            tracing::info!(%person, outcome, "a scan was answered");
             scans.shared.answered.note(&scans.account, scan.scene, scan.way, &reply.reply, arrived);
             // Whoever hears this reply and asks again has to find no task of this scan, or would hear it once more.
             drop(left);
@@ -344,6 +373,7 @@ impl Scans {
         if let Asking::Ask { replaced, is_new, .. } = &asking {
             if *is_new {
                 self.count_confirmation("asked");
+                tracing::debug!(number = number.is_some(), "the person is asked");
             }
             if let Some(before) = replaced {
                 if *is_new {
@@ -383,11 +413,6 @@ impl Scans {
 /// The last moment of a second since 1970, as CreateTime counts them.
 fn end_of_second(at: i64) -> Moment {
     Moment(u64::try_from(at).unwrap_or_default().saturating_mul(1000).saturating_add(999))
-}
-
-/// Enough of a scene to find a login's lines in the log.
-fn shortened(scene: &Scene) -> &str {
-    scene.as_str().get(..8).unwrap_or_default()
 }
 
 /// Takes a scan off the list when its task ends, however it ends.

@@ -97,6 +97,7 @@ impl Outbox {
             Ok(has_room)
         };
         if repeated(put).await? {
+            tracing::debug!(site, kind, id, "a site is to be told");
             self.bell.woken.lock().insert(site.to_owned());
             self.bell.rung.notify_one();
         } else {

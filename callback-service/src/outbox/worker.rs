@@ -9,11 +9,13 @@ use futures_util::stream::FuturesUnordered;
 use records::{Kept, Moment, Step};
 use server::tell;
 use tokio::time::{Duration, Instant, sleep_until, timeout};
+use tracing::Instrument as _;
 
 use super::board::{Board, LOOK_EVERY};
 use super::queue::{Delivery, Failed, GivenUp, Queue, Taken};
 use super::{Outbox, written};
 use crate::store::StoreError;
+use crate::trace;
 
 /// Limit for one try.
 pub(super) const TRY: Duration = Duration::from_secs(10);
@@ -90,8 +92,24 @@ impl Outbox {
         delivery: Delivery,
         post: &impl Fn(String, Delivery) -> F,
     ) -> (String, bool) {
+        let span = trace::step(delivery.message.login_id(), "deliver");
+        self.make(site, delivery, post).instrument(span).await
+    }
+
+    async fn make<F: Future<Output = Result<(), String>>>(
+        &self,
+        site: String,
+        delivery: Delivery,
+        post: &impl Fn(String, Delivery) -> F,
+    ) -> (String, bool) {
         let posted = timeout(TRY, post(site.clone(), delivery.clone())).await;
         let posted = posted.unwrap_or_else(|_| Err(format!("no answer within {} s", TRY.as_secs())));
+        let Delivery { id, message, tries } = &delivery;
+        let kind = message.kind();
+        match &posted {
+            Ok(()) => tracing::debug!(site, kind, id, tries, "a site has been told"),
+            Err(error) => tracing::debug!(site, kind, id, tries, "a site is not told: {error}"),
+        }
         let (has_failed, noted) = match posted {
             Ok(()) => (false, self.note_done(&site, &delivery).await),
             Err(error) => (true, self.note_failed(&site, &delivery, &error).await),
@@ -126,7 +144,8 @@ impl Outbox {
     }
 
     fn given_up(&self, site: &str, given_up: &GivenUp) {
-        let GivenUp { id, kind, tries, error } = given_up;
+        let GivenUp { id, kind, tries, error, login } = given_up;
+        let _login = trace::login(*login).entered();
         self.metrics.outbox_dead.get_or_create(&[("kind", *kind)]).inc();
         tracing::error!(site, kind, id, tries, "a delivery to a site was given up after a day: {error}");
     }

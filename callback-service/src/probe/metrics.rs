@@ -6,7 +6,7 @@ use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
-use prometheus_client::registry::Registry;
+use prometheus_client::registry::{Registry, Unit};
 use server::clock;
 
 use super::broken::{Broken, Fault};
@@ -46,14 +46,16 @@ impl Metrics {
              it ended",
             self.probes.clone(),
         );
-        registry.register(
-            "probe_last_success_timestamp_seconds",
-            "When such a login was last delivered, in seconds since 1970; 0 before the first",
+        registry.register_with_unit(
+            "probe_last_success_timestamp",
+            "When a probe's login was last delivered, in seconds since 1970; 0 before the first",
+            Unit::Seconds,
             self.last_success.clone(),
         );
-        registry.register(
-            "probe_seconds",
-            "How long such a login took that was delivered, from its making to the close of its page's socket",
+        registry.register_with_unit(
+            "probe",
+            "How long a probe's login took that was delivered, from its making to the close of its page's socket",
+            Unit::Seconds,
             self.seconds.clone(),
         );
     }

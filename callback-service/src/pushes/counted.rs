@@ -14,6 +14,9 @@ const DONE: &str = "done";
 /// It is nothing for us: WeChat got its empty answer.
 const IGNORED: &str = "ignored";
 
+/// Another back end was asked for the answer.
+const RELAYED: &str = "relayed";
+
 impl Pushes {
     /// Counts a push that was answered with this.
     pub(super) fn count_push(&self, push: &Push, reply: Option<&Reply>, arrived: Instant) {
@@ -25,6 +28,11 @@ impl Pushes {
             _ => IGNORED,
         };
         self.count_answered(kind(&push.kind), result, arrived);
+    }
+
+    /// Counts a push that was passed on to another back end.
+    pub(super) fn count_passed_on(&self, push: &Push, arrived: Instant) {
+        self.count_answered(kind(&push.kind), RELAYED, arrived);
     }
 
     /// Counts a verification of the address that was answered.

@@ -26,8 +26,10 @@ pub use self::kept::Kept;
 pub use self::metrics::{Operation, StoreMetrics};
 pub use self::moment::Moment;
 pub use self::records::{Found, Records, Step, Write};
-pub use self::redis::{Bucket, Count, Heard, Keeper, Redis, RedisUrl, Replicas, Subscription, Taken};
-pub use self::sqlite::{OpenError, Sqlite};
+pub use self::redis::{
+    Bucket, Count, Heard, Keeper, Redis, RedisState, RedisUrl, Replicas, Subscription, Taken,
+};
+pub use self::sqlite::{OpenError, Sqlite, SqliteState, inspect as inspect_sqlite};
 pub use self::store_url::{Local, RedisSettings, StoreUrl};
 
 #[cfg(test)]

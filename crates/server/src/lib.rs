@@ -2,7 +2,7 @@
 //!
 //! In the order in which a process lives: the [`command_line`] says what to do. [`settings`] are read and checked, also
 //! for what nobody sees ([`visible`]), and so are the files that they name ([`mod@file`]). [`process`] is what a program's `main` does next: [`logging`] starts, which
-//! never delays anybody, and [`told`] keeps strangers from filling it. A [`service`] runs from its bound ports to the
+//! never delays anybody, [`told`] keeps strangers from filling it, and [`traces`] go to a collector. A [`service`] runs from its bound ports to the
 //! end of its drain. [`listen`] accepts, as many connections as [`descriptors`] allow ([`places`], [`shares`]).
 //! [`pace`] and [`allowance`] say how often something may happen. [`http`] serves a connection within limits, two of
 //! which are [`read_deadline`] and [`write_deadline`]; [`streamed`] is an answer that goes on, and [`mod@address`] says who
@@ -31,5 +31,6 @@ pub mod shares;
 pub mod stop;
 pub mod streamed;
 pub mod told;
+pub mod traces;
 pub mod visible;
 pub mod write_deadline;

@@ -12,6 +12,7 @@
 mod call;
 mod connection;
 mod reconnect;
+pub mod shown;
 
 use std::fmt;
 use std::pin::pin;

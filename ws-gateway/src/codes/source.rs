@@ -49,6 +49,13 @@ impl WeChat {
     }
 }
 
+impl WeChat {
+    /// The account at WeChat.
+    pub(crate) fn client(&self) -> &wechat::Client {
+        &self.client
+    }
+}
+
 impl Source for WeChat {
     fn ask<'a>(&'a self, scene: Scene, purse: &'a Purse<'a>) -> BoxFuture<'a, Result<QrCode, NoQrCode>> {
         async move {

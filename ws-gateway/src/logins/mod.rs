@@ -146,11 +146,14 @@ pub(crate) struct Answered {
     pub answer: Answer,
     /// The login shows a QR code that WeChat has made.
     pub has_account_code: bool,
+    /// The login is a probe's.
+    pub is_probe: bool,
 }
 
 impl Answered {
-    fn of(answer: Answer) -> Self {
-        Self { answer, has_account_code: false }
+    /// An answer that says nothing of a login.
+    pub(crate) fn of(answer: Answer) -> Self {
+        Self { answer, has_account_code: false, is_probe: false }
     }
 }
 
@@ -306,16 +309,16 @@ impl Logins {
     /// Takes a notice; `None` when its login is unknown.
     async fn record(&self, notice: &Notice, from: &Sender) -> Result<Option<Answered>, Failure> {
         let Some(scene) = self.meant(notice).await? else { return Ok(None) };
-        let mut has_account_code = false;
+        let (mut has_account_code, mut is_probe) = (false, false);
         let work = self.change(scene, |login, now| {
-            has_account_code = login.has_account_code();
+            (has_account_code, is_probe) = (login.has_account_code(), login.is_probe());
             login.apply(notice, from, now)
         });
         let Some(mut answer) = work.await? else { return Ok(None) };
         if answer.status == Status::Ok && matches!(notice, Notice::Find { .. }) {
             answer.scene = Some(scene);
         }
-        Ok(Some(Answered { answer, has_account_code }))
+        Ok(Some(Answered { answer, has_account_code, is_probe }))
     }
 
     /// The login that a notice is about, where there may be one.
@@ -346,7 +349,7 @@ impl Logins {
     /// notice is answered `delivered` or `stored`.
     pub(crate) async fn leave(&self, scene: Scene, seat: &SeatName) {
         if let Err(failure) = self.change(scene, |login, _| login.leave(seat)).await {
-            tracing::debug!(%scene, "a page's leave is not noted: {failure}");
+            tracing::debug!("a page's leave is not noted: {failure}");
         }
     }
 
@@ -397,8 +400,7 @@ impl Logins {
 
 /// The answer to a notice that was not clearly recorded.
 fn not_recorded(notice: &Notice, failure: &Failure) -> Answer {
-    let (kind, scene) = (notice.kind(), notice.scene().map(tracing::field::display));
-    tracing::debug!(kind, scene, "a notice was not clearly recorded: {failure}");
+    tracing::debug!(notice = notice.kind(), "a notice was not clearly recorded: {failure}");
     match failure {
         Failure::NotDone(_) | Failure::Full => Answer { retry_in: Some(BUSY), ..Answer::new(Status::Busy) },
         Failure::Unknown(_) => Answer::new(Status::Unsure),

@@ -182,7 +182,10 @@ impl Sources {
     }
 
     /// The back ends that may send notices: those of the file, and `callback` with `NOTIFY_KEY`.
-    fn clients(&self) -> Result<Vec<Client>, SettingError> {
+    ///
+    /// # Errors
+    /// What is wrong or missing.
+    pub(crate) fn clients(&self) -> Result<Vec<Client>, SettingError> {
         const FILE: &str = "GATEWAY_NOTIFY_CLIENTS";
         let mut clients = match &self.settings.clients_file {
             Some(path) => file::read(path).map_err(|problem| SettingError::new(FILE, problem))?,
@@ -222,7 +225,11 @@ impl Sources {
         Ends { certificate: end(&self.settings.tls_cert), client_ca: end(&self.settings.tls_client_ca) }
     }
 
-    fn tls(&self) -> Result<Option<Arc<ServerConfig>>, SettingError> {
+    /// How the port speaks TLS, if it does.
+    ///
+    /// # Errors
+    /// What is wrong or missing.
+    pub(crate) fn tls(&self) -> Result<Option<Arc<ServerConfig>>, SettingError> {
         const CERT: &str = "GATEWAY_NOTIFY_TLS_CERT";
         const KEY: &str = "GATEWAY_NOTIFY_TLS_KEY";
         const CA: &str = "GATEWAY_NOTIFY_TLS_CLIENT_CA";

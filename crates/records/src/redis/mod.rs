@@ -1,12 +1,13 @@
 //! Records in Redis, or Valkey, that any number of processes share: one key a record.
 //!
 //! [`url`] says where Redis is, [`sentinel`] who the master is. [`keeper`] makes the connection and watches it,
-//! [`greeting`] is what it asks a server first, and [`link`] is what everybody else holds. [`replicas`] waits for
+//! [`greeting`] is what it asks a server first, and [`link`] is what everybody else holds. [`inspection`] asks for an operator. [`replicas`] waits for
 //! copies. [`buckets`] count what all processes together may do. A record is read together with Redis's clock and
 //! written by `change.lua`, which compares and sets.
 
 mod buckets;
 mod greeting;
+mod inspection;
 mod keeper;
 mod link;
 mod replicas;
@@ -17,6 +18,7 @@ use futures_util::future::{BoxFuture, FutureExt};
 use redis::Script;
 
 pub use self::buckets::{Bucket, Count, Taken};
+pub use self::inspection::RedisState;
 pub use self::keeper::{Heard, Keeper, Subscription};
 use self::link::Link;
 pub use self::replicas::Replicas;

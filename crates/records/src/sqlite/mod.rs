@@ -1,9 +1,10 @@
 //! Records in one SQLite file, for one machine with nothing to install.
 //!
 //! [`mod@file`] opens the file, makes its table, and turns an older version's tables into records. [`thread`] is the one
-//! thread that works on it: SQLite blocks, and what comes together is written in one transaction.
+//! thread that works on it, and [`inspection`] looks for an operator: SQLite blocks, and what comes together is written in one transaction.
 
 mod file;
+mod inspection;
 mod thread;
 
 use std::path::Path;
@@ -14,6 +15,7 @@ use rusqlite::{OptionalExtension, Transaction, params};
 use tokio::sync::oneshot;
 
 pub use self::file::OpenError;
+pub use self::inspection::{SqliteState, inspect};
 use self::thread::Work;
 use crate::as_text::TextStore;
 use crate::{Failure, Found, Moment, StoreMetrics, Write};

@@ -5,9 +5,10 @@
 
 use std::fmt;
 use std::net::IpAddr;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use http::Uri;
+use http::header::DATE;
 use hyper_util::client::proxy::matcher::Matcher;
 use reqwest::{Client, RequestBuilder, Response, Url, redirect};
 use serde::Deserialize;
@@ -111,6 +112,22 @@ impl Api {
 
     pub(crate) fn post(&self, path: &str) -> RequestBuilder {
         self.http.post(format!("{}{path}", self.base))
+    }
+
+    /// The variable that names the proxy on the way, where there is one.
+    pub(crate) fn proxy(&self) -> Option<&'static str> {
+        self.proxy
+    }
+
+    /// Sends a request, once, and gives the `Date` of its answer, whatever else the answer says.
+    pub(crate) async fn date(
+        &self,
+        call: &'static str,
+        request: RequestBuilder,
+    ) -> Result<Option<SystemTime>, Error> {
+        let response = request.send().await.map_err(|error| Error::from_reqwest(call, error, self.proxy))?;
+        let date = response.headers().get(DATE).and_then(|date| date.to_str().ok());
+        Ok(date.and_then(|date| httpdate::parse_http_date(date).ok()))
     }
 
     /// Sends a request, once, and reads its answer.

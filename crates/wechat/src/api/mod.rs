@@ -3,7 +3,7 @@
 //! The gateway asks [`Client::create_qr_code`] for a picture that carries a login's scene. callback-service
 //! asks [`Client::user`] who scanned it. Both need an access token: `token` fetches, shares and renews it, and
 //! `theft` notices when another system replaces it. [`Client::web_user`] asks whose the code of a web authorization is,
-//! without that token. `exchange` is the only module that speaks HTTP. `error`
+//! without that token. For an operator who looks for a fault, `insight` asks what WeChat itself sees. `exchange` is the only module that speaks HTTP. `error`
 //! classifies failures and says what an operator can do. `policy` decides what follows from each class. A
 //! `breaker` stops repeats of a call that WeChat refuses. A `meter` pays for the requests that are really sent, and
 //! [`CallMetrics`] counts them for the operator.
@@ -12,6 +12,7 @@ mod breaker;
 mod call;
 mod error;
 mod exchange;
+mod insight;
 mod meter;
 mod metrics;
 mod policy;
@@ -36,6 +37,7 @@ use serde::de::DeserializeOwned;
 
 pub use self::error::{Class, Error};
 pub use self::exchange::is_simulated;
+pub use self::insight::{CallbackCheck, Ping, Quota, Reached, RefusedCall};
 pub use self::meter::{Meter, Unmade};
 pub use self::metrics::CallMetrics;
 pub use self::qr::{MAX_EXPIRE, OFFICIAL_QR_URL, QrCode, show_qr_code_url};
@@ -84,6 +86,9 @@ struct Breakers {
     user: Breaker,
     web_token: Breaker,
     web_user: Breaker,
+    quota: Breaker,
+    rid: Breaker,
+    callback_check: Breaker,
 }
 
 impl Breakers {
@@ -111,6 +116,9 @@ impl Client {
             user: Breaker::new(call::USER, limits.probe),
             web_token: Breaker::new(call::WEB_TOKEN, limits.probe),
             web_user: Breaker::new(call::WEB_USER, limits.probe),
+            quota: Breaker::new(call::QUOTA, limits.probe),
+            rid: Breaker::new(call::RID, limits.probe),
+            callback_check: Breaker::new(call::CALLBACK_CHECK, limits.probe),
         });
         Ok(Self { api, tokens, breakers, limits })
     }

@@ -194,7 +194,7 @@ async fn messages(stage: &Stage) -> Scrape {
     for (kind, result) in [
         ("subscribe", "done"),
         ("text", "done"),
-        ("event", "ignored"),
+        ("event", "relayed"),
         ("unsubscribe", "done"),
         ("verification", "done"),
     ] {

@@ -7,6 +7,7 @@
 
 mod acts;
 mod document;
+mod probes;
 mod redis;
 mod scrape;
 mod stage;
@@ -52,10 +53,11 @@ async fn every_metric_of_the_document_exists_and_moves_and_there_is_no_other() {
         values.windows(2).any(|pair| pair[0] != pair[1])
     };
     with_redis.retain(|scrape| !scrape.0.is_empty());
-    let all = all.and(redis);
+    let probes = probes::all().await;
+    let all = probes.iter().cloned().fold(all.and(redis), Scrape::and);
     let stand_still = all.0.keys().filter(|name| {
         let is_known = CONSTANT.contains(&name.as_str()) || ELSEWHERE.iter().any(|(known, _)| known == name);
-        !is_known && !moves(&seen, name) && !moves(&with_redis, name)
+        !is_known && ![&seen, &with_redis, &probes].iter().any(|seen| moves(seen, name))
     });
     assert_eq!(stand_still.collect::<Vec<_>>(), Vec::<&String>::new(), "these did not move");
     document::agrees_with(&all);

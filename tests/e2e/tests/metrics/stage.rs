@@ -94,6 +94,7 @@ impl Stage {
                 ("callback-gateway-cert", shown(&own.certificate)),
                 ("callback-gateway-key", shown(&own.key)),
                 ("callback-wechat-server", asking),
+                ("callback-relay-url", format!("events={hook}")),
                 ("callback-max-connections", CONNECTIONS.to_string()),
             ]),
             ..Options::default()

@@ -21,7 +21,7 @@ use tracing::{Instrument, Span};
 use self::counted::PageLogins;
 use crate::account::Taken;
 use crate::browsers::conversation::{Conversation, Say, Then, Turn};
-use crate::browsers::message::{Close, FromPage};
+use crate::browsers::message::{Close, FromPage, ToPage};
 use crate::browsers::opening::{Arrival, Opening};
 use crate::browsers::socket::{CLOSE_WITHIN, Ended, PageSocket};
 use crate::browsers::words;
@@ -48,8 +48,9 @@ where
     if matches!(ended, Ended::Garbled(Close::TooFast | Close::TooBig)) {
         gateway.metrics.limits.hit("browsers::socket");
     }
-    tracing::debug!(?ended, "a page's connection ends");
-    page.leave(ended).await;
+    let span = page.span();
+    span.in_scope(|| tracing::debug!(?ended, "a page's connection ends"));
+    page.leave(ended).instrument(span).await;
 }
 
 struct PageTask<'g, S> {
@@ -129,7 +130,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> PageTask<'_, S> {
                 self.take_turn(first).await?;
             }
             Arrival::Back(key) => {
-                let span = trace::login(key.scene());
+                let span = trace::step(key.scene(), "resume");
                 self.resume(key).instrument(span).await?;
             }
             Arrival::BackWithoutKey => return Err(Ended::Told(Close::Unknown)),
@@ -145,9 +146,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> PageTask<'_, S> {
                 made = self.held.progress(next_look) => made.map_or(Event::Look, Event::Made),
                 () = &mut leave => return Err(Ended::Told(Close::GoingAway)),
             };
-            let span = self.talk.shows().map_or_else(Span::none, trace::login);
+            let span = self.span();
             self.handle(event).instrument(span).await?;
         }
+    }
+
+    /// The span of the login that the page shows.
+    fn span(&self) -> Span {
+        self.talk.shows().map_or_else(Span::none, trace::login)
     }
 
     async fn handle(&mut self, event: Event) -> Result<(), Ended> {
@@ -163,7 +169,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> PageTask<'_, S> {
                 self.look().await
             }
             Event::Made(Ok(new)) => {
-                let span = trace::login(new.scene);
+                let span = trace::step(new.scene, "show");
                 self.open(new).instrument(span).await
             }
             Event::Made(Err(none)) => self.no_code(&none).await,
@@ -182,6 +188,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> PageTask<'_, S> {
         for say in turn.say {
             match say {
                 Say::Message(message) => {
+                    if message != ToPage::Heartbeat {
+                        tracing::debug!(what = message.name(), "the page is told");
+                    }
                     self.logins.told(&message);
                     self.socket.send(&message).await?;
                 }
@@ -232,6 +241,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> PageTask<'_, S> {
         let Some(login) = self.needed(found).await? else {
             return unknown;
         };
+        tracing::debug!("a page has come back to its login");
         if counted::is_counted(&login) {
             gateway.metrics.resumed.inc();
             self.logins.comes_back_to(&login);

@@ -206,6 +206,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> PageTask<'_, S> {
             Some(QrCode::Web { .. }) => Kind::Web,
             None => Kind::None,
         };
+        tracing::debug!(code = kind.name(), typed = shown.typed.is_some(), "a login is shown");
         self.gateway.metrics.logins.inc();
         self.gateway.metrics.logins_shown.get_or_create(&[("code", kind.name())]).inc();
     }

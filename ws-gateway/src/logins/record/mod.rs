@@ -240,8 +240,13 @@ impl Record {
             shown: Shown { qr: self.opened.qr.shown(), typed: self.opened.typed.clone() },
             secret: self.opened.secret,
             seat: self.seat.clone(),
-            is_probe: self.opened.probe_of.is_some(),
+            is_probe: self.is_probe(),
         }
+    }
+
+    /// Whether it is a probe's.
+    pub(crate) fn is_probe(&self) -> bool {
+        self.opened.probe_of.is_some()
     }
 
     /// Whether the login shows a QR code that WeChat has made.
