@@ -87,7 +87,7 @@ CALLBACK_ADMIN_TOKEN     opens the live view at CALLBACK_ADMIN_LISTEN, at least 
 one it is for this machine alone";
 
 /// The names of the secrets.
-pub(crate) const SECRET_NAMES: [&str; 8] = [
+pub(crate) const SECRET_NAMES: [&str; 9] = [
     "NOTIFY_KEY",
     "WECHAT_APP_SECRET",
     "WECHAT_TOKEN",
@@ -96,6 +96,7 @@ pub(crate) const SECRET_NAMES: [&str; 8] = [
     "WECHAT_AES_KEY_PREVIOUS",
     "CALLBACK_REDIS_PASSWORD",
     "CALLBACK_REDIS_SENTINEL_PASSWORD",
+    ADMIN_TOKEN,
 ];
 
 /// What must never be shown.
@@ -270,6 +271,7 @@ pub(crate) fn all_wrong(settings: &Settings) -> Vec<SettingError> {
             password: read("CALLBACK_REDIS_PASSWORD"),
             sentinel_password: read("CALLBACK_REDIS_SENTINEL_PASSWORD"),
         },
+        admin_token: read(ADMIN_TOKEN),
     };
     let Settings { ports, link, probe, storage, connections, logins, account, .. } = settings.clone();
     let Settings { sites, web, wechat_server, relay, .. } = settings.clone();
@@ -280,6 +282,7 @@ pub(crate) fn all_wrong(settings: &Settings) -> Vec<SettingError> {
             wrong.push(error);
         }
     };
+    live_view::checked(ADMIN_TOKEN, secrets.admin_token).map(drop).unwrap_or_else(&mut note);
     connections.checked().map(drop).unwrap_or_else(&mut note);
     if !account.is_simulated() {
         settings::refuse_printed(&[("NOTIFY_KEY", secrets.notify_key.as_ref())]).unwrap_or_else(&mut note);

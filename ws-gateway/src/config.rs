@@ -78,20 +78,27 @@ pub struct Secrets {
 
 impl Secrets {
     /// Their names.
-    pub(crate) const NAMES: [&str; 4] =
-        ["NOTIFY_KEY", "WECHAT_APP_SECRET", "GATEWAY_REDIS_PASSWORD", "GATEWAY_REDIS_SENTINEL_PASSWORD"];
+    pub(crate) const NAMES: [&str; 5] = [
+        "NOTIFY_KEY",
+        "WECHAT_APP_SECRET",
+        "GATEWAY_REDIS_PASSWORD",
+        "GATEWAY_REDIS_SENTINEL_PASSWORD",
+        ports::ADMIN_TOKEN,
+    ];
 
     /// Those that can be read, and what is wrong with the others.
     fn readable() -> (Self, Vec<SettingError>) {
         let mut wrong = Vec::new();
-        let [notify_key, wechat_app_secret, redis_password, redis_sentinel_password] =
+        let [notify_key, wechat_app_secret, redis_password, redis_sentinel_password, admin_token] =
             Self::NAMES.map(|name| {
                 settings::secret(name).unwrap_or_else(|error| {
                     wrong.push(error);
                     None
                 })
             });
-        (Self { notify_key, wechat_app_secret, redis_password, redis_sentinel_password }, wrong)
+        let secrets =
+            Self { notify_key, wechat_app_secret, redis_password, redis_sentinel_password, admin_token };
+        (secrets, wrong)
     }
 
     fn read() -> Result<Self, SettingError> {
@@ -178,7 +185,9 @@ impl Rooms {
         let Settings { browsers, notices, store, codes, ways, ports, .. } = settings;
         let (secrets, mut wrong) = Secrets::readable();
         let is_readable = wrong.is_empty();
-        let Secrets { notify_key, wechat_app_secret, redis_password, redis_sentinel_password } = secrets;
+        let Secrets { notify_key, wechat_app_secret, redis_password, redis_sentinel_password, admin_token } =
+            secrets;
+        wrong.extend(live_view::checked(ports::ADMIN_TOKEN, admin_token).err());
         let is_real = !wechat::is_simulated(&codes.wechat_api_url);
         let printed =
             [("NOTIFY_KEY", notify_key.as_ref()), ("WECHAT_APP_SECRET", wechat_app_secret.as_ref())];

@@ -102,11 +102,6 @@ impl Link {
         Ok(Self { key, addresses, tls })
     }
 
-    /// Where gateways may be.
-    pub(crate) fn addresses(&self) -> &[String] {
-        &self.addresses
-    }
-
     /// Connects, and keeps the connection.
     pub(crate) fn connect(&self) -> Client {
         Client::start(self.settings())

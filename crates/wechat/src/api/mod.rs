@@ -134,8 +134,7 @@ impl Client {
     /// What WeChat refuses at present, each with what an operator can do. Such a call is answered without asking WeChat.
     #[must_use]
     pub fn refusals(&self) -> Vec<Error> {
-        let Breakers { qr_code, user, web_token, web_user } = &*self.breakers;
-        let calls = [qr_code, user, web_token, web_user].into_iter().filter_map(Breaker::refusal);
+        let calls = self.breakers.each().into_iter().filter_map(Breaker::refusal);
         self.tokens.refusal().into_iter().chain(calls).collect()
     }
 
