@@ -282,8 +282,8 @@ pub(crate) fn all_wrong(settings: &Settings) -> Vec<SettingError> {
             wrong.push(error);
         }
     };
-    live_view::checked(ADMIN_TOKEN, secrets.admin_token).map(drop).unwrap_or_else(&mut note);
     connections.checked().map(drop).unwrap_or_else(&mut note);
+    live_view::checked(ADMIN_TOKEN, secrets.admin_token).map(drop).unwrap_or_else(&mut note);
     if !account.is_simulated() {
         settings::refuse_printed(&[("NOTIFY_KEY", secrets.notify_key.as_ref())]).unwrap_or_else(&mut note);
         secrets.account.refuse_printed().unwrap_or_else(&mut note);

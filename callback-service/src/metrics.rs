@@ -1,6 +1,5 @@
 //! What the operator sees at `/metrics`: what this room counts. Others are those of the rooms that know them: the store's
-//! (`records`), WeChat's calls (`wechat`), what waits for sites ([`outbox`](crate::outbox)), and the
-//! [link](crate::logins::link) to the gateways.
+//! (`records`), WeChat's calls (`wechat`), what waits for sites, and the link to the gateways.
 
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
@@ -77,7 +76,7 @@ pub(crate) struct Metrics {
     pub outbox_refused: Family<Label, Counter>,
 }
 
-/// What is delivered to sites, by the names of [`outbox`](crate::outbox).
+/// What is delivered to sites, by the names of the outbox.
 const DELIVERED: [&str; 4] = ["logout", "login", "denial", "unsubscribe"];
 
 /// Deliveries by kind. They are shown from the start, with 0: a rate needs a value before the first one.

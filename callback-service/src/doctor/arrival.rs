@@ -100,11 +100,11 @@ async fn at(sheet: &Sheet, official: &Official, url: &Url, place: Place, works_h
     let description = place.verified(name);
     match http::ask(&asked, |client, url| client.get(url)).await {
         Err(why) => {
-            unreached(sheet, description, url, why, place);
+            unreached(sheet, description, url, &why, place);
             return false;
         }
         Ok(answer) if answer.status == 200 && answer.body == echo => {
-            sheet.ok_with(description, Words::same(url.as_str()))
+            sheet.ok_with(description, Words::same(url.as_str()));
         }
         Ok(answer) => {
             let (found, hint) = no_echo(&answer, &echo, place, works_here);
@@ -133,7 +133,7 @@ async fn push(
         .await
     {
         Err(why) => {
-            unreached(sheet, description, url, why, place);
+            unreached(sheet, description, url, &why, place);
             false
         }
         Ok(answer) if answer.status == 200 && endpoint.is_rehearsed(&key, &answer.body) => {
@@ -162,7 +162,7 @@ async fn push(
     }
 }
 
-fn unreached(sheet: &Sheet, description: Words, url: &Url, why: String, place: Place) {
+fn unreached(sheet: &Sheet, description: Words, url: &Url, why: &str, place: Place) {
     let found = Words::same(format!("{url}: {why}"));
     match place {
         Place::Here => sheet.warning(

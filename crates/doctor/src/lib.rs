@@ -2,7 +2,7 @@
 //!
 //! A service's `doctor` makes [`Category`]s of [`category`] from its own settings. Each has looks, which write their
 //! [`Check`]s on a [`Sheet`]: what was looked at, whether it is well, what was found, and what to do. [`words`] has both
-//! languages. [`run`] makes the looks at once, and again while `--wait` lasts. What they found is shown by [`text`], as
+//! languages. [`run()`] makes the looks at once, and again while `--wait` lasts. What they found is shown by [`text`], as
 //! [`json`], or as a [`report`] that [`mask`] has made fit to be shown to strangers. [`reading`] reads the service's
 //! settings so that a wrong one is a finding and no end, and [`names`] points out variables that are no settings.
 //!

@@ -92,7 +92,7 @@ struct Breakers {
 }
 
 impl Breakers {
-    /// All of them. The token call has its own.
+    /// Those of the calls that logins need. The token call has its own, and the others are doctor's.
     fn each(&self) -> [&Breaker; 4] {
         [&self.qr_code, &self.user, &self.web_token, &self.web_user]
     }

@@ -4,3 +4,4 @@
 
 mod callback;
 mod gateway;
+mod seen;

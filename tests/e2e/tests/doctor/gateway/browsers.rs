@@ -57,8 +57,7 @@ async fn each_way_in_which_a_proxy_breaks_pages_is_named_with_what_to_write() {
     let place = Place::running().await;
     let gateway: SocketAddr = place.settings["GATEWAY_LISTEN"].parse().unwrap();
     let well = proxy(Does::Passes(gateway, |head| head)).await;
-    let seen = place.doctor(&["--only", "browsers", "--gateway-url", &well]);
-    assert!(seen.checks("browsers").iter().all(|it| it["result"] == "success"), "{:#}", seen.json);
+    place.doctor(&["--only", "browsers", "--gateway-url", &well]).is_well("browsers");
 
     let passes = |change| Does::Passes(gateway, change);
     for (does, error, hint) in [

@@ -6,17 +6,18 @@ mod settings;
 mod wechat;
 
 use std::collections::HashMap;
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::Ipv4Addr;
 
 use e2e::fleet::NOTIFY_KEY;
-use e2e::programs::{Program, output, text};
+use e2e::programs::{Program, output};
 use serde_json::Value;
 use server::listen;
 use simulator::Simulator;
-use test_redis::free_port;
 use tokio::task::block_in_place;
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tokio_util::task::TaskTracker;
+
+use crate::seen::{Seen, on_loopback};
 
 const PROGRAM: &str = "ws-gateway";
 
@@ -72,50 +73,12 @@ impl Place {
     fn doctor(&self, flags: &[&str]) -> Seen {
         let words = [&["doctor", "--json", "--lang", "en"], flags].concat();
         let ended = block_in_place(|| output(PROGRAM, &self.settings, &words));
-        let (said, wrong) = (text(&ended.stdout), text(&ended.stderr));
-        assert_eq!(wrong, "", "{said}");
-        let json = serde_json::from_str(&said).unwrap_or_else(|error| panic!("{error}: {said}"));
-        Seen { code: ended.status.code().unwrap(), json }
+        Seen::of(&ended)
     }
 
     /// The address of the browsers' port as a URL.
     fn gateway_url(&self) -> String {
         format!("http://{}", self.settings["GATEWAY_LISTEN"])
-    }
-}
-
-fn on_loopback() -> SocketAddr {
-    (Ipv4Addr::LOCALHOST, free_port()).into()
-}
-
-/// What the doctor said.
-#[derive(Debug)]
-struct Seen {
-    code: i32,
-    json: Value,
-}
-
-impl Seen {
-    /// All checks of a category.
-    fn checks(&self, category: &str) -> Vec<&Value> {
-        let categories = self.json["categories"].as_array().unwrap().iter();
-        let found = categories.filter(|it| it["categoryName"] == category);
-        found.flat_map(|it| it["checks"].as_array().unwrap()).collect()
-    }
-
-    /// Asserts that a category has a check with this result whose error and hint have these words.
-    #[track_caller]
-    fn has(&self, category: &str, result: &str, error: &str, hint: &str) {
-        let has = |check: &&&Value, name: &str, words: &str| {
-            check[name].as_str().is_some_and(|it| it.contains(words))
-        };
-        let checks = self.checks(category);
-        let found = checks
-            .iter()
-            .find(|it| it["result"] == result && has(it, "error", error) && has(it, "hint", hint));
-        assert!(found.is_some(), "{category}: {result}, {error:?}, {hint:?}: {:#}", self.json);
-        assert_eq!(self.code, i32::from(self.json["success"] == false));
-        assert!(result != "error" || self.code == 1, "{:#}", self.json);
     }
 }
 
@@ -126,11 +89,7 @@ async fn all_is_well_beside_a_gateway_that_runs_and_no_code_is_taken() {
     let names: Vec<_> = seen.json["categories"].as_array().unwrap().iter().collect();
     let names: Vec<_> = names.iter().map(|it| it["categoryName"].as_str().unwrap()).collect();
     assert_eq!(names, ["settings", "system", "wechat", "gateway", "browsers", "store"]);
-    for name in names {
-        for check in seen.checks(name) {
-            assert_eq!(check["result"], "success", "{check:#}");
-        }
-    }
+    names.iter().for_each(|name| seen.is_well(name));
     assert_eq!((seen.code, &seen.json["success"]), (0, &Value::Bool(true)));
     assert_eq!(place.wechat.counters().qr_calls, 0);
     let made = place.doctor(&["--only", "wechat", "--make-qr-code"]);
