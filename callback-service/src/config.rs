@@ -87,7 +87,7 @@ CALLBACK_ADMIN_TOKEN     opens the live view at CALLBACK_ADMIN_LISTEN, at least 
 one it is for this machine alone";
 
 /// The names of the secrets.
-pub(crate) const SECRET_NAMES: [&str; 8] = [
+pub(crate) const SECRET_NAMES: [&str; 9] = [
     "NOTIFY_KEY",
     "WECHAT_APP_SECRET",
     "WECHAT_TOKEN",
@@ -96,6 +96,7 @@ pub(crate) const SECRET_NAMES: [&str; 8] = [
     "WECHAT_AES_KEY_PREVIOUS",
     "CALLBACK_REDIS_PASSWORD",
     "CALLBACK_REDIS_SENTINEL_PASSWORD",
+    ADMIN_TOKEN,
 ];
 
 /// What must never be shown.

@@ -23,6 +23,7 @@ use crate::logins::way::Way;
 use crate::metrics::{Label, Metrics};
 use crate::outbox::Backlog;
 use crate::probe::{Last, Probed};
+use crate::relay;
 
 /// What sites are told of, by the names in the metrics.
 const MESSAGES: [&str; 5] = ["logout", "login", "denial", "unsubscribe", "unknown"];
@@ -39,6 +40,8 @@ pub(crate) struct Live {
     pub(crate) metrics: Metrics,
     /// Whether logins are delivered, where that is probed.
     pub(crate) probe: Option<Last>,
+    /// What became of pushes for another back end.
+    pub(crate) relayed: relay::Metrics,
     /// What waits for sites, where there are any.
     pub(crate) backlog: Option<Backlog>,
     pub(crate) ready: Readiness,
@@ -100,6 +103,10 @@ impl Source for Live {
         ];
         sections.extend(self.probe.as_ref().map(|last| probe(last.seen(), language)));
         sections.extend(self.backlog.as_ref().map(|backlog| self.outbox(backlog, language)));
+        let relayed = self.relayed.outcomes();
+        if !relayed.is_empty() {
+            sections.push(relays(relayed, language));
+        }
         sections.push(problems(language));
         sections.push(scans(&answers, language));
         ready(State { sections }).boxed()
@@ -219,6 +226,34 @@ fn probe(last: Option<Probed>, language: Language) -> Section {
         ),
         wide: false,
         body: Body::Facts { facts },
+    }
+}
+
+/// What became of pushes that were passed on to another back end.
+fn relays(outcomes: Vec<(&'static str, u64)>, language: Language) -> Section {
+    let say = |zh, en| either(language, zh, en).to_owned();
+    let facts = outcomes.into_iter().map(|(outcome, count)| {
+        let ((zh, en), is_good) = match outcome {
+            "replied" => (("有回复", "Answered"), true),
+            "empty" => (("无需回复", "Answered with nothing"), true),
+            "copied" => (("已抄送", "Copied"), true),
+            "late" => (("超时", "Too late"), false),
+            "refused" => (("被拒绝", "Refused"), false),
+            "failed" => (("连不上", "Not reached"), false),
+            "unfit" => (("回复不可用", "An answer that WeChat would not take"), false),
+            "breaker" => (("暂停转发", "Not tried, as it had failed"), false),
+            "dropped" => (("太多而丢弃", "Dropped, as too many waited"), false),
+            other => ((other, other), false),
+        };
+        let cell = Cell::text(count.to_string());
+        (say(zh, en), if is_good { cell } else { cell.tone(Tone::Warn) })
+    });
+    Section {
+        id: "relay",
+        title: say("转发给原后端", "Passed on to the other back end"),
+        note: say("次数从启动算起", "Counted since the start"),
+        wide: false,
+        body: Body::Facts { facts: facts.collect() },
     }
 }
 

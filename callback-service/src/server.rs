@@ -331,6 +331,7 @@ impl Server {
             accounts,
             metrics: callback.metrics.clone(),
             probe: probes.as_ref().map(|probes| probes.last().clone()),
+            relayed: relayed.clone(),
             backlog: callback.provider.as_ref().map(|provider| provider.backlog().clone()),
             ready: Arc::clone(&ready),
             began: SystemTime::now(),

@@ -96,7 +96,9 @@ impl Secrets {
                     None
                 })
             });
-        (Self { notify_key, wechat_app_secret, redis_password, redis_sentinel_password, admin_token }, wrong)
+        let secrets =
+            Self { notify_key, wechat_app_secret, redis_password, redis_sentinel_password, admin_token };
+        (secrets, wrong)
     }
 
     fn read() -> Result<Self, SettingError> {

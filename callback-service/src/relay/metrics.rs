@@ -13,6 +13,10 @@ use crate::metrics::Labels;
 /// Seconds: a back end beside this one takes a few thousandths, and WeChat waits for five.
 const BUCKETS: [f64; 9] = [0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 4.3];
 
+/// What becomes of a push.
+const OUTCOMES: [&str; 9] =
+    ["replied", "empty", "copied", "late", "refused", "failed", "unfit", "breaker", "dropped"];
+
 /// The counts of the relays of all accounts. Clones count together.
 #[derive(Debug, Clone)]
 pub(crate) struct Metrics {
@@ -37,6 +41,16 @@ impl Metrics {
         self.seconds.observe(time.as_secs_f64());
     }
 
+    /// What became of pushes so far, of all kinds together; each outcome that there was.
+    pub(crate) fn outcomes(&self) -> Vec<(&'static str, u64)> {
+        let of = |kind: Kind, outcome| {
+            self.relayed.get(&[("kind", kind.name()), ("outcome", outcome)]).map(|it| it.get())
+        };
+        let all =
+            OUTCOMES.map(|outcome| (outcome, Kind::ALL.iter().filter_map(|kind| of(*kind, outcome)).sum()));
+        all.into_iter().filter(|(_, count)| *count > 0).collect()
+    }
+
     /// Registers everything.
     pub(crate) fn register(&self, registry: &mut Registry) {
         registry.register(
@@ -51,5 +65,20 @@ impl Metrics {
             Unit::Seconds,
             self.seconds.clone(),
         );
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_became_of_pushes_is_summed_up_by_outcome() {
+        let metrics = Metrics::default();
+        assert_eq!(metrics.outcomes(), []);
+        metrics.count(Kind::Messages, "replied");
+        metrics.count(Kind::Follows, "replied");
+        metrics.count(Kind::Copies, "late");
+        assert_eq!(metrics.outcomes(), [("replied", 2), ("late", 1)]);
     }
 }

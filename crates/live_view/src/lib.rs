@@ -6,8 +6,8 @@
 //! JavaScript. The script in `page/` builds the same from the events. [`rates`] counts by the minute, and [`sections`] are
 //! the parts that both services have.
 //!
-//! Nothing is kept or computed for the view while nobody looks, but what the services count anyway. A state holds nothing
-//! that a log may not say.
+//! While nobody looks nothing is computed, and what the services keep for the view is bounded. A state holds nothing that a
+//! log may not say.
 
 mod events;
 mod guard;
