@@ -124,8 +124,8 @@ impl Metrics {
         self.wechat.register(&mut registry);
         registry.register(
             "pushes",
-            "Pushes that were believed, by kind (scan, subscribe, unsubscribe, text, message, event, verification), result \
-             (done, ignored) and account",
+            "Pushes that were believed, by kind (scan, subscribe, unsubscribe, text, message, event, verification, rehearsal), \
+             result (done, ignored) and account",
             self.pushes.clone(),
         );
         registry.register_with_unit(

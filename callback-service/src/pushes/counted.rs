@@ -2,7 +2,7 @@
 
 use protocol::Scene;
 use tokio::time::Instant;
-use wechat::push::{Kind, Push};
+use wechat::push::{Kind, Push, REHEARSAL};
 
 use super::Pushes;
 use super::events::Reply;
@@ -53,6 +53,7 @@ fn kind(kind: &Kind) -> &'static str {
         Kind::Subscribe { .. } => "subscribe",
         Kind::Scan { .. } => "scan",
         Kind::Unsubscribe => "unsubscribe",
+        Kind::OtherEvent { name, .. } if name == REHEARSAL => "rehearsal",
         Kind::OtherEvent { .. } => "event",
         Kind::Message { msg_type, .. } if msg_type == "text" => "text",
         Kind::Message { .. } => "message",

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use http::StatusCode;
 use server::http::{self as web, Response};
 use server::tell;
-use wechat::push::{Query, Refusal};
+use wechat::push::{Query, Refusal, is_rehearsal};
 
 use super::belief::Unbelieved;
 use super::{Asked, Pushes};
@@ -16,7 +16,12 @@ impl Pushes {
         let from = asked.from;
         let (stage, status, fault) = match unbelieved {
             Unbelieved::Refused(refusal) if names_nothing(asked.query) => return self.pass(refusal, from),
-            Unbelieved::Refused(refusal) => return self.refuse_push(refusal, from),
+            Unbelieved::Refused(refusal) => {
+                // Doctor asks what the service has refused, and must not hear of itself.
+                let counted = if is_rehearsal(asked.query) { "rehearsal" } else { refusal.stage() };
+                self.metrics.count_refused(self.names(), counted);
+                return self.refuse_push(refusal, from);
+            }
             Unbelieved::NotRead(status, fault) => ("body", status, fault),
             Unbelieved::Store(error) => ("store", StatusCode::SERVICE_UNAVAILABLE, error.to_string()),
         };
@@ -28,7 +33,6 @@ impl Pushes {
     /// Refuses a push. One that is authentic and cannot be read is answered 200, and has no effect.
     fn refuse_push(&self, refusal: Refusal, from: IpAddr) -> Response {
         let stage = refusal.stage();
-        self.metrics.count_refused(self.names(), stage);
         if refusal.is_authentic() {
             let reason = format!("unreadable: {stage}");
             tell!(

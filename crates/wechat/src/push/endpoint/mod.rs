@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use secrecy::{ExposeSecret, SecretString};
 
-pub use self::rehearsal::{REHEARSAL, Rehearsal};
+pub use self::rehearsal::{REHEARSAL, Rehearsal, is_rehearsal};
 pub use self::unfit::Unfit;
 use super::cipher::AesKey;
 use super::rotating::{Rotating, Which};

@@ -26,6 +26,11 @@ pub struct Rehearsal {
     pub body: String,
 }
 
+/// Whether a raw query says that its request is a rehearsal. Nobody signs that, so it is good for counting alone.
+pub fn is_rehearsal(raw: &str) -> bool {
+    form_urlencoded::parse(raw.as_bytes()).any(|(name, value)| name == "openid" && value == NOBODY)
+}
+
 impl Endpoint {
     /// The query of the GET by which WeChat verifies an address. The answer must be `echo`.
     pub fn rehearse_verification(&self, echo: &str, salt: &Salt) -> String {
@@ -39,7 +44,6 @@ impl Endpoint {
         let to = self.original_id.as_deref().unwrap_or(ANY);
         let event = reply::event(to, NOBODY, salt.timestamp, REHEARSAL, key);
         let mut query = self.signed(salt);
-        query.append_pair("openid", NOBODY);
         if self.mode == Mode::Plaintext {
             return Rehearsal { query: query.finish(), body: event };
         }
@@ -76,7 +80,7 @@ impl Endpoint {
         let signature = signature::sign([token, &timestamp, &salt.nonce]);
         let mut query = Serializer::new(String::new());
         query.append_pair("signature", &signature).append_pair("timestamp", &timestamp);
-        query.append_pair("nonce", &salt.nonce);
+        query.append_pair("nonce", &salt.nonce).append_pair("openid", NOBODY);
         query
     }
 }

@@ -366,6 +366,7 @@ fn a_rehearsal_is_taken_as_wechats_own_and_its_answer_is_known() {
         let query = Query::parse(&ours.rehearse_verification("echo+/ 1", &salt)).unwrap();
         assert_eq!(ours.verify_url(&query, NOW).unwrap(), "echo+/ 1", "{mode}");
         let Rehearsal { query, body } = ours.rehearse_push("a key", &salt);
+        assert!(is_rehearsal(&query) && !is_rehearsal(&query.replace("openid", "o")), "{query}");
         let query = Query::parse(&query).unwrap();
         let push = ours.open(&query, body.as_bytes(), NOW).unwrap();
         let (name, key) = (REHEARSAL.to_owned(), Some("a key".to_owned()));
