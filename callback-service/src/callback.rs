@@ -7,6 +7,7 @@ use protocol::Client;
 use server::stop::Drain;
 
 use crate::account::Official;
+use crate::audit::Audit;
 use crate::logins::words::Texts;
 use crate::logins::{self, Scans, Shared};
 use crate::metrics::Metrics;
@@ -30,6 +31,8 @@ pub(crate) struct Callback {
     pub verify_files: VerifyFiles,
     /// Where its protocol is spoken.
     pub wechat_server: Option<Arc<WeChatServer>>,
+    /// Who logged in where.
+    pub audit: Audit,
     pub gateway: Client,
     pub metrics: Metrics,
     /// Whose X-Forwarded-For is believed.
@@ -49,6 +52,7 @@ pub(crate) struct Parts {
     pub open_url: String,
     pub verify_files: VerifyFiles,
     pub wechat_server: Option<Arc<WeChatServer>>,
+    pub audit: Audit,
     pub metrics: Metrics,
     pub logins: logins::Checked,
     pub pushes: pushes::Settings,
@@ -63,8 +67,8 @@ impl Callback {
     pub(crate) fn new(parts: Parts) -> Self {
         let Parts { accounts, gateway, store, provider, metrics, logins, pushes, texts, .. } = parts;
         let (web, open_url, verify_files) = (parts.web, parts.open_url, parts.verify_files);
-        let (wechat_server, trusted_proxies, drain) =
-            (parts.wechat_server, parts.trusted_proxies, parts.drain);
+        let (wechat_server, audit, trusted_proxies, drain) =
+            (parts.wechat_server, parts.audit, parts.trusted_proxies, parts.drain);
         // What all accounts share: none of them may use up more of this process than one alone could.
         let (bodies, shared) = (Bodies::default(), Shared::default());
         let mut inside = Vec::new();
@@ -76,6 +80,7 @@ impl Callback {
                 store: Arc::clone(&store),
                 provider: provider.clone(),
                 settings: logins.clone(),
+                audit: audit.clone(),
                 metrics: metrics.clone(),
                 tasks: drain.tasks().clone(),
                 shared: shared.clone(),
@@ -97,6 +102,17 @@ impl Callback {
             let (provider, metrics) = (provider.clone(), metrics.clone());
             Web::new(web::Parts { checked, officials: inside, open_url, provider, metrics }, &store)
         });
-        Self { doors, provider, web, verify_files, wechat_server, gateway, metrics, trusted_proxies, drain }
+        Self {
+            doors,
+            provider,
+            web,
+            verify_files,
+            wechat_server,
+            audit,
+            gateway,
+            metrics,
+            trusted_proxies,
+            drain,
+        }
     }
 }

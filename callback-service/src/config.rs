@@ -16,7 +16,7 @@ use crate::logins::link::{self, Link};
 use crate::logins::words::{self, Texts};
 use crate::server::{Connections, Ports};
 use crate::storage::{self, Storage};
-use crate::{account, logins, provider, pushes, web, wechat_server};
+use crate::{account, audit, logins, provider, pushes, web, wechat_server};
 
 /// The settings as they are written.
 #[derive(Debug, Clone, Args)]
@@ -30,6 +30,9 @@ pub(crate) struct Settings {
 
     #[command(flatten)]
     storage: storage::Settings,
+
+    #[command(flatten)]
+    audit: audit::settings::Settings,
 
     #[command(flatten)]
     connections: Connections,
@@ -107,6 +110,8 @@ pub struct Config {
     pub(crate) connections: Connections,
     pub(crate) link: Link,
     pub(crate) storage: Storage,
+    /// How long it is kept who logged in where.
+    pub(crate) audit: audit::settings::Keep,
     pub(crate) accounts: account::Officials,
     pub(crate) sites: Option<provider::settings::Checked>,
     /// Logins inside WeChat, where there are any.
@@ -149,6 +154,7 @@ impl Config {
             ports,
             link,
             storage,
+            audit,
             connections,
             logins,
             account,
@@ -180,6 +186,7 @@ impl Config {
             connections,
             link,
             storage,
+            audit: audit.callback_audit_keep,
             accounts,
             sites,
             web,
@@ -299,6 +306,7 @@ mod tests {
             (vec!["--callback-store", "sqlite:"], secrets(), "CALLBACK_STORE"),
             (vec!["--callback-store", "sqlite:callback.db\u{200b}"], secrets(), "CALLBACK_STORE"),
             (vec!["--wechat-original-id", "gh_1 "], secrets(), "WECHAT_ORIGINAL_ID"),
+            (vec!["--callback-audit-keep", "1h"], secrets(), "CALLBACK_AUDIT_KEEP"),
             (vec!["--callback-redis-replicas", "1"], secrets(), "CALLBACK_STORE"),
             (vec!["--callback-trusted-proxies", "proxy"], secrets(), "CALLBACK_TRUSTED_PROXIES"),
             (vec!["--callback-drain-time", "8"], secrets(), "CALLBACK_DRAIN_TIME"),

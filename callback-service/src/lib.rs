@@ -4,7 +4,7 @@
 //! does it ask for?) → [`logins`] (claim, end, count, and the words), which remembers in [`store`]. The format of pushes
 //! is [`wechat::push`]. A login for a site goes through [`provider`], which tells sites who it was: at once to whoever redeems
 //! a code, later by [`outbox`]. Whoever opens a login inside WeChat comes through [`web`]. Sites that know no such thing ask
-//! by wechat-server's protocol ([`wechat_server`]). [`callback`] is what all requests share. [`server`] binds the ports and runs until the drain is
+//! by wechat-server's protocol ([`wechat_server`]). What logins come to is kept by [`audit`]. [`callback`] is what all requests share. [`server`] binds the ports and runs until the drain is
 //! over. [`config`] reads the settings, of which each room has its own; [`account`] and [`storage`] are the settings of
 //! the official accounts and of the store.
 
@@ -12,6 +12,7 @@ pub mod commands;
 pub mod config;
 
 pub mod account;
+mod audit;
 mod callback;
 mod logins;
 mod metrics;

@@ -34,6 +34,8 @@ pub(crate) struct Metrics {
     pub wechat_server: Family<Label, Counter>,
     /// Pushes that were refused or could not be read, by the check that failed and the account.
     pub refused: Family<OfAccount<Label>, Counter>,
+    /// Entries of the audit that were not written.
+    pub audit_failures: Counter,
     /// Connections that were refused because the port was full.
     pub connections_refused: Counter,
     /// Deliveries to sites that have arrived, by kind.
@@ -80,6 +82,11 @@ impl Metrics {
             "refused",
             "Pushes that were refused or could not be read, by the check that failed",
             self.refused.clone(),
+        );
+        registry.register(
+            "audit_failures",
+            "Entries of the audit that were not written because the store did not answer",
+            self.audit_failures.clone(),
         );
         registry.register(
             "connections_refused",

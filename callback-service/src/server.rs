@@ -18,6 +18,7 @@ use server::{address, admin, clock, descriptors, http as web};
 use wechat::push::Mode;
 
 use crate::account::Official;
+use crate::audit::Audit;
 use crate::callback::{Callback, Parts};
 use crate::config::Config;
 use crate::logins::link::Link;
@@ -125,6 +126,7 @@ impl Server {
     /// When the store cannot be used, or a port cannot be bound.
     pub fn bind(config: Config) -> anyhow::Result<Self> {
         let Config { ports, connections, link, storage, accounts, sites, logins, pushes, texts, .. } = config;
+        let keep = config.audit;
         let (inside, open_url, verify_files) = (config.web, config.open_url, config.verify_files);
         let asking = config.wechat_server;
         let forgets = storage.ends_with_the_process();
@@ -146,15 +148,19 @@ impl Server {
             accounts.iter().map(|official| (official.names.clone(), official.account.api.clone())).collect();
         let accounts = accounts.into_iter().map(guarded).collect();
         let metrics = Metrics::default();
+        let drain = Drain::new(connections.callback_drain_time);
+        let audit = Audit::new(&store, keep, metrics.clone(), drain.tasks().clone());
         let provider = match sites {
             None => None,
             Some(sites) => {
                 let outbox = Outbox::new(store.records(outbox::KIND), metrics.clone());
-                Some(Provider::open(sites, &store, outbox, directory)?)
+                Some(Provider::open(sites, &store, outbox, directory, audit.clone())?)
             }
         };
-        let wechat_server =
-            asking.map(|checked| WeChatServer::new(checked, &store, clients, texts.clone(), metrics.clone()));
+        let wechat_server = asking.map(|checked| {
+            let (texts, metrics) = (texts.clone(), metrics.clone());
+            WeChatServer::new(checked, &store, clients, texts, metrics, audit.clone())
+        });
         let poster = provider.is_some().then(Poster::new).transpose()?;
         let port = Port::bind("CALLBACK_LISTEN", ports.callback_listen)?;
         let admin = Port::bind("CALLBACK_ADMIN_LISTEN", ports.callback_admin_listen)?;
@@ -168,12 +174,13 @@ impl Server {
             open_url,
             verify_files,
             wechat_server,
+            audit,
             metrics,
             logins,
             pushes,
             texts,
             trusted_proxies: connections.callback_trusted_proxies,
-            drain: Drain::new(connections.callback_drain_time),
+            drain,
         });
         Ok(Self {
             callback: Arc::new(callback),
@@ -228,6 +235,8 @@ impl Server {
             }
         });
         service.work(work);
+        let audit = callback.audit.clone();
+        service.work(async move { audit.keep().await });
         service.work(reading_again(
             link,
             callback.provider.clone(),

@@ -5,7 +5,7 @@
 //! the login wants it, end, count. `verdict` decides what follows from each answer. [`confirmation`] asks the person for
 //! the number that the page shows, and `answer` is what they type. [`code`] finds the login whose code a person has sent,
 //! and [`way`] says how the ways to a login differ. `gateway` asks until an answer is clear, [`link`] is the
-//! way there, `times` shares out the seconds that WeChat waits, and [`words`] turns the reply into a text.
+//! way there, `outcome` is what an attempt came to, `times` shares out the seconds that WeChat waits, and [`words`] turns the reply into a text.
 
 pub(crate) mod answer;
 mod attempt;
@@ -14,6 +14,7 @@ pub(crate) mod confirmation;
 mod gateway;
 pub(crate) mod link;
 mod nickname;
+mod outcome;
 mod times;
 mod verdict;
 pub(crate) mod way;
@@ -30,7 +31,7 @@ use std::time::Duration;
 use clap::Args;
 use login_page::Language;
 use parking_lot::Mutex;
-use protocol::message::Context;
+use protocol::message::{Context, State};
 use protocol::{Client, Scene};
 use records::Moment;
 use server::settings::{self, SettingError};
@@ -47,10 +48,12 @@ use self::code::Codes;
 use self::confirmation::place::Places;
 use self::confirmation::{Asking, Confirmations, Login, Verdict};
 use self::nickname::Nicknames;
+use self::outcome::Ended;
 use self::times::{TIMES, Times};
 use self::way::Way;
 use self::words::{PhoneReply, ToPhone};
 use crate::account::names::Names;
+use crate::audit::{Audit, Outcome};
 use crate::metrics::Metrics;
 use crate::provider::Provider;
 use crate::store::{Scan, Store, StoreError};
@@ -139,6 +142,7 @@ pub(crate) struct Parts {
     pub store: Arc<Store>,
     pub provider: Option<Arc<Provider>>,
     pub settings: Checked,
+    pub audit: Audit,
     pub metrics: Metrics,
     /// On which the tasks run.
     pub tasks: TaskTracker,
@@ -157,6 +161,8 @@ pub(crate) struct Scans {
     codes: Codes,
     /// Whether logins without a site are confirmed, too.
     confirms: bool,
+    /// Who logged in where.
+    audit: Audit,
     metrics: Metrics,
     /// Whom logins for sites go through, where there are sites.
     provider: Option<Arc<Provider>>,
@@ -176,7 +182,8 @@ impl Scans {
     /// Puts the scans of an account together.
     #[must_use]
     pub(crate) fn new(parts: Parts) -> Arc<Self> {
-        let Parts { account, gateway, wechat, store, provider, settings, metrics, tasks, shared } = parts;
+        let Parts { account, gateway, wechat, store, provider, settings, audit, .. } = parts;
+        let (metrics, tasks, shared) = (parts.metrics, parts.tasks, parts.shared);
         let told = Arc::<Told>::default();
         let Checked { user_info_within, confirms, places } = settings;
         // Nobody waits for a nickname longer than a claim may take.
@@ -191,6 +198,7 @@ impl Scans {
             confirmations,
             codes,
             confirms,
+            audit,
             metrics,
             provider,
             store,
@@ -287,7 +295,8 @@ impl Scans {
         };
         let asked = self.confirmations.forget(person, at).await;
         let typed = self.codes.forget(person).await;
-        self.store.forget(person, at).await.and(at_sites).and(asked).and(typed)
+        let entries = self.audit.unfollowed(&self.account, person, at).await;
+        self.store.forget(person, at).await.and(at_sites).and(asked).and(typed).and(entries)
     }
 
     /// The task of a scan, started unless it runs already; `None` when there are too many.
@@ -313,7 +322,9 @@ impl Scans {
         let span = tracing::info_span!("scan", scene = shortened(&scan.scene), way = scan.way.name());
         let attempt = async move {
             let left = Left { scans: &scans, key, _place: place };
-            let reply = Attempt { scans: &scans, scan: &scan, known, arrived }.run().await;
+            let ended = Attempt::new(&scans, &scan, known, arrived).run().await;
+            scans.note(&scan, &ended, arrived).await;
+            let Ended { told: reply, .. } = ended;
             tracing::info!(outcome = reply.reply.name(), "a scan was answered");
             // Whoever hears this reply and asks again has to find no task of this scan, or would hear it once more.
             drop(left);
@@ -342,7 +353,14 @@ impl Scans {
                     self.count_confirmation(Verdict::Replaced.name());
                 }
                 // Its page hears it when it can, and from a repeated scan if this process ends before.
-                drop(self.deny(person, before, None));
+                let denied = self.deny(person, before, None);
+                let (scans, person, before) = (Arc::clone(self), person.clone(), before.clone());
+                self.tasks.spawn(async move {
+                    // Another way, in which nobody was asked, may have been faster.
+                    if !matches!(denied.await, Ok(Some(State::Granted))) {
+                        scans.note_decided(&person, &before, Outcome::Denied, Instant::now()).await;
+                    }
+                });
             }
         }
         Ok(asking)

@@ -12,6 +12,7 @@ use super::identity::Scanned;
 use super::token::{Hash, Token};
 use super::{Provider, sid};
 use crate::account::names::Names;
+use crate::audit::{Confirmed, Fact, Outcome, Way, Whence};
 use crate::store::StoreError;
 
 /// What its User-Agent has in it, on phones and on desktops.
@@ -128,10 +129,22 @@ impl Provider {
         if !site.may_redirect_to(&for_site.redirect_uri) {
             return Err(NotAnswered::Gone);
         }
+        let person = who.person.clone();
+        let fact = Fact {
+            site: Some(site.id.clone()),
+            way: Some(Way::Wechat),
+            confirmed: Some(Confirmed::SameBrowser),
+            session: Some(arrival.sid.clone()),
+            from: Whence::request(asked.from, &asked.head.headers),
+            ..Fact::of(Outcome::Granted, &person)
+        };
         match answer {
             None => {}
             // The page is loaded again, perhaps after a logout: no session begins.
-            Some(answer) if answer == code.hash() => return Ok(self.back_with(&for_site, &code)),
+            Some(answer) if answer == code.hash() => {
+                self.note(fact).await;
+                return Ok(self.back_with(&for_site, &code));
+            }
             Some(_) => return Err(NotAnswered::Gone),
         }
         // The site's account may have been changed since the person went to WeChat.
@@ -139,7 +152,11 @@ impl Provider {
         let mut who = self.named(&site, who).await?;
         who.confirmed = true;
         let who = who.identity(arrival.at, &arrival.sid);
-        Ok(self.logged_in(&asked, request, for_site, &site, who, Some(code)).await?)
+        let answer = self.logged_in(&asked, request, for_site, &site, who, Some(code)).await?;
+        if answer.status().is_redirection() {
+            self.note(fact).await;
+        }
+        Ok(answer)
     }
 }
 

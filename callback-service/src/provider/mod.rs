@@ -53,6 +53,7 @@ use self::settings::{Addresses, Checked};
 use self::sites::{Site, Sites};
 pub(crate) use self::token::{Hash, Token};
 use crate::account::names::{Directory, Names};
+use crate::audit::Audit;
 use crate::outbox::Outbox;
 use crate::store::Store;
 
@@ -88,6 +89,7 @@ pub(crate) struct Provider {
     sessions: Sessions,
     accounts: Accounts,
     outbox: Outbox,
+    audit: Audit,
     /// The official accounts.
     officials: Directory,
     /// What is asked of a browser that is WeChat's own, where anything is.
@@ -116,6 +118,7 @@ impl Provider {
         store: &Store,
         outbox: Outbox,
         officials: Directory,
+        audit: Audit,
     ) -> Result<Arc<Self>, SettingError> {
         let Checked { addresses, sites, keys, key_age, lives, address_rate, brand, inside } = checked;
         Ok(Arc::new(Self {
@@ -129,6 +132,7 @@ impl Provider {
             sessions: Sessions::new(store, lives),
             accounts: Accounts::new(store, lives.life),
             outbox,
+            audit,
             inside,
             officials,
             style: Bytes::from(brand.style()),

@@ -44,7 +44,18 @@ const FLOORS: [(&str, &[&str]); 2] = [
     ("ws-gateway/src", &["metrics", "logins", "codes", "account", "stores", "notices", "browsers"]),
     (
         "callback-service/src",
-        &["metrics", "store", "storage", "outbox", "provider", "logins", "wechat_server", "pushes", "web"],
+        &[
+            "metrics",
+            "store",
+            "storage",
+            "audit",
+            "outbox",
+            "provider",
+            "logins",
+            "wechat_server",
+            "pushes",
+            "web",
+        ],
     ),
 ];
 

@@ -7,6 +7,7 @@
 
 mod answers;
 mod asked;
+mod audited;
 mod codes;
 mod confirmation;
 mod faults;
@@ -25,6 +26,7 @@ use protocol::{Answer, Notice};
 
 use self::played_gateway::{Gateway, answer, busy, claimed, claimed_for, granted, no_gateway, repeated};
 use super::*;
+use crate::audit::settings::Keep;
 use crate::logins::confirmation::{Answered, By, Given, Typed};
 use crate::logins::way::Way;
 use crate::store::faults::{Fault, Faults};
@@ -91,6 +93,8 @@ fn wechat_at(url: &str) -> wechat::Client {
 
 fn with_wechat(gateway: Client, store: Arc<Store>, wechat: wechat::Client, within: Duration) -> Arc<Scans> {
     let checked = Checked { user_info_within: within, confirms: false, places: Places::default() };
+    let (metrics, tasks) = (Metrics::default(), TaskTracker::new());
+    let audit = Audit::new(&store, Keep::long(), metrics.clone(), tasks.clone());
     Scans::new(Parts {
         account: Names::new(None, "wx0123456789abcdef"),
         gateway,
@@ -98,8 +102,9 @@ fn with_wechat(gateway: Client, store: Arc<Store>, wechat: wechat::Client, withi
         store,
         provider: None,
         settings: checked,
-        metrics: Metrics::default(),
-        tasks: TaskTracker::new(),
+        audit,
+        metrics,
+        tasks,
         shared: Shared::default(),
     })
 }
