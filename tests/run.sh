@@ -17,9 +17,10 @@ quick=(format lints unit journey)
 # What the tests need beside Rust: a C compiler for SQLite and the TLS library, a C++ compiler for the fuzzer, a real
 # browser, Python for the WebSocket conformance suite, for Authlib and to fetch axe-core, Redis with its Sentinel,
 # slowhttptest for slow peers, sslscan, the languages of the sample clients, PHP and Apache as sites that people log in to
-# (without Apache's service, which is in another package), the proxies that deploy/ configures, and what judges its units.
+# (without Apache's service, which is in another package), the proxies that deploy/ configures, Prometheus for its alerts, and what judges its
+# units.
 packages=(gcc g++ libc6-dev chromium chromium-driver fonts-noto-cjk python3 python3-venv redis-server redis-sentinel slowhttptest sslscan
-    php-cli apache2-bin libapache2-mod-auth-openidc nodejs golang-go openssl nginx-light haproxy caddy systemd curl git util-linux sqlite3)
+    php-cli apache2-bin libapache2-mod-auth-openidc nodejs golang-go openssl nginx-light haproxy caddy prometheus systemd curl git util-linux sqlite3)
 # An engine for the images, and what makes stand-ins for the images that a registry would give.
 packages+=(debootstrap)
 command -v docker >/dev/null || packages+=(docker.io docker-compose)
@@ -34,7 +35,7 @@ tools() {
     fi
     cargo fmt --version && cargo clippy --version
     if ! command -v dpkg-query >/dev/null; then
-        for tool in cc c++ chromium chromedriver python3 redis-server redis-sentinel slowhttptest sslscan php apache2 node go openssl nginx haproxy caddy systemd-analyze docker; do
+        for tool in cc c++ chromium chromedriver python3 redis-server redis-sentinel slowhttptest sslscan php apache2 node go openssl nginx haproxy caddy prometheus promtool systemd-analyze docker; do
             command -v "$tool" >/dev/null && continue
             echo "$tool is missing; on Debian it comes with: ${packages[*]}" >&2
             exit 1
@@ -85,7 +86,7 @@ dependencies() { tests/dependencies.sh; }
 # What every image is made of, with none of the features of tests: here a warning would be the user's to read.
 stage() {
     tests/images/base-images.sh rust
-    tests/images/base-images.sh redis nginx &
+    tests/images/base-images.sh redis nginx prometheus &
     docker build --file deploy/Dockerfile --target build --tag saoma/build:local . 2>&1 | tee "$log/stage-warnings"
     wait $!
     ! grep -E '^.{0,9}warning: `[a-z-]+` \(' "$log/stage-warnings"

@@ -8,12 +8,14 @@ use server::stop::Drain;
 
 use crate::account::Official;
 use crate::audit::Audit;
+use crate::logins::answered::Answered;
 use crate::logins::words::Texts;
 use crate::logins::{self, Scans, Shared};
 use crate::metrics::Metrics;
 use crate::provider::Provider;
 use crate::pushes::doors::Doors;
 use crate::pushes::{self, Bodies, Pushes, ReplayGuard};
+use crate::relay::{self, Relay};
 use crate::store::Store;
 use crate::web::settings::VerifyFiles;
 use crate::web::{self, Web};
@@ -34,7 +36,10 @@ pub(crate) struct Callback {
     /// Who logged in where.
     pub audit: Audit,
     pub gateway: Client,
+    pub store: Arc<Store>,
     pub metrics: Metrics,
+    /// What an operator sees of the scans.
+    pub answered: Answered,
     /// Whose X-Forwarded-For is believed.
     pub trusted_proxies: Vec<IpNet>,
     pub drain: Drain,
@@ -53,6 +58,7 @@ pub(crate) struct Parts {
     pub verify_files: VerifyFiles,
     pub wechat_server: Option<Arc<WeChatServer>>,
     pub audit: Audit,
+    pub relay: relay::Shared,
     pub metrics: Metrics,
     pub logins: logins::Checked,
     pub pushes: pushes::Settings,
@@ -65,14 +71,16 @@ impl Callback {
     /// Puts a callback-service together.
     #[must_use]
     pub(crate) fn new(parts: Parts) -> Self {
-        let Parts { accounts, gateway, store, provider, metrics, logins, pushes, texts, .. } = parts;
+        let Parts { accounts, gateway, store, provider, relay, metrics, logins, pushes, texts, .. } = parts;
         let (web, open_url, verify_files) = (parts.web, parts.open_url, parts.verify_files);
         let (wechat_server, audit, trusted_proxies, drain) =
             (parts.wechat_server, parts.audit, parts.trusted_proxies, parts.drain);
         // What all accounts share: none of them may use up more of this process than one alone could.
         let (bodies, shared) = (Bodies::default(), Shared::default());
+        let answered = shared.answered.clone();
         let mut inside = Vec::new();
-        let doors = accounts.into_iter().map(|(Official { names, account }, replay)| {
+        let doors = accounts.into_iter().map(|(Official { names, account, relay: routes }, replay)| {
+            let relay = Relay::new(&routes, names.label(), &relay);
             let scans = Scans::new(logins::Parts {
                 account: names.clone(),
                 gateway: gateway.clone(),
@@ -92,6 +100,7 @@ impl Callback {
                 bodies: bodies.clone(),
                 scans,
                 wechat_server: wechat_server.clone(),
+                relay,
                 messages: pushes.callback_messages,
                 texts: texts.clone(),
                 metrics: metrics.clone(),
@@ -110,7 +119,9 @@ impl Callback {
             wechat_server,
             audit,
             gateway,
+            store,
             metrics,
+            answered,
             trusted_proxies,
             drain,
         }

@@ -21,6 +21,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::audit::{Audit, list};
 use crate::config::{self, Config};
+use crate::doctor;
 use crate::logins::code::Codes;
 use crate::logins::confirmation::Confirmations;
 use crate::logins::confirmation::place::Places;
@@ -36,11 +37,21 @@ use crate::storage::{self, Opened, Storage};
 use crate::store::Store;
 use crate::wechat_server::{self, new_token};
 
+pub(crate) const PROGRAM: &str = "callback-service";
+
 /// The commands.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Commands {
     /// Checks the settings, the sites and the signing keys, as the start would; changes nothing.
     Check {
+        #[command(flatten)]
+        settings: Box<config::Settings>,
+    },
+    /// Looks for what keeps people from logging in, from the settings to WeChat and the gateways, and says what to do. It
+    /// works beside a running service, and changes nothing.
+    Doctor {
+        #[command(flatten)]
+        flags: doctor::Flags,
         #[command(flatten)]
         settings: Box<config::Settings>,
     },
@@ -102,7 +113,11 @@ pub(crate) enum Commands {
 /// Does what the arguments ask for, which is to serve unless they name a command.
 #[must_use]
 pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
-    const PROGRAM: &str = "callback-service";
+    let arguments: Vec<OsString> = arguments.into_iter().collect();
+    // A wrong setting must not stop the command that looks for it.
+    if arguments.get(1).is_some_and(|command| command == "doctor") {
+        return doctor::run(arguments);
+    }
     match config::read(arguments) {
         Ok(CommandLine::Do(Commands::Health { callback_admin_listen })) => {
             health::ask(PROGRAM, callback_admin_listen)
@@ -145,7 +160,8 @@ impl From<anyhow::Error> for Failed {
 /// Does a command that ends; gives what it says.
 fn act(command: Commands) -> Result<String, Failed> {
     match command {
-        Commands::Health { .. } => Ok(String::new()),
+        // Each has a way of its own.
+        Commands::Health { .. } | Commands::Doctor { .. } => Ok(String::new()),
         Commands::Check { settings } => Ok(config::of_environment(*settings)?.summary()),
         Commands::NewSite { name, id, callback_public_url } => {
             let printed = new_site(&name, id.as_deref(), callback_public_url.as_deref());
@@ -226,12 +242,13 @@ async fn with_kept<T>(
     let Opened { store, work: keeping, .. } = storage.open()?;
     let metrics = Metrics::default();
     let outbox = Outbox::new(store.records(outbox::KIND), metrics.clone());
-    let audit = Audit::new(&store, keep, metrics, TaskTracker::new());
+    let (limits, tasks) = (metrics.limits.clone(), TaskTracker::new());
+    let audit = Audit::new(&store, keep, metrics, tasks);
     let directory = accounts.directory();
     let provider = match sites {
         Some(sites) => {
             let (outbox, audit) = (outbox.clone(), audit.clone());
-            Some(Provider::open(sites.without_keys(), &store, outbox, directory, audit)?)
+            Some(Provider::open(sites.without_keys(), &store, outbox, directory, audit, limits)?)
         }
         None => None,
     };

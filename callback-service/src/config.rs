@@ -10,13 +10,14 @@ use secrecy::SecretString;
 use server::command_line::{self, CommandLine};
 use server::logging::LogFormat;
 use server::settings::{self, NoSettings, SettingError};
+use url::Url;
 
 use crate::commands::Commands;
 use crate::logins::link::{self, Link};
 use crate::logins::words::{self, Texts};
-use crate::server::{Connections, Ports};
+use crate::server::{ADMIN_TOKEN, Connections, Ports};
 use crate::storage::{self, Storage};
-use crate::{account, audit, logins, provider, pushes, web, wechat_server};
+use crate::{account, audit, logins, probe, provider, pushes, relay, web, wechat_server};
 
 /// The settings as they are written.
 #[derive(Debug, Clone, Args)]
@@ -27,6 +28,9 @@ pub(crate) struct Settings {
 
     #[command(flatten)]
     link: link::Settings,
+
+    #[command(flatten)]
+    probe: probe::Settings,
 
     #[command(flatten)]
     storage: storage::Settings,
@@ -60,6 +64,9 @@ pub(crate) struct Settings {
     pushes: pushes::Settings,
 
     #[command(flatten)]
+    relay: relay::Settings,
+
+    #[command(flatten)]
     texts: Texts,
 }
 
@@ -78,7 +85,21 @@ WECHAT_AES_KEY           the EncodingAESKey of the same, unless the mode is plai
 WECHAT_TOKEN_PREVIOUS    the token before, while it is being changed\n  \
 WECHAT_AES_KEY_PREVIOUS  the EncodingAESKey before, while it is being changed\n  \
 CALLBACK_REDIS_PASSWORD  the password of Redis, where it has one\n  \
-CALLBACK_REDIS_SENTINEL_PASSWORD  the password of the Sentinels, where they have one";
+CALLBACK_REDIS_SENTINEL_PASSWORD  the password of the Sentinels, where they have one\n  \
+CALLBACK_ADMIN_TOKEN     opens the live view at CALLBACK_ADMIN_LISTEN, at least 16 characters; without\n                           \
+one it is for this machine alone";
+
+/// The names of the secrets.
+pub(crate) const SECRET_NAMES: [&str; 8] = [
+    "NOTIFY_KEY",
+    "WECHAT_APP_SECRET",
+    "WECHAT_TOKEN",
+    "WECHAT_AES_KEY",
+    "WECHAT_TOKEN_PREVIOUS",
+    "WECHAT_AES_KEY_PREVIOUS",
+    "CALLBACK_REDIS_PASSWORD",
+    "CALLBACK_REDIS_SENTINEL_PASSWORD",
+];
 
 /// What must never be shown.
 #[derive(Debug, Clone, Default)]
@@ -89,6 +110,8 @@ pub struct Secrets {
     pub account: account::Secrets,
     /// The store's.
     pub storage: storage::Secrets,
+    /// `CALLBACK_ADMIN_TOKEN`: opens the live view.
+    pub admin_token: Option<SecretString>,
 }
 
 impl Secrets {
@@ -97,6 +120,7 @@ impl Secrets {
             notify_key: settings::secret("NOTIFY_KEY")?,
             account: account::Secrets::read()?,
             storage: storage::Secrets::read()?,
+            admin_token: settings::secret(ADMIN_TOKEN)?,
         })
     }
 }
@@ -109,9 +133,14 @@ pub struct Config {
     pub(crate) ports: Ports,
     pub(crate) connections: Connections,
     pub(crate) link: Link,
+    pub(crate) probe: probe::Checked,
     pub(crate) storage: Storage,
     /// How long it is kept who logged in where.
     pub(crate) audit: audit::settings::Keep,
+    /// Where WeChat's API is.
+    pub(crate) api_url: String,
+    /// This service as browsers see it, where that is set.
+    pub(crate) public_url: Option<Url>,
     pub(crate) accounts: account::Officials,
     pub(crate) sites: Option<provider::settings::Checked>,
     /// Logins inside WeChat, where there are any.
@@ -123,6 +152,8 @@ pub struct Config {
     pub(crate) logins: logins::Checked,
     pub(crate) pushes: pushes::Settings,
     pub(crate) texts: Texts,
+    /// Opens the live view.
+    pub(crate) admin_token: Option<SecretString>,
 }
 
 impl Config {
@@ -149,10 +180,22 @@ impl Config {
         format!("the settings are good; {accounts}{sites}{}\n", asking.unwrap_or_default())
     }
 
+    /// How many official accounts and sites there are.
+    pub(crate) fn numbers(&self) -> (usize, usize) {
+        (self.accounts.iter().count(), self.sites.as_ref().map_or(0, |sites| sites.names().len()))
+    }
+
+    /// The names that an operator has given to accounts and sites.
+    pub(crate) fn names(&self) -> Vec<String> {
+        let accounts = self.accounts.iter().filter_map(|official| official.names.name().map(str::to_owned));
+        accounts.chain(self.sites.iter().flat_map(|sites| sites.names())).collect()
+    }
+
     fn checked(settings: Settings, secrets: Secrets) -> Result<Self, SettingError> {
         let Settings {
             ports,
             link,
+            probe,
             storage,
             audit,
             connections,
@@ -163,6 +206,7 @@ impl Config {
             web,
             wechat_server,
             pushes,
+            relay,
             texts,
         } = settings;
         let connections = connections.checked()?;
@@ -174,19 +218,26 @@ impl Config {
         let storage = Storage::new(storage, &secrets.storage)?;
         let open_url = account.open_url();
         let api_url = account.api_url().to_owned();
-        let accounts = account.checked(secrets.account)?;
+        let public_url = sites.public_url();
+        let accounts = account.checked(secrets.account, relay.checked()?)?;
+        ports.refuse_loops(&accounts)?;
         let logins = logins.checked()?;
+        let gateway = sites.gateway().map(str::to_owned);
         let inside = web.scope();
         let (web, verify_files) = web.checked(|needed_by| sites.for_browsers(needed_by))?;
         let sites = sites.checked(&accounts, &storage, inside)?;
         let wechat_server = wechat_server.checked(&accounts, &api_url)?;
+        let probe = probe.checked(gateway.as_deref())?;
         Ok(Self {
             log_format,
             ports,
             connections,
             link,
+            probe,
             storage,
             audit: audit.callback_audit_keep,
+            api_url,
+            public_url,
             accounts,
             sites,
             web,
@@ -196,6 +247,7 @@ impl Config {
             logins,
             pushes,
             texts,
+            admin_token: live_view::checked(ADMIN_TOKEN, secrets.admin_token)?,
         })
     }
 }
@@ -206,6 +258,58 @@ impl Config {
 /// When a setting is wrong or missing.
 pub(crate) fn of_environment(settings: Settings) -> Result<Config, SettingError> {
     Config::checked(settings, Secrets::read()?)
+}
+
+/// Everything that is wrong about the settings and the process's secrets, as far as one fault does not hide another.
+pub(crate) fn all_wrong(settings: &Settings) -> Vec<SettingError> {
+    let mut wrong = Vec::new();
+    let mut read = |name: &str| settings::secret(name).map_err(|error| wrong.push(error)).unwrap_or_default();
+    let secrets = Secrets {
+        notify_key: read("NOTIFY_KEY"),
+        account: account::Secrets {
+            app_secret: read("WECHAT_APP_SECRET"),
+            token: read("WECHAT_TOKEN"),
+            aes_key: read("WECHAT_AES_KEY"),
+            previous_token: read("WECHAT_TOKEN_PREVIOUS"),
+            previous_aes_key: read("WECHAT_AES_KEY_PREVIOUS"),
+        },
+        storage: storage::Secrets {
+            password: read("CALLBACK_REDIS_PASSWORD"),
+            sentinel_password: read("CALLBACK_REDIS_SENTINEL_PASSWORD"),
+        },
+        admin_token: read(ADMIN_TOKEN),
+    };
+    let Settings { ports, link, probe, storage, connections, logins, account, .. } = settings.clone();
+    let Settings { sites, web, wechat_server, relay, .. } = settings.clone();
+    let (api_url, inside) = (account.api_url().to_owned(), web.scope());
+    let mut note = |error: SettingError| {
+        // What could not be read is missing, too.
+        if !wrong.iter().any(|known| known.name() == error.name()) {
+            wrong.push(error);
+        }
+    };
+    connections.checked().map(drop).unwrap_or_else(&mut note);
+    live_view::checked(ADMIN_TOKEN, secrets.admin_token).map(drop).unwrap_or_else(&mut note);
+    if !account.is_simulated() {
+        settings::refuse_printed(&[("NOTIFY_KEY", secrets.notify_key.as_ref())]).unwrap_or_else(&mut note);
+        secrets.account.refuse_printed().unwrap_or_else(&mut note);
+    }
+    Link::new(link, secrets.notify_key).map(drop).unwrap_or_else(&mut note);
+    let storage = Storage::new(storage, &secrets.storage).map_err(&mut note).ok();
+    let relay = relay.checked().map_err(&mut note).unwrap_or_default();
+    let accounts = account.checked(secrets.account, relay).map_err(&mut note).ok();
+    logins.checked().map(drop).unwrap_or_else(&mut note);
+    let gateway = sites.gateway().map(str::to_owned);
+    probe.checked(gateway.as_deref()).map(drop).unwrap_or_else(&mut note);
+    web.checked(|needed_by| sites.for_browsers(needed_by)).map(drop).unwrap_or_else(&mut note);
+    if let Some(accounts) = &accounts {
+        ports.refuse_loops(accounts).unwrap_or_else(&mut note);
+        if let Some(storage) = &storage {
+            sites.checked(accounts, storage, inside).map(drop).unwrap_or_else(&mut note);
+        }
+        wechat_server.checked(accounts, &api_url).map(drop).unwrap_or_else(&mut note);
+    }
+    wrong
 }
 
 /// Reads the process's own command line and environment.
@@ -245,6 +349,7 @@ mod tests {
                 ..account::Secrets::default()
             },
             storage: storage::Secrets::default(),
+            admin_token: None,
         }
     }
 
@@ -315,6 +420,13 @@ mod tests {
             (vec!["--wechat-mode", "Plain"], secrets(), "WECHAT_MODE"),
             (vec!["--wechat-push-max-age", "never"], secrets(), "WECHAT_PUSH_MAX_AGE"),
             (vec!["--callback-messages", "reply"], secrets(), "CALLBACK_MESSAGES"),
+            (vec!["--callback-relay-url", "old.example.cn/wechat"], secrets(), "CALLBACK_RELAY_URL"),
+            (
+                vec!["--callback-relay-url", "all=https://old.example.cn/wechat"],
+                secrets(),
+                "CALLBACK_RELAY_URL",
+            ),
+            (vec!["--callback-relay-url", "http://127.0.0.1:8080/wechat"], secrets(), "CALLBACK_LISTEN"),
             (vec!["--callback-web-authorization", "yes"], secrets(), "CALLBACK_WEB_AUTHORIZATION"),
             (vec!["--callback-web-authorization", "base"], secrets(), "CALLBACK_PUBLIC_URL"),
             (vec!["--callback-mp-verify", "/nowhere/secret.txt"], secrets(), "CALLBACK_MP_VERIFY"),

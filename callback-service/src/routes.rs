@@ -98,7 +98,7 @@ pub(crate) async fn route(callback: &Callback, request: Request<Incoming>, peer:
     let from = address::of_request(request.headers(), peer, &callback.trusted_proxies);
     let (head, body) = request.into_parts();
     let (path, query) = (head.uri.path(), head.uri.query().unwrap_or_default());
-    let asked = Asked { path, query, from };
+    let asked = Asked { path, query, headers: &head.headers, from };
     let there = There {
         sites: callback.provider.is_some(),
         inside: callback.web.is_some(),

@@ -3,13 +3,15 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use clap::Args;
 use futures_util::future::BoxFuture;
 use ipnet::IpNet;
 use records::Replicas;
+use secrecy::SecretString;
 use server::listen::{self, Accepted, Places};
+use server::metrics::Expiry;
 use server::service::{Port, Service};
 use server::settings::{self, SettingError};
 use server::shares::{self, Shares};
@@ -17,16 +19,20 @@ use server::stop::{self, Drain, HangUps};
 use server::{address, admin, clock, descriptors, http as web};
 use wechat::push::Mode;
 
-use crate::account::Official;
+use crate::account::names::Names;
+use crate::account::{Official, Officials};
 use crate::audit::Audit;
 use crate::callback::{Callback, Parts};
 use crate::config::Config;
-use crate::logins::link::Link;
+use crate::live::{Links, Live};
+use crate::logins::link::{Gateways, Link};
 use crate::metrics::Metrics;
 use crate::outbox::post::Poster;
 use crate::outbox::{self, Outbox};
+use crate::probe::Probes;
 use crate::provider::Provider;
 use crate::pushes::ReplayGuard;
+use crate::relay;
 use crate::routes;
 use crate::storage::Opened;
 use crate::wechat_server::WeChatServer;
@@ -41,9 +47,39 @@ pub(crate) struct Ports {
     #[arg(long, env, default_value = "0.0.0.0:8080")]
     callback_listen: SocketAddr,
 
-    /// Where operators find /livez, /readyz and /metrics.
+    /// Where operators find /livez, /readyz, /metrics, and at / the live view.
     #[arg(long, env, default_value = ADMIN_LISTEN)]
     callback_admin_listen: SocketAddr,
+}
+
+impl Ports {
+    /// Refuses addresses of [`relay`] that lead back here.
+    ///
+    /// # Errors
+    /// Which setting does.
+    pub(crate) fn refuse_loops(&self, accounts: &Officials) -> Result<(), SettingError> {
+        let port = self.callback_listen.port();
+        match accounts.iter().find(|official| official.relay.lead_to(port)) {
+            None => Ok(()),
+            Some(official) => {
+                let setting =
+                    if official.names.name().is_none() { relay::RELAY_URL } else { account_file::SETTING };
+                let problem = "relay: leads back to this service (CALLBACK_LISTEN); write the address of the back end that \
+                               had the pushes before";
+                Err(SettingError::new(setting, problem))
+            }
+        }
+    }
+
+    /// Where WeChat's pushes come.
+    pub(crate) fn pushes(&self) -> SocketAddr {
+        self.callback_listen
+    }
+
+    /// Where operators ask.
+    pub(crate) fn admin(&self) -> SocketAddr {
+        self.callback_admin_listen
+    }
 }
 
 /// What an operator sets about connections and their end.
@@ -83,8 +119,13 @@ impl Connections {
     /// How many connections there is room for. Each may need an open file of its own and one for a call to WeChat, and a
     /// flood of them must not stop the rest of the service.
     fn places(&self) -> usize {
+        self.port().places(descriptors::raise())
+    }
+
+    /// What connections cost in open files.
+    pub(crate) fn port(&self) -> descriptors::Port {
         let (setting, wanted) = ("CALLBACK_MAX_CONNECTIONS", self.callback_max_connections);
-        descriptors::Port { setting, wanted, each: 2, beside: FILES_BESIDE }.places(descriptors::raise())
+        descriptors::Port { setting, wanted, each: 2, beside: FILES_BESIDE }
     }
 }
 
@@ -96,8 +137,11 @@ const FILES_BESIDE: usize = 128;
 pub struct Server {
     callback: Arc<Callback>,
     link: Link,
+    /// What sees whether logins are delivered, where it is told how.
+    probes: Option<Probes>,
     /// What calls sites, where there are any.
     poster: Option<Poster>,
+    relayed: relay::Metrics,
     /// Keeps the store's connections.
     work: BoxFuture<'static, ()>,
     /// Redis's replicas, where that is the store.
@@ -106,9 +150,16 @@ pub struct Server {
     admin: Port,
     most: usize,
     keep_alive: Duration,
+    /// The official accounts, each with its API.
+    clients: Vec<(Names, wechat::Client)>,
+    /// The token of the live view.
+    admin_token: Option<SecretString>,
     /// SIGHUPs since the ports were bound.
     hang_ups: HangUps,
 }
+
+/// The setting of the live view's token.
+pub(crate) const ADMIN_TOKEN: &str = "CALLBACK_ADMIN_TOKEN";
 
 /// Where a service listens, with the ports that were really bound.
 #[derive(Debug, Clone, Copy)]
@@ -125,10 +176,10 @@ impl Server {
     /// # Errors
     /// When the store cannot be used, or a port cannot be bound.
     pub fn bind(config: Config) -> anyhow::Result<Self> {
-        let Config { ports, connections, link, storage, accounts, sites, logins, pushes, texts, .. } = config;
+        let Config { ports, connections, link, probe, storage, accounts, sites, logins, pushes, .. } = config;
         let keep = config.audit;
         let (inside, open_url, verify_files) = (config.web, config.open_url, config.verify_files);
-        let asking = config.wechat_server;
+        let (asking, texts) = (config.wechat_server, config.texts);
         let forgets = storage.ends_with_the_process();
         let Opened { store, work, replicas } = storage.open()?;
         let directory = accounts.directory();
@@ -150,21 +201,27 @@ impl Server {
         let metrics = Metrics::default();
         let drain = Drain::new(connections.callback_drain_time);
         let audit = Audit::new(&store, keep, metrics.clone(), drain.tasks().clone());
+        for (names, client) in &clients {
+            client.count(&metrics.wechat, names.name());
+        }
         let provider = match sites {
             None => None,
             Some(sites) => {
                 let outbox = Outbox::new(store.records(outbox::KIND), metrics.clone());
-                Some(Provider::open(sites, &store, outbox, directory, audit.clone())?)
+                let (audit, limits) = (audit.clone(), metrics.limits.clone());
+                Some(Provider::open(sites, &store, outbox, directory, audit, limits)?)
             }
         };
         let wechat_server = asking.map(|checked| {
             let (texts, metrics) = (texts.clone(), metrics.clone());
-            WeChatServer::new(checked, &store, clients, texts, metrics, audit.clone())
+            WeChatServer::new(checked, &store, clients.clone(), texts, metrics, audit.clone())
         });
         let poster = provider.is_some().then(Poster::new).transpose()?;
         let port = Port::bind("CALLBACK_LISTEN", ports.callback_listen)?;
         let admin = Port::bind("CALLBACK_ADMIN_LISTEN", ports.callback_admin_listen)?;
         let (most, keep_alive) = (connections.places(), connections.callback_keep_alive);
+        let relayed = relay::Metrics::default();
+        let relay = relay::Shared::new(&drain, relayed.clone(), metrics.limits.clone())?;
         let callback = Callback::new(Parts {
             accounts,
             gateway: link.connect(),
@@ -180,18 +237,23 @@ impl Server {
             pushes,
             texts,
             trusted_proxies: connections.callback_trusted_proxies,
+            relay,
             drain,
         });
         Ok(Self {
+            probes: Probes::new(probe, callback.gateway.clone()),
             callback: Arc::new(callback),
             link,
             poster,
+            relayed,
             work,
             replicas,
             pushes: port,
             admin,
             most,
             keep_alive,
+            clients,
+            admin_token: config.admin_token,
             hang_ups: HangUps::taken_over(),
         })
     }
@@ -209,7 +271,9 @@ impl Server {
     /// # Errors
     /// When a listening socket itself fails.
     pub async fn run(self, stopped: impl Future<Output = ()>) -> anyhow::Result<bool> {
-        let Self { callback, link, poster, work, replicas, pushes, admin, most, keep_alive, hang_ups } = self;
+        let Self { callback, link, probes, poster, relayed, work, replicas, pushes, admin, most, .. } = self;
+        let (keep_alive, hang_ups) = (self.keep_alive, self.hang_ups);
+        let (accounts, token) = (self.clients, self.admin_token);
         for account in callback.doors.all().filter(|pushes| pushes.mode() == Mode::Plaintext) {
             tracing::warn!(
                 account = account.names().label(),
@@ -217,6 +281,7 @@ impl Server {
             );
         }
         let stop = callback.drain.closed();
+        let (expiry, watched) = (Expiry::default(), link.clone());
         let mut service = Service::new(&callback.drain);
         service.port(pushes, places(&callback, most), |accepted| {
             let (callback, stop) = (Arc::clone(&callback), stop.clone());
@@ -237,6 +302,9 @@ impl Server {
         service.work(work);
         let audit = callback.audit.clone();
         service.work(async move { audit.keep().await });
+        let links = Links::new(link.addresses().to_vec(), &callback.gateway);
+        service.work(links.watch());
+        service.work(watched.watch_expiry(&expiry));
         service.work(reading_again(
             link,
             callback.provider.clone(),
@@ -251,10 +319,39 @@ impl Server {
             service.work(inside.keep());
         }
         let mut registry = callback.metrics.registry();
+        relayed.register(&mut registry);
+        callback.store.metrics().register(&mut registry);
+        expiry.register(&mut registry);
+        registry.register_collector(Box::new(Gateways(callback.gateway.clone())));
+        if let Some(provider) = &callback.provider {
+            registry.register_collector(Box::new(provider.backlog().clone()));
+        }
+        if let Some(probes) = &probes {
+            probes.register(&mut registry);
+            service.work(probes.run());
+        }
         if let Some(replicas) = &replicas {
             replicas.register(&mut registry);
         }
-        service.run(admin, registry, readiness(&callback, replicas), stopped).await
+        let ready = readiness(&callback, replicas);
+        let source = Live {
+            answered: callback.answered.clone(),
+            links,
+            accounts,
+            metrics: callback.metrics.clone(),
+            probe: probes.as_ref().map(|probes| probes.last().clone()),
+            backlog: callback.provider.as_ref().map(|provider| provider.backlog().clone()),
+            ready: Arc::clone(&ready),
+            began: SystemTime::now(),
+        };
+        service.pages(live_view::pages(live_view::Setup {
+            program: "callback-service",
+            token_setting: ADMIN_TOKEN,
+            token,
+            listens: admin.address()?,
+            source: Arc::new(source),
+        }));
+        service.run(admin, registry, ready, stopped).await
     }
 }
 
@@ -316,8 +413,9 @@ async fn reading_again(
 
 /// The places of WeChat's connections.
 fn places(callback: &Callback, most: usize) -> Places {
-    Places::new(most, callback.metrics.connections_refused.clone(), web::FULL).shared(
-        Shares::new(shares::of(most), callback.trusted_proxies.clone()),
-        "name it in CALLBACK_TRUSTED_PROXIES if it is your proxy, or raise CALLBACK_MAX_CONNECTIONS",
-    )
+    let shares = Shares::new(shares::of(most), callback.trusted_proxies.clone());
+    let advice = "name it in CALLBACK_TRUSTED_PROXIES if it is your proxy, or raise CALLBACK_MAX_CONNECTIONS";
+    Places::new(most, callback.metrics.connections_refused.clone(), web::FULL)
+        .shared(shares, advice)
+        .counted(&callback.metrics.limits, "CALLBACK_MAX_CONNECTIONS")
 }

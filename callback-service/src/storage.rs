@@ -1,11 +1,11 @@
 //! Where the service keeps what it remembers: the settings, and the store that they open.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use clap::Args;
 use futures_util::future::BoxFuture;
-use records::{Local, RedisSettings, Replicas, StoreUrl};
+use records::{Local, RedisSettings, RedisUrl, Replicas, StoreUrl};
 use secrecy::{ExposeSecret, SecretString};
 use server::settings::{self, SettingError};
 use server::visible::visible;
@@ -65,6 +65,22 @@ pub(crate) struct Storage {
     prefix: String,
 }
 
+/// Where a store is.
+pub(crate) enum Place {
+    /// In the process, until it ends.
+    Memory,
+    /// In this file.
+    Sqlite(PathBuf),
+    /// In Redis.
+    Redis {
+        url: RedisUrl,
+        /// What keys begin with.
+        prefix: String,
+        /// Replicas that must have what is to be durable.
+        replicas: u32,
+    },
+}
+
 /// A store that has been opened.
 pub(crate) struct Opened {
     pub store: Arc<Store>,
@@ -107,6 +123,18 @@ impl Storage {
         match &self.url {
             StoreUrl::Sqlite(path) if path != Path::new(MEMORY) => Some(path),
             _ => None,
+        }
+    }
+
+    /// Where the store is.
+    pub(crate) fn place(&self) -> Place {
+        match &self.url {
+            StoreUrl::Redis { url, replicas } => {
+                Place::Redis { url: url.clone(), prefix: self.prefix.clone(), replicas: *replicas }
+            }
+            StoreUrl::Memory | StoreUrl::Sqlite(_) => {
+                self.sqlite_file().map_or(Place::Memory, |path| Place::Sqlite(path.to_owned()))
+            }
         }
     }
 

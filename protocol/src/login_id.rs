@@ -1,8 +1,10 @@
 //! One name for a login in every log, trace and record, from its QR code to the redemption of its code.
 
 use std::fmt;
+use std::str::FromStr;
 
 use aws_lc_rs::digest::{SHA256, digest};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::scene::Scene;
 
@@ -13,8 +15,15 @@ const BYTES: usize = 16;
 ///
 /// Both services and every other client make it of the scene by themselves, so no message has to carry it and none can
 /// lose it. Whoever reads it in a log learns nothing of the scene, and so cannot come to the login.
-#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+///
+/// As text, and so in records and in what sites are told, it is these digits.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct LoginId([u8; BYTES]);
+
+/// The text is not a login's id: not 32 lower-case hexadecimal digits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("a login's id is exactly 32 lower-case hexadecimal digits")]
+pub struct NotALoginId;
 
 impl LoginId {
     /// The id of the login with this scene.
@@ -45,6 +54,28 @@ impl fmt::Debug for LoginId {
     }
 }
 
+impl FromStr for LoginId {
+    type Err = NotALoginId;
+
+    fn from_str(text: &str) -> Result<Self, NotALoginId> {
+        let id = data_encoding::HEXLOWER.decode(text.as_bytes()).map_err(|_| NotALoginId)?;
+        id.try_into().map(Self).map_err(|_| NotALoginId)
+    }
+}
+
+impl Serialize for LoginId {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for LoginId {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = std::borrow::Cow::<'de, str>::deserialize(deserializer)?;
+        text.parse().map_err(serde::de::Error::custom)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
@@ -57,5 +88,17 @@ mod tests {
         let scene: Scene = "mjQAj6JboIS9SFuiF9SB7g".parse().unwrap();
         assert_eq!(LoginId::of(scene).to_string(), "cd2abeeaa545d6de4cd772515432c561");
         assert_ne!(LoginId::of(Scene::random()), LoginId::of(scene));
+    }
+
+    #[test]
+    fn what_was_written_is_read_and_nothing_near_it() {
+        let id = LoginId::of(Scene::random());
+        assert_eq!(id.to_string().parse(), Ok(id));
+        let json = serde_json::to_string(&id).unwrap();
+        assert_eq!((json.as_str(), serde_json::from_str(&json).ok()), (&*format!("\"{id}\""), Some(id)));
+        let text = id.to_string();
+        for wrong in [&text[1..], &format!("{text}0"), &"A".repeat(32), &"g".repeat(32), ""] {
+            assert_eq!(wrong.parse::<LoginId>(), Err(NotALoginId), "{wrong}");
+        }
     }
 }

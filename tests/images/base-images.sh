@@ -3,20 +3,22 @@
 # Dockerfile and compose files can be tested there. An image that is present or can be pulled is left alone.
 #
 # Each stand-in is Debian. The one for building has gcc, this machine's own Rust toolchain, and the crates of Cargo.lock,
-# because a build inside Docker may not reach a crate registry. The others have Debian's own redis and nginx. A stand-in has
+# because a build inside Docker may not reach a crate registry. The others have Debian's own redis, nginx and
+# prometheus. A stand-in has
 # a label, is made again when its ingredients change, and is removed with `docker rmi`. `base-images.sh rust` makes only the
-# one for building, `base-images.sh redis nginx` the others. Needs debootstrap, and root or sudo.
+# one for building, `base-images.sh redis nginx prometheus` the others. Needs debootstrap, and root or sudo.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 
 rust=rust:1-slim-bookworm redis=redis:7-bookworm nginx=nginx:1-bookworm
+prometheus=$(sed -n 's/^ *image: \(prom\/prometheus:.*\)$/\1/p' deploy/compose.watch.yaml)
 suite=bookworm
 label=saoma.stand-in
 # Change this number when the way of making stand-ins changes: older ones are then made again.
-recipe=2
+recipe=3
 
 names=("$@")
-[ ${#names[@]} -gt 0 ] || names=(rust redis nginx)
+[ ${#names[@]} -gt 0 ] || names=(rust redis nginx prometheus)
 is_wanted() { [[ " ${names[*]} " == *" $1 "* ]]; }
 
 as_root=()
@@ -90,18 +92,22 @@ if is_wanted rust && missing "$rust" "$wanted"; then
         'ENV CARGO_HOME=/usr/local/cargo' 'ENV CARGO_NET_OFFLINE=true'
 fi
 
-for image in "$redis" "$nginx"; do
-    is_wanted "${image%%:*}" && missing "$image" "$recipe" || continue
+for image in "$redis" "$nginx" "$prometheus"; do
+    short=${image##*/}
+    is_wanted "${short%%:*}" && missing "$image" "$recipe" || continue
     echo "$image: making a stand-in of Debian's"
     root=$work/servers
     if [ ! -d "$root" ]; then
-        debian redis-server,nginx-light,libnginx-mod-stream "$root"
+        debian redis-server,nginx-light,libnginx-mod-stream,prometheus "$root"
         # As in the real images: data in a volume of redis's own, and no site but the mounted one.
         "${as_root[@]}" install -d -o "$("${as_root[@]}" chroot "$root" id -u redis)" -g "$("${as_root[@]}" chroot "$root" id -g redis)" "$root/data"
         "${as_root[@]}" rm -f "$root/etc/nginx/sites-enabled/default"
+        "${as_root[@]}" install -d -o 65534 -g 65534 "$root/prometheus"
     fi
     case $image in
         "$redis") import "$root" "$recipe" "$image" 'VOLUME /data' 'WORKDIR /data' 'EXPOSE 6379' 'CMD ["redis-server"]' ;;
         "$nginx") import "$root" "$recipe" "$image" 'EXPOSE 80' 'CMD ["nginx", "-g", "daemon off;"]' ;;
+        "$prometheus") import "$root" "$recipe" "$image" 'USER 65534:65534' 'VOLUME /prometheus' 'WORKDIR /prometheus' 'EXPOSE 9090' \
+            'ENTRYPOINT ["/usr/bin/prometheus"]' ;;
     esac
 done

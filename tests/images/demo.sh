@@ -8,7 +8,7 @@ source tests/images/check.sh
 largest=25000000
 services=(ws-gateway callback-service simulator)
 base=$(sed -n 's/^FROM \(.*\) AS build$/\1/p' deploy/Dockerfile)
-ports SAOMA_GATEWAY_PORT SAOMA_PHONE_PORT
+ports SAOMA_GATEWAY_PORT SAOMA_PHONE_PORT SAOMA_PROMETHEUS_PORT
 at_end compose down -v
 
 small() {
@@ -53,6 +53,24 @@ anew() {
     compose stop callback-service && compose rm -f callback-service && compose up -d
 }
 
+# What Prometheus's API answers at a path.
+watched() { curl -fsS "http://127.0.0.1:$SAOMA_PROMETHEUS_PORT/api/v1/$1"; }
+scraped() {
+    watched targets | python3 -c '
+import json, sys
+targets = json.load(sys.stdin)["data"]["activeTargets"]
+up = sorted(target["labels"]["job"] for target in targets if target["health"] == "up")
+sys.exit(up != ["callback-service", "ws-gateway"])'
+}
+calm() {
+    watched rules | python3 -c '
+import json, sys
+rules = [rule for group in json.load(sys.stdin)["data"]["groups"] for rule in group["rules"]]
+firing = [rule["name"] for rule in rules if rule["state"] == "firing" or rule["health"] == "err"]
+print(len(rules), firing)
+sys.exit(len(rules) < 20 or firing != [])'
+}
+
 for service in "${services[@]}"; do
     image=saoma/$service:local
     check "$service: the image is smaller than 25 MB" small "$image"
@@ -87,6 +105,14 @@ done
 check 'the phone shows no code before a page is opened' says '^\[\]$' curl -fsS "http://127.0.0.1:$SAOMA_PHONE_PORT/phone/codes"
 check 'a browser logs in, in Chinese and in English' browser_logs_in "$SAOMA_GATEWAY_PORT" "$SAOMA_PHONE_PORT"
 check 'a page logs in' log_in oImagesTestPerson 1
+
+# The profile `watch`, but for Grafana, whose image is only to be had from a registry.
+must 'Prometheus starts' compose --profile watch up -d prometheus
+check 'it finds and scrapes both services' until_so scraped
+check 'with every rule, and none fires' calm
+check 'published of prometheus' is '9090/tcp 127.0.0.1 ' "$loopback" "$(container prometheus)"
+check 'prometheus: its root is read-only' is true '{{ .HostConfig.ReadonlyRootfs }}' "$(container prometheus)"
+
 check 'callback-service is replaced' anew
 check 'and is healthy again' healthy callback-service
 check 'its counts are still there' log_in oImagesTestPerson 2

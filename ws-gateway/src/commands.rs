@@ -1,4 +1,5 @@
-//! What the program does beside serving: `ws-gateway client-key NAME`, `ws-gateway widget` and `ws-gateway health`.
+//! What the program does beside serving: `ws-gateway client-key NAME`, `ws-gateway widget`, `ws-gateway health` and
+//! `ws-gateway doctor`.
 
 use std::ffi::OsString;
 use std::net::SocketAddr;
@@ -10,10 +11,11 @@ use server::{health, process, stop};
 
 use crate::browsers::widget::{self, PublicUrl};
 use crate::config::{self, Config};
+use crate::doctor;
 use crate::notices::clients::entry::Entry;
 use crate::server::{ADMIN_LISTEN, Server};
 
-const PROGRAM: &str = "ws-gateway";
+pub(crate) const PROGRAM: &str = "ws-gateway";
 
 /// The commands.
 #[derive(Debug, Subcommand)]
@@ -23,6 +25,14 @@ pub(crate) enum Commands {
         /// Where its admin port listens.
         #[arg(long = "gateway-admin-listen", env = "GATEWAY_ADMIN_LISTEN", default_value = ADMIN_LISTEN)]
         admin_listen: SocketAddr,
+    },
+    /// Looks for what keeps pages from getting a code and people from logging in, from the settings to WeChat and the proxies
+    /// before the gateway, and says what to do. It works beside a running gateway, and changes nothing.
+    Doctor {
+        #[command(flatten)]
+        flags: doctor::Flags,
+        #[command(flatten)]
+        settings: Box<config::Settings>,
     },
     /// Prints an entry for the file that GATEWAY_NOTIFY_CLIENTS names, with a new random key.
     ClientKey(Entry),
@@ -39,8 +49,15 @@ pub(crate) enum Commands {
 /// Does what the arguments ask for, which is to serve unless they name a command.
 #[must_use]
 pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let arguments: Vec<OsString> = arguments.into_iter().collect();
+    // A wrong setting must not stop the command that looks for it.
+    if arguments.get(1).is_some_and(|command| command == "doctor") {
+        return doctor::run(arguments);
+    }
     match config::read(arguments) {
         Ok(CommandLine::Do(Commands::Health { admin_listen })) => health::ask(PROGRAM, admin_listen),
+        // It has been done.
+        Ok(CommandLine::Do(Commands::Doctor { .. })) => ExitCode::SUCCESS,
         Ok(CommandLine::Do(Commands::ClientKey(entry))) => match entry.text() {
             Ok(text) => print(&text),
             Err(error) => {

@@ -14,6 +14,7 @@ use server::settings::{self, NoSettings, SettingError};
 
 use crate::account::official::{self, Official};
 use crate::commands::Commands;
+use crate::notices::clients::Client;
 use crate::notices::credentials::{Files, Sources};
 use crate::stores::{self, Storage};
 use crate::{account, browsers, codes, notices, server as ports};
@@ -21,7 +22,7 @@ use crate::{account, browsers, codes, notices, server as ports};
 /// The settings as they are written.
 #[derive(Debug, Clone, Args)]
 #[group(skip)]
-struct Settings {
+pub(crate) struct Settings {
     #[command(flatten)]
     browsers: browsers::Settings,
 
@@ -56,7 +57,9 @@ const SECRETS: &str = "Secrets have no flag. Each is read from the environment, 
 names:\n  NOTIFY_KEY              the key of the client `callback`, at least 32 bytes; needed unless \
 GATEWAY_NOTIFY_CLIENTS\n                          has the clients\n  WECHAT_APP_SECRET       the \
 official account's AppSecret\n  GATEWAY_REDIS_PASSWORD  the password of Redis, where it has one\n  \
-GATEWAY_REDIS_SENTINEL_PASSWORD  the password of the Sentinels, where they have one";
+GATEWAY_REDIS_SENTINEL_PASSWORD  the password of the Sentinels, where they have one\n  \
+GATEWAY_ADMIN_TOKEN     opens the live view at GATEWAY_ADMIN_LISTEN, at least 16 characters; without\n                          one \
+it is for this machine alone, and ends no login";
 
 /// What must never be shown.
 #[derive(Debug, Clone, Default)]
@@ -69,15 +72,40 @@ pub struct Secrets {
     pub redis_password: Option<SecretString>,
     /// `GATEWAY_REDIS_SENTINEL_PASSWORD`.
     pub redis_sentinel_password: Option<SecretString>,
+    /// `GATEWAY_ADMIN_TOKEN`: opens the live view.
+    pub admin_token: Option<SecretString>,
 }
 
 impl Secrets {
+    /// Their names.
+    pub(crate) const NAMES: [&str; 5] = [
+        "NOTIFY_KEY",
+        "WECHAT_APP_SECRET",
+        "GATEWAY_REDIS_PASSWORD",
+        "GATEWAY_REDIS_SENTINEL_PASSWORD",
+        ports::ADMIN_TOKEN,
+    ];
+
+    /// Those that can be read, and what is wrong with the others.
+    fn readable() -> (Self, Vec<SettingError>) {
+        let mut wrong = Vec::new();
+        let [notify_key, wechat_app_secret, redis_password, redis_sentinel_password, admin_token] =
+            Self::NAMES.map(|name| {
+                settings::secret(name).unwrap_or_else(|error| {
+                    wrong.push(error);
+                    None
+                })
+            });
+        (Self { notify_key, wechat_app_secret, redis_password, redis_sentinel_password, admin_token }, wrong)
+    }
+
     fn read() -> Result<Self, SettingError> {
         Ok(Self {
             notify_key: settings::secret("NOTIFY_KEY")?,
             wechat_app_secret: settings::secret("WECHAT_APP_SECRET")?,
             redis_password: settings::secret("GATEWAY_REDIS_PASSWORD")?,
             redis_sentinel_password: settings::secret("GATEWAY_REDIS_SENTINEL_PASSWORD")?,
+            admin_token: settings::secret(ports::ADMIN_TOKEN)?,
         })
     }
 }
@@ -96,6 +124,8 @@ pub struct Config {
     /// The official accounts.
     pub(crate) officials: Vec<Official>,
     pub(crate) ports: ports::Settings,
+    /// Opens the live view.
+    pub(crate) admin_token: Option<SecretString>,
 }
 
 impl Config {
@@ -110,7 +140,8 @@ impl Config {
 
     fn checked(settings: Settings, secrets: Secrets) -> Result<Self, SettingError> {
         let Settings { browsers, notices, store, codes, ways, ports, log_format } = settings;
-        let Secrets { notify_key, wechat_app_secret, redis_password, redis_sentinel_password } = secrets;
+        let Secrets { notify_key, wechat_app_secret, redis_password, redis_sentinel_password, admin_token } =
+            secrets;
         notices.check()?;
         if !wechat::is_simulated(&codes.wechat_api_url) {
             settings::refuse_printed(&[
@@ -127,7 +158,55 @@ impl Config {
             notices,
             codes,
             ports,
+            admin_token: live_view::checked(ports::ADMIN_TOKEN, admin_token)?,
         })
+    }
+}
+
+/// The settings room by room, for whoever looks for what is wrong: one that is wrong does not hide the others.
+#[derive(Debug)]
+pub(crate) struct Rooms {
+    pub(crate) browsers: browsers::Settings,
+    pub(crate) notices: notices::Settings,
+    pub(crate) codes: codes::Settings,
+    pub(crate) ports: ports::Settings,
+    /// The official accounts; none if anything is wrong about them.
+    pub(crate) officials: Vec<Official>,
+    pub(crate) storage: Option<Storage>,
+    /// The clients, if they can be read.
+    pub(crate) clients: Option<Vec<Client>>,
+}
+
+impl Rooms {
+    /// What can be made of the settings, and everything that is wrong about them.
+    pub(crate) fn of(settings: Settings) -> (Self, Vec<SettingError>) {
+        let Settings { browsers, notices, store, codes, ways, ports, .. } = settings;
+        let (secrets, mut wrong) = Secrets::readable();
+        let is_readable = wrong.is_empty();
+        let Secrets { notify_key, wechat_app_secret, redis_password, redis_sentinel_password, admin_token } =
+            secrets;
+        wrong.extend(live_view::checked(ports::ADMIN_TOKEN, admin_token).err());
+        let is_real = !wechat::is_simulated(&codes.wechat_api_url);
+        let printed =
+            [("NOTIFY_KEY", notify_key.as_ref()), ("WECHAT_APP_SECRET", wechat_app_secret.as_ref())];
+        let printed = printed.map(|secret| settings::refuse_printed(&[secret]));
+        wrong.extend(printed.into_iter().filter_map(Result::err).filter(|_| is_real));
+        wrong.extend(notices.check().err());
+        let sources = Sources::new(notices.clone(), notify_key);
+        wrong.extend(sources.tls().err());
+        // What a secret is missing for is known already, if it cannot be read.
+        let mut made = |error: SettingError| {
+            if is_readable {
+                wrong.push(error);
+            }
+        };
+        let officials = official::read(&codes, &ways, browsers.account_name.clone(), wechat_app_secret)
+            .map_err(&mut made)
+            .unwrap_or_default();
+        let storage = store.storage(redis_password.as_ref(), redis_sentinel_password.as_ref());
+        let storage = storage.map_err(&mut made).ok();
+        let clients = sources.clients().map_err(&mut made).ok();
+        (Self { browsers, notices, codes, ports, officials, storage, clients }, wrong)
     }
 }
 

@@ -15,7 +15,9 @@ use crate::codes::Pictures;
 use crate::codes::admission::Addresses;
 use crate::logins::Logins;
 use crate::logins::seats::Pages;
+use crate::logins::watched::Watched;
 use crate::metrics::Metrics;
+use crate::notices::connected::Connected;
 use crate::notices::credentials::Credentials;
 
 /// The state of a gateway.
@@ -36,6 +38,10 @@ pub(crate) struct Gateway {
     /// The internal port's places for clients that have proved a key.
     pub clients: Arc<Semaphore>,
     pub metrics: Metrics,
+    /// What an operator sees of the logins.
+    pub watched: Watched,
+    /// The clients that are connected, as an operator sees them.
+    pub connected: Connected,
     /// What the log has said of strangers.
     pub told: Told,
     pub drain: Drain,
@@ -70,6 +76,8 @@ impl Gateway {
             clients: Arc::new(Semaphore::new(most_clients)),
             drain: Drain::new(drain_time),
             told: Told::default(),
+            watched: Watched::default(),
+            connected: Connected::default(),
             browsers,
             login_ttl,
             credentials,

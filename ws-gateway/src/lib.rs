@@ -5,7 +5,7 @@
 //! they?), is recorded in [`logins`], and wakes the page through its seat.
 //!
 //! [`config`] reads the settings, which each room has of its own. [`gateway`] is what all connections share. [`server`]
-//! binds the ports and runs until the drain is over.
+//! binds the ports and runs until the drain is over. [`live`] is what an operator sees of all that.
 
 pub mod commands;
 pub mod config;
@@ -13,7 +13,9 @@ pub mod config;
 mod account;
 mod browsers;
 mod codes;
+mod doctor;
 mod gateway;
+mod live;
 mod logins;
 mod metrics;
 mod notices;

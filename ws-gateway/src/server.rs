@@ -7,6 +7,7 @@ use std::time::Duration;
 use clap::Args;
 use futures_util::future::BoxFuture;
 use records::Replicas;
+use secrecy::SecretString;
 use server::listen::{Accepted, Places};
 use server::service::{Port, Service};
 use server::shares::{self, Shares};
@@ -14,12 +15,13 @@ use server::stop::{self, HangUps};
 use server::{admin, descriptors, http as web, settings};
 
 use crate::account::official::Official;
-use crate::account::{Account, Accounts};
+use crate::account::{Account, Accounts, Budgets};
 use crate::browsers::assets::LoginPage;
 use crate::browsers::routes;
 use crate::codes::{Pictures, Ready};
 use crate::config::Config;
 use crate::gateway::{Gateway, Parts};
+use crate::live::Live;
 use crate::logins::seats::Pages;
 use crate::metrics::Metrics;
 use crate::notices;
@@ -37,9 +39,14 @@ pub struct Server {
     admin: Port,
     most_pages: usize,
     most_clients: usize,
+    /// The token of the live view.
+    admin_token: Option<SecretString>,
     /// SIGHUPs since the ports were bound.
     hang_ups: HangUps,
 }
+
+/// The setting of the live view's token.
+pub(crate) const ADMIN_TOKEN: &str = "GATEWAY_ADMIN_TOKEN";
 
 /// Where a gateway listens, with the ports that were really bound.
 #[derive(Debug, Clone, Copy)]
@@ -56,10 +63,10 @@ pub struct BoundAddresses {
 #[derive(Debug, Clone, Args)]
 #[group(skip)]
 pub(crate) struct Settings {
-    /// Where operators find /livez, /readyz and /metrics.
+    /// Where operators find /livez, /readyz, /metrics, and at / the live view.
     #[arg(long = "gateway-admin-listen", env = "GATEWAY_ADMIN_LISTEN", display_order = 8,
           default_value = ADMIN_LISTEN)]
-    admin_listen: SocketAddr,
+    pub(crate) admin_listen: SocketAddr,
 
     /// From SIGTERM to exit; new connections are taken for its first quarter.
     #[arg(long = "gateway-drain-time", env = "GATEWAY_DRAIN_TIME", display_order = 15, default_value = "8s",
@@ -76,7 +83,8 @@ impl Server {
     /// # Errors
     /// When a port cannot be bound.
     pub fn bind(config: Config) -> anyhow::Result<Self> {
-        let Config { mut browsers, notices, files, storage, codes, officials, ports, .. } = config;
+        let Config { mut browsers, notices, files, storage, codes, officials, ports, admin_token, .. } =
+            config;
         let (most_pages, most_clients) = places(browsers.max_pages, notices.max_clients);
         // The number of pages that there is room for is the limit everywhere.
         browsers.max_pages = most_pages;
@@ -86,6 +94,7 @@ impl Server {
         let pictures = Pictures::new(&metrics);
         let login_page = LoginPage::new(&officials, &browsers, codes.qr_url());
         let account = |official: Official| {
+            official.source.count(&metrics.wechat, official.id.as_deref());
             let (budget, unscanned) = limits.of(official.app_id_of_named(), official.per_day);
             let (ahead, metrics) = (codes.qr_ready.into(), metrics.of_account(official.label()));
             let (source, pictures) = (Box::new(official.source), pictures.clone());
@@ -118,6 +127,7 @@ impl Server {
             work,
             replicas,
             gateway: Arc::new(gateway),
+            admin_token,
             hang_ups: HangUps::taken_over(),
         })
     }
@@ -139,8 +149,8 @@ impl Server {
     /// # Errors
     /// When a listening socket itself fails.
     pub async fn run(self, stopped: impl Future<Output = ()>) -> anyhow::Result<bool> {
-        let Self { gateway, work, replicas, browsers, notices, admin, most_pages, most_clients, hang_ups } =
-            self;
+        let Self { gateway, work, replicas, browsers, notices, admin, most_pages, most_clients, .. } = self;
+        let (hang_ups, token) = (self.hang_ups, self.admin_token);
         let mut service = Service::new(&gateway.drain);
         service.port(browsers, pages(&gateway, most_pages), |accepted| {
             routes::serve(Arc::clone(&gateway), accepted)
@@ -163,10 +173,21 @@ impl Server {
         }
         service.work(reading_again(&gateway, hang_ups));
         let mut registry = gateway.metrics.registry();
+        registry.register_collector(Box::new(Budgets(Arc::clone(&gateway.accounts))));
+        gateway.logins.metrics().register(&mut registry);
+        gateway.credentials.register(&mut registry);
         if let Some(replicas) = &replicas {
             replicas.register(&mut registry);
         }
-        service.run(admin, registry, readiness(&gateway, replicas), stopped).await
+        let ready = readiness(&gateway, replicas);
+        service.pages(live_view::pages(live_view::Setup {
+            program: "ws-gateway",
+            token_setting: ADMIN_TOKEN,
+            token,
+            listens: admin.address()?,
+            source: Arc::new(Live::new(Arc::clone(&gateway), Arc::clone(&ready))),
+        }));
+        service.run(admin, registry, ready, stopped).await
     }
 }
 
@@ -200,17 +221,28 @@ const UNPROVED: usize = 64;
 /// down the other.
 fn places(pages: usize, clients: usize) -> (usize, usize) {
     let files = descriptors::raise();
-    let port = |setting, wanted, beside| descriptors::Port { setting, wanted, each: 1, beside }.places(files);
-    let clients = port("GATEWAY_MAX_CLIENTS", clients, FILES_BESIDE);
-    let pages = port("GATEWAY_MAX_PAGES", pages, FILES_BESIDE + clients);
-    (pages, clients)
+    let [of_clients, _] = ports(pages, clients);
+    let clients = of_clients.places(files);
+    let [_, of_pages] = ports(pages, clients);
+    (of_pages.places(files), clients)
+}
+
+/// The ports of clients and of pages, and what each leaves free.
+pub(crate) fn ports(pages: usize, clients: usize) -> [descriptors::Port; 2] {
+    let port = |setting, wanted, beside| descriptors::Port { setting, wanted, each: 1, beside };
+    [
+        port("GATEWAY_MAX_CLIENTS", clients, FILES_BESIDE),
+        port("GATEWAY_MAX_PAGES", pages, FILES_BESIDE + clients),
+    ]
 }
 
 /// The places of pages.
 fn pages(gateway: &Gateway, most: usize) -> Places {
     let shares = Shares::new(shares::of(most), gateway.browsers.trusted_proxies.clone());
     let advice = "name it in GATEWAY_TRUSTED_PROXIES if it is your proxy, or raise GATEWAY_MAX_PAGES";
-    Places::new(most, gateway.metrics.refused.clone(), web::FULL).shared(shares, advice)
+    Places::new(most, gateway.metrics.refused.clone(), web::FULL)
+        .shared(shares, advice)
+        .counted(&gateway.metrics.limits, "GATEWAY_MAX_PAGES")
 }
 
 /// The places of those who have not proved a key, of a port for `most` clients.
@@ -221,4 +253,5 @@ fn unproved(gateway: &Gateway, most: usize) -> Places {
     // There is no last word: with TLS nothing can be said before the handshake.
     Places::new(unproved, gateway.metrics.clients_refused.clone(), b"")
         .shared(shares, "they have not proved a key; keep strangers away from GATEWAY_NOTIFY_LISTEN")
+        .counted(&gateway.metrics.limits, "ws_gateway::server")
 }

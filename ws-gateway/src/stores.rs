@@ -63,6 +63,18 @@ pub(crate) struct Storage {
     most: usize,
 }
 
+impl Storage {
+    /// Which store it is.
+    pub(crate) fn url(&self) -> &StoreUrl {
+        &self.url
+    }
+
+    /// What keys in Redis begin with.
+    pub(crate) fn prefix(&self) -> &str {
+        &self.prefix
+    }
+}
+
 impl Settings {
     /// Checks the settings, with the passwords of Redis and of its Sentinels.
     ///

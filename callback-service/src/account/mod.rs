@@ -10,13 +10,14 @@ use std::time::Duration;
 use account_file::Entry;
 use clap::Args;
 use login_page::brand;
-use secrecy::SecretString;
+use secrecy::{ExposeSecret, SecretString};
 use server::settings::{self, SettingError};
 use server::visible::identifier;
 use wechat::push::{self, Endpoint, Mode, SettingsError};
 use wechat::{Account, Client};
 
 use self::names::{Directory, Names};
+use crate::relay::{self, Routes};
 
 /// What an operator sets about the official accounts.
 #[derive(Debug, Clone, Args)]
@@ -166,10 +167,14 @@ impl Settings {
     ///
     /// # Errors
     /// Which setting or secret is missing or wrong.
-    pub(crate) fn checked(self, secrets: Secrets) -> Result<Officials, SettingError> {
+    pub(crate) fn checked(self, secrets: Secrets, relay: Option<Routes>) -> Result<Officials, SettingError> {
         let mut accounts = Vec::new();
         match &self.wechat_app_id {
-            Some(app_id) => accounts.push(self.of_variables(app_id, secrets)?),
+            Some(app_id) => accounts.push(self.of_variables(app_id, secrets, relay.unwrap_or_default())?),
+            None if relay.is_some() => {
+                let problem = "means nothing without WECHAT_APP_ID; write relay in the account's entry of WECHAT_ACCOUNTS";
+                return Err(SettingError::new(relay::RELAY_URL, problem));
+            }
             None if self.wechat_accounts.is_none() => {
                 let problem = "is not set; set it, or name a file of accounts in WECHAT_ACCOUNTS";
                 return Err(SettingError::new("WECHAT_APP_ID", problem));
@@ -188,7 +193,7 @@ impl Settings {
         Ok(Officials(accounts))
     }
 
-    fn of_variables(&self, app_id: &str, secrets: Secrets) -> Result<Official, SettingError> {
+    fn of_variables(&self, app_id: &str, secrets: Secrets, relay: Routes) -> Result<Official, SettingError> {
         let push = push::Settings {
             mode: self.wechat_mode,
             app_id: app_id.to_owned(),
@@ -203,7 +208,7 @@ impl Settings {
         let push = Endpoint::new(push)
             .map_err(|error| SettingError::new("WeChat's message push settings", error))?;
         let api = self.client(app_id, settings::needed("WECHAT_APP_SECRET", secrets.app_secret)?)?;
-        Ok(Official { names: Names::new(None, app_id), account: Account { push, api } })
+        Ok(Official { names: Names::new(None, app_id), account: Account { push, api }, relay })
     }
 
     fn of_entry(&self, entry: &Entry) -> Result<Official, SettingError> {
@@ -234,7 +239,9 @@ impl Settings {
         let has_wechat = entry.list("ways").is_none_or(|ways| ways.iter().any(|way| way.trim() == WECHAT));
         let names = Names::new(Some(entry.name()), entry.app_id()).shown_as(shown.as_deref());
         let names = names.asking_inside(has_wechat);
-        Ok(Official { names, account: Account { push, api } })
+        let relay = entry.secret("relay")?.map(|routes| routes.expose_secret().parse()).transpose();
+        let relay = relay.map_err(|problem: String| entry.wrong("relay", problem))?.unwrap_or_default();
+        Ok(Official { names, account: Account { push, api }, relay })
     }
 
     fn client(&self, app_id: &str, app_secret: SecretString) -> Result<Client, SettingError> {
@@ -249,6 +256,8 @@ impl Settings {
 pub(crate) struct Official {
     pub names: Names,
     pub account: Account,
+    /// Where another back end gets what is not ours.
+    pub relay: Routes,
 }
 
 /// The official accounts: at least one.
@@ -276,5 +285,42 @@ impl IntoIterator for Officials {
 
     fn into_iter(self) -> Self::IntoIter {
         self.0.into_iter()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Debug, Parser)]
+    struct Flags {
+        #[command(flatten)]
+        settings: Settings,
+    }
+
+    /// The accounts of a file with this line in its one entry.
+    fn of_file(line: &str, relay: Option<&str>) -> Result<Officials, String> {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let entry = "[[account]]\nname = \"tea\"\napp_id = \"wx1\"\napp_secret = \"secret\"\ntoken = \"token\"\nmode = \"plaintext\"\n";
+        std::fs::write(file.path(), format!("{entry}{line}\n")).unwrap();
+        let flag = format!("--wechat-accounts={}", file.path().display());
+        let Flags { settings } = Flags::parse_from(["x", &flag]);
+        let relay = relay.map(|routes| routes.parse().unwrap());
+        settings.checked(Secrets::default(), relay).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn each_account_has_its_own_back_end_and_no_other() {
+        let relayed = |line: &str| of_file(line, None).unwrap().iter().next().unwrap().relay.clone();
+        assert_eq!(relayed(""), Routes::default());
+        assert_eq!(relayed("relay = \"https://old/wx\""), "https://old/wx".parse().unwrap());
+        let told = of_file("relay = \"old/SECRET\"", None).unwrap_err();
+        assert!(told.contains("line 7, account 1 (\"tea\"): relay: ") && !told.contains("SECRET"), "{told}");
+        let told = of_file("", Some("https://old/wx")).unwrap_err();
+        assert!(told.contains("CALLBACK_RELAY_URL: means nothing without WECHAT_APP_ID"), "{told}");
     }
 }

@@ -152,7 +152,7 @@ impl Audit {
             erased: None,
         };
         let personal =
-            Personal { person: person.to_string(), address, user_agent: user_agent.map(entry::cut) };
+            Personal { person: person.as_str().to_owned(), address, user_agent: user_agent.map(entry::cut) };
         let note = Note { name, entry, about: Some((person.key().into_owned(), personal)) };
         let audit = self.clone();
         let written = self.tasks.spawn(async move {

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use login_page::Language;
 use protocol::message::{State, Status};
-use protocol::{Notice, Scene};
+use protocol::{LoginId, Notice, Scene};
 use records::Moment;
 use server::tell;
 use tokio::task::JoinHandle;
@@ -17,10 +17,11 @@ use wechat::{Person, User};
 
 use super::confirmation::{Answered, Awaits, By, Given, Login, Typed, Verdict};
 use super::words::{PhoneReply, ToPhone};
-use super::{Scans, gateway, shortened};
+use super::{Scans, gateway};
 use crate::audit::Outcome;
 use crate::provider::Denial;
 use crate::store::StoreError;
+use crate::trace;
 
 /// A text that a person sent to the account.
 #[derive(Debug, Clone, Copy)]
@@ -60,6 +61,7 @@ impl Scans {
         let typed = Typed::read(text.content)?;
         let look = || Some(ToPhone { reply: PhoneReply::Look, language: Language::default() });
         let Ok(place) = Arc::clone(&self.shared.answering).try_acquire_owned() else {
+            self.metrics.limits.hit("callback_service::logins");
             tell!(
                 warn,
                 self.told,
@@ -104,14 +106,15 @@ impl Scans {
     ) -> JoinHandle<Option<State>> {
         let deny = Notice::Deny { scene: login.scene, by: Some(person.key().into_owned()) };
         let (scans, login) = (Arc::clone(self), login.clone());
-        self.tasks.spawn(async move {
+        // Not within another login's, which may be the one that takes its place.
+        let span = trace::apart(LoginId::of(login.scene), "deny");
+        let denying = async move {
             let page = async {
                 let until = Instant::now() + scans.times.clear;
                 match gateway::ask(&scans.gateway, &deny, until, false).await {
                     Ok(answer) => answer.state,
                     Err(error) => {
                         tracing::error!(
-                            scene = shortened(&login.scene),
                             "a page does not hear that its login was denied: {error}; its time runs out"
                         );
                         None
@@ -121,11 +124,12 @@ impl Scans {
             // The site hears it also while the gateway is away: nobody types the answer twice.
             let site = async {
                 if let (Some(provider), Some(parties), Some(why)) = (&scans.provider, &login.parties, why) {
-                    provider.tell_of_denial(login.scene.as_str(), &parties.site, &parties.sub, why).await;
+                    provider.tell_of_denial(login.scene, &parties.site, &parties.sub, why).await;
                 }
             };
             tokio::join!(page, site).0
-        })
+        };
+        self.tasks.spawn(denying.instrument(span))
     }
 }
 
@@ -156,14 +160,17 @@ impl Answer {
         let given = Given { id, typed, sent_at: *sent_at, about: *about, newer: *newer };
         match scans.confirmations.answer(person, given).await {
             Ok(Answered::Nothing) => None,
-            Ok(Answered::Wrong { login, left }) => Some(self.wrong(*login, left).await),
+            Ok(Answered::Wrong { login, left }) => {
+                let span = trace::step(Some(LoginId::of(login.scene)), "answer");
+                Some(self.wrong(*login, left).instrument(span).await)
+            }
             Ok(Answered::Decided { login, verdict, by }) => {
+                let span = trace::step(Some(LoginId::of(login.scene)), "answer");
                 if by == By::ThisPush {
                     scans.count_confirmation(verdict.name());
-                    let (scene, verdict) = (shortened(&login.scene), verdict.name());
-                    tracing::info!(scene, verdict, "a number was typed");
+                    span.in_scope(|| tracing::info!(verdict = verdict.name(), "a number was typed"));
                 }
-                Some(self.follow(*login, verdict, by).await)
+                Some(self.follow(*login, verdict, by).instrument(span).await)
             }
             Err(error) => Some(self.unclear(&error)),
         }
@@ -201,6 +208,7 @@ impl Answer {
     async fn wrong(&self, login: Login, left: u8) -> ToPhone {
         let Self { scans, person, id, .. } = self;
         scans.count_confirmation("wrong");
+        tracing::debug!(left, "a wrong number was typed");
         let is_over = self
             .state(login.scene)
             .await

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use login_page::Language;
 use protocol::message::{Code, Context, State};
-use protocol::{Answer, NoAnswer, Notice};
+use protocol::{Answer, LoginId, NoAnswer, Notice};
 use server::tell;
 use tokio::time::Instant;
 use wechat::User;
@@ -158,6 +158,7 @@ impl<'a> Attempt<'a> {
         let answer = gateway::ask(&self.scans.gateway, &claim, until, false).await;
         let heard = heard(Heard::of_claim, &answer);
         let (state, context) = answer.map_or_else(|_| (None, None), |answer| (answer.state, answer.context));
+        tracing::debug!(?heard, "the claim is heard");
         Claimed { heard, state, context }
     }
 
@@ -169,8 +170,10 @@ impl<'a> Attempt<'a> {
         let person = self.scan.openid.clone();
         let (unionid, nickname, picture) =
             user.map_or((None, None, None), |user| (user.unionid, user.nickname, user.picture));
-        let scanned = Scanned { person, unionid, nickname, picture, confirmed: false };
-        self.granting(provider.admit(self.scan.scene.as_str(), context, scanned)).await
+        let (scene, confirmed) = (self.scan.scene, false);
+        let login = Some(LoginId::of(scene));
+        let scanned = Scanned { person, unionid, nickname, picture, confirmed, login };
+        self.granting(provider.admit(scene, context, scanned)).await
     }
 
     /// The code for a login that may go to its site.

@@ -1,12 +1,18 @@
 //! The way to the gateways: addresses, TLS and the key, from the settings to a kept connection.
 
+use std::fmt;
 use std::path::PathBuf;
 use std::str::FromStr;
+use std::time::Duration;
 
 use clap::Args;
+use prometheus_client::collector::Collector;
+use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric};
+use prometheus_client::metrics::gauge::ConstGauge;
 use protocol::tls::{ClientTls, File, Identity};
-use protocol::{Client, Key};
+use protocol::{Client, Key, expiry};
 use secrecy::SecretString;
+use server::metrics::Expiry;
 use server::settings::{self, SettingError};
 
 /// What an operator sets about the gateways.
@@ -46,6 +52,9 @@ const CA: &str = "CALLBACK_GATEWAY_CA";
 const NAME: &str = "CALLBACK_GATEWAY_NAME";
 const CERT: &str = "CALLBACK_GATEWAY_CERT";
 const KEY: &str = "CALLBACK_GATEWAY_KEY";
+
+/// How often the certificates' dates are looked at.
+const LOOK_EVERY: Duration = Duration::from_secs(60);
 
 /// A gateway's internal port: `host:port`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -95,8 +104,47 @@ impl Link {
 
     /// Connects, and keeps the connection.
     pub(crate) fn connect(&self) -> Client {
+        Client::start(self.settings())
+    }
+
+    /// Notes now and again until when the certificates hold, for as long as it is polled. They are read for each
+    /// connection, so nobody need tell this service of new ones.
+    pub(crate) async fn watch_expiry(&self, expiry: &Expiry) {
+        loop {
+            let tls = self.tls.clone().unwrap_or_default();
+            let certificate = tls.identity.map(|identity| identity.certificate);
+            let ends = move || [certificate, tls.ca].map(|file| expiry::of_file(&file?));
+            // A panic in there would end the process.
+            if let Ok([certificate, ca]) = tokio::task::spawn_blocking(ends).await {
+                expiry.note("gateway_cert", certificate);
+                expiry.note("gateway_ca", ca);
+            }
+            tokio::time::sleep(LOOK_EVERY).await;
+        }
+    }
+
+    /// Who this service is to a gateway, and all gateways.
+    pub(crate) fn settings(&self) -> protocol::client::Settings {
         let Self { key, addresses, tls } = self.clone();
-        Client::start(protocol::client::Settings { name: "callback".to_owned(), key, addresses, tls })
+        protocol::client::Settings { name: "callback".to_owned(), key, addresses, tls }
+    }
+
+    /// The gateways.
+    pub(crate) fn addresses(&self) -> &[String] {
+        &self.addresses
+    }
+
+    /// How TLS is spoken, where it is.
+    pub(crate) fn tls(&self) -> Option<&ClientTls> {
+        self.tls.as_ref()
+    }
+
+    /// The files of certificates, with the settings that name them.
+    pub(crate) fn certificates(&self) -> impl Iterator<Item = (&'static str, &std::path::Path)> {
+        let tls = self.tls.as_ref();
+        let own = tls.and_then(|tls| tls.identity.as_ref()).map(|identity| (CERT, &*identity.certificate));
+        let ca = tls.and_then(|tls| tls.ca.as_deref()).map(|ca| (CA, ca));
+        own.into_iter().chain(ca)
     }
 
     /// Reads the files of TLS again; says whether there are any.
@@ -105,6 +153,18 @@ impl Link {
     /// Which file's setting is wrong.
     pub(crate) fn read_again(&self) -> Result<bool, SettingError> {
         self.tls.as_ref().map(load).transpose().map(|files| files.is_some())
+    }
+}
+
+/// Tells how many gateways this service is connected to.
+#[derive(Debug)]
+pub(crate) struct Gateways(pub(crate) Client);
+
+impl Collector for Gateways {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
+        let gauge = ConstGauge::new(i64::try_from(self.0.connections()).unwrap_or(i64::MAX));
+        let help = "Connections to gateways that have accepted this service: 1, or 2 where several are named";
+        gauge.encode(encoder.encode_descriptor("gateways_connected", help, None, gauge.metric_type())?)
     }
 }
 

@@ -3,15 +3,16 @@
 //!
 //! The task goes on when WeChat hangs up. `attempt` is what it does: recall, claim, ask the person and the provider where
 //! the login wants it, end, count. `verdict` decides what follows from each answer. [`confirmation`] asks the person for
-//! the number that the page shows, and `answer` is what they type. [`code`] finds the login whose code a person has sent,
+//! the number that the page shows, and `answer` is what they type. [`answered`] is what an operator sees. [`code`] finds the login whose code a person has sent,
 //! and [`way`] says how the ways to a login differ. `gateway` asks until an answer is clear, [`link`] is the
 //! way there, `outcome` is what an attempt came to, `times` shares out the seconds that WeChat waits, and [`words`] turns the reply into a text.
 
 pub(crate) mod answer;
+pub(crate) mod answered;
 mod attempt;
 pub(crate) mod code;
 pub(crate) mod confirmation;
-mod gateway;
+pub(crate) mod gateway;
 pub(crate) mod link;
 mod nickname;
 mod outcome;
@@ -21,14 +22,14 @@ pub(crate) mod way;
 pub(crate) mod words;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use clap::Args;
+use clap::{Args, ValueEnum};
 use login_page::Language;
 use parking_lot::Mutex;
 use protocol::message::{Context, State};
@@ -43,6 +44,7 @@ use tokio_util::task::TaskTracker;
 use tracing::Instrument as _;
 use wechat::{Person, User};
 
+use self::answered::Answered;
 use self::attempt::Attempt;
 use self::code::Codes;
 use self::confirmation::place::Places;
@@ -57,6 +59,7 @@ use crate::audit::{Audit, Outcome};
 use crate::metrics::Metrics;
 use crate::provider::Provider;
 use crate::store::{Scan, Store, StoreError};
+use crate::trace;
 
 /// Scans that are worked on at once, and typed numbers. The next person is told to look at the page.
 const MAX_RUNNING: usize = 10_000;
@@ -85,6 +88,29 @@ pub(crate) struct Settings {
     /// Unset: they are told half of the address. It is read at the start, into memory.
     #[arg(long, env)]
     pub callback_geo_file: Option<PathBuf>,
+
+    /// How log lines name people.
+    #[arg(long, env, value_enum, default_value = "short")]
+    pub log_openids: Openids,
+}
+
+/// How log lines name people (`LOG_OPENIDS`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Openids {
+    /// By the beginning of their openid, which many of an account share.
+    Short,
+    /// By their openid. Whoever reads the log then knows who logged in.
+    Full,
+}
+
+impl Openids {
+    /// A person, as a log line names them.
+    fn shown(self, person: &Person) -> String {
+        match self {
+            Self::Short => person.short(),
+            Self::Full => person.as_str().to_owned(),
+        }
+    }
 }
 
 /// What logins run with.
@@ -93,6 +119,7 @@ pub(crate) struct Checked {
     user_info_within: Duration,
     confirms: bool,
     places: Places,
+    log_openids: Openids,
 }
 
 impl Settings {
@@ -108,11 +135,12 @@ impl Settings {
             places: places
                 .map_err(|problem| SettingError::new("CALLBACK_GEO_FILE", problem))?
                 .unwrap_or_default(),
+            log_openids: self.log_openids,
         })
     }
 }
 
-/// Limits of the process, which the scans of all official accounts share.
+/// Limits of the process, which the scans of all official accounts share, and what an operator sees of all of them.
 #[derive(Debug, Clone)]
 pub(crate) struct Shared {
     /// Places for scans that are worked on.
@@ -121,6 +149,8 @@ pub(crate) struct Shared {
     answering: Arc<Semaphore>,
     /// Places for people who are forgotten later.
     forgetting: Arc<Semaphore>,
+    /// The last answers.
+    pub(crate) answered: Answered,
 }
 
 impl Default for Shared {
@@ -130,6 +160,7 @@ impl Default for Shared {
             running: places(MAX_RUNNING),
             answering: places(MAX_RUNNING),
             forgetting: places(MOST_FORGETTING),
+            answered: Answered::default(),
         }
     }
 }
@@ -172,6 +203,7 @@ pub(crate) struct Scans {
     tasks: TaskTracker,
     times: Times,
     told: Arc<Told>,
+    log_openids: Openids,
 }
 
 /// A login, a person, and whether they come by a page of ours inside WeChat. A question that is told in the chat is answered
@@ -185,7 +217,7 @@ impl Scans {
         let Parts { account, gateway, wechat, store, provider, settings, audit, .. } = parts;
         let (metrics, tasks, shared) = (parts.metrics, parts.tasks, parts.shared);
         let told = Arc::<Told>::default();
-        let Checked { user_info_within, confirms, places } = settings;
+        let Checked { user_info_within, confirms, places, log_openids } = settings;
         // Nobody waits for a nickname longer than a claim may take.
         let within = user_info_within.min(TIMES.claim);
         let nicknames = Nicknames::new(wechat, within, tasks.clone(), Arc::clone(&told));
@@ -207,6 +239,7 @@ impl Scans {
             tasks,
             times: TIMES,
             told,
+            log_openids,
         })
     }
 
@@ -253,6 +286,7 @@ impl Scans {
             return;
         };
         let Ok(place) = Arc::clone(&self.shared.forgetting).try_acquire_owned() else {
+            self.metrics.limits.hit("callback_service::logins");
             tell!(
                 error,
                 self.told,
@@ -312,6 +346,7 @@ impl Scans {
             return Some(reply.clone());
         }
         let Ok(place) = Arc::clone(&self.shared.running).try_acquire_owned() else {
+            self.metrics.limits.hit("callback_service::logins");
             tell!(warn, self.told, "scans", "too many scans at once; a person was told to look at the page");
             return None;
         };
@@ -319,13 +354,15 @@ impl Scans {
         running.insert(key.clone(), reply.clone());
         drop(running);
         let scans = Arc::clone(self);
-        let span = tracing::info_span!("scan", scene = shortened(&scan.scene), way = scan.way.name());
+        let (span, log_openids) = (trace::scan(scan.scene, scan.way), self.log_openids);
         let attempt = async move {
             let left = Left { scans: &scans, key, _place: place };
             let ended = Attempt::new(&scans, &scan, known, arrived).run().await;
             scans.note(&scan, &ended, arrived).await;
             let Ended { told: reply, .. } = ended;
-            tracing::info!(outcome = reply.reply.name(), "a scan was answered");
+            let (person, outcome) = (log_openids.shown(&scan.openid), reply.reply.name());
+            tracing::info!(%person, outcome, "a scan was answered");
+            scans.shared.answered.note(&scans.account, scan.scene, scan.way, &reply.reply, arrived);
             // Whoever hears this reply and asks again has to find no task of this scan, or would hear it once more.
             drop(left);
             tell.send_replace(Some(reply));
@@ -347,6 +384,7 @@ impl Scans {
         if let Asking::Ask { replaced, is_new, .. } = &asking {
             if *is_new {
                 self.count_confirmation("asked");
+                tracing::debug!(number = number.is_some(), "the person is asked");
             }
             if let Some(before) = replaced {
                 if *is_new {
@@ -367,6 +405,9 @@ impl Scans {
     }
 
     fn count_confirmation(&self, outcome: &'static str) {
+        if outcome == Verdict::WrongNumbers.name() {
+            self.metrics.limits.hit("callback_service::logins::confirmation");
+        }
         self.metrics.confirmations.get_or_create(&[("outcome", outcome)]).inc();
     }
 
@@ -390,11 +431,6 @@ impl Scans {
 /// The last moment of a second since 1970, as CreateTime counts them.
 fn end_of_second(at: i64) -> Moment {
     Moment(u64::try_from(at).unwrap_or_default().saturating_mul(1000).saturating_add(999))
-}
-
-/// Enough of a scene to find a login's lines in the log.
-fn shortened(scene: &Scene) -> &str {
-    scene.as_str().get(..8).unwrap_or_default()
 }
 
 /// Takes a scan off the list when its task ends, however it ends.

@@ -1,5 +1,6 @@
 //! What is delivered to sites, and how the store keeps it.
 
+use protocol::LoginId;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -19,6 +20,9 @@ pub(crate) enum Message {
         sub: String,
         /// The session, as the ID token named it.
         sid: String,
+        /// The login that began it, where that is known.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        login_id: Option<LoginId>,
     },
     /// Something has happened to a person: the webhook.
     Event {
@@ -28,9 +32,12 @@ pub(crate) enum Message {
         sub: String,
         /// When, in Unix seconds.
         at: u64,
-        /// The login that it is about.
+        /// The login that it is about, as the ID token names it: the session.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         login: Option<String>,
+        /// The same as the log names it. An older version has written none.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        login_id: Option<LoginId>,
         /// Why, where there is more than one reason.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         reason: Option<String>,
@@ -56,6 +63,14 @@ impl Message {
         match self {
             Self::Logout { .. } => LOGOUT,
             Self::Event { name, .. } => name.as_str(),
+        }
+    }
+
+    /// The login that it is about, for the log.
+    #[must_use]
+    pub(crate) fn login_id(&self) -> Option<LoginId> {
+        match self {
+            Self::Logout { login_id, .. } | Self::Event { login_id, .. } => *login_id,
         }
     }
 }
@@ -108,12 +123,14 @@ mod tests {
 
     #[test]
     fn messages_are_written_so_that_every_version_finds_them_again() {
-        let logout = Message::Logout { sub: "o1".to_owned(), sid: "s1".to_owned() };
+        let id: LoginId = "cd2abeeaa545d6de4cd772515432c561".parse().unwrap();
+        let logout = Message::Logout { sub: "o1".to_owned(), sid: "s1".to_owned(), login_id: None };
         let event = |name, login: Option<&str>| Message::Event {
             name,
             sub: "o1".to_owned(),
             at: 1_700_000_000,
             login: login.map(str::to_owned),
+            login_id: login.map(|_| id),
             reason: (name == EventName::Denial).then(|| "not_me".to_owned()),
         };
         let rows = [
@@ -121,7 +138,8 @@ mod tests {
             (
                 event(EventName::Login, Some("l1")),
                 "login",
-                json!({"kind": "event", "name": "login", "sub": "o1", "at": 1_700_000_000, "login": "l1"}),
+                json!({"kind": "event", "name": "login", "sub": "o1", "at": 1_700_000_000, "login": "l1",
+                    "login_id": id.to_string()}),
             ),
             (
                 event(EventName::Denial, None),

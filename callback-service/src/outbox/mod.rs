@@ -4,6 +4,7 @@
 //! in it. [`worker`] delivers what is due, a few at a time as [`board`] allows. [`post`] is the HTTP of it. Every
 //! delivery is made at least once within a day, or given up and told: who gets one twice knows it by its id.
 
+mod backlog;
 mod board;
 mod message;
 pub(crate) mod post;
@@ -26,6 +27,7 @@ use tokio::sync::Notify;
 pub(crate) use self::message::{EventName, Message};
 pub(crate) use self::queue::{Delivery, Queue, View};
 
+pub(crate) use self::backlog::Backlog;
 use self::message::Written;
 use crate::metrics::Metrics;
 use crate::store::{StoreError, repeated};
@@ -39,6 +41,7 @@ pub(crate) struct Outbox {
     records: Records<Kept<Queue>>,
     metrics: Metrics,
     bell: Arc<Bell>,
+    backlog: Backlog,
 }
 
 /// What this process has just put there, so that it need not wait for the next look.
@@ -54,7 +57,12 @@ impl Outbox {
     /// The outbox in these records, of the kind [`KIND`].
     #[must_use]
     pub(crate) fn new(records: Records<Kept<Queue>>, metrics: Metrics) -> Self {
-        Self { records, metrics, bell: Arc::default() }
+        Self { records, metrics, bell: Arc::default(), backlog: Backlog::default() }
+    }
+
+    /// What waits for all sites, as this process saw it last.
+    pub(crate) fn backlog(&self) -> &Backlog {
+        &self.backlog
     }
 
     /// Puts a message there for a site. It is kept before this returns. If as many wait as may, it is dropped, told and
@@ -77,17 +85,23 @@ impl Outbox {
         let put = || async {
             let put = self.records.update(site, |found, now| {
                 let mut queue = found.cloned().unwrap_or_default();
-                match queue.put(id, &message, now) {
-                    true => Step::Write(Write { durably: true, ..written(queue, now) }, true),
-                    false => Step::Keep(false),
+                let has_room = queue.put(id, &message, now);
+                let backlog = queue.backlog(now);
+                match has_room {
+                    true => Step::Write(Write { durably: true, ..written(queue, now) }, (true, backlog)),
+                    false => Step::Keep((false, backlog)),
                 }
             });
-            Ok(put.await?)
+            let (has_room, (waiting, oldest)) = put.await?;
+            self.backlog.note(site, waiting, oldest);
+            Ok(has_room)
         };
         if repeated(put).await? {
+            tracing::debug!(site, kind, id, "a site is to be told");
             self.bell.woken.lock().insert(site.to_owned());
             self.bell.rung.notify_one();
         } else {
+            self.metrics.limits.hit("callback_service::outbox");
             self.metrics.outbox_refused.get_or_create(&[("kind", kind)]).inc();
             tell!(
                 error,

@@ -6,6 +6,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use aws_lc_rs::hmac;
 use data_encoding::HEXLOWER;
+use protocol::LoginId;
 use reqwest::header::CONTENT_TYPE;
 use reqwest::{Client, RequestBuilder, Response, Url, redirect};
 use secrecy::{ExposeSecret, SecretString};
@@ -160,6 +161,9 @@ pub(crate) struct Event<'e> {
     /// The login that it is about.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub login: Option<&'e str>,
+    /// The same login as logs and traces name it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub login_id: Option<LoginId>,
     /// Why, where there is more than one reason.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<&'e str>,
@@ -299,6 +303,7 @@ mod tests {
             site: "shop",
             sub: "oPerson",
             login: Some("l1"),
+            login_id: None,
             reason: None,
         };
         let body = event.body();
@@ -308,10 +313,12 @@ mod tests {
         // Computed with: printf '%s' "1700000005.$JSON" | openssl dgst -sha256 -hmac "$KEY"
         let expected = "t=1700000005,v1=4256e1631a1b0a1e8a0058a0ac156b4d32a3ea8a9a07929c2b01fbdd4962d2e8";
         assert_eq!(signature(&key, 1_700_000_005, &body), expected);
-        let denial =
-            Event { id: "id-2", name: "denial", created: 1, login: None, reason: Some("not_me"), ..event };
-        let json =
-            r#"{"id":"id-2","type":"denial","created":1,"site":"shop","sub":"oPerson","reason":"not_me"}"#;
+        let (login_id, reason) = ("cd2abeeaa545d6de4cd772515432c561".parse().ok(), Some("not_me"));
+        let denial = Event { id: "id-2", name: "denial", created: 1, login: None, login_id, reason, ..event };
+        let json = concat!(
+            r#"{"id":"id-2","type":"denial","created":1,"site":"shop","sub":"oPerson","#,
+            r#""login_id":"cd2abeeaa545d6de4cd772515432c561","reason":"not_me"}"#
+        );
         assert_eq!(String::from_utf8(denial.body()).unwrap(), json);
     }
 }

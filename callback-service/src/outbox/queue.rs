@@ -6,6 +6,7 @@
 
 use std::time::Duration;
 
+use protocol::LoginId;
 use records::{Kept, Moment};
 use serde::{Deserialize, Serialize};
 
@@ -85,6 +86,8 @@ pub(super) struct GivenUp {
     pub(super) kind: &'static str,
     pub(super) tries: u32,
     pub(super) error: String,
+    /// The login that it was about.
+    pub(super) login: Option<LoginId>,
 }
 
 /// What was taken from a queue.
@@ -219,6 +222,12 @@ impl Queue {
         Taken { due, given_up, next: self.next(now) }
     }
 
+    /// How many deliveries wait, and how long the oldest has.
+    pub(super) fn backlog(&self, now: Moment) -> (usize, Duration) {
+        let oldest = self.waiting.iter().map(|entry| now.since(entry.put_at)).max();
+        (self.waiting.len(), oldest.unwrap_or_default())
+    }
+
     /// How long until there is something to take.
     fn next(&self, now: Moment) -> Option<Duration> {
         let moments = self.waiting.iter().map(|entry| match entry.message.read() {
@@ -259,6 +268,7 @@ impl Queue {
             kind: entry.message.kind(),
             tries: entry.tries,
             error: entry.error.clone().unwrap_or_default(),
+            login: entry.message.read().and_then(|message| message.login_id()),
         };
         self.dead.push(entry);
         let surplus = self.dead.len().saturating_sub(MOST_DEAD);
@@ -312,7 +322,7 @@ mod tests {
     const SECOND: Duration = Duration::from_secs(1);
 
     fn logout() -> Written {
-        Written::new(&Message::Logout { sub: "o1".to_owned(), sid: "s1".to_owned() }).unwrap()
+        Written::new(&Message::Logout { sub: "o1".to_owned(), sid: "s1".to_owned(), login_id: None }).unwrap()
     }
 
     fn queue(ids: &[&str]) -> Queue {
@@ -397,7 +407,8 @@ mod tests {
         };
         assert_eq!(now, NOW + GIVE_UP_AFTER, "the last try comes when the time is over");
         assert!(now.since(last) <= LONGEST_WAIT);
-        let expected = GivenUp { id: "a".to_owned(), kind: "logout", tries: 34, error: "noway".to_owned() };
+        let (id, error) = ("a".to_owned(), "noway".to_owned());
+        let expected = GivenUp { id, kind: "logout", tries: 34, error, login: None };
         assert_eq!(given_up, expected);
         assert!(queue.waiting.is_empty());
         let later = now + (KEPT - Duration::from_millis(1));

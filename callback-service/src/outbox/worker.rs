@@ -9,11 +9,13 @@ use futures_util::stream::FuturesUnordered;
 use records::{Kept, Moment, Step};
 use server::tell;
 use tokio::time::{Duration, Instant, sleep_until, timeout};
+use tracing::Instrument as _;
 
 use super::board::{Board, LOOK_EVERY};
 use super::queue::{Delivery, Failed, GivenUp, Queue, Taken};
 use super::{Outbox, written};
 use crate::store::StoreError;
+use crate::trace;
 
 /// Limit for one try.
 pub(super) const TRY: Duration = Duration::from_secs(10);
@@ -38,7 +40,9 @@ impl Outbox {
             let woken = mem::take(&mut *self.bell.woken.lock());
             let is_new = woken.iter().filter(|site| !board.wake(site, now)).count() > 0;
             if is_new || now >= serve_at {
-                board.serve(sites(), now);
+                let sites = sites();
+                self.backlog.keep(&sites);
+                board.serve(sites, now);
                 serve_at = now + LOOK_EVERY;
             }
             while let Some((site, room)) = board.next(now) {
@@ -88,8 +92,24 @@ impl Outbox {
         delivery: Delivery,
         post: &impl Fn(String, Delivery) -> F,
     ) -> (String, bool) {
+        let span = trace::step(delivery.message.login_id(), "deliver");
+        self.make(site, delivery, post).instrument(span).await
+    }
+
+    async fn make<F: Future<Output = Result<(), String>>>(
+        &self,
+        site: String,
+        delivery: Delivery,
+        post: &impl Fn(String, Delivery) -> F,
+    ) -> (String, bool) {
         let posted = timeout(TRY, post(site.clone(), delivery.clone())).await;
         let posted = posted.unwrap_or_else(|_| Err(format!("no answer within {} s", TRY.as_secs())));
+        let Delivery { id, message, tries } = &delivery;
+        let kind = message.kind();
+        match &posted {
+            Ok(()) => tracing::debug!(site, kind, id, tries, "a site has been told"),
+            Err(error) => tracing::debug!(site, kind, id, tries, "a site is not told: {error}"),
+        }
         let (has_failed, noted) = match posted {
             Ok(()) => (false, self.note_done(&site, &delivery).await),
             Err(error) => (true, self.note_failed(&site, &delivery, &error).await),
@@ -124,7 +144,8 @@ impl Outbox {
     }
 
     fn given_up(&self, site: &str, given_up: &GivenUp) {
-        let GivenUp { id, kind, tries, error } = given_up;
+        let GivenUp { id, kind, tries, error, login } = given_up;
+        let _login = trace::login(*login).entered();
         self.metrics.outbox_dead.get_or_create(&[("kind", *kind)]).inc();
         tracing::error!(site, kind, id, tries, "a delivery to a site was given up after a day: {error}");
     }
@@ -137,11 +158,15 @@ impl Outbox {
     ) -> Result<T, StoreError> {
         let changed = self.records.update(site, |found, now| {
             let mut queue = found.cloned().unwrap_or_default();
-            match rule(&mut queue, now) {
-                (true, value) => Step::Write(written(queue, now), value),
-                (false, value) => Step::Keep(value),
+            let (has_changed, value) = rule(&mut queue, now);
+            let backlog = queue.backlog(now);
+            match has_changed {
+                true => Step::Write(written(queue, now), (value, backlog)),
+                false => Step::Keep((value, backlog)),
             }
         });
-        Ok(changed.await?)
+        let (value, (waiting, oldest)) = changed.await?;
+        self.backlog.note(site, waiting, oldest);
+        Ok(value)
     }
 }

@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use protocol::LoginId;
 use records::{AsText, Kept, Moment, Records, Step, Write};
 use serde::{Deserialize, Serialize};
 
@@ -54,6 +55,9 @@ pub(super) struct Login {
     /// The sites that know of it, and what each calls the person.
     #[serde(default)]
     pub sites: BTreeMap<String, String>,
+    /// By which the person came last, for the log and for what sites are told.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub id: Option<LoginId>,
 }
 
 /// What is kept of a person at a site.
@@ -115,12 +119,14 @@ impl Account {
                 self.logins.remove(&oldest);
             }
         }
-        let made = Login { at: who.at, until, is_ended: false, session: None, sites: BTreeMap::new() };
+        let made =
+            Login { at: who.at, until, is_ended: false, session: None, sites: BTreeMap::new(), id: None };
         let login = self.logins.entry(who.sid.clone()).or_insert_with(|| made.into());
         if login.is_ended {
             return None;
         }
         login.at = login.at.max(who.at);
+        login.id = who.login.or(login.id);
         login.until = login.until.max(until);
         Some(login)
     }
@@ -273,6 +279,7 @@ mod tests {
             at: Moment(at),
             sid: sid.into(),
             confirmed: false,
+            login: None,
         }
     }
 

@@ -136,6 +136,7 @@ mod tests {
             at: Moment(0),
             sid: "s".into(),
             confirmed: false,
+            login: None,
         }
     }
 

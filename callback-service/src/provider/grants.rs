@@ -3,6 +3,7 @@
 
 use data_encoding::HEXLOWER;
 use protocol::message::{Code, Context};
+use protocol::{LoginId, Scene};
 use serde::{Deserialize, Serialize};
 
 use super::Provider;
@@ -110,7 +111,7 @@ impl Provider {
     /// Decides whether a login may go to what its page named. `scene` is the login's name.
     pub(crate) async fn admit(
         &self,
-        scene: &str,
+        scene: Scene,
         context: &Context,
         scanned: Scanned,
     ) -> Result<Admitted, NotGranted> {
@@ -126,6 +127,7 @@ impl Provider {
     pub(crate) async fn grant(&self, admitted: Admitted) -> Result<Code, NotGranted> {
         let Admitted { site, way, mut scanned, confirm } = admitted;
         scanned.confirmed = confirm;
+        let granted = site.id.clone();
         let code = match way {
             Way::Request(handle) => self.requests.prove(&handle, &scanned).await?.ok_or(NotGranted::Gone)?,
             Way::Page { nonce, code_challenge } => {
@@ -134,6 +136,7 @@ impl Provider {
                 self.codes.put_for_page(&page, &scanned).await?
             }
         };
+        tracing::debug!(site = granted, "the page's code is made");
         Ok(Code(code.reveal().to_owned()))
     }
 
@@ -165,7 +168,7 @@ impl Provider {
 
     async fn admit_page(
         &self,
-        scene: &str,
+        scene: Scene,
         site: &str,
         context: &Context,
         scanned: Scanned,
@@ -250,7 +253,7 @@ impl Provider {
         Ok(scanned)
     }
 
-    async fn tell_of_page(&self, scene: &str, site: &Site, scanned: &Scanned, why: Denial) {
+    async fn tell_of_page(&self, scene: Scene, site: &Site, scanned: &Scanned, why: Denial) {
         if let Some(sub) = site.subject.of(scanned.person.as_str(), scanned.unionid.as_deref()) {
             self.tell_of_denial(scene, &site.id, sub, why).await;
         }
@@ -258,13 +261,14 @@ impl Provider {
 
     /// Tells a site that the login `scene` of a person was denied, where it wants to know. It may be called again: a site
     /// knows a repeat by its id.
-    pub(crate) async fn tell_of_denial(&self, scene: &str, site: &str, sub: &str, why: Denial) {
+    pub(crate) async fn tell_of_denial(&self, scene: Scene, site: &str, sub: &str, why: Denial) {
         if self.sites.get(site).is_none_or(|site| site.webhook.is_none()) {
             return;
         }
         let id = HEXLOWER.encode(&sha256_bytes(format!("{scene} {}", why.as_str()).as_bytes())[..16]);
         let (sub, at, reason) = (sub.to_owned(), server::clock::unix_now(), Some(why.as_str().to_owned()));
-        let event = Message::Event { name: EventName::Denial, sub, at, login: None, reason };
+        let (name, login_id) = (EventName::Denial, Some(LoginId::of(scene)));
+        let event = Message::Event { name, sub, at, login: None, login_id, reason };
         if let Err(error) = self.outbox.put_once(site, &id, event).await {
             tracing::error!("a site is not told of a denial: {error}");
         }

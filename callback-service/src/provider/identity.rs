@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use protocol::LoginId;
 use records::Moment;
 use serde::{Deserialize, Serialize};
 
@@ -29,6 +30,9 @@ pub(super) struct Identity {
     /// The person has confirmed the login in the chat.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub confirmed: bool,
+    /// The login by which the person came, for the log and the webhook; an older version has kept none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub login: Option<LoginId>,
 }
 
 impl Identity {
@@ -62,14 +66,16 @@ pub(crate) struct Scanned {
     pub picture: Option<String>,
     /// The person has confirmed the login in the chat.
     pub confirmed: bool,
+    /// The login by which the person came.
+    pub login: Option<LoginId>,
 }
 
 impl Scanned {
     /// The person, who scanned at `at`, for a session of the name `sid`.
     pub(super) fn identity(&self, at: Moment, sid: &str) -> Identity {
-        let Self { person, unionid, nickname, picture, confirmed } = self.clone();
+        let Self { person, unionid, nickname, picture, confirmed, login } = self.clone();
         Identity {
-            openid: person.to_string(),
+            openid: person.as_str().to_owned(),
             account: person.account().map(str::to_owned),
             unionid,
             nickname,
@@ -77,6 +83,7 @@ impl Scanned {
             at,
             sid: sid.to_owned(),
             confirmed,
+            login,
         }
     }
 }

@@ -3,8 +3,10 @@
 
 use http::header::{ACCEPT_LANGUAGE, HeaderMap, USER_AGENT};
 use login_page::Language;
+use protocol::{LoginId, Scene};
 use records::Moment;
 use server::http::Response;
+use tracing::Instrument as _;
 
 use super::endpoints::Incoming;
 use super::grants::NotGranted;
@@ -14,6 +16,7 @@ use super::{Provider, sid};
 use crate::account::names::Names;
 use crate::audit::{Confirmed, Fact, Outcome, Way, Whence};
 use crate::store::StoreError;
+use crate::trace;
 
 /// What its User-Agent has in it, on phones and on desktops.
 const WECHAT: &str = "MicroMessenger";
@@ -87,11 +90,14 @@ impl From<NotGranted> for NotAnswered {
 pub(crate) struct Arrival {
     pub at: Moment,
     sid: String,
+    /// What the login is called in the log where it has no scene: nobody has shown it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub login: Option<LoginId>,
 }
 
 impl Arrival {
     pub(crate) fn at(now: Moment) -> Self {
-        Self { at: now, sid: sid() }
+        Self { at: now, sid: sid(), login: Some(LoginId::of(Scene::random())) }
     }
 }
 
@@ -131,6 +137,7 @@ impl Provider {
         }
         let person = who.person.clone();
         let fact = Fact {
+            login: arrival.login.map(|login| login.to_string()),
             site: Some(site.id.clone()),
             way: Some(Way::Wechat),
             confirmed: Some(Confirmed::SameBrowser),
@@ -152,7 +159,10 @@ impl Provider {
         let mut who = self.named(&site, who).await?;
         who.confirmed = true;
         let who = who.identity(arrival.at, &arrival.sid);
-        let answer = self.logged_in(&asked, request, for_site, &site, who, Some(code)).await?;
+        let span = trace::step(who.login, "inside");
+        span.in_scope(|| tracing::debug!(site = %site.id, "a person has logged in inside WeChat"));
+        let logging_in = self.logged_in(&asked, request, for_site, &site, who, Some(code));
+        let answer = logging_in.instrument(span).await?;
         if answer.status().is_redirection() {
             self.note(fact).await;
         }

@@ -1,6 +1,7 @@
 //! The end of logins: a person logs out, stops following, or is forgotten at the operator's word. Sites hear of it.
 
 use records::Moment;
+use tracing::Instrument as _;
 
 use super::accounts::Login;
 use super::sites::Site;
@@ -9,6 +10,7 @@ use crate::account::names::Names;
 use crate::audit::{Fact, Outcome, Whence};
 use crate::outbox::{EventName, Message};
 use crate::store::StoreError;
+use crate::trace;
 
 impl Provider {
     /// Ends one login of a person: its session, and what sites made of it. A browser `asked` for it, perhaps sent by a
@@ -27,6 +29,7 @@ impl Provider {
             self.sessions.end(session).await?;
         }
         let fact = Fact {
+            login: login.id.map(|login| login.to_string()),
             site: site.map(|site| site.id.clone()),
             session: Some(sid.to_owned()),
             from: Whence::request(asked.from, &asked.head.headers),
@@ -72,8 +75,8 @@ impl Provider {
         for (site, sub) in &leaving.sites {
             if self.sites.get(site).is_some_and(|site| site.webhook.is_some()) {
                 let (sub, at) = (sub.clone(), leaving.until.0 / 1000);
-                let event =
-                    Message::Event { name: EventName::Unsubscribe, sub, at, login: None, reason: None };
+                let (name, login, login_id) = (EventName::Unsubscribe, None, None);
+                let event = Message::Event { name, sub, at, login, login_id, reason: None };
                 self.outbox.put(site, event).await?;
             }
         }
@@ -81,9 +84,14 @@ impl Provider {
     }
 
     async fn tell_of_logout(&self, sid: &str, login: &Login) -> Result<(), StoreError> {
+        self.tell_each(sid, login).instrument(trace::login(login.id)).await
+    }
+
+    async fn tell_each(&self, sid: &str, login: &Login) -> Result<(), StoreError> {
         for (site, sub) in &login.sites {
             if self.sites.get(site).is_some_and(|site| site.backchannel_logout_uri.is_some()) {
-                let logout = Message::Logout { sub: sub.clone(), sid: sid.to_owned() };
+                let (sub, sid) = (sub.clone(), sid.to_owned());
+                let logout = Message::Logout { sub, sid, login_id: login.id };
                 self.outbox.put(site, logout).await?;
             }
         }

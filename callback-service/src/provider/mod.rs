@@ -34,6 +34,7 @@ use bytes::Bytes;
 use login_page::Brand;
 use parking_lot::Mutex;
 use server::allowance::Allowance;
+use server::metrics::Limits;
 use server::pace::Pace;
 use server::settings::SettingError;
 use server::told::Told;
@@ -54,7 +55,7 @@ use self::sites::{Site, Sites};
 pub(crate) use self::token::{Hash, Token};
 use crate::account::names::{Directory, Names};
 use crate::audit::Audit;
-use crate::outbox::Outbox;
+use crate::outbox::{Backlog, Outbox};
 use crate::store::Store;
 
 /// How long a code may be redeemed. It covers the 180 s in which a page that was away still gets it from the gateway.
@@ -104,6 +105,8 @@ pub(crate) struct Provider {
     answers: Allowance,
     /// How many login pages there may still be for all together.
     all_pages: Mutex<Pace>,
+    /// Limits that were met.
+    limits: Limits,
     /// What the log has said of strangers.
     told: Told,
 }
@@ -119,6 +122,7 @@ impl Provider {
         outbox: Outbox,
         officials: Directory,
         audit: Audit,
+        limits: Limits,
     ) -> Result<Arc<Self>, SettingError> {
         let Checked { addresses, sites, keys, key_age, lives, address_rate, brand, inside } = checked;
         Ok(Arc::new(Self {
@@ -140,8 +144,14 @@ impl Provider {
             pages: Allowance::new(address_rate, MINUTE),
             answers: Allowance::new(address_rate.saturating_mul(ANSWERS), MINUTE),
             all_pages: Mutex::new(Pace::new(MOST_REQUESTS, requests::LIFE / MOST_REQUESTS, Instant::now())),
+            limits,
             told: Told::default(),
         }))
+    }
+
+    /// What waits for sites.
+    pub(crate) fn backlog(&self) -> &Backlog {
+        self.outbox.backlog()
     }
 
     /// The official account of a site.

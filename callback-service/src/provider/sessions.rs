@@ -115,6 +115,7 @@ mod tests {
             at: Moment(1_000),
             sid: "s".to_owned(),
             confirmed: false,
+            login: None,
         };
         let session = |used_at| Session { who: Some(who.clone().into()), used_at: Moment(used_at) };
         assert_eq!(session(1_000).until(lives), Moment(11_000));

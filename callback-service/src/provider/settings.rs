@@ -1,6 +1,6 @@
 //! What an operator sets about the provider, and what is checked before anything is bound.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::Args;
@@ -226,6 +226,16 @@ impl Settings {
         }))
     }
 
+    /// This service as browsers see it, where that is set and a URL.
+    pub(crate) fn public_url(&self) -> Option<Url> {
+        self.callback_public_url.as_deref().and_then(|url| Url::parse(url).ok())
+    }
+
+    /// `CALLBACK_BROWSER_URL`, as it was written.
+    pub(crate) fn gateway(&self) -> Option<&str> {
+        self.callback_browser_url.as_deref()
+    }
+
     /// Checks what web authorizations need, with sites or without.
     ///
     /// # Errors
@@ -245,6 +255,51 @@ impl Settings {
 }
 
 impl Checked {
+    /// The issuer.
+    pub(crate) fn issuer(&self) -> &str {
+        &self.addresses.issuer
+    }
+
+    /// The gateway, as pages reach it.
+    pub(crate) fn gateway(&self) -> &str {
+        &self.addresses.gateway
+    }
+
+    /// The file of signing keys, where they are in one.
+    pub(crate) fn key_file(&self) -> Option<&Path> {
+        match &self.keys {
+            Source::Own(path) | Source::Shared(path) => Some(path),
+            Source::Memory => None,
+        }
+    }
+
+    /// Whether the service renews the keys by itself, at [`Checked::key_age`].
+    pub(crate) fn renews_keys(&self) -> bool {
+        !matches!(self.keys, Source::Shared(_))
+    }
+
+    /// The age at which a signing key is to be replaced.
+    pub(crate) fn key_age(&self) -> Duration {
+        self.key_age
+    }
+
+    /// The sites' ids.
+    pub(crate) fn names(&self) -> Vec<String> {
+        self.sites.all().iter().map(|site| site.id.clone()).collect()
+    }
+
+    /// The addresses at which sites are told something: the site's id, the key that names the address, and the address.
+    pub(crate) fn back_ends(&self) -> Vec<(String, &'static str, String)> {
+        let sites = self.sites.all();
+        let of = |key, url: Option<&String>, id: &str| url.map(|url| (id.to_owned(), key, url.clone()));
+        let all = sites.iter().flat_map(|site| {
+            let webhook = site.webhook.as_ref().map(|webhook| &webhook.url);
+            let logout = site.backchannel_logout_uri.as_ref();
+            [of("webhook_url", webhook, &site.id), of("backchannel_logout_uri", logout, &site.id)]
+        });
+        all.flatten().collect()
+    }
+
     /// The same for a command that signs nothing: it neither reads nor makes the file of keys.
     pub(crate) fn without_keys(mut self) -> Self {
         self.keys = Source::Memory;

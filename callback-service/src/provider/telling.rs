@@ -18,14 +18,14 @@ impl Provider {
     async fn tell(&self, poster: &Poster, id: &str, delivery: &Delivery) -> Result<(), String> {
         let Some(site) = self.sites.get(id) else { return Ok(()) };
         match &delivery.message {
-            Message::Logout { sub, sid } => {
+            Message::Logout { sub, sid, .. } => {
                 let Some(uri) = &site.backchannel_logout_uri else { return Ok(()) };
                 // It is made for each try, because it is good for minutes only.
                 let claims = self.logout_token(id, sub, sid, clock::unix_now());
                 let token = self.keys.sign("logout+jwt", claims).await.map_err(|error| error.to_string())?;
                 poster.post_form(uri, &[("logout_token", &token)]).await
             }
-            Message::Event { name, sub, at, login, reason } => {
+            Message::Event { name, sub, at, login, login_id, reason } => {
                 let Some(webhook) = &site.webhook else { return Ok(()) };
                 let event = Event {
                     id: &delivery.id,
@@ -34,6 +34,7 @@ impl Provider {
                     site: id,
                     sub,
                     login: login.as_deref(),
+                    login_id: *login_id,
                     reason: reason.as_deref(),
                 };
                 let body = event.body();

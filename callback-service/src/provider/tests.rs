@@ -27,6 +27,7 @@ fn scanned() -> Scanned {
         nickname: None,
         picture: None,
         confirmed: false,
+        login: None,
     }
 }
 

@@ -6,6 +6,7 @@ use http::StatusCode;
 use hyper::body::{Body, Incoming};
 use server::http as web;
 use server::{clock, tell};
+use tokio::sync::SemaphorePermit;
 use tokio::time::Instant;
 use wechat::push::{MAX_BODY, Push, Query, Refusal};
 
@@ -14,6 +15,12 @@ use crate::store::StoreError;
 
 /// A push's body must have come within this. WeChat gives up after 5 s in all.
 const BODY_WITHIN: Duration = Duration::from_millis(1500);
+
+/// The body of a believed push, as it came, and its room.
+pub(super) struct Kept<'p> {
+    pub bytes: Vec<u8>,
+    _room: SemaphorePermit<'p>,
+}
 
 /// Why a request is not believed, or cannot be read.
 pub(super) enum Unbelieved {
@@ -51,13 +58,13 @@ impl Pushes {
         Ok(echo)
     }
 
-    /// The push that a POST brings, if it is believed.
+    /// The push that a POST brings, if it is believed; with its body where another back end may get it.
     pub(super) async fn believe(
         &self,
         raw: &str,
         body: Incoming,
         arrived: Instant,
-    ) -> Result<Push, Unbelieved> {
+    ) -> Result<(Push, Option<Kept<'_>>), Unbelieved> {
         let now = clock::unix_now();
         let query = match self.check(raw, now).await {
             Ok(query) => query,
@@ -68,21 +75,27 @@ impl Pushes {
             }
         };
         let left = || BODY_WITHIN.saturating_sub(arrived.elapsed());
-        let Some(_room) = self.bodies.room(body.size_hint().exact(), left()).await else {
+        let Some(room) = self.bodies.room(body.size_hint().exact(), left()).await else {
+            self.metrics.limits.hit("callback_service::pushes::bodies");
             let full = "too many large bodies at once".to_owned();
             return Err(Unbelieved::NotRead(StatusCode::SERVICE_UNAVAILABLE, full));
         };
         let body = web::read_body(body, MAX_BODY, left()).await.map_err(|error| match error {
-            web::BodyError::TooLarge => Refusal::TooLarge.into(),
+            web::BodyError::TooLarge => {
+                self.metrics.limits.hit("wechat::push");
+                Refusal::TooLarge.into()
+            }
             error => Unbelieved::NotRead(error.status(), error.to_string()),
         })?;
         match &self.replay {
             // This also notes a push that cannot be read.
             Some(guard) if !guard.admits(&self.endpoint, &query, &body, now).await? => {
-                Err(Refusal::Signature.into())
+                return Err(Refusal::Signature.into());
             }
-            _ => Ok(self.endpoint.open(&query, &body, now)?),
+            _ => {}
         }
+        let push = self.endpoint.open(&query, &body, now)?;
+        Ok((push, self.relay.is_some().then_some(Kept { bytes: body, _room: room })))
     }
 
     /// What the query proves without the body.

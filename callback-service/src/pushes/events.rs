@@ -1,5 +1,6 @@
 //! What a believed push does, and its answer: a scan and a text with a login's code log in, a follow without a code is
-//! welcomed, an unfollow is forgotten, another message is answered as the operator wants it.
+//! welcomed, an unfollow is forgotten, another message is answered as the operator wants it. What is not ours may be for
+//! another back end.
 
 use std::str::FromStr;
 
@@ -11,9 +12,11 @@ use tokio::time::Instant;
 use wechat::push::{self, Kind, Push};
 
 use super::Pushes;
+use super::passed_on::Raw;
 use crate::logins::answer::Text;
 use crate::logins::way::Way;
 use crate::logins::words::PhoneReply;
+use crate::relay;
 use crate::store::Scan;
 
 /// What becomes of a message that a person writes to the account.
@@ -46,10 +49,40 @@ pub(super) enum Reply {
     ToCustomerService,
 }
 
+/// What a push comes to.
+pub(super) struct Said {
+    reply: Option<Reply>,
+    /// The kind of a push that is not ours. Another back end that takes it answers in our place.
+    pub not_ours: Option<relay::Kind>,
+}
+
+impl Said {
+    fn not_ours(kind: relay::Kind, otherwise: Option<Reply>) -> Self {
+        Self { reply: otherwise, not_ours: Some(kind) }
+    }
+}
+
+impl From<Option<Reply>> for Said {
+    fn from(reply: Option<Reply>) -> Self {
+        Self { reply, not_ours: None }
+    }
+}
+
 impl Pushes {
-    /// Does what a push asks for, and answers it.
-    pub(super) async fn answer(&self, push: Push, arrived: Instant) -> Response {
-        let Some(reply) = self.dispatch(&push, arrived).await else {
+    /// Does what a push asks for, and answers it. `raw` is the push as it came, where it may be passed on.
+    pub(super) async fn answer(&self, push: Push, raw: Option<Raw<'_>>, arrived: Instant) -> Response {
+        let said = self.dispatch(&push, arrived).await;
+        if let Some(raw) = raw {
+            match self.pass_on(&push, &said, raw, arrived).await {
+                Ok(answer) => {
+                    self.count_passed_on(&push, arrived);
+                    return answer.unwrap_or_else(|| web::text(StatusCode::OK, ""));
+                }
+                Err(raw) => self.copy(&push, &said, raw),
+            }
+        }
+        self.count_push(&push, said.reply.as_ref(), arrived);
+        let Some(reply) = said.reply else {
             return web::text(StatusCode::OK, "");
         };
         let now = clock::unix_now();
@@ -61,21 +94,24 @@ impl Pushes {
         web::answer(StatusCode::OK, "text/xml; charset=utf-8", self.endpoint.answer(&push, &xml, now))
     }
 
-    /// Does what a push asks for; gives the reply, where there is one.
-    async fn dispatch(&self, push: &Push, arrived: Instant) -> Option<Reply> {
+    /// Does what a push asks for.
+    async fn dispatch(&self, push: &Push, arrived: Instant) -> Said {
         match &push.kind {
             Kind::Subscribe { key: Some(key) } | Kind::Scan { key } if self.is_of_a_site(key) => {
-                self.scanned_of_a_site(push, key, arrived).await
+                self.scanned_of_a_site(push, key, arrived).await.into()
             }
             Kind::Subscribe { key } => match key.as_deref().and_then(|key| self.scene(key)) {
-                Some(scene) => self.scanned(push, scene, true, arrived).await,
-                None => self.texts.welcome().map(Reply::Words),
+                Some(scene) => self.scanned(push, scene, true, arrived).await.into(),
+                None => Said::not_ours(relay::Kind::Follows, self.texts.welcome().map(Reply::Words)),
             },
-            Kind::Scan { key } => self.scanned(push, self.scene(key)?, false, arrived).await,
+            Kind::Scan { key } => match self.scene(key) {
+                Some(scene) => self.scanned(push, scene, false, arrived).await.into(),
+                None => Said::not_ours(relay::Kind::Events, None),
+            },
             Kind::Unsubscribe => {
                 self.scans.forget(&push.from, push.created_at).await;
                 self.forget_of_sites(push).await;
-                None
+                None.into()
             }
             Kind::Message { content: Some(content), id, msg_type } if msg_type == "text" => {
                 let text = Text {
@@ -88,43 +124,53 @@ impl Pushes {
                 };
                 let text = Text { newer: self.asked_for_a_site(&text, arrived).await, ..text };
                 match self.scans.answered(text, arrived).await {
-                    Some(told) => self.texts.words(&told).map(Reply::Words),
+                    Some(told) => self.texts.words(&told).map(Reply::Words).into(),
                     None => match self.heard_for_a_site(&text, arrived).await {
-                        Some(reply) => reply,
+                        Some(reply) => reply.into(),
                         None => self.typed(text, arrived).await,
                     },
                 }
             }
             Kind::Message { .. } => self.message(),
-            Kind::OtherEvent { name, key } => {
-                self.notice(name, key.as_deref());
-                None
+            // Whoever can make it has the account's secrets: callback-service doctor, which looks whether pushes arrive.
+            Kind::OtherEvent { name, key: Some(key) } if name == push::REHEARSAL => {
+                Some(Reply::Words(key.clone())).into()
             }
+            Kind::OtherEvent { name, key } => match self.notice(name, key.as_deref()) {
+                // A scene of ours is nobody else's.
+                true => None.into(),
+                false => Said::not_ours(relay::Kind::Events, None),
+            },
         }
     }
 
     /// The answer to a text that is no answer to a question. Perhaps it is the code of a login.
-    async fn typed(&self, text: Text<'_>, arrived: Instant) -> Option<Reply> {
+    async fn typed(&self, text: Text<'_>, arrived: Instant) -> Said {
         let Some(told) = self.scans.typed(text, arrived).await else { return self.message() };
         self.metrics.count_scan(self.names(), Way::Typed, &told.reply);
+        if told.reply == PhoneReply::TooManyCodes {
+            self.metrics.limits.hit("callback_service::logins::code");
+        }
         if matches!(told.reply, PhoneReply::WrongCode | PhoneReply::TooManyCodes) {
             // The digits may be an order's, and meant for the people who read the messages.
             let words = match self.messages {
                 Messages::CustomerService => None,
                 Messages::Greet | Messages::Ignore => self.texts.words(&told),
             };
-            return words.map(Reply::Words).or_else(|| self.message());
+            let words = words.map(Reply::Words).or_else(|| self.message().reply);
+            return Said::not_ours(relay::Kind::Messages, words);
         }
-        self.texts.words(&told).map(Reply::Words)
+        self.texts.words(&told).map(Reply::Words).into()
     }
 
     /// The answer to a message that no login waits for.
-    fn message(&self) -> Option<Reply> {
-        match self.messages {
+    fn message(&self) -> Said {
+        let reply = match self.messages {
             Messages::Greet => self.texts.greeting().map(Reply::Words),
             Messages::CustomerService => Some(Reply::ToCustomerService),
             Messages::Ignore => None,
-        }
+        };
+        Said::not_ours(relay::Kind::Messages, reply)
     }
 
     async fn scanned(&self, push: &Push, scene: Scene, first: bool, arrived: Instant) -> Option<Reply> {
@@ -148,10 +194,11 @@ impl Pushes {
         key.parse().ok()
     }
 
-    /// Tells of an event that is not used, if it is nearly a scan: its person waits in vain.
-    fn notice(&self, name: &str, key: Option<&str>) {
+    /// Tells of an event that is not used, if it is nearly a scan: its person waits in vain. Says whether it is.
+    fn notice(&self, name: &str, key: Option<&str>) -> bool {
         let is_scene = |key: &str| key.trim_start_matches("qrscene_").parse::<Scene>().is_ok();
-        if key.is_some_and(is_scene) {
+        let is_nearly_a_scan = key.is_some_and(is_scene);
+        if is_nearly_a_scan {
             tell!(
                 warn,
                 self.told,
@@ -163,5 +210,6 @@ impl Pushes {
         } else {
             tracing::debug!(event = ?name, "an event that is not used");
         }
+        is_nearly_a_scan
     }
 }

@@ -3,15 +3,17 @@
 //!
 //! `belief` decides what is believed: size, time, signature, and in plaintext mode `replay`. It reads a body only where
 //! `bodies` has room. `events` does what a believed push asks for, and answers it; `of_sites` is what is for a site that
-//! asks by wechat-server's protocol. What is not believed is refused early and cheaply, and told in the log by `refused`,
+//! asks by wechat-server's protocol, and `passed_on` what another back end gets. What is not believed is refused early and cheaply, and told in the log by `refused`,
 //! without secrets. A push that has proved its origin is always answered 200: with words, or empty for what we do not use
 //! or cannot read.
 
 mod belief;
 mod bodies;
+mod counted;
 pub(crate) mod doors;
 mod events;
 mod of_sites;
+mod passed_on;
 mod refused;
 mod replay;
 
@@ -19,7 +21,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use clap::Args;
-use http::StatusCode;
+use http::{HeaderMap, StatusCode};
 use hyper::body::Incoming;
 use server::http::{self as web, Response};
 use server::told::Told;
@@ -34,6 +36,7 @@ use crate::account::names::Names;
 use crate::logins::Scans;
 use crate::logins::words::Texts;
 use crate::metrics::Metrics;
+use crate::relay::Relay;
 use crate::wechat_server::WeChatServer;
 
 /// What an operator sets about pushes.
@@ -43,7 +46,7 @@ pub(crate) struct Settings {
     /// What becomes of a person's message: greet answers with CALLBACK_TEXT_GREETING, customer_service hands it to
     /// the account's customer service (客服), ignore leaves it. A text that answers a question, or is a login's code, is
     /// no message. Digits that could be a code and are no login's go to customer_service as well; else they are
-    /// answered with CALLBACK_TEXT_WRONG_CODE.
+    /// answered with CALLBACK_TEXT_WRONG_CODE. Where CALLBACK_RELAY_URL takes messages, both go there instead.
     #[arg(long, env, default_value = "greet")]
     pub callback_messages: Messages,
 }
@@ -57,6 +60,8 @@ pub(crate) struct Pushes {
     scans: Arc<Scans>,
     /// Where its protocol is spoken.
     wechat_server: Option<Arc<WeChatServer>>,
+    /// Where another back end gets what is not ours.
+    relay: Option<Arc<Relay>>,
     messages: Messages,
     texts: Texts,
     metrics: Metrics,
@@ -71,6 +76,7 @@ pub(crate) struct Parts {
     pub bodies: Bodies,
     pub scans: Arc<Scans>,
     pub wechat_server: Option<Arc<WeChatServer>>,
+    pub relay: Option<Arc<Relay>>,
     pub messages: Messages,
     pub texts: Texts,
     pub metrics: Metrics,
@@ -81,6 +87,7 @@ pub(crate) struct Asked<'r> {
     pub path: &'r str,
     /// The raw query; empty when there is none.
     pub query: &'r str,
+    pub headers: &'r HeaderMap,
     /// Who asks, also from behind a proxy.
     pub from: IpAddr,
 }
@@ -88,9 +95,9 @@ pub(crate) struct Asked<'r> {
 impl Pushes {
     /// Answers the pushes of an account.
     pub(crate) fn new(parts: Parts) -> Self {
-        let Parts { endpoint, replay, bodies, scans, wechat_server, messages, texts, metrics } = parts;
+        let Parts { endpoint, replay, bodies, scans, wechat_server, relay, messages, texts, metrics } = parts;
         let told = Told::default();
-        Self { endpoint, replay, bodies, scans, wechat_server, messages, texts, metrics, told }
+        Self { endpoint, replay, bodies, scans, wechat_server, relay, messages, texts, metrics, told }
     }
 
     /// What the account is called.
@@ -105,8 +112,12 @@ impl Pushes {
 
     /// Answers WeChat's verification of the address.
     pub(crate) async fn verify(&self, asked: &Asked<'_>) -> Response {
+        let arrived = Instant::now();
         match self.echo(asked.query).await {
-            Ok(echo) => web::text(StatusCode::OK, echo),
+            Ok(echo) => {
+                self.count_verification(arrived);
+                web::text(StatusCode::OK, echo)
+            }
             Err(unbelieved) => self.refuse(unbelieved, asked),
         }
     }
@@ -114,7 +125,7 @@ impl Pushes {
     /// Takes a push that has `arrived`.
     pub(crate) async fn take(&self, asked: &Asked<'_>, body: Incoming, arrived: Instant) -> Response {
         match self.believe(asked.query, body, arrived).await {
-            Ok(push) => self.answer(push, arrived).await,
+            Ok((push, body)) => self.answer(push, self.to_pass_on(asked, body), arrived).await,
             Err(unbelieved) => self.refuse(unbelieved, asked),
         }
     }

@@ -17,7 +17,7 @@ use futures_util::future::{BoxFuture, FutureExt, pending};
 use protocol::Scene;
 use records::{
     Failure, Journal, Keeper, Keeps, Kept, Moment, Records, Redis, RedisUrl, Replicas, Sqlite, Step,
-    StoreUrl, Write,
+    StoreMetrics, StoreUrl, Write,
 };
 
 use self::person::Person;
@@ -132,6 +132,11 @@ impl Place {
 }
 
 impl Store {
+    /// What measures the store.
+    pub(crate) fn metrics(&self) -> &StoreMetrics {
+        self.people.metrics()
+    }
+
     /// What `CALLBACK_STORE` names, and what keeps its connections for as long as it is polled. In Redis keys begin with
     /// `prefix`.
     ///

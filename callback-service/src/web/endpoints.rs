@@ -370,7 +370,8 @@ impl Web {
         let language = visitor.language;
         let User { nickname, picture, unionid, .. } = guest.user.clone();
         let person = official.names.person(&Person::new(guest.openid.clone()));
-        let who = Scanned { person, unionid, nickname, picture, confirmed: true };
+        let login = guest.arrival.login;
+        let who = Scanned { person, unionid, nickname, picture, confirmed: true, login };
         let Some(provider) = &self.provider else {
             return pages::say(StatusCode::BAD_REQUEST, words::REQUEST_GONE, vec![], language);
         };

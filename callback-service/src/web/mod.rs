@@ -160,8 +160,14 @@ impl Web {
 
     /// Takes a page from what an address may have, and from what all together may have.
     fn page_for(&self, from: IpAddr, language: Language) -> Result<(), Box<Response>> {
-        let taken = self.pages.take(from).and_then(|()| {
-            self.all_pages.lock().take(Instant::now()).inspect_err(|_| self.pages.give_back(from))
+        let limits = &self.metrics.limits;
+        let taken = self.pages.take(from).inspect_err(|_| limits.hit("CALLBACK_ADDRESS_RATE"));
+        let taken = taken.and_then(|()| {
+            let taken = self.all_pages.lock().take(Instant::now());
+            taken.inspect_err(|_| {
+                self.pages.give_back(from);
+                limits.hit("callback_service::web");
+            })
         });
         taken.map_err(|wait| {
             server::tell!(

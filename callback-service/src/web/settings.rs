@@ -68,6 +68,16 @@ impl VerifyFiles {
         self.0.get(path.strip_prefix('/')?).cloned()
     }
 
+    /// Their names.
+    pub(crate) fn names(&self) -> impl Iterator<Item = &str> {
+        self.0.keys().map(String::as_str)
+    }
+
+    /// All of them, each with its name.
+    pub(crate) fn all(&self) -> impl Iterator<Item = (&str, &Bytes)> {
+        self.0.iter().map(|(name, text)| (name.as_str(), text))
+    }
+
     fn read(paths: &[PathBuf]) -> Result<Self, SettingError> {
         let wrong = |problem: String| SettingError::new("CALLBACK_MP_VERIFY", problem);
         if paths.len() > MOST_FILES {

@@ -121,7 +121,7 @@ impl Holder {
             Some(holder) if holder.person != person.as_str() && now < holder.until => Step::Keep(false),
             _ => {
                 let until = now + LIFE;
-                let holder = Self { person: person.to_string(), until };
+                let holder = Self { person: person.as_str().to_owned(), until };
                 Step::Write(Write::new(holder.into(), until), true)
             }
         }

@@ -134,6 +134,11 @@ impl WeChatServer {
     }
 
     fn count(&self, outcome: &'static str) {
+        match outcome {
+            "limited" => self.metrics.limits.hit("callback_service::wechat_server"),
+            "qr_limited" => self.metrics.limits.hit("CALLBACK_QR_PER_DAY"),
+            _ => {}
+        }
         self.metrics.wechat_server.get_or_create(&[("outcome", outcome)]).inc();
     }
 }

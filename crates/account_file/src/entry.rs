@@ -24,7 +24,7 @@ enum Kind {
 }
 
 /// Every key, by what is written for it. The services say what each means.
-const KEYS: [(&str, Kind); 22] = [
+const KEYS: [(&str, Kind); 23] = [
     ("name", Kind::Id),
     ("app_id", Kind::Id),
     ("app_secret", Kind::Secret),
@@ -42,6 +42,8 @@ const KEYS: [(&str, Kind); 22] = [
     ("mode", Kind::Id),
     ("original_id", Kind::Id),
     ("component_app_id", Kind::Id),
+    // Its query may be a secret.
+    ("relay", Kind::Secret),
     // ws-gateway's.
     ("qr_per_day", Kind::Number),
     ("title", Kind::Text),

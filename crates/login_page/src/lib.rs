@@ -2,9 +2,11 @@
 //! where the login is for a request of a site. This crate gives its markup ([`ForGateway`], [`ForRequest`]), script, style and
 //! the policy that says what it may load; how they are served is each service's own affair. [`Brand`] is what an operator
 //! puts on it. [`Language`] is the choice of a person's language, which both services make in the same way as the script.
+//! [`browser`] says in which browser the page is open, in words.
 
 mod accent;
 pub mod brand;
+pub mod browser;
 mod language;
 mod markup;
 mod policy;

@@ -15,6 +15,16 @@ pub enum Failure {
 }
 
 impl Failure {
+    /// Its name, for metrics.
+    #[must_use]
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::NotDone(_) => "not_done",
+            Self::Full => "full",
+            Self::Unknown(_) => "unknown",
+        }
+    }
+
     /// The same failure, of something that cannot have changed anything.
     #[must_use]
     pub fn certain(self) -> Self {

@@ -9,13 +9,14 @@
 //!
 //! [`memory`] is one process's own. [`mod@sqlite`] is one file on one machine. [`mod@redis`] is shared by any number of
 //! processes; there all of them can also count together what they may do ([`Redis::take`]). [`store_url`] reads which
-//! of these an operator wants.
+//! of these an operator wants. [`StoreMetrics`] measures whichever it is.
 
 mod as_text;
 mod failure;
 mod journal;
 mod kept;
 mod memory;
+mod metrics;
 mod moment;
 mod records;
 mod redis;
@@ -26,10 +27,13 @@ pub use self::as_text::AsText;
 pub use self::failure::Failure;
 pub use self::journal::{Journal, Keeps, Line, Note, Page, Place, Range};
 pub use self::kept::Kept;
+pub use self::metrics::{Operation, StoreMetrics};
 pub use self::moment::Moment;
 pub use self::records::{Found, Records, Step, Write};
-pub use self::redis::{Bucket, Count, Heard, Keeper, Redis, RedisUrl, Replicas, Subscription, Taken};
-pub use self::sqlite::{OpenError, Sqlite};
+pub use self::redis::{
+    Bucket, Count, Heard, Keeper, Redis, RedisState, RedisUrl, Replicas, Subscription, Taken,
+};
+pub use self::sqlite::{OpenError, Sqlite, SqliteState, inspect as inspect_sqlite};
 pub use self::store_url::{Local, RedisSettings, StoreUrl};
 
 #[cfg(test)]

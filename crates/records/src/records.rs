@@ -3,10 +3,11 @@
 use std::fmt;
 use std::future::pending;
 use std::sync::Arc;
+use std::time::Instant;
 
 use crate::as_text::{AsText, TextStore};
 use crate::memory::Memory;
-use crate::{Failure, Moment, Redis, Sqlite};
+use crate::{Failure, Moment, Operation, Redis, Sqlite, StoreMetrics};
 
 /// A record that was read, and when.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -56,6 +57,7 @@ const ATTEMPTS: usize = 16;
 pub struct Records<R> {
     kind: &'static str,
     store: Store<R>,
+    metrics: StoreMetrics,
 }
 
 enum Store<R> {
@@ -64,22 +66,35 @@ enum Store<R> {
 }
 
 impl<R> Records<R> {
-    /// Records in this process's memory, `most` of them.
+    /// Records in this process's memory, `most` of them. They are measured by themselves, until they are
+    /// [`measured_by`](Self::measured_by) others.
     #[must_use]
     pub fn in_memory(kind: &'static str, most: usize) -> Self {
-        Self { kind, store: Store::Memory(Arc::new(Memory::new(most))) }
+        Self { kind, store: Store::Memory(Arc::new(Memory::new(most))), metrics: StoreMetrics::default() }
+    }
+
+    /// The same records, measured together with others.
+    #[must_use]
+    pub fn measured_by(self, metrics: &StoreMetrics) -> Self {
+        Self { metrics: metrics.clone(), ..self }
+    }
+
+    /// What measures them: that of their SQLite file or their Redis, where they are in one.
+    #[must_use]
+    pub fn metrics(&self) -> &StoreMetrics {
+        &self.metrics
     }
 
     /// Records in a SQLite file, under keys `<kind>:<name>`.
     #[must_use]
     pub fn in_sqlite(kind: &'static str, sqlite: &Sqlite) -> Self {
-        Self { kind, store: Store::Texts(Arc::new(sqlite.clone())) }
+        Self { kind, store: Store::Texts(Arc::new(sqlite.clone())), metrics: sqlite.metrics().clone() }
     }
 
     /// Records in Redis, under keys `<prefix><kind>:<name>`.
     #[must_use]
     pub fn in_redis(kind: &'static str, redis: &Redis) -> Self {
-        Self { kind, store: Store::Texts(Arc::new(redis.clone())) }
+        Self { kind, store: Store::Texts(Arc::new(redis.clone())), metrics: redis.metrics().clone() }
     }
 
     /// Takes forgotten records out of memory, for as long as it is polled. SQLite and Redis do so by themselves.
@@ -97,6 +112,11 @@ impl<R: AsText + Clone> Records<R> {
     /// # Errors
     /// [`Failure`]; nothing was changed.
     pub async fn read(&self, name: &str) -> Result<Found<R>, Failure> {
+        let began = Instant::now();
+        self.metrics.note(Operation::Read, began, self.found(name).await)
+    }
+
+    async fn found(&self, name: &str) -> Result<Found<R>, Failure> {
         match &self.store {
             Store::Memory(memory) => Ok(memory.read(name)),
             Store::Texts(texts) => {
@@ -114,6 +134,15 @@ impl<R: AsText + Clone> Records<R> {
     /// [`Failure`]. A change that too few replicas have in time is [`Failure::Unknown`]: this Redis has it, and may
     /// fail over to one that has not. Dropping the future leaves what was begun.
     pub async fn update<T>(
+        &self,
+        name: &str,
+        rule: impl FnMut(Option<&R>, Moment) -> Step<R, T>,
+    ) -> Result<T, Failure> {
+        let began = Instant::now();
+        self.metrics.note(Operation::Update, began, self.updated(name, rule).await)
+    }
+
+    async fn updated<T>(
         &self,
         name: &str,
         mut rule: impl FnMut(Option<&R>, Moment) -> Step<R, T>,
@@ -165,7 +194,7 @@ impl<R> Clone for Records<R> {
             Store::Memory(memory) => Store::Memory(Arc::clone(memory)),
             Store::Texts(texts) => Store::Texts(Arc::clone(texts)),
         };
-        Self { kind: self.kind, store }
+        Self { kind: self.kind, store, metrics: self.metrics.clone() }
     }
 }
 

@@ -1,6 +1,6 @@
-//! The address that a request came from, behind any number of proxies that we trust.
+//! The address that a request came from, behind any number of proxies that we trust, and how it is shown.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use http::HeaderMap;
 use ipnet::IpNet;
@@ -57,6 +57,21 @@ fn parse(hop: &str) -> Option<IpAddr> {
     let address = hop.parse().or_else(|_| hop.parse::<SocketAddr>().map(|address| address.ip()));
     let bracketed = || hop.strip_prefix('[')?.strip_suffix(']')?.parse().ok();
     address.ok().or_else(bracketed).map(|address: IpAddr| address.to_canonical())
+}
+
+/// The first half of an address: enough for a person to know their own network again, and not more of somebody else's.
+#[must_use]
+pub fn shortened(address: IpAddr) -> String {
+    match address.to_canonical() {
+        IpAddr::V4(address) => {
+            let [a, b, ..] = Ipv4Addr::octets(&address);
+            format!("{a}.{b}.*.*")
+        }
+        IpAddr::V6(address) => {
+            let [a, b, c, ..] = address.segments();
+            format!("{a:x}:{b:x}:{c:x}:*")
+        }
+    }
 }
 
 #[cfg(test)]

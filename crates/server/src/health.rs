@@ -15,11 +15,10 @@ const LONGEST: u64 = 4096;
 /// Asks `/readyz` at the admin port that listens on `admin`. Exit code 0: ready; 1: not, and a line says why.
 #[must_use]
 pub fn ask(program: &str, admin: SocketAddr) -> ExitCode {
-    match readyz(reachable(admin)) {
-        Ok(answer) if answer.starts_with("HTTP/1.1 200 ") => ExitCode::SUCCESS,
-        Ok(answer) => {
-            let why = answer.split_once("\r\n\r\n").map_or(answer.as_str(), |(_, body)| body);
-            eprintln!("{program}: not ready: {}", why.trim());
+    match readiness(admin) {
+        Ok(Readiness { is_ready: true, .. }) => ExitCode::SUCCESS,
+        Ok(Readiness { words, .. }) => {
+            eprintln!("{program}: not ready: {words}");
             ExitCode::FAILURE
         }
         Err(error) => {
@@ -29,9 +28,29 @@ pub fn ask(program: &str, admin: SocketAddr) -> ExitCode {
     }
 }
 
+/// What a program says of itself at `/readyz`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Readiness {
+    /// Whether it can do its work.
+    pub is_ready: bool,
+    /// Its words: why not, or what an operator should mend all the same.
+    pub words: String,
+}
+
+/// Asks `/readyz` at the admin port that listens on `admin`. It blocks for some seconds at most.
+///
+/// # Errors
+/// When nothing answers there.
+pub fn readiness(admin: SocketAddr) -> io::Result<Readiness> {
+    let answer = readyz(reachable(admin))?;
+    let words = answer.split_once("\r\n\r\n").map_or(answer.as_str(), |(_, body)| body);
+    Ok(Readiness { is_ready: answer.starts_with("HTTP/1.1 200 "), words: words.trim().to_owned() })
+}
+
 /// The address at which `address` can be reached from the same host. A port that listens everywhere listens on
 /// loopback.
-fn reachable(mut address: SocketAddr) -> SocketAddr {
+#[must_use]
+pub fn reachable(mut address: SocketAddr) -> SocketAddr {
     if address.ip().is_unspecified() {
         address.set_ip(match address.ip() {
             IpAddr::V4(_) => Ipv4Addr::LOCALHOST.into(),

@@ -19,9 +19,10 @@ use tokio_util::sync::CancellationToken;
 
 use crate::places::Place;
 use crate::read_deadline::{Late, ReadDeadline};
+use crate::streamed::goes_on;
 use crate::write_deadline::WriteDeadline;
 
-/// What a request is answered with. Every body that this project sends is in memory.
+/// What a request is answered with. Every body is in memory, but for those of [`streamed`](crate::streamed).
 pub type Response = http::Response<Full<Bytes>>;
 
 /// A request's head must arrive within this. The time runs from the beginning of the connection, or of the head itself.
@@ -58,9 +59,10 @@ pub const FULL: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\nretry-after: 5\r\n
 /// Serves one connection until it ends, or until `stop` and the request in hand has been answered. Between requests
 /// it may be idle for as long as `keep_alive`, and gives its `place` to others if the port is full.
 ///
-/// Upgrades are possible. What is written after one has the same time to be read as an answer. The peer's faults are
-/// logged at debug level, because peers leave all the time.
-pub async fn serve<S, H, F>(
+/// Upgrades are possible. What is written after one has the same time to be read as an answer. An answer that goes on holds
+/// the connection until it ends, and closes it. The peer's faults are logged at debug level, because peers leave all the
+/// time.
+pub async fn serve<S, H, F, B>(
     stream: S,
     stop: &CancellationToken,
     keep_alive: Duration,
@@ -69,7 +71,8 @@ pub async fn serve<S, H, F>(
 ) where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     H: Fn(Request<Incoming>) -> F,
-    F: Future<Output = Response>,
+    F: Future<Output = http::Response<B>>,
+    B: Body<Data = Bytes, Error = Infallible> + From<Full<Bytes>> + 'static,
 {
     let began = Instant::now();
     let stream = ReadDeadline::new(WriteDeadline::new(stream, TAKEN_WITHIN), HEAD_WITHIN);
@@ -83,9 +86,11 @@ pub async fn serve<S, H, F>(
         async move {
             let mut answer = match answer {
                 Some(answer) => answer.await,
-                None => text(StatusCode::BAD_REQUEST, "a request names one Host\n"),
+                None => text(StatusCode::BAD_REQUEST, "a request names one Host\n").map(B::from),
             };
-            if answer.status() != StatusCode::SWITCHING_PROTOCOLS {
+            if goes_on(answer.body()) {
+                answer.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+            } else if answer.status() != StatusCode::SWITCHING_PROTOCOLS {
                 debt.answered(keep_alive);
                 if let Some(place) = place {
                     place.waits();
@@ -337,7 +342,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_connection_that_waits_gives_way_and_one_that_is_being_answered_does_so_after_its_answer() {
-        let room = Room::new(1, None);
+        let room = Room::new(1, None, Default::default());
         let address = "192.0.2.1".parse().unwrap();
         let of = |takes: Duration| {
             let (place, (client, server)) = (room.take(address).unwrap(), tokio::io::duplex(1024));

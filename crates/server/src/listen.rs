@@ -21,6 +21,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::Instrument as _;
 
+use crate::metrics::Limits;
 use crate::places::{NoPlace, Place, Room};
 use crate::shares::Shares;
 use crate::tell;
@@ -47,6 +48,12 @@ const UNACKNOWLEDGED: Duration = Duration::from_secs(30);
 /// How long a peer may take to hang up after our last word.
 const LINGER: Duration = Duration::from_secs(1);
 
+/// The name of an address's share among [`Limits`].
+pub const SHARES: &str = "server::shares";
+
+/// The name of giving way at a full port among [`Limits`].
+pub const GIVING_WAY: &str = "server::places";
+
 /// Refusals under way at once at a full port. A small port has one for each four of its places.
 const MAX_REFUSING: usize = 64;
 
@@ -72,6 +79,15 @@ pub struct Places {
     refused: Counter,
     last_word: &'static [u8],
     shares: Option<(Shares, &'static str)>,
+    met: Met,
+}
+
+/// Counts what meets the limits of a port. A default one counts for nobody.
+#[derive(Debug, Clone, Default)]
+struct Met {
+    full: Counter,
+    share: Counter,
+    gave_way: Counter,
 }
 
 impl Places {
@@ -80,13 +96,21 @@ impl Places {
     /// without a word would be an error for all.
     #[must_use]
     pub fn new(limit: usize, refused: Counter, last_word: &'static [u8]) -> Self {
-        Self { limit, refused, last_word, shares: None }
+        Self { limit, refused, last_word, shares: None, met: Met::default() }
     }
 
     /// Limits each address to its share of the places. `advice` says what an operator can do for one that needs more.
     #[must_use]
     pub fn shared(self, shares: Shares, advice: &'static str) -> Self {
         Self { shares: Some((shares, advice)), ..self }
+    }
+
+    /// Counts in `limits`, too: refusals at the port's own limit, which is `name`, those at an address's share of it
+    /// ([`SHARES`]), and connections that gave way to others ([`GIVING_WAY`]).
+    #[must_use]
+    pub fn counted(self, limits: &Limits, name: &'static str) -> Self {
+        let met = Met { full: limits.of(name), share: limits.of(SHARES), gave_way: limits.of(GIVING_WAY) };
+        Self { met, ..self }
     }
 
     /// Refusals hold open files as well, so a small port has few at once.
@@ -131,9 +155,9 @@ where
 {
     let places = places.into();
     let refusals = Arc::new(Semaphore::new(places.refusals()));
-    let Places { limit, refused, last_word, shares } = places;
+    let Places { limit, refused, last_word, shares, met } = places;
     let (shares, advice) = shares.unzip();
-    let room = Room::new(limit, shares);
+    let room = Room::new(limit, shares, met.gave_way);
     let told = Told::default();
     loop {
         let accepted = tokio::select! {
@@ -164,6 +188,11 @@ where
             continue;
         }
         let permit = room.take(peer.ip());
+        match permit {
+            Ok(_) => {}
+            Err(NoPlace::Full) => _ = met.full.inc(),
+            Err(NoPlace::Share(_)) => _ = met.share.inc(),
+        }
         if let Err(NoPlace::Share(most)) = permit {
             let advice = advice.unwrap_or_default();
             tell!(warn, told, "share", [%peer], "one address has {most} connections, and gets no more; {advice}");

@@ -8,6 +8,7 @@ use std::net::IpAddr;
 use std::sync::{Arc, Weak};
 
 use parking_lot::Mutex;
+use prometheus_client::metrics::counter::Counter;
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 
 use crate::shares::{self, AllTaken, Share, Shares};
@@ -29,6 +30,8 @@ pub(crate) struct Room {
     leaving: Arc<Semaphore>,
     shares: Option<Shares>,
     idle: Arc<Mutex<Idle>>,
+    /// Counts connections that gave way.
+    gave_way: Counter,
 }
 
 /// The connections that wait for their peers, the one that has waited longest first.
@@ -71,9 +74,10 @@ pub(crate) enum NoPlace {
 }
 
 impl Room {
-    pub(crate) fn new(limit: usize, shares: Option<Shares>) -> Self {
+    /// Places for `limit` connections. `gave_way` counts those that give theirs to others.
+    pub(crate) fn new(limit: usize, shares: Option<Shares>, gave_way: Counter) -> Self {
         let leaving = Arc::new(Semaphore::new((limit / 4).clamp(1, MOST_LEAVING)));
-        Self { free: Arc::new(Semaphore::new(limit)), leaving, shares, idle: Arc::default() }
+        Self { free: Arc::new(Semaphore::new(limit)), leaving, shares, idle: Arc::default(), gave_way }
     }
 
     /// Takes a place for a connection from `address`, which waits for its first request.
@@ -99,7 +103,10 @@ impl Room {
                 let (_, longest) = self.idle.lock().waiting.pop_first()?;
                 let Some(held) = longest.upgrade() else { continue };
                 match held.give_way(leaving) {
-                    Ok((permit, _)) => return Some(permit),
+                    Ok((permit, _)) => {
+                        self.gave_way.inc();
+                        return Some(permit);
+                    }
                     Err(unused) => leaving = unused,
                 }
             }
@@ -115,7 +122,10 @@ impl Room {
             |held: &Arc<Held>| held.now.lock().share.as_ref().is_some_and(|share| share.network() == network);
         for held in longest.iter().filter_map(Weak::upgrade).filter(is_of_it) {
             match held.give_way(leaving) {
-                Ok(given) => return Some(given),
+                Ok(given) => {
+                    self.gave_way.inc();
+                    return Some(given);
+                }
                 Err(unused) => leaving = unused,
             }
         }
@@ -185,7 +195,8 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn in_a_full_room_whoever_has_waited_longest_gives_way() {
-        let room = Room::new(3, None);
+        let gave_way = Counter::default();
+        let room = Room::new(3, None, gave_way.clone());
         let [works, first, second] = [1, 2, 3].map(|last| room.take(address(last)).unwrap());
         [&works, &first, &second].into_iter().for_each(Place::works);
         assert_eq!(room.take(address(4)).unwrap_err(), NoPlace::Full, "all of them work");
@@ -214,11 +225,12 @@ mod tests {
         drop((works, third));
         fourth.waits();
         assert!(room.take(address(6)).is_ok() && room.take(address(7)).is_ok());
+        assert_eq!(gave_way.get(), 2, "the two above");
     }
 
     #[test]
     fn whoever_leaves_while_it_waits_is_not_asked_to_give_way() {
-        let room = Room::new(1, None);
+        let room = Room::new(1, None, Counter::default());
         let place = room.take(address(1)).unwrap();
         drop(place);
         assert!(room.idle.lock().waiting.is_empty());
@@ -229,7 +241,7 @@ mod tests {
 
     #[test]
     fn an_address_has_its_share_of_the_room() {
-        let room = Room::new(10, Some(Shares::new(2, Vec::new())));
+        let room = Room::new(10, Some(Shares::new(2, Vec::new())), Counter::default());
         let held = [room.take(address(1)).unwrap(), room.take(address(1)).unwrap()];
         held.iter().for_each(Place::works);
         let other = room.take(address(2)).unwrap();

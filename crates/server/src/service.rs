@@ -5,6 +5,7 @@
 
 use std::future::pending;
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 use anyhow::Context as _;
 use futures_util::future::{BoxFuture, select_all, try_join_all};
@@ -13,8 +14,9 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::admin::{self, Readiness};
+use crate::admin::{self, Answers, Pages, Readiness};
 use crate::listen::{self, Accepted, Places};
+use crate::metrics::Exposition;
 use crate::stop::Drain;
 
 /// A port that is bound, with the setting that says where.
@@ -47,13 +49,14 @@ pub struct Service<'s> {
     drain: Drain,
     ports: Vec<BoxFuture<'s, anyhow::Result<()>>>,
     work: Vec<BoxFuture<'s, ()>>,
+    pages: Option<Pages>,
 }
 
 impl<'s> Service<'s> {
     /// A service without ports or work, which ends with `drain`.
     #[must_use]
     pub fn new(drain: &Drain) -> Self {
-        Self { drain: drain.clone(), ports: Vec::new(), work: Vec::new() }
+        Self { drain: drain.clone(), ports: Vec::new(), work: Vec::new(), pages: None }
     }
 
     /// Accepts at `port` until the drain closes it. Each connection is `handle`d by a task that the drain waits for, at
@@ -76,6 +79,11 @@ impl<'s> Service<'s> {
         self.work.push(Box::pin(work));
     }
 
+    /// Answers at the admin port's other paths.
+    pub fn pages(&mut self, pages: Pages) {
+        self.pages = Some(pages);
+    }
+
     /// Serves until `stopped`, then drains. Operators ask at `admin`, which answers from `registry` and `ready`. Says
     /// whether everything ended within the drain time.
     ///
@@ -88,11 +96,12 @@ impl<'s> Service<'s> {
         ready: Readiness,
         stopped: impl Future<Output = ()>,
     ) -> anyhow::Result<bool> {
-        let Self { drain, ports, work } = self;
+        let Self { drain, ports, work, pages } = self;
         // The admin port answers until the very end.
         let ended = CancellationToken::new();
         let _end = ended.clone().drop_guard();
-        let operators = admin::serve(admin.listener, registry, ready, ended.clone(), TaskTracker::new());
+        let answers = Answers { registry: Arc::new(Exposition::of(registry)), ready, pages };
+        let operators = admin::serve(admin.listener, answers, ended.clone(), TaskTracker::new());
         let serving = async {
             let draining = async {
                 drain.begin_when(stopped).await;
@@ -119,7 +128,6 @@ impl<'s> Service<'s> {
 mod tests {
     #![allow(clippy::unwrap_used)]
 
-    use std::sync::Arc;
     use std::time::Duration;
 
     use tokio::io::{AsyncReadExt, AsyncWriteExt};

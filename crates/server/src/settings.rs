@@ -40,6 +40,12 @@ impl SettingError {
     pub fn new(name: impl Into<String>, problem: impl Display) -> Self {
         Self { name: name.into(), problem: problem.to_string() }
     }
+
+    /// The setting's name.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
 }
 
 /// Why [`parse`] gave no settings: what to print, and the exit code that goes with it.
@@ -94,7 +100,10 @@ pub fn parse_with_empty<T: Parser>(
 
 /// What `read` makes of the arguments and the environment, as `command` parses them. An empty variable is never a value
 /// of a subcommand's setting.
-pub(crate) fn found<T>(
+///
+/// # Errors
+/// As [`parse`].
+pub fn found<T>(
     command: Command,
     arguments: impl IntoIterator<Item = OsString>,
     may_be_empty: impl Fn(&OsStr) -> bool,

@@ -11,8 +11,8 @@ pub mod push;
 
 pub use self::account::Account;
 pub use self::api::{
-    CALL_LIMIT, Class, Client, Error, MAX_EXPIRE, MAX_NICKNAME, Meter, NoWebUser, OFFICIAL_API_URL,
-    OFFICIAL_OPEN_URL, OFFICIAL_QR_URL, QrCode, Scope, Settings, SharedToken, Unmade, User, WebUser,
-    authorize_url, is_simulated, show_qr_code_url,
+    CALL_LIMIT, CallMetrics, CallbackCheck, Class, Client, Error, MAX_EXPIRE, MAX_NICKNAME, Meter, NoWebUser,
+    OFFICIAL_API_URL, OFFICIAL_OPEN_URL, OFFICIAL_QR_URL, Ping, QrCode, Quota, Reached, RefusedCall, Scope,
+    Settings, SharedToken, Unmade, User, WebUser, authorize_url, is_simulated, show_qr_code_url,
 };
 pub use self::person::Person;

@@ -12,6 +12,7 @@
 mod call;
 mod connection;
 mod reconnect;
+pub mod shown;
 
 use std::fmt;
 use std::pin::pin;
@@ -54,6 +55,8 @@ pub struct Client {
     /// The queue of the second connection, if several addresses are named.
     second: Option<mpsc::Sender<Call>>,
     link: watch::Receiver<Link>,
+    /// The state of the second connection.
+    second_link: Option<watch::Receiver<Link>>,
     ids: Arc<Ids>,
 }
 
@@ -110,10 +113,11 @@ impl Client {
         let second = (settings.addresses.len() > 1).then(|| {
             let mut settings = settings.clone();
             settings.addresses.rotate_left(1);
-            Self::keep(settings).0
+            Self::keep(settings)
         });
+        let (second, second_link) = second.unzip();
         let (calls, link) = Self::keep(settings);
-        Self { calls, second, link, ids: Arc::new(Ids::new()) }
+        Self { calls, second, link, second_link, ids: Arc::new(Ids::new()) }
     }
 
     /// Starts a connection's task.
@@ -130,6 +134,13 @@ impl Client {
         *self.link.borrow() == Link::Connected
     }
 
+    /// How many connections are open and accepted: one at most, and two where several gateways are named.
+    #[must_use]
+    pub fn connections(&self) -> usize {
+        let links = std::iter::once(&self.link).chain(&self.second_link);
+        links.filter(|link| *link.borrow() == Link::Connected).count()
+    }
+
     /// Waits until a gateway has accepted this client.
     pub async fn connected(&self) {
         self.wait_for(|link| *link == Link::Connected).await;
@@ -139,6 +150,12 @@ impl Client {
     #[must_use]
     pub fn link(&self) -> Link {
         self.link.borrow().clone()
+    }
+
+    /// The state of each connection, now and whenever it changes: one, or two where several addresses are named.
+    #[must_use]
+    pub fn links(&self) -> Vec<watch::Receiver<Link>> {
+        std::iter::once(&self.link).chain(&self.second_link).cloned().collect()
     }
 
     /// Waits until `is` is true of the connection's state, and gives that state. Dropping the future does

@@ -120,7 +120,7 @@ async fn connect(
 
 /// Connects to the first of the name's addresses that answers. Each address has its own time limit, because one
 /// of them may be dead.
-async fn reach(address: &str) -> Result<TcpStream, End> {
+pub(super) async fn reach(address: &str) -> Result<TcpStream, End> {
     let mut end = End::NotConnected;
     for address in within(lookup_host(address)).await?.map_err(FrameError::from)? {
         match within(TcpStream::connect(address)).await {
@@ -132,7 +132,7 @@ async fn reach(address: &str) -> Result<TcpStream, End> {
     Err(end)
 }
 
-async fn within<T>(step: impl Future<Output = T>) -> Result<T, End> {
+pub(super) async fn within<T>(step: impl Future<Output = T>) -> Result<T, End> {
     timeout(CONNECT_WITHIN, step).await.map_err(|_| End::NotConnected)
 }
 

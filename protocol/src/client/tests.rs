@@ -233,7 +233,7 @@ async fn a_gateway_that_falls_silent_is_left() {
 fn of_two(link: Link) -> (Client, mpsc::Receiver<Call>, mpsc::Receiver<Call>) {
     let ((calls, first), (second, other)) = (mpsc::channel(8), mpsc::channel(8));
     let (_, link) = watch::channel(link);
-    (Client { calls, second: Some(second), link, ids: Arc::new(Ids::new()) }, first, other)
+    (Client { calls, second: Some(second), link, second_link: None, ids: Arc::new(Ids::new()) }, first, other)
 }
 
 /// The next notice, as a connection sends it.

@@ -38,7 +38,7 @@ impl fmt::Display for State {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Status {
-    /// The answer to a query, and to a find that has found a login.
+    /// The answer to a query, to a find that has found a login, and to a probe that has got one.
     Ok,
     /// Recorded, and the page is connected.
     Delivered,
@@ -94,9 +94,12 @@ pub struct Answer {
     pub id: Option<String>,
     /// The result of the notice.
     pub status: Status,
-    /// The login that was looked for. Answers `ok` to `find` have it.
+    /// The login that was looked for. Answers `ok` to `find` and to `probe` have it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub scene: Option<Scene>,
+    /// What opens that login's page. Answers `ok` to `probe` have it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub resume: Option<Resume>,
     /// The login's present state, where there is a login.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub state: Option<State>,
@@ -122,6 +125,7 @@ impl Answer {
             id: None,
             status,
             scene: None,
+            resume: None,
             state: None,
             repeat: false,
             context: None,
@@ -134,6 +138,17 @@ impl Answer {
     #[must_use]
     pub fn bad(message: impl Into<String>) -> Self {
         Self { message: Some(message.into()), ..Self::new(Status::Bad) }
+    }
+}
+
+/// The resume key of a probe's login, with which a page comes to it. `Debug` prints stars.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Resume(pub String);
+
+impl fmt::Debug for Resume {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("***")
     }
 }
 

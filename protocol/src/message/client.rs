@@ -125,11 +125,13 @@ impl ClientMessage {
 impl Fields {
     fn notice(self) -> Result<Notice, String> {
         let kind = self.kind.ok_or("type is missing")?;
-        if kind == "find" {
-            return find(self.typed, self.account);
+        match kind.as_str() {
+            "find" => return find(self.typed, self.account),
+            "probe" => return Ok(Notice::Probe),
+            _ => {}
         }
         if !matches!(kind.as_str(), "scan" | "claim" | "deny" | "query") {
-            return Err("unknown type; there are scan, claim, deny, query, find and ping".to_owned());
+            return Err("unknown type; there are scan, claim, deny, query, find, probe and ping".to_owned());
         }
         let scene = match (self.scene, self.fd) {
             (Some(scene), None) | (None, Some(scene)) => scene,
@@ -196,7 +198,7 @@ impl Serialize for ClientMessage {
                     }
                     Notice::Claim { by, number, .. } => Fields { by: Some(by), number, ..fields },
                     Notice::Deny { by, .. } => Fields { by, ..fields },
-                    Notice::Query { .. } => fields,
+                    Notice::Query { .. } | Notice::Probe => fields,
                     Notice::Find { typed, account } => Fields { typed: Some(typed), account, ..fields },
                 }
             }

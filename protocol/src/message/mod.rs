@@ -8,7 +8,7 @@ mod client;
 mod notice;
 mod server;
 
-pub use self::answer::{Answer, Context, State, Status};
+pub use self::answer::{Answer, Context, Resume, State, Status};
 pub use self::client::ClientMessage;
 pub use self::notice::{Code, MAX_ACCOUNT, MAX_BY, MAX_CODE, MAX_ID, MAX_NICKNAME, Notice, TYPED};
 pub use self::server::{Hello, ServerMessage};

@@ -62,10 +62,13 @@ pub enum Notice {
         /// The official account to which it was typed, where the gateway has several: its name there.
         account: Option<String>,
     },
+    /// Asks for a login of no person, by which the client sees for itself that logins reach their pages. The answer has
+    /// its scene and its resume key.
+    Probe,
 }
 
 impl Notice {
-    /// The login that the notice is about; nothing where it asks which login that is.
+    /// The login that the notice is about; nothing where it asks for one.
     #[must_use]
     pub fn scene(&self) -> Option<Scene> {
         match self {
@@ -73,7 +76,7 @@ impl Notice {
             | Self::Claim { scene, .. }
             | Self::Deny { scene, .. }
             | Self::Query { scene } => Some(*scene),
-            Self::Find { .. } => None,
+            Self::Find { .. } | Self::Probe => None,
         }
     }
 
@@ -86,6 +89,7 @@ impl Notice {
             Self::Deny { .. } => "deny",
             Self::Query { .. } => "query",
             Self::Find { .. } => "find",
+            Self::Probe => "probe",
         }
     }
 }

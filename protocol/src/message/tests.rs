@@ -151,12 +151,13 @@ fn notice() -> impl Strategy<Value = Notice> {
     let option = |most| proptest::option::of(text(most));
     let scene = any::<u8>().prop_map(|_| Scene::random());
     let digits = (proptest::option::of("[0-9]{2}"), "[0-9]{6,9}");
-    (scene, option(20), option(20), option(MAX_BY), text(MAX_BY), digits, 0..5).prop_map(
+    (scene, option(20), option(20), option(MAX_BY), text(MAX_BY), digits, 0..6).prop_map(
         |(scene, nickname, code, by, person, (number, typed), kind)| match kind {
             0 => Notice::Scan { scene, nickname, code: code.map(Code), by },
             1 => Notice::Claim { scene, by: person, number },
             2 => Notice::Deny { scene, by },
             3 => Notice::Find { typed, account: nickname },
+            4 => Notice::Probe,
             _ => Notice::Query { scene },
         },
     )
@@ -179,6 +180,7 @@ fn answer() -> impl Strategy<Value = Answer> {
             id,
             status,
             scene: state.map(|_| Scene::random()),
+            resume: message.clone().map(Resume),
             state,
             repeat,
             context,

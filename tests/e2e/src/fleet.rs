@@ -134,6 +134,8 @@ impl Fleet {
                     ("CALLBACK_ADMIN_LISTEN", admin.to_string()),
                     ("CALLBACK_GATEWAY", notices.clone()),
                     ("CALLBACK_STORE", options.callback_store.clone()),
+                    // Tests count notices.
+                    ("CALLBACK_PROBE_EVERY", "off".to_owned()),
                     ("WECHAT_TOKEN", account.token.clone()),
                     ("WECHAT_AES_KEY", account.aes_key.clone()),
                     ("WECHAT_ORIGINAL_ID", account.original_id.clone()),

@@ -95,7 +95,10 @@ impl Program {
 
     fn run(name: &str, mut command: Command) -> Self {
         let (write, log) = channel();
-        command.env("LOG_FORMAT", "json").stdout(Stdio::null()).stderr(Stdio::piped());
+        if !command.get_envs().any(|(name, _)| name == "LOG_FORMAT") {
+            command.env("LOG_FORMAT", "json");
+        }
+        command.stdout(Stdio::null()).stderr(Stdio::piped());
         let child = command.spawn().unwrap();
         let is_read = Arc::new((Mutex::new(true), Condvar::new()));
         let reading = Arc::clone(&is_read);
@@ -114,8 +117,9 @@ impl Program {
             let line =
                 program.log.recv_timeout(PATIENCE).unwrap_or_else(|_| panic!("{name} does not listen"));
             let said: Value = serde_json::from_str(&line).unwrap_or_default();
-            if said["message"] == "listening" {
-                program.listening = said;
+            if said["message"] == "listening" || line.contains(": listening ") {
+                // Of a log in text only the line is known.
+                program.listening = if said.is_null() { line.as_str().into() } else { said };
             }
             program.before.get_mut().push(line);
         }

@@ -170,7 +170,18 @@ fn every_setting_in_the_file_env_reaches_its_container() {
         let help = text(&programs::output(program, &HashMap::new(), &["--help"]).stdout);
         let names =
             help.split("[env: ").skip(1).map(|rest| rest.split(['=', ']']).next().unwrap().to_owned());
-        let more = ["RUST_LOG", "TZ", "HTTPS_PROXY", "NO_PROXY"].map(str::to_owned);
+        let more = [
+            "RUST_LOG",
+            "TZ",
+            "HTTPS_PROXY",
+            "NO_PROXY",
+            "OTEL_EXPORTER_OTLP_ENDPOINT",
+            "OTEL_EXPORTER_OTLP_HEADERS",
+            "OTEL_RESOURCE_ATTRIBUTES",
+            "OTEL_TRACES_SAMPLER",
+            "OTEL_TRACES_SAMPLER_ARG",
+        ];
+        let more = more.map(str::to_owned);
         names.chain(more).collect::<Vec<_>>()
     };
     let programs =

@@ -2,7 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "tests fail loudly")]
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::process::Command;
 use std::time::Duration;
 
@@ -86,6 +86,7 @@ fn a_wrong_setting_ends_the_start_with_one_line_that_names_it() {
         ("callback-service", "CALLBACK_STORE", "mysql:x"),
         ("callback-service", "WECHAT_MODE", "plain"),
         ("callback-service", "CALLBACK_MESSAGES", "reply"),
+        ("callback-service", "CALLBACK_RELAY_URL", "https://no good token!"),
         ("callback-service", "WECHAT_TOKEN", "no good token!"),
         ("callback-service", "WECHAT_AES_KEY", "tooshort"),
         ("callback-service", "WECHAT_PUSH_MAX_AGE", "5"),
@@ -94,6 +95,8 @@ fn a_wrong_setting_ends_the_start_with_one_line_that_names_it() {
         ("callback-service", "CALLBACK_ACCENT", "#07803"),
         ("callback-service", "LOG_FORMAT", "xml"),
         ("callback-service", "RUST_LOG", "inof"),
+        ("callback-service", "LOG_OPENIDS", "half"),
+        ("callback-service", "OTEL_EXPORTER_OTLP_ENDPOINT", "collector:4318"),
         ("callback-service", "ALL_PROXY", "socks5://127.0.0.1:1080"),
         ("ws-gateway", "HTTPS_PROXY", "socks5h://127.0.0.1:1080"),
     ];
@@ -364,6 +367,32 @@ fn the_document_of_settings_is_what_help_says() {
     }
 }
 
+/// By these the doctors tell a name that was typed wrong. `WRITE_SETTINGS=1` writes them anew, as above.
+#[test]
+fn the_document_of_names_that_doctor_knows_is_what_help_says() {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../crates/doctor/src/settings.txt");
+    let of = |program| {
+        let shown = shown(&text(&output(program, &HashMap::new(), &["--help"]).stdout));
+        shown.into_iter().flat_map(|Shown { name, default, .. }| {
+            let by_file = (default == "secret").then(|| format!("{name}_FILE"));
+            [Some(name), by_file].into_iter().flatten()
+        })
+    };
+    let names: BTreeSet<String> = of("ws-gateway").chain(of("callback-service")).collect();
+    let ours = ["CALLBACK_", "GATEWAY_", "WECHAT_", "NOTIFY_"];
+    let names = names.into_iter().filter(|name| ours.iter().any(|prefix| name.starts_with(prefix)));
+    let written: String = names.map(|name| name + "\n").collect();
+    if std::env::var_os("WRITE_SETTINGS").is_some() {
+        std::fs::write(path, &written).unwrap();
+    } else {
+        let known = std::fs::read_to_string(path).unwrap();
+        assert!(
+            written == known,
+            "--help has changed; write crates/doctor/src/settings.txt anew: see this test's comment"
+        );
+    }
+}
+
 /// A setting's text as comments of at most this many characters a line.
 fn comment(meaning: &str) -> String {
     let mut lines = vec!["#".to_owned()];
@@ -394,7 +423,11 @@ fn unit_settings(program: &str) -> String {
     let logged =
         format!("What is logged: error, warn, info, debug, or one for each part, such as info,{part}=debug");
     let proxy = "An HTTP proxy with a fixed address, through which WeChat's API is asked, such as http://proxy.internal:3128. SOCKS is not spoken";
-    written + &format!("{}\n#RUST_LOG=info\n\n{}\n#HTTPS_PROXY=\n", comment(&logged), comment(proxy))
+    let traces = "A collector of traces, such as http://collector:4318; docs/logs.md has the other variables of OpenTelemetry that are read";
+    let more =
+        [(&*logged, "RUST_LOG=info"), (traces, "OTEL_EXPORTER_OTLP_ENDPOINT="), (proxy, "HTTPS_PROXY=")];
+    let more = more.map(|(meaning, line)| format!("{}\n#{line}\n", comment(meaning)));
+    written + &more.join("\n")
 }
 
 /// `WRITE_SETTINGS=1 cargo test --workspace --test settings document` writes them anew.

@@ -41,7 +41,10 @@ const LONGEST: usize = 500;
 
 /// The rooms of each service, each of which may use those before it.
 const FLOORS: [(&str, &[&str]); 2] = [
-    ("ws-gateway/src", &["metrics", "logins", "codes", "account", "stores", "notices", "browsers"]),
+    (
+        "ws-gateway/src",
+        &["metrics", "logins", "codes", "account", "stores", "notices", "browsers", "live", "doctor"],
+    ),
     (
         "callback-service/src",
         &[
@@ -50,17 +53,20 @@ const FLOORS: [(&str, &[&str]); 2] = [
             "storage",
             "audit",
             "outbox",
+            "relay",
             "provider",
             "logins",
             "wechat_server",
             "pushes",
             "web",
+            "live",
+            "doctor",
         ],
     ),
 ];
 
 /// What the crates of the lowest floor may use of ours.
-const CRATES: [(&str, &[&str]); 6] = [
+const CRATES: [(&str, &[&str]); 8] = [
     ("protocol", &[]),
     ("crates/server", &[]),
     ("crates/records", &[]),
@@ -68,16 +74,22 @@ const CRATES: [(&str, &[&str]); 6] = [
     ("crates/login_page", &[]),
     // It reads what the services share, by the rules for settings.
     ("crates/account_file", &["server"]),
+    // It asks what these know.
+    ("crates/doctor", &["protocol", "records", "server", "wechat"]),
+    // It is a part of the admin port, and chooses a language as the login page does.
+    ("crates/live_view", &["server", "login_page"]),
 ];
 
 /// Our own crates, by the names that sources use.
-const OURS: [&str; 8] = [
+const OURS: [&str; 10] = [
+    "doctor",
     "protocol",
     "server",
     "records",
     "wechat",
     "login_page",
     "account_file",
+    "live_view",
     "ws_gateway",
     "callback_service",
 ];

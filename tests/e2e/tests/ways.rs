@@ -184,7 +184,11 @@ async fn a_thousand_guesses_find_no_login_of_others() {
     }
     log_in(&client, &mut page, &typed).await;
     assert_eq!(
-        metric(stack.gateway.admin, "gateway_notices_total{type=\"find\",status=\"unknown\"}").await,
+        metric(
+            stack.gateway.admin,
+            "gateway_notices_total{client=\"callback\",type=\"find\",status=\"unknown\"}"
+        )
+        .await,
         1_000
     );
 }

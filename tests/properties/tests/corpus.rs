@@ -68,7 +68,7 @@ fn messages_of_pages() {
 
 #[test]
 fn frames_of_the_internal_port() {
-    let of_clients = ["auth", "scan", "claim", "deny", "query", "ping"];
+    let of_clients = ["auth", "scan", "claim", "deny", "query", "find", "probe", "ping"];
     let of_gateways = ["hello", "answer", "pong", "bye", "error", "unknown"];
     let refused = ["cut", "bad_frame", "bad_json"];
     let words = [&of_clients[..], &of_gateways, &refused].concat();

@@ -9,7 +9,7 @@ use proptest::prelude::*;
 use proptest::sample::select;
 use protocol::codec::{Codec, FromFrame};
 use protocol::message::{
-    ClientMessage, Code, Hello, MAX_ACCOUNT, MAX_BY, MAX_CODE, MAX_ID, MAX_NICKNAME, ServerMessage,
+    ClientMessage, Code, Hello, MAX_ACCOUNT, MAX_BY, MAX_CODE, MAX_ID, MAX_NICKNAME, Resume, ServerMessage,
 };
 use protocol::{Answer, Context, Notice, Scene, State, Status};
 use serde::Serialize;
@@ -40,6 +40,7 @@ fn notice() -> impl Strategy<Value = Notice> {
         scene().prop_map(|scene| Notice::Query { scene }),
         ("[0-9]{6,9}", option::of(text(MAX_ACCOUNT)))
             .prop_map(|(typed, account)| Notice::Find { typed, account }),
+        Just(Notice::Probe),
     ]
 }
 
@@ -81,17 +82,21 @@ fn answer() -> impl Strategy<Value = Answer> {
     let id = option::of(text(MAX_ID));
     let context = option::of(context().prop_map(Box::new));
     let scene = option::of("[A-Za-z0-9_-]{22}".prop_map(|text| text.parse::<Scene>().unwrap()));
-    (id, status, (scene, state), any::<bool>(), context, any::<Option<u64>>(), option::of(text(200)))
-        .prop_map(|(id, status, (scene, state), repeat, context, retry_in, message)| Answer {
+    let resume = option::of(text(50).prop_map(Resume));
+    let login = (scene, resume, state);
+    (id, status, login, any::<bool>(), context, any::<Option<u64>>(), option::of(text(200))).prop_map(
+        |(id, status, (scene, resume, state), repeat, context, retry_in, message)| Answer {
             id,
             status,
             scene,
+            resume,
             state,
             repeat,
             context,
             retry_in,
             message,
-        })
+        },
+    )
 }
 
 fn of_a_gateway() -> impl Strategy<Value = ServerMessage> {

@@ -25,6 +25,27 @@ pub enum Mode {
     Plaintext,
 }
 
+/// How pushes are written, as chosen in the message push settings of a mini program. An official account has XML; whoever
+/// has taken JSON in the console's test tool, or moved a mini program's settings over, gets JSON.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// XML.
+    #[default]
+    Xml,
+    /// JSON: the same fields, and replies must be JSON too.
+    Json,
+}
+
+impl Format {
+    /// The Content-Type of a push.
+    pub(crate) fn media_type(self) -> &'static str {
+        match self {
+            Self::Xml => "text/xml",
+            Self::Json => "application/json",
+        }
+    }
+}
+
 /// An official account. [`Settings::default`] is a ready-made one for demonstrations, in safe mode.
 #[derive(Clone)]
 pub struct Settings {
@@ -40,6 +61,8 @@ pub struct Settings {
     pub aes_key: String,
     /// How pushes are protected.
     pub mode: Mode,
+    /// How pushes are written.
+    pub format: Format,
     /// Where pushes go, such as `http://127.0.0.1:8080/wechat`; can be set later.
     pub push_url: Option<String>,
     /// What the QR codes' text begins with, and where phones open the page. Default: the address that is
@@ -73,6 +96,7 @@ impl Default for Settings {
             // Its last character has unused bits that are not zero, as in three quarters of WeChat's keys.
             aes_key: "SimulatorDemoKeySimulatorDemoKeySimulator12".to_owned(),
             mode: Mode::Safe,
+            format: Format::Xml,
             push_url: None,
             public_url: None,
             nicknames: false,
@@ -92,6 +116,7 @@ impl fmt::Debug for Settings {
             .field("app_id", &self.app_id)
             .field("original_id", &self.original_id)
             .field("mode", &self.mode)
+            .field("format", &self.format)
             .field("push_url", &self.push_url)
             .field("public_url", &self.public_url)
             .field("nicknames", &self.nicknames)

@@ -9,7 +9,7 @@ use server::http::{self as web, Response};
 
 use crate::Simulator;
 use crate::server::{Asked, json};
-use crate::switches::{Call, Fault, PushFaults};
+use crate::switches::{Call, Fault, PushFaults, Told};
 use crate::web::WebFaults;
 
 /// What to change. A field that is left out changes nothing.
@@ -26,6 +26,8 @@ struct Change {
     push: Option<PushFaults>,
     /// The web authorizations' whole new faults.
     web: Option<WebFaults>,
+    /// The whole of what WeChat says of the account.
+    told: Option<Told>,
     /// Where pushes go.
     push_url: Option<String>,
     /// What the text of QR codes begins with.
@@ -50,6 +52,7 @@ pub(crate) fn answer(simulator: &Simulator, asked: &Asked) -> Response {
         "api": faults.api,
         "push": faults.push,
         "web": faults.web,
+        "told": faults.told,
         "push_url": *crate::lock(&simulator.state.push_url),
         "public_url": simulator.public_url(),
         "counters": simulator.counters(),
@@ -73,6 +76,9 @@ fn change(simulator: &Simulator, wanted: Change) {
     }
     if let Some(faults) = wanted.web {
         switches.set_web(faults);
+    }
+    if let Some(told) = wanted.told {
+        switches.set_told(told);
     }
     if let Some(url) = wanted.push_url {
         simulator.set_push_url(url);

@@ -19,6 +19,14 @@ pub struct Counters {
     pub web_token_calls: u64,
     /// Calls of sns/userinfo.
     pub web_user_calls: u64,
+    /// Calls of openapi/quota/get.
+    pub quota_calls: u64,
+    /// Calls of openapi/rid/get.
+    pub rid_calls: u64,
+    /// Calls of callback/check.
+    pub callback_check_calls: u64,
+    /// Calls of getcallbackip.
+    pub callback_ip_calls: u64,
     /// Requests sent as pushes: every try and every copy.
     pub pushes: u64,
     /// Tries after the first.

@@ -9,7 +9,7 @@ use tokio::time::{Instant, sleep, sleep_until, timeout_at};
 use crate::envelope::Envelope;
 use crate::people::Writer;
 use crate::signature::sign;
-use crate::{Simulator, lock, random, reply, unix_millis, unix_now};
+use crate::{Simulator, lock, random, reply, unix_millis};
 
 /// Tries of one push, the first one included.
 pub const TRIES: u8 = 3;
@@ -157,7 +157,8 @@ impl Simulator {
     async fn exchange(&self, envelope: &Envelope, attempt: &mut Attempt) -> anyhow::Result<Vec<u8>> {
         let url = self.required_push_url()?;
         let request = self.state.http.post(url).query(&envelope.query);
-        let request = request.header(http::header::CONTENT_TYPE, "text/xml").body(envelope.body.clone());
+        let request = request.header(http::header::CONTENT_TYPE, self.state.settings.format.media_type());
+        let request = request.body(envelope.body.clone());
         let response = request.send().await.map_err(reqwest::Error::without_url)?;
         attempt.status = Some(response.status().as_u16());
         body_of(response).await
@@ -169,7 +170,7 @@ impl Simulator {
     /// When the answer is not the `echostr` alone, with status 200, in time.
     pub async fn verify_url(&self) -> anyhow::Result<()> {
         let url = self.required_push_url()?;
-        let (timestamp, nonce) = (unix_now().to_string(), random::nonce());
+        let (timestamp, nonce) = (self.now().to_string(), random::nonce());
         let echo = u64::from_be_bytes(random::bytes()).to_string();
         let query = [
             ("signature", sign([&self.state.settings.token, &timestamp, &nonce])),

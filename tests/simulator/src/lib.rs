@@ -3,13 +3,14 @@
 //! In the order of a login: software under test asks the `api` for a token and a QR code. `codes` keeps the
 //! code and `picture` draws it. A person's `phone` scans it. `event` writes the push, `envelope` encrypts and
 //! signs it, and `delivery` sends it with WeChat's three tries. `reply` checks the answer before the person
-//! sees it. `web` is WeChat's browser, and what pages in it learn of their person. `server` offers all of it over HTTP, with a phone on `/` and the `switches` on `/control`.
+//! sees it. `back_end` is what a back end does with pushes. `web` is WeChat's browser, and what pages in it learn of their person. `server` offers all of it over HTTP, with a phone on `/` and the `switches` on `/control`.
 //!
 //! Its signing and encryption are its own code, so that it checks the services' code.
 
 mod account;
 mod accounts;
 mod api;
+mod back_end;
 mod cipher;
 mod codes;
 mod control;
@@ -17,6 +18,7 @@ mod counters;
 mod delivery;
 mod envelope;
 mod event;
+mod json_push;
 mod page;
 mod people;
 mod phone;
@@ -39,15 +41,17 @@ use anyhow::Context;
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
-pub use account::{ANSWER_WITHIN, Mode, Settings, SettingsError};
+pub use account::{ANSWER_WITHIN, Format, Mode, Settings, SettingsError};
+pub use back_end::BackEnd;
 pub use counters::Counters;
 pub use delivery::{Attempt, Delivery, OUT_OF_ORDER, TRIES};
 pub use envelope::Envelope;
 pub use people::{Bubble, Person};
 pub use phone::ScanError;
-pub use switches::{Call, Fault, Faults, PushFaults, Switches};
+pub use switches::{Call, Fault, Faults, PushFaults, Switches, Told};
 pub use web::{Client, Page, WebFaults, Webview};
 
+use api::Refused;
 use cipher::Key;
 use codes::Codes;
 use people::People;
@@ -76,6 +80,7 @@ struct State {
     push_url: Mutex<Option<String>>,
     public_url: Mutex<Option<String>>,
     tokens: Mutex<Tokens>,
+    refused: Mutex<Refused>,
     grants: Mutex<Grants>,
     codes: Mutex<Codes>,
     people: Mutex<People>,
@@ -114,6 +119,7 @@ impl Simulator {
             codes: Mutex::new(Codes::new(settings.max_codes)),
             settings,
             tokens: Mutex::default(),
+            refused: Mutex::default(),
             grants: Mutex::default(),
             people: Mutex::default(),
             counters: Mutex::default(),
@@ -172,6 +178,11 @@ impl Simulator {
     #[must_use]
     pub fn counters(&self) -> Counters {
         *lock(&self.state.counters)
+    }
+
+    /// Unix seconds by WeChat's clock, which a switch may put ahead of this machine's.
+    fn now(&self) -> u64 {
+        unix_now().saturating_add_signed(self.state.switches.told().ahead_s)
     }
 
     fn next_message_id(&self) -> u64 {

@@ -6,7 +6,7 @@ use clap::Parser;
 use secrecy::ExposeSecret;
 use server::logging::LogFormat;
 use server::settings::{self, NoSettings};
-use simulator::{Mode, Settings};
+use simulator::{Format, Mode, Settings};
 
 /// An offline WeChat: one official account, its API, its pushes, and a phone to scan with.
 ///
@@ -27,6 +27,9 @@ pub(crate) struct Options {
     /// How pushes are protected
     #[arg(long, env = "SIMULATOR_MODE", value_enum, default_value = "safe")]
     simulator_mode: Mode,
+    /// How pushes are written; an official account has XML
+    #[arg(long, env = "SIMULATOR_FORMAT", value_enum, default_value = "xml")]
+    simulator_format: Format,
     /// Whether user/info gives nicknames, as it did until December 2021
     #[arg(long, env = "SIMULATOR_NICKNAMES", default_value = "false", default_missing_value = "true",
           num_args = 0..=1, action = clap::ArgAction::Set)]
@@ -68,6 +71,7 @@ pub(crate) fn account(options: Options) -> Result<(Settings, Shown), NoSettings>
         app_id: options.wechat_app_id.unwrap_or(demo.app_id),
         original_id: options.simulator_original_id.unwrap_or(demo.original_id),
         mode: options.simulator_mode,
+        format: options.simulator_format,
         push_url: options.simulator_push_url,
         public_url: options.simulator_public_url,
         nicknames: options.simulator_nicknames,

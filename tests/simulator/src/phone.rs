@@ -150,6 +150,6 @@ impl Simulator {
     }
 
     fn head<'a>(&'a self, openid: &'a str) -> Head<'a> {
-        Head { to: &self.state.settings.original_id, from: openid, at: unix_now() }
+        Head { to: &self.state.settings.original_id, from: openid, at: self.now() }
     }
 }

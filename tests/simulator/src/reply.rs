@@ -5,8 +5,9 @@
 use std::collections::HashMap;
 
 use roxmltree::{Document, ParsingOptions};
+use serde_json::Value;
 
-use crate::account::{Mode, Settings};
+use crate::account::{Format, Mode, Settings};
 use crate::cipher::{CipherError, Key};
 use crate::signature::sign;
 
@@ -20,6 +21,8 @@ pub(crate) enum ReplyError {
     Utf8,
     #[error("the answer is neither empty, nor success, nor XML: {0}")]
     Xml(String),
+    #[error("the account has JSON, and the answer is neither empty, nor success, nor a JSON object")]
+    Json,
     #[error("the answer's root is not <xml>")]
     Root,
     #[error("the answer has two elements {0}")]
@@ -51,10 +54,10 @@ pub(crate) fn read(
     if body.is_empty() || body == "success" {
         return Ok(None);
     }
-    let outer = Fields::parse(body)?;
+    let outer = Fields::parse(body, account.format)?;
     if outer.0.contains_key("Encrypt") && account.mode != Mode::Plaintext {
         let xml = open(&outer, account, key)?;
-        return reply(&Fields::parse(&xml)?, openid, account);
+        return reply(&Fields::parse(&xml, account.format)?, openid, account);
     }
     if account.mode == Mode::Safe {
         return Err(ReplyError::NotEncrypted);
@@ -91,7 +94,24 @@ fn reply(fields: &Fields, openid: &str, account: &Settings) -> Result<Option<Str
 struct Fields(HashMap<String, String>);
 
 impl Fields {
-    fn parse(xml: &str) -> Result<Self, ReplyError> {
+    fn parse(text: &str, format: Format) -> Result<Self, ReplyError> {
+        match format {
+            Format::Xml => Self::of_xml(text),
+            Format::Json => Self::of_json(text),
+        }
+    }
+
+    fn of_json(json: &str) -> Result<Self, ReplyError> {
+        let fields: serde_json::Map<String, Value> =
+            serde_json::from_str(json).map_err(|_| ReplyError::Json)?;
+        let text = |value: Value| match value {
+            Value::String(text) => text,
+            other => other.to_string(),
+        };
+        Ok(Self(fields.into_iter().map(|(name, value)| (name, text(value))).collect()))
+    }
+
+    fn of_xml(xml: &str) -> Result<Self, ReplyError> {
         let options =
             ParsingOptions { allow_dtd: false, nodes_limit: MAX_NODES, ..ParsingOptions::default() };
         let document =
@@ -168,6 +188,17 @@ mod tests {
         for nothing in ["", "success"] {
             assert_eq!(judge(Mode::Safe, nothing), Ok(None));
         }
+    }
+
+    #[test]
+    fn an_account_with_json_wants_json() {
+        let (mut settings, key) = account(Mode::Plaintext);
+        settings.format = Format::Json;
+        let judge = |body: &str| read(body.as_bytes(), "o1", &settings, &key);
+        let json = r#"{"ToUserName":"o1","FromUserName":"gh_0123456789ab","CreateTime":1,"MsgType":"text","Content":"a]]>b"}"#;
+        assert_eq!(judge(json), Ok(Some("a]]>b".to_owned())));
+        assert_eq!(judge("success"), Ok(None));
+        assert_eq!(judge(PLAIN), Err(ReplyError::Json));
     }
 
     #[test]

@@ -1,10 +1,11 @@
 //! The one port for WeChat's API, the phone and the controls. The path decides which one answers.
 
 use std::borrow::Cow;
-use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::time::Duration;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::time::{Duration, UNIX_EPOCH};
 
-use http::{HeaderMap, Method, Request, StatusCode};
+use http::header::DATE;
+use http::{HeaderMap, HeaderValue, Method, Request, StatusCode};
 use hyper::body::Incoming;
 use server::http::{self as web, Response};
 use server::listen;
@@ -31,6 +32,8 @@ pub(crate) struct Asked {
     query: String,
     headers: HeaderMap,
     pub(crate) body: Vec<u8>,
+    /// Where the request came from.
+    pub(crate) peer: IpAddr,
 }
 
 impl Asked {
@@ -44,11 +47,28 @@ impl Asked {
         self.headers.get(name)?.to_str().ok()
     }
 
+    /// The query as it came.
+    pub(crate) fn raw_query(&self) -> &str {
+        &self.query
+    }
+
     /// A query parameter, if it is there and not empty.
     pub(crate) fn query(&self, name: &str) -> Option<Cow<'_, str>> {
         let mut pairs = form_urlencoded::parse(self.query.as_bytes());
         let (_, value) = pairs.find(|(key, value)| key == name && !value.is_empty())?;
         Some(value)
+    }
+}
+
+/// Closes the connection of a request that is to have no answer.
+#[derive(Clone, Default)]
+pub(crate) struct Hangup(CancellationToken);
+
+impl Hangup {
+    /// Closes the connection. There is no answer to give back: the connection's task ends meanwhile.
+    pub(crate) async fn hang_up(&self) -> Response {
+        self.0.cancel();
+        std::future::pending().await
     }
 }
 
@@ -78,13 +98,17 @@ impl Simulator {
         listen::accept(listener, MAX_CONNECTIONS, stop, tasks, move |accepted| {
             let (simulator, running) = (self.clone(), running.clone());
             async move {
-                let listen::Accepted { stream, permit: Some(place), .. } = accepted else {
+                let listen::Accepted { stream, permit: Some(place), peer, .. } = accepted else {
                     return;
                 };
-                web::serve(stream, &running.stop, web::HEAD_WITHIN, Some(&place), |request| {
-                    answer(simulator.clone(), running.clone(), request)
-                })
-                .await;
+                let hangup = Hangup::default();
+                let served = web::serve(stream, &running.stop, web::HEAD_WITHIN, Some(&place), |request| {
+                    answer(simulator.clone(), running.clone(), request, peer.ip(), hangup.clone())
+                });
+                tokio::select! {
+                    _ = served => {}
+                    () = hangup.0.cancelled() => {}
+                }
             }
         })
         .await
@@ -102,7 +126,13 @@ impl Simulator {
     }
 }
 
-async fn answer(simulator: Simulator, running: Running, request: Request<Incoming>) -> Response {
+async fn answer(
+    simulator: Simulator,
+    running: Running,
+    request: Request<Incoming>,
+    peer: IpAddr,
+    hangup: Hangup,
+) -> Response {
     let (head, body) = request.into_parts();
     let body = match web::read_body(body, MAX_BODY, BODY_WITHIN).await {
         Ok(body) => body,
@@ -114,10 +144,13 @@ async fn answer(simulator: Simulator, running: Running, request: Request<Incomin
         query: head.uri.query().unwrap_or_default().to_owned(),
         headers: head.headers,
         body,
+        peer,
     };
     let simulator = simulator.meant(&asked);
     if asked.path.starts_with("/cgi-bin/") || asked.path.starts_with("/sns/") {
-        return api::answer(&simulator, &asked).await;
+        let mut answer = api::answer(&simulator, &asked, &hangup).await;
+        date(&simulator, &mut answer);
+        return answer;
     }
     if let Some(action) = asked.path.strip_prefix("/phone/") {
         return phone_api::answer(simulator, running, &asked, action).await;
@@ -127,6 +160,14 @@ async fn answer(simulator: Simulator, running: Running, request: Request<Incomin
         (_, "/control") => control::answer(&simulator, &asked),
         (&Method::GET | &Method::HEAD, path) => page::answer(path),
         _ => web::text(StatusCode::METHOD_NOT_ALLOWED, "GET only\n"),
+    }
+}
+
+/// Dates an answer by WeChat's clock. The connection writes this machine's where there is no date.
+fn date(simulator: &Simulator, answer: &mut Response) {
+    let now = UNIX_EPOCH + Duration::from_secs(simulator.now());
+    if let Ok(date) = HeaderValue::from_str(&httpdate::fmt_http_date(now)) {
+        answer.headers_mut().insert(DATE, date);
     }
 }
 

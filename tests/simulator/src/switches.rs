@@ -1,6 +1,7 @@
 //! Faults that can be switched on and healed while the simulator runs.
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 use std::sync::Mutex;
 use std::time::Duration;
 
@@ -27,6 +28,14 @@ pub enum Call {
     WebToken,
     /// `GET /sns/userinfo`.
     WebUser,
+    /// `POST /cgi-bin/openapi/quota/get`.
+    QuotaGet,
+    /// `POST /cgi-bin/openapi/rid/get`.
+    RidGet,
+    /// `POST /cgi-bin/callback/check`.
+    CallbackCheck,
+    /// `GET /cgi-bin/getcallbackip`.
+    CallbackIps,
 }
 
 /// The fault of one call. Every field that is set takes effect, in the order of the fields.
@@ -35,6 +44,8 @@ pub enum Call {
 pub struct Fault {
     /// The answer comes this many milliseconds late.
     pub delay_ms: u64,
+    /// The connection is closed in place of an answer.
+    pub hang_up: bool,
     /// The answer has this HTTP status and no JSON.
     pub http_status: Option<u16>,
     /// The answer is this error code of WeChat's.
@@ -61,6 +72,21 @@ impl Default for PushFaults {
     }
 }
 
+/// What WeChat says of the account to whoever asks, where it is not what the simulator itself would find.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Told {
+    /// WeChat's clock is this many seconds ahead of this machine's, or behind it: in the `Date` of its answers and in its
+    /// pushes.
+    pub ahead_s: i64,
+    /// The addresses that WeChat finds for the host of the push URL.
+    pub addresses: Option<Vec<IpAddr>>,
+    /// The pings of WeChat to them are lost.
+    pub pings_lost: bool,
+    /// Calls of qrcode/create that the account may make in a day, and has made, as the quota says.
+    pub qr_quota: Option<(u64, u64)>,
+}
+
 /// The present state of every switch; `/control` shows it too.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct Faults {
@@ -70,6 +96,8 @@ pub struct Faults {
     pub push: PushFaults,
     /// Web authorizations.
     pub web: WebFaults,
+    /// What WeChat says of the account.
+    pub told: Told,
 }
 
 /// The switches of a simulator. A change takes effect at the next call or push.
@@ -97,6 +125,11 @@ impl Switches {
         lock(&self.0).web = faults;
     }
 
+    /// Sets what WeChat says of the account.
+    pub fn set_told(&self, told: Told) {
+        lock(&self.0).told = told;
+    }
+
     /// Takes every fault away.
     pub fn heal_all(&self) {
         *lock(&self.0) = Faults::default();
@@ -116,6 +149,11 @@ impl Switches {
     /// The web authorizations' faults.
     pub(crate) fn web(&self) -> WebFaults {
         lock(&self.0).web
+    }
+
+    /// What WeChat says of the account.
+    pub(crate) fn told(&self) -> Told {
+        lock(&self.0).told.clone()
     }
 
     /// The fault for a call that is being made. Its count goes down by one.
@@ -141,6 +179,12 @@ impl Fault {
     #[must_use]
     pub fn errcode(code: i64) -> Self {
         Self { errcode: Some(code), ..Self::default() }
+    }
+
+    /// A fault that closes the connection in place of an answer, until it is healed.
+    #[must_use]
+    pub fn hang_up() -> Self {
+        Self { hang_up: true, ..Self::default() }
     }
 
     /// A fault that makes the answer late.

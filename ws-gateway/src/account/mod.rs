@@ -6,6 +6,7 @@
 //! code to type. Those two cost no call to WeChat; a [`pace`](crate::codes::Free) of their own limits them.
 
 mod all;
+mod budgets;
 pub(crate) mod official;
 mod picture;
 mod settings;
@@ -21,6 +22,7 @@ use protocol::Scene;
 use protocol::message::Context;
 
 pub(crate) use self::all::Accounts;
+pub(crate) use self::budgets::Budgets;
 pub(crate) use self::settings::Settings;
 use self::ways::{Kind, Ways};
 use self::web::WebUrl;

@@ -73,6 +73,22 @@ pub(crate) enum ToPage {
     },
 }
 
+impl ToPage {
+    /// Its `message_type`.
+    #[must_use]
+    pub(crate) fn name(&self) -> &'static str {
+        match self {
+            Self::QrcodeUrl { .. } => "qrcode_url",
+            Self::Scanned { .. } => "scanned",
+            Self::ScanSuccess { .. } => "scan_success",
+            Self::Denied => "denied",
+            Self::Expired => "expired",
+            Self::Heartbeat => "heartbeat",
+            Self::Error { .. } => "error",
+        }
+    }
+}
+
 /// Whole seconds, rounded up, so that a live code never shows 0 s.
 #[must_use]
 pub(crate) fn seconds(time: Duration) -> u64 {

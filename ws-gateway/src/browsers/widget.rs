@@ -124,6 +124,23 @@ pub(crate) struct PublicUrl {
     path: String,
 }
 
+impl PublicUrl {
+    /// The origin of its pages.
+    pub(crate) fn origin(&self) -> &str {
+        &self.origin
+    }
+
+    /// Whether only this machine reaches it.
+    pub(crate) fn is_of_this_host(&self) -> bool {
+        self.origin.starts_with("http://")
+    }
+
+    /// The address of something there, such as `/ws`.
+    pub(crate) fn at(&self, place: &str) -> String {
+        format!("{}{}{place}", self.origin, self.path)
+    }
+}
+
 impl std::str::FromStr for PublicUrl {
     type Err = String;
 

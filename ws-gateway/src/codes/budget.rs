@@ -129,21 +129,35 @@ impl Budget {
         let Payment { day } = payment;
         let Some(redis) = &self.shared else { return self.refund_here(day) };
         let (today, pace) = self.names(day);
-        if let Err(failure) = redis
-            .give_back(&[self.bucket(&pace, 0)], Some(Count { name: &today, most: self.per_day, kept: KEPT }))
-            .await
-        {
-            tracing::debug!("a call that never reached WeChat stays counted: {failure}");
+        let count = Some(Count { name: &today, most: self.per_day, kept: KEPT });
+        match redis.give_back(&[self.bucket(&pace, 0)], count).await {
+            Ok(()) => self.today.lock().take_off(day),
+            Err(failure) => tracing::debug!("a call that never reached WeChat stays counted: {failure}"),
         }
+    }
+
+    /// What is left of today's calls: by this process's own count, or as Redis said last. `None` until Redis has said
+    /// anything.
+    pub(crate) fn left(&self) -> Option<u32> {
+        let day = (self.unix_now() + CHINA) / DAY;
+        let today = self.today.lock();
+        let is_known = self.shared.is_none() || today.day > 0;
+        let calls = if today.day == day { today.calls } else { 0 };
+        is_known.then(|| self.per_day.saturating_sub(calls))
+    }
+
+    /// The calls of a whole day.
+    pub(crate) fn per_day(&self) -> u32 {
+        self.per_day
     }
 
     async fn spend_together(&self, redis: &Redis, now: u64, most: u32, stay: u32) -> Result<(), NoQrCode> {
         let (today, pace) = self.names(now / DAY);
-        match redis
-            .take(&[self.bucket(&pace, stay)], Some(Count { name: &today, most, kept: KEPT }))
-            .await
-            .map_err(NoQrCode::Uncounted)?
-        {
+        let count = Some(Count { name: &today, most, kept: KEPT });
+        let told = redis.take_counted(&[self.bucket(&pace, stay)], count).await;
+        let (taken, calls) = told.map_err(NoQrCode::Uncounted)?;
+        self.today.lock().is_told(now / DAY, calls);
+        match taken {
             Taken::Yes => Ok(()),
             Taken::Wait(wait) => Err(NoQrCode::Rush(wait)),
             Taken::Full => Err(spent(now)),
@@ -167,9 +181,7 @@ impl Budget {
     fn refund_here(&self, day: u64) {
         let mut today = self.today.lock();
         today.pace.give_back();
-        if today.day == day {
-            today.calls = today.calls.saturating_sub(1);
-        }
+        today.take_off(day);
     }
 
     /// Where the calls of a day are counted, and where their pace.
@@ -179,6 +191,22 @@ impl Budget {
 
     fn bucket<'a>(&self, name: &'a str, stay: u32) -> Bucket<'a> {
         Bucket { name, most: rush(self.per_day), refill: refill(self.per_day), stay }
+    }
+}
+
+impl Today {
+    /// Redis has counted so many calls on this day.
+    fn is_told(&mut self, day: u64, calls: u32) {
+        // An answer may come late.
+        if day >= self.day {
+            (self.day, self.calls) = (day, calls);
+        }
+    }
+
+    fn take_off(&mut self, day: u64) {
+        if self.day == day {
+            self.calls = self.calls.saturating_sub(1);
+        }
     }
 }
 
@@ -247,6 +275,25 @@ mod tests {
         let pair = |day: &str, pace: &str| (day.to_owned(), pace.to_owned());
         assert_eq!(names(None), pair("qr:7", "qr:pace"));
         assert_eq!(names(Some("wx1")), pair("qr:wx1:7", "qr:wx1:pace"));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_left_is_known_and_a_new_day_has_all_again() {
+        let budget = budget(1_000);
+        assert_eq!(budget.left(), Some(1_000));
+        let payment = budget.spend(Purpose::Page).await.unwrap();
+        budget.spend(Purpose::Page).await.unwrap();
+        assert_eq!(budget.left(), Some(998));
+        budget.refund(payment).await;
+        assert_eq!(budget.left(), Some(999));
+        NOW.set(MIDNIGHT + DAY);
+        assert_eq!(budget.left(), Some(1_000), "also before anything is spent");
+
+        let mut today = Today { day: 0, calls: 0, pace: Pace::new(1, Duration::ZERO, Instant::now()) };
+        for (day, calls, known) in [(7, 5, (7, 5)), (7, 4, (7, 4)), (8, 1, (8, 1)), (7, 9, (8, 1))] {
+            today.is_told(day, calls);
+            assert_eq!((today.day, today.calls), known);
+        }
     }
 
     #[tokio::test(start_paused = true)]

@@ -99,6 +99,23 @@ impl Ready {
         }
     }
 
+    /// How many codes wait for pages.
+    #[must_use]
+    pub(crate) fn waiting(&self) -> usize {
+        self.lock().len()
+    }
+
+    /// What WeChat refuses at present, each in a line with what an operator can do.
+    #[must_use]
+    pub(crate) fn refusals(&self) -> Vec<String> {
+        self.source.refusals()
+    }
+
+    /// The day's calls to WeChat.
+    pub(crate) fn budget(&self) -> &Budget {
+        &self.budget
+    }
+
     /// Forgets addresses that have their whole share again, for as long as it is polled.
     pub(crate) async fn sweep(&self) {
         self.unscanned.sweep().await;

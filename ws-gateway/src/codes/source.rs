@@ -22,6 +22,11 @@ pub(crate) trait Source: Send + Sync {
     /// [`NoQrCode::Slow`] or [`NoQrCode::Refused`], or what the purse refuses with. WeChat may have made a code all
     /// the same, also when the future is dropped.
     fn ask<'a>(&'a self, scene: Scene, purse: &'a Purse<'a>) -> BoxFuture<'a, Result<QrCode, NoQrCode>>;
+
+    /// What WeChat refuses at present, each in a line with what an operator can do.
+    fn refusals(&self) -> Vec<String> {
+        Vec::new()
+    }
 }
 
 /// WeChat's API.
@@ -36,6 +41,18 @@ impl WeChat {
     #[must_use]
     pub(crate) fn new(client: wechat::Client, pictures: String) -> Self {
         Self { client, pictures }
+    }
+
+    /// Has its calls counted, under the account's name.
+    pub(crate) fn count(&self, metrics: &wechat::CallMetrics, account: Option<&str>) {
+        self.client.count(metrics, account);
+    }
+}
+
+impl WeChat {
+    /// The account at WeChat.
+    pub(crate) fn client(&self) -> &wechat::Client {
+        &self.client
     }
 }
 
@@ -53,5 +70,9 @@ impl Source for WeChat {
             }
         }
         .boxed()
+    }
+
+    fn refusals(&self) -> Vec<String> {
+        self.client.refusals().iter().map(ToString::to_string).collect()
     }
 }

@@ -4,14 +4,18 @@
 //! record when it is woken, when it comes back, with every heartbeat, and when the time is over. An end is
 //! recorded before anybody hears of it. What may become of a record is one pure function, [`record`],
 //! whichever store holds it. The record names the gateway that holds the page; a change elsewhere is told to it by
-//! [`connection`].
+//! [`connection`]. What an operator sees of all that is [`watched`], and [`presence`] which
+//! gateways there are.
 
 mod connection;
+pub(crate) mod presence;
+mod probes;
 mod record;
 mod resume_key;
 pub(crate) mod rights;
 pub(crate) mod seats;
 mod typed;
+pub(crate) mod watched;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,9 +23,11 @@ use std::time::Duration;
 use futures_util::future::join;
 use protocol::message::{Answer, Code, Context, State, Status};
 use protocol::{Notice, Scene};
-use records::{Failure, Keeper, Moment, Records, Redis, RedisUrl, Step, Write};
+use records::{Failure, Keeper, Moment, Records, Redis, RedisUrl, Step, StoreMetrics, Write};
 
 use self::connection::Connection;
+use self::presence::Presence;
+use self::probes::Probes;
 pub(crate) use self::record::{Done, Record, Sender};
 pub(crate) use self::resume_key::{ResumeKey, SecretHash};
 use self::seats::{Pages, SeatName};
@@ -96,6 +102,8 @@ pub(crate) struct Snapshot {
     pub secret: SecretHash,
     /// The page that shows it.
     pub seat: Option<SeatName>,
+    /// It is a client's probe and no person's login, so nothing may count it as one.
+    pub is_probe: bool,
 }
 
 /// Why the store did not do what was asked.
@@ -127,6 +135,8 @@ pub(crate) struct NewLogin {
     pub shown: Shown,
     /// What the resume key must match.
     pub secret: SecretHash,
+    /// The client whose probe it is; nothing for a page's login.
+    pub probe_of: Option<String>,
 }
 
 /// What a notice came to.
@@ -136,11 +146,14 @@ pub(crate) struct Answered {
     pub answer: Answer,
     /// The login shows a QR code that WeChat has made.
     pub has_account_code: bool,
+    /// The login is a probe's.
+    pub is_probe: bool,
 }
 
 impl Answered {
-    fn of(answer: Answer) -> Self {
-        Self { answer, has_account_code: false }
+    /// An answer that says nothing of a login.
+    pub(crate) fn of(answer: Answer) -> Self {
+        Self { answer, has_account_code: false, is_probe: false }
     }
 }
 
@@ -153,9 +166,11 @@ type Delay = Box<dyn Fn(&Notice) -> Duration + Send + Sync>;
 pub(crate) struct Logins {
     records: Records<Record>,
     typed: TypedCodes,
+    probes: Probes,
     pages: Arc<Pages>,
     /// To Redis, where the logins are there.
     connection: Option<Connection>,
+    presence: Presence,
     /// How long tests let a notice wait.
     #[cfg(test)]
     pub(crate) delay: Option<Delay>,
@@ -165,7 +180,9 @@ impl Logins {
     /// At most `most` logins in this process's memory, which wake `pages`.
     #[must_use]
     pub(crate) fn in_memory(pages: Arc<Pages>, most: usize) -> Self {
-        Self::new(Records::in_memory("login", most), TypedCodes::in_memory(most), pages, None)
+        let records = Records::in_memory("login", most);
+        let typed = TypedCodes::in_memory(most).measured_by(records.metrics());
+        Self::new(records, typed, pages, None)
     }
 
     /// Logins in Redis, under keys that begin with `prefix`, which wake `pages` here and tell other gateways. An end
@@ -184,9 +201,12 @@ impl Logins {
         pages: Arc<Pages>,
         connection: Option<Connection>,
     ) -> Self {
+        let redis = connection.as_ref().map(|connection| &connection.redis);
         Self {
             records,
             typed,
+            presence: Presence::new(redis, Arc::clone(&pages)),
+            probes: Probes::default(),
             pages,
             connection,
             #[cfg(test)]
@@ -200,6 +220,18 @@ impl Logins {
         self.connection.as_ref().map(|connection| &connection.redis)
     }
 
+    /// The gateways that share these logins.
+    #[must_use]
+    pub(crate) fn gateways(&self) -> Vec<presence::Present> {
+        self.presence.heard()
+    }
+
+    /// What measures the store.
+    #[must_use]
+    pub(crate) fn metrics(&self) -> &StoreMetrics {
+        self.records.metrics()
+    }
+
     /// Whether the store has ever been reached.
     #[must_use]
     pub(crate) fn is_ready(&self) -> bool {
@@ -209,7 +241,7 @@ impl Logins {
     /// What the store does by itself, for as long as it is polled: it forgets logins, and heals lost wake-ups.
     pub(crate) async fn run(&self) {
         match &self.connection {
-            Some(connection) => connection.heal().await,
+            Some(connection) => _ = join(connection.heal(), self.presence.run()).await,
             None => _ = join(self.records.sweep(), self.typed.sweep()).await,
         }
     }
@@ -235,13 +267,23 @@ impl Logins {
         ttl: Duration,
         seat: SeatName,
     ) -> Result<(), StoreError> {
+        Ok(self.write_new(scene, new, ttl, Some(seat)).await?)
+    }
+
+    async fn write_new(
+        &self,
+        scene: Scene,
+        new: NewLogin,
+        ttl: Duration,
+        seat: Option<SeatName>,
+    ) -> Result<(), Failure> {
         // An attempt that was lost has shown nobody anything, so a login that is there already is no harm.
         let opening = self.records.update(scene.as_str(), |_, now| {
-            let login = Record::new(new.clone(), now, ttl, Some(seat.clone()));
+            let login = Record::new(new.clone(), now, ttl, seat.clone());
             let forget_at = login.forget_at();
             Step::Write(Write::new(login, forget_at), ())
         });
-        Ok(opening.await?)
+        opening.await
     }
 
     /// Takes a notice and wakes the login's page if it changed something. Where the store cannot be used,
@@ -255,6 +297,9 @@ impl Logins {
         if !from.may_send(notice) {
             return Answered::of(Answer::new(Status::Forbidden));
         }
+        if matches!(notice, Notice::Probe) {
+            return Answered::of(self.probe(from).await);
+        }
         match self.record(notice, from).await {
             Ok(answered) => answered.unwrap_or_else(|| Answered::of(Answer::new(Status::Unknown))),
             Err(failure) => Answered::of(not_recorded(notice, &failure)),
@@ -264,16 +309,16 @@ impl Logins {
     /// Takes a notice; `None` when its login is unknown.
     async fn record(&self, notice: &Notice, from: &Sender) -> Result<Option<Answered>, Failure> {
         let Some(scene) = self.meant(notice).await? else { return Ok(None) };
-        let mut has_account_code = false;
+        let (mut has_account_code, mut is_probe) = (false, false);
         let work = self.change(scene, |login, now| {
-            has_account_code = login.has_account_code();
+            (has_account_code, is_probe) = (login.has_account_code(), login.is_probe());
             login.apply(notice, from, now)
         });
         let Some(mut answer) = work.await? else { return Ok(None) };
         if answer.status == Status::Ok && matches!(notice, Notice::Find { .. }) {
             answer.scene = Some(scene);
         }
-        Ok(Some(Answered { answer, has_account_code }))
+        Ok(Some(Answered { answer, has_account_code, is_probe }))
     }
 
     /// The login that a notice is about, where there may be one.
@@ -284,6 +329,7 @@ impl Logins {
             | Notice::Claim { scene, .. }
             | Notice::Deny { scene, .. }
             | Notice::Query { scene } => Ok(Some(*scene)),
+            Notice::Probe => Ok(None),
         }
     }
 
@@ -303,13 +349,20 @@ impl Logins {
     /// notice is answered `delivered` or `stored`.
     pub(crate) async fn leave(&self, scene: Scene, seat: &SeatName) {
         if let Err(failure) = self.change(scene, |login, _| login.leave(seat)).await {
-            tracing::debug!(%scene, "a page's leave is not noted: {failure}");
+            tracing::debug!("a page's leave is not noted: {failure}");
         }
     }
 
     /// Ends a live login as expired, because its page takes a new code, and reads it.
     pub(crate) async fn expire(&self, scene: Scene) -> Result<Option<Snapshot>, StoreError> {
         Ok(self.change(scene, |login, now| login.expire(now)).await?)
+    }
+
+    /// Ends a live login as expired, because an operator wants so, and wakes its page.
+    pub(crate) async fn end(&self, scene: Scene) -> Result<Option<Snapshot>, StoreError> {
+        let ended = self.expire(scene).await;
+        self.pages.wake(scene);
+        ended
     }
 
     /// Works on a login's record, if it is known, and wakes the page that has to know, here or at another gateway.
@@ -347,8 +400,7 @@ impl Logins {
 
 /// The answer to a notice that was not clearly recorded.
 fn not_recorded(notice: &Notice, failure: &Failure) -> Answer {
-    let (kind, scene) = (notice.kind(), notice.scene().map(tracing::field::display));
-    tracing::debug!(kind, scene, "a notice was not clearly recorded: {failure}");
+    tracing::debug!(notice = notice.kind(), "a notice was not clearly recorded: {failure}");
     match failure {
         Failure::NotDone(_) | Failure::Full => Answer { retry_in: Some(BUSY), ..Answer::new(Status::Busy) },
         Failure::Unknown(_) => Answer::new(Status::Unsure),

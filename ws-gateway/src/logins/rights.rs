@@ -15,16 +15,19 @@ pub(crate) enum Right {
     Query = 8,
     /// Send notices on logins that name a site or a request, and send a code.
     Grant = 16,
+    /// Ask for logins of no person.
+    Probe = 32,
 }
 
 impl Right {
     /// Every right there is, by the name that the file of clients gives it.
-    pub(crate) const NAMES: [(&str, Self); 5] = [
+    pub(crate) const NAMES: [(&str, Self); 6] = [
         ("scan", Self::Scan),
         ("claim", Self::Claim),
         ("deny", Self::Deny),
         ("query", Self::Query),
         ("grant", Self::Grant),
+        ("probe", Self::Probe),
     ];
 
     /// The right with this name.
@@ -41,6 +44,7 @@ impl Right {
             Notice::Claim { .. } | Notice::Find { .. } => Self::Claim,
             Notice::Deny { .. } => Self::Deny,
             Notice::Query { .. } => Self::Query,
+            Notice::Probe => Self::Probe,
         }
     }
 }

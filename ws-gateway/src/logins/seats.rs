@@ -70,6 +70,12 @@ impl Pages {
         &self.gateway
     }
 
+    /// How many logins are shown by pages here.
+    #[must_use]
+    pub(crate) fn shown(&self) -> usize {
+        self.bells.lock().len()
+    }
+
     /// Takes a seat at `scene`.
     pub(crate) fn join(self: &Arc<Self>, scene: Scene) -> Seat {
         let bell = Arc::new(Notify::new());

@@ -9,7 +9,7 @@ use aws_lc_rs::rand;
 use futures_util::future::BoxFuture;
 use protocol::Scene;
 use protocol::message::TYPED;
-use records::{Failure, Kept, Records, Redis, Step, Write};
+use records::{Failure, Kept, Records, Redis, Step, StoreMetrics, Write};
 use serde::{Deserialize, Serialize};
 
 use super::{AFTER_CLAIM, KEPT_AFTER_END, StoreError};
@@ -44,6 +44,12 @@ impl TypedCodes {
     #[must_use]
     pub(super) fn in_memory(most: usize) -> Self {
         Self(Records::in_memory("typed", most.saturating_mul(FOR_EACH_LOGIN)))
+    }
+
+    /// The same codes, measured together with other records.
+    #[must_use]
+    pub(super) fn measured_by(self, metrics: &StoreMetrics) -> Self {
+        Self(self.0.measured_by(metrics))
     }
 
     #[must_use]

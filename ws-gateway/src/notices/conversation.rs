@@ -17,6 +17,7 @@ use super::{Admitted, End, Frames, HEARTBEAT, write};
 use crate::logins::{Answered, Sender};
 use crate::metrics::Counted;
 use crate::notices::clients::{Clients, Known, Proved, Unproved};
+use crate::notices::connected::Listed;
 use crate::{Gateway, trace};
 
 /// Notices of one connection that may be worked on at once. Beyond that the gateway stops reading from it.
@@ -30,6 +31,7 @@ struct Conversation<'g> {
     gateway: &'g Gateway,
     proved: Proved,
     counted: Counted,
+    listed: Listed,
     clients: watch::Receiver<Arc<Clients>>,
     /// Notices that were taken and are not answered.
     working: FuturesUnordered<BoxFuture<'g, Answer>>,
@@ -40,14 +42,19 @@ struct Conversation<'g> {
 
 /// Converses until the connection is to be closed, and says why. It first takes all that has come already, so that the
 /// answers go out together, and then waits.
-pub(super) async fn converse<S>(gateway: &Gateway, frames: &mut Frames<S>, admitted: Admitted) -> End
+pub(super) async fn converse<S>(
+    gateway: &Gateway,
+    frames: &mut Frames<S>,
+    admitted: Admitted,
+    listed: Listed,
+) -> End
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
     let Admitted { proved, clients, _places } = admitted;
     let counted = gateway.metrics.count_client(&proved.labels());
     let (working, heard) = (FuturesUnordered::new(), Instant::now());
-    let mut talk = Conversation { gateway, proved, counted, clients, working, heard, end: None };
+    let mut talk = Conversation { gateway, proved, counted, listed, clients, working, heard, end: None };
     let mut said_bye = false;
     loop {
         let mut answers = talk.answers_at_hand();
@@ -110,7 +117,7 @@ impl<'g> Conversation<'g> {
         }
         match next {
             Some(Ok(ClientMessage::Notice { id, notice })) => {
-                let span = notice.scene().map_or_else(Span::none, trace::login);
+                let span = notice.scene().map_or_else(Span::none, |scene| trace::step(scene, notice.kind()));
                 let work = take(self.gateway, Arc::clone(&self.proved.known), id, notice);
                 let mut work = work.instrument(span).boxed();
                 let answer = work.as_mut().now_or_never();
@@ -144,6 +151,7 @@ impl<'g> Conversation<'g> {
         match now {
             Ok(proved) => {
                 self.counted = self.gateway.metrics.count_client(&proved.labels());
+                self.listed.has_key(proved.key);
                 self.proved = proved;
             }
             Err(why) => self.end = Some(End::refused("unauthorized", why)),
@@ -155,14 +163,14 @@ impl<'g> Conversation<'g> {
 /// made for. The answer does not wait for that.
 fn note_scan(gateway: &Gateway, notice: &Notice, answered: &Answered) {
     let (Notice::Claim { scene, .. } | Notice::Scan { scene, .. }) = *notice else { return };
-    let Answered { answer, has_account_code } = answered;
+    let Answered { answer, has_account_code, .. } = answered;
     if !answer.status.is_recorded() || answer.repeat || !has_account_code {
         return;
     }
     let (accounts, logins) = (Arc::clone(&gateway.accounts), Arc::clone(&gateway.logins));
     // The answer to a claim has the address; for a scan without a claim it has to be looked up.
     let claimed = answer.context.as_deref().cloned();
-    gateway.drain.tasks().spawn(async move {
+    let noting = async move {
         let unclaimed = async || {
             let login = logins.look(scene).await.ok()??;
             (!login.is_claimed).then_some(login.context)
@@ -175,34 +183,40 @@ fn note_scan(gateway: &Gateway, notice: &Notice, answered: &Answered) {
         if let (Some(account), Ok(address)) = (accounts.of(account.as_deref()), ip.parse()) {
             account.qr.scanned(address).await;
         }
-    });
+    };
+    gateway.drain.tasks().spawn(noting.in_current_span());
 }
 
 async fn take(gateway: &Gateway, known: Arc<Known>, id: Option<String>, notice: Notice) -> Answer {
-    let client = &known.client;
-    let answer = match known.take() {
+    let (client, began) = (&known.client, Instant::now());
+    let answered = match known.take() {
         Ok(()) => {
             let from = Sender { client: client.name.clone(), may: client.may, id: id.clone() };
             let answered = gateway.logins.notify(&notice, &from).await;
             note_scan(gateway, &notice, &answered);
-            answered.answer
+            answered
         }
         Err(wait) => {
+            gateway.metrics.limits.hit("notices::clients");
             let retry_in = u64::try_from(wait.as_micros().div_ceil(1000)).unwrap_or(u64::MAX);
-            Answer { retry_in: Some(retry_in), ..Answer::new(Status::Busy) }
+            Answered::of(Answer { retry_in: Some(retry_in), ..Answer::new(Status::Busy) })
         }
     };
-    gateway
-        .metrics
-        .notices
-        .get_or_create(&[("type", notice.kind()), ("status", answer.status.as_str())])
-        .inc();
-    tracing::debug!(
-        client = client.name,
-        notice = notice.kind(),
-        scene = notice.scene().map(tracing::field::display),
-        status = answer.status.as_str(),
-        "a notice was answered"
-    );
+    tell(&client.name, &notice, &answered);
+    let answer = answered.answer;
+    gateway.metrics.count_notice(&client.name, notice.kind(), answer.status.as_str(), began.elapsed());
     Answer { id, ..answer }
+}
+
+/// Logs an answer. What a person has done is worth a line, once; questions, refusals, repeats and probes are not.
+fn tell(client: &str, notice: &Notice, answered: &Answered) {
+    let Answered { answer, is_probe, .. } = answered;
+    // A login that the answer names, such as one that was found by its code, has no span yet.
+    let _login = answer.scene.map(|scene| trace::login(scene).entered());
+    let (notice, status) = (notice.kind(), answer.status.as_str());
+    if answer.status.is_recorded() && !answer.repeat && !is_probe {
+        tracing::info!(client, notice, status, "a notice was answered");
+    } else {
+        tracing::debug!(client, notice, status, repeat = answer.repeat, "a notice was answered");
+    }
 }

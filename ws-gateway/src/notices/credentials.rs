@@ -2,12 +2,20 @@
 //! again on SIGHUP, each by itself. What is wrong then changes nothing. Secrets from the environment stay as they were
 //! at the start.
 
+use std::fmt;
+use std::path::PathBuf;
 use std::sync::Arc;
 
-use protocol::Key;
+use prometheus_client::collector::Collector;
+use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric};
+use prometheus_client::metrics::MetricType;
+use prometheus_client::metrics::gauge::ConstGauge;
+use prometheus_client::registry::{Registry, Unit};
 use protocol::tls::{File, Identity, ServerTls};
+use protocol::{Key, expiry};
 use rustls::ServerConfig;
 use secrecy::SecretString;
+use server::metrics::Expiry;
 use server::settings::SettingError;
 use tokio::sync::watch;
 
@@ -24,21 +32,32 @@ pub(crate) struct Credentials {
     sources: Sources,
     /// Connections that one client may have.
     places: usize,
+    /// Until when the certificates hold.
+    expiry: Expiry,
 }
 
 impl Credentials {
     /// What was read at the start, for a port of so many `places`.
     pub(crate) fn new(files: Files, places: usize) -> Self {
-        let Files { clients, tls, sources } = files;
+        let Files { clients, tls, sources, ends } = files;
         // One client, however broken, must not take the port from the others.
         let places = (places / 2).max(1);
         let clients = Clients::new(clients, places);
+        let expiry = Expiry::default();
+        ends.note(&expiry);
         Self {
             clients: watch::Sender::new(Arc::new(clients)),
             tls: tls.map(watch::Sender::new),
             sources,
             places,
+            expiry,
         }
+    }
+
+    /// Registers when certificates and clients' keys expire.
+    pub(crate) fn register(&self, registry: &mut Registry) {
+        self.expiry.register(registry);
+        registry.register_collector(Box::new(KeysExpire(self.clients())));
     }
 
     /// The present clients, and every change of them.
@@ -58,12 +77,12 @@ impl Credentials {
 
     /// Reads the files again. It may take as long as the disk does.
     pub(crate) fn read_again(&self) -> ReadAgain {
-        ReadAgain { clients: self.sources.clients(), tls: self.sources.tls() }
+        ReadAgain { clients: self.sources.clients(), tls: self.sources.tls(), ends: self.sources.ends() }
     }
 
     /// Takes what was read again. New connections see it. Clients that are connected must still have their keys; their
     /// certificates are not asked for again.
-    pub(crate) fn renew(&self, ReadAgain { clients, tls }: ReadAgain) {
+    pub(crate) fn renew(&self, ReadAgain { clients, tls, ends }: ReadAgain) {
         match clients {
             Ok(clients) => {
                 let names: Vec<&str> = clients.iter().map(|client| client.name.as_str()).collect();
@@ -76,6 +95,7 @@ impl Credentials {
         match tls {
             Ok(Some(tls)) => {
                 now.send_replace(tls);
+                ends.note(&self.expiry);
                 tracing::info!("the certificate of the internal port was read again");
             }
             Ok(None) => {}
@@ -90,6 +110,7 @@ pub(crate) struct Files {
     clients: Vec<Client>,
     tls: Option<Arc<ServerConfig>>,
     sources: Sources,
+    ends: Ends,
 }
 
 impl Files {
@@ -98,7 +119,7 @@ impl Files {
     /// # Errors
     /// What is wrong or missing.
     pub(crate) fn read(sources: Sources) -> Result<Self, SettingError> {
-        Ok(Self { clients: sources.clients()?, tls: sources.tls()?, sources })
+        Ok(Self { clients: sources.clients()?, tls: sources.tls()?, ends: sources.ends(), sources })
     }
 }
 
@@ -106,6 +127,46 @@ impl Files {
 pub(crate) struct ReadAgain {
     clients: Result<Vec<Client>, SettingError>,
     tls: Result<Option<Arc<ServerConfig>>, SettingError>,
+    ends: Ends,
+}
+
+/// When the certificate and the CAs of clients expire.
+#[derive(Debug, Clone, Copy)]
+struct Ends {
+    certificate: Option<i64>,
+    client_ca: Option<i64>,
+}
+
+impl Ends {
+    fn note(self, expiry: &Expiry) {
+        expiry.note("notify_tls_cert", self.certificate);
+        expiry.note("notify_tls_client_ca", self.client_ca);
+    }
+}
+
+/// Tells when clients expire, with each of their keys, as they were read last.
+#[derive(Debug)]
+struct KeysExpire(watch::Receiver<Arc<Clients>>);
+
+impl Collector for KeysExpire {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
+        let clients = Arc::clone(&self.0.borrow());
+        let mut expiring = clients.expiring().peekable();
+        if expiring.peek().is_none() {
+            return Ok(());
+        }
+        let help = "When a client expires, in seconds since 1970, by client and by which of its keys, 1 or 2";
+        let mut metric = encoder.encode_descriptor(
+            "client_key_expires_timestamp",
+            help,
+            Some(&Unit::Seconds),
+            MetricType::Gauge,
+        )?;
+        for (labels, at) in expiring {
+            ConstGauge::new(at).encode(metric.encode_family(&labels)?)?;
+        }
+        Ok(())
+    }
 }
 
 /// Where clients and certificates are: the names of the files, and `NOTIFY_KEY`.
@@ -121,7 +182,10 @@ impl Sources {
     }
 
     /// The back ends that may send notices: those of the file, and `callback` with `NOTIFY_KEY`.
-    fn clients(&self) -> Result<Vec<Client>, SettingError> {
+    ///
+    /// # Errors
+    /// What is wrong or missing.
+    pub(crate) fn clients(&self) -> Result<Vec<Client>, SettingError> {
         const FILE: &str = "GATEWAY_NOTIFY_CLIENTS";
         let mut clients = match &self.settings.clients_file {
             Some(path) => file::read(path).map_err(|problem| SettingError::new(FILE, problem))?,
@@ -156,7 +220,16 @@ impl Sources {
         Ok(clients)
     }
 
-    fn tls(&self) -> Result<Option<Arc<ServerConfig>>, SettingError> {
+    fn ends(&self) -> Ends {
+        let end = |path: &Option<PathBuf>| path.as_deref().and_then(expiry::of_file);
+        Ends { certificate: end(&self.settings.tls_cert), client_ca: end(&self.settings.tls_client_ca) }
+    }
+
+    /// How the port speaks TLS, if it does.
+    ///
+    /// # Errors
+    /// What is wrong or missing.
+    pub(crate) fn tls(&self) -> Result<Option<Arc<ServerConfig>>, SettingError> {
         const CERT: &str = "GATEWAY_NOTIFY_TLS_CERT";
         const KEY: &str = "GATEWAY_NOTIFY_TLS_KEY";
         const CA: &str = "GATEWAY_NOTIFY_TLS_CLIENT_CA";

@@ -2,8 +2,10 @@
 //!
 //! [`transport`] is TCP or TLS. Here the client proves its key, as [`credentials`] know it; then the [`conversation`]
 //! takes notices and gives answers. What a client may send, and how much, are [`clients`]' rules.
+//! [`connected`] is what an operator sees of them.
 
 pub(crate) mod clients;
+pub(crate) mod connected;
 mod conversation;
 pub(crate) mod credentials;
 mod settings;
@@ -115,7 +117,8 @@ where
             let Proved { known, key } = &admitted.proved;
             gateway.metrics.count_proof(&admitted.proved.labels());
             tracing::info!(%peer, client = known.client.name, key = key + 1, "a client has connected");
-            conversation::converse(gateway, &mut frames, admitted).await
+            let listed = gateway.connected.list(&known.client.name, *key, peer);
+            conversation::converse(gateway, &mut frames, admitted, listed).await
         }
         Err(end) => {
             // A peer that disconnects first, such as a health check, is not counted as refused.
@@ -128,6 +131,9 @@ where
             end
         }
     };
+    if matches!(end, End::Wire(FrameError::TooLong)) {
+        gateway.metrics.limits.hit("protocol::codec");
+    }
     if let (Some(code), Some(error)) = (end.code(), end.frame()) {
         tell!(warn, gateway.told, code, [%peer], "a connection to the internal port was refused: {end}");
         tell_last(frames, error).await;
@@ -201,11 +207,16 @@ where
         tell!(warn, gateway.told, format!("proof {of}: {why}"), [client = ?client], "a proof is refused: {why}");
         End::refused("unauthorized", why)
     })?;
-    let own = proved.known.place();
-    let own =
-        own.ok_or_else(|| End::refused("busy", "this client has too many connections; use one and keep it"))?;
+    let busy = |limit, why| {
+        gateway.metrics.limits.hit(limit);
+        End::refused("busy", why)
+    };
+    let own = proved.known.place().ok_or_else(|| {
+        busy("notices::credentials", "this client has too many connections; use one and keep it")
+    })?;
     let place = Arc::clone(&gateway.clients).try_acquire_owned();
-    let place = place.map_err(|_| End::refused("busy", "too many connections; use one and keep it"))?;
+    let place =
+        place.map_err(|_| busy("GATEWAY_MAX_CLIENTS", "too many connections; use one and keep it"))?;
     Ok(Admitted { proved, clients, _places: [place, own] })
 }
 

@@ -109,6 +109,7 @@ where
         context: Context::default(),
         shown: Shown { qr: None, typed: None },
         secret: ResumeKey::new(scene).hash(),
+        probe_of: None,
     };
     let seat = gateway.pages.join(scene);
     gateway.logins.open(scene, new, TTL, seat.name().clone()).await?;

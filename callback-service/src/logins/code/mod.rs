@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use login_page::Language;
 use protocol::message::{State, Status};
-use protocol::{NoAnswer, Notice, Scene};
+use protocol::{LoginId, NoAnswer, Notice, Scene};
 use records::{Kept, Moment, Records, Step, Write};
 use server::tell;
 use tokio::time::{Instant, timeout_at};
@@ -24,6 +24,7 @@ use super::way::Way;
 use super::words::{PhoneReply, ToPhone};
 use super::{Scans, gateway};
 use crate::store::{Scan, Store, StoreError};
+use crate::trace;
 
 /// The kind of its records.
 const KIND: &str = "typing";
@@ -113,6 +114,7 @@ impl Scans {
     pub(crate) async fn typed(self: &Arc<Self>, text: Text<'_>, arrived: Instant) -> Option<ToPhone> {
         let code = Code::read(text.content)?;
         let Ok(place) = Arc::clone(&self.shared.answering).try_acquire_owned() else {
+            self.metrics.limits.hit("callback_service::logins");
             tell!(
                 warn,
                 self.told,
@@ -196,8 +198,9 @@ impl Sent {
                     let noted = scans.in_time(scans.codes.found(person, id, code, scene));
                     let (noted, told) = tokio::join!(noted, self.log_in(scene));
                     if let Err(error) = noted {
+                        let login = trace::login(Some(LoginId::of(scene)));
                         // A repeat of the push looks it up once more.
-                        tracing::error!("it is not noted that a code was found: {error}");
+                        login.in_scope(|| tracing::error!("it is not noted that a code was found: {error}"));
                     }
                     return Some(told);
                 }

@@ -2,9 +2,8 @@
 //!
 //! The login's number is in the gateway's record, and what the person is asked and has answered is in the store: one record
 //! for each person, whose rule is [`talk`]. Both survive the process, so any instance takes any push. [`typed`] reads an
-//! answer, [`question`] is what the person is told of the login, with [`browser`] and [`place`].
+//! answer, [`question`] is what the person is told of the login, with its browser and its [`place`].
 
-mod browser;
 pub(crate) mod place;
 pub(crate) mod question;
 mod talk;

@@ -1,10 +1,10 @@
 //! What a person is told of a login before they confirm it: the facts, as the store keeps them for a repeat.
 
 use login_page::Language;
+use login_page::browser::{browser, named, system};
 use protocol::message::Context;
 use serde::{Deserialize, Serialize};
 
-use super::browser::{browser, system};
 use super::place::Places;
 use super::talk::Login;
 use crate::logins::way::{Way, YES};
@@ -44,11 +44,12 @@ impl Question {
     pub(super) fn new(site: Option<&str>, context: &Context, places: &Places, login: &Login) -> Self {
         let Login { language, way, .. } = *login;
         let user_agent = context.user_agent.as_deref().unwrap_or_default();
+        let in_words = |name| named(name, language).to_owned();
         let host = || context.origin.as_deref().and_then(host).unwrap_or_default();
         Self {
             site: site.map_or_else(host, str::to_owned),
-            browser: browser(user_agent, language).map(str::to_owned),
-            system: system(user_agent, language).map(str::to_owned),
+            browser: browser(user_agent).map(in_words),
+            system: system(user_agent).map(in_words),
             place: places.of(&context.ip, language),
             at: context.created_at,
             language,

@@ -144,7 +144,7 @@ pub(super) fn play(logins: &mut HashMap<Scene, Played>, notice: &Notice) -> Answ
             Answer { context: Some(Box::new(context)), ..answer(Status::Delivered, state) }
         }
         Notice::Query { .. } => answer(Status::Ok, state),
-        Notice::Find { .. } => unreachable!("it names no login"),
+        Notice::Find { .. } | Notice::Probe => unreachable!("it names no login"),
         Notice::Scan { .. } | Notice::Deny { .. } => {
             let wanted = if matches!(notice, Notice::Scan { .. }) { State::Granted } else { State::Denied };
             match login.end {

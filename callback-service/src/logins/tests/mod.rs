@@ -12,7 +12,7 @@ mod codes;
 mod confirmation;
 mod faults;
 mod nickname;
-mod played_gateway;
+pub(crate) mod played_gateway;
 mod repeats;
 mod unclear;
 mod ways;
@@ -44,7 +44,7 @@ fn scan() -> Scan {
 }
 
 fn claim_of(scan: &Scan) -> Notice {
-    Notice::Claim { scene: scan.scene, by: scan.openid.to_string(), number: None }
+    Notice::Claim { scene: scan.scene, by: scan.openid.as_str().to_owned(), number: None }
 }
 
 fn end_of(scan: &Scan, nickname: Option<&str>) -> Notice {
@@ -52,12 +52,12 @@ fn end_of(scan: &Scan, nickname: Option<&str>) -> Notice {
         scene: scan.scene,
         nickname: nickname.map(str::to_owned),
         code: None,
-        by: Some(scan.openid.to_string()),
+        by: Some(scan.openid.as_str().to_owned()),
     }
 }
 
 fn denial_of(scan: &Scan) -> Notice {
-    Notice::Deny { scene: scan.scene, by: Some(scan.openid.to_string()) }
+    Notice::Deny { scene: scan.scene, by: Some(scan.openid.as_str().to_owned()) }
 }
 
 fn told(count: Option<u32>) -> PhoneReply {
@@ -92,7 +92,12 @@ fn wechat_at(url: &str) -> wechat::Client {
 }
 
 fn with_wechat(gateway: Client, store: Arc<Store>, wechat: wechat::Client, within: Duration) -> Arc<Scans> {
-    let checked = Checked { user_info_within: within, confirms: false, places: Places::default() };
+    let checked = Checked {
+        user_info_within: within,
+        confirms: false,
+        places: Places::default(),
+        log_openids: Openids::Short,
+    };
     let (metrics, tasks) = (Metrics::default(), TaskTracker::new());
     let audit = Audit::new(&store, Keep::long(), metrics.clone(), tasks.clone());
     Scans::new(Parts {

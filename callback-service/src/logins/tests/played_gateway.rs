@@ -13,13 +13,13 @@ use tokio_util::codec::Framed;
 use super::*;
 
 /// A gateway: each test answers its notices, in any order, or not at all.
-pub(super) struct Gateway {
+pub(crate) struct Gateway {
     pub(super) notices: mpsc::UnboundedReceiver<(String, Notice)>,
     answers: mpsc::UnboundedSender<Answer>,
 }
 
 impl Gateway {
-    pub(super) async fn start() -> (Self, Client) {
+    pub(crate) async fn start() -> (Self, Client) {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let client = client(&listener);
         let (tell, notices) = mpsc::unbounded_channel();
@@ -64,7 +64,7 @@ impl Gateway {
     }
 
     /// Answers by `script` until nobody asks any more, and gives the notices heard through its end.
-    pub(super) fn play(
+    pub(crate) fn play(
         mut self,
         mut script: impl FnMut(&Notice) -> Option<Answer> + Send + 'static,
     ) -> Heard {
@@ -85,14 +85,14 @@ impl Gateway {
 
 /// The notices that a gateway has heard.
 #[derive(Clone, Default)]
-pub(super) struct Heard(Arc<Mutex<Vec<Notice>>>);
+pub(crate) struct Heard(Arc<Mutex<Vec<Notice>>>);
 
 impl Heard {
     pub(super) fn all(&self) -> Vec<Notice> {
         self.0.lock().clone()
     }
 
-    pub(super) fn kinds(&self) -> Vec<&'static str> {
+    pub(crate) fn kinds(&self) -> Vec<&'static str> {
         self.all().iter().map(Notice::kind).collect()
     }
 }
@@ -126,7 +126,7 @@ pub(super) async fn accept(listener: &TcpListener) -> Framed<TcpStream, Codec<Cl
     frames
 }
 
-pub(super) async fn no_gateway() -> Client {
+pub(crate) async fn no_gateway() -> Client {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     client(&listener)
 }

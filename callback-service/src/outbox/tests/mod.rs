@@ -18,7 +18,7 @@ use super::*;
 use crate::metrics::Label;
 
 fn logout(sid: &str) -> Message {
-    Message::Logout { sub: "o1".to_owned(), sid: sid.to_owned() }
+    Message::Logout { sub: "o1".to_owned(), sid: sid.to_owned(), login_id: None }
 }
 
 fn event(login: &str) -> Message {
@@ -27,6 +27,7 @@ fn event(login: &str) -> Message {
         sub: "o1".to_owned(),
         at: 1,
         login: Some(login.to_owned()),
+        login_id: None,
         reason: None,
     }
 }

@@ -5,6 +5,7 @@ use http::StatusCode;
 use hyper::body::Incoming as Body;
 use login_page::Language;
 use server::http::Response;
+use tracing::Instrument as _;
 
 use super::Incoming;
 use super::cookies::Cookie;
@@ -17,6 +18,7 @@ use crate::provider::requests::{Asked, Continued};
 use crate::provider::sites::Site;
 use crate::provider::token::{Hash, Token};
 use crate::store::{StoreError, repeated};
+use crate::trace;
 
 impl Provider {
     pub(super) async fn proceed(&self, asked: Incoming<'_>, body: Body) -> Response {
@@ -57,7 +59,11 @@ impl Provider {
                 if !site.may_redirect_to(&for_site.redirect_uri) {
                     return refused(StatusCode::BAD_REQUEST, Trouble::WrongRedirect);
                 }
-                let done = self.logged_in(&asked, &handle.hash(), for_site, &site, who, None).await;
+                let span = trace::step(who.login, "continue");
+                span.in_scope(|| tracing::debug!(site = %site.id, "the page has brought its code"));
+                let handle = handle.hash();
+                let done = self.logged_in(&asked, &handle, for_site, &site, who, None).instrument(span);
+                let done = done.await;
                 done.unwrap_or_else(|error| self.busy(&error, language))
             }
         }

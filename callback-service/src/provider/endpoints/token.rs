@@ -6,6 +6,7 @@ use hyper::body::Incoming as Body;
 use records::Kept;
 use serde_json::{Map, Value, json};
 use server::http::Response;
+use tracing::Instrument as _;
 
 use super::client_authentication::authenticate;
 use super::oauth_error::{BUSY, OAuthError};
@@ -22,6 +23,7 @@ use crate::provider::token::{Token, sha256};
 use crate::provider::tokens::ForIdToken;
 use crate::provider::{ACCESS_LIFE, Provider};
 use crate::store::{StoreError, repeated};
+use crate::trace;
 
 /// The parameters that have a meaning here.
 const KNOWN: [&str; 6] =
@@ -113,7 +115,22 @@ impl Provider {
                 return not_believed.answer();
             }
         };
-        match self.redeem(&site, &parameters).await {
+        let sought = self.sought(&parameters).await;
+        // From here on every line is the login's.
+        let login = sought.as_ref().ok().and_then(|(_, code)| code.who.login);
+        let redeeming = async {
+            let redeemed = match sought {
+                Ok((token, code)) => self.redeem(&site, &parameters, &token, code).await,
+                Err(error) => Err(error),
+            };
+            self.told_back(&site, redeemed)
+        };
+        redeeming.instrument(trace::step(login, "token")).await
+    }
+
+    /// The answer to a site, and what the operator hears of it.
+    fn told_back(&self, site: &Site, redeemed: Result<Map<String, Value>, NotGiven>) -> Response {
+        match redeemed {
             Ok(given) => answer(StatusCode::OK, &Value::Object(given)),
             Err(NotGiven::Refused(error)) => {
                 tracing::info!(site = %site.id, error = error.code, "a code gives nothing: {}", error.description);
@@ -131,9 +148,8 @@ impl Provider {
         }
     }
 
-    /// What a site gets for a code. Everything that can fail comes before the code is marked as redeemed, so that the site
-    /// can try again.
-    async fn redeem(&self, site: &Site, parameters: &Parameters) -> Result<Map<String, Value>, NotGiven> {
+    /// The code that a site brings, and what it stands for.
+    async fn sought(&self, parameters: &Parameters) -> Result<(Token, Code), NotGiven> {
         match parameters.get("grant_type") {
             Some("authorization_code") => {}
             None => return Err(OAuthError::invalid_request("grant_type is missing").into()),
@@ -145,6 +161,18 @@ impl Provider {
         let token = parameters.get("code").ok_or(OAuthError::invalid_request("code is missing"))?;
         let token = Token::parse(token).ok_or(UNKNOWN_CODE)?;
         let code = self.codes.look(&token).await?.ok_or(UNKNOWN_CODE)?;
+        Ok((token, code))
+    }
+
+    /// What a site gets for a code. Everything that can fail comes before the code is marked as redeemed, so that the site
+    /// can try again.
+    async fn redeem(
+        &self,
+        site: &Site,
+        parameters: &Parameters,
+        token: &Token,
+        code: Code,
+    ) -> Result<Map<String, Value>, NotGiven> {
         check(&code, site, parameters)?;
         if let Some(access) = &code.redeemed {
             return Err(self.used_again(site, access).await.into());
@@ -177,7 +205,7 @@ impl Provider {
             give("id_token", json!(signed.map_err(|error| NotGiven::Signing(error.to_string()))?));
         }
         let access = access_token.hash();
-        match repeated(|| self.codes.redeem(&token, &access)).await? {
+        match repeated(|| self.codes.redeem(token, &access)).await? {
             Ok(()) => {}
             Err(Some(first)) => return Err(self.used_again(site, &first).await.into()),
             Err(None) => return Err(UNKNOWN_CODE.into()),
@@ -185,6 +213,7 @@ impl Provider {
         tracing::info!(site = %site.id, "a site has learnt who logged in");
         let person = who.person();
         let fact = Fact {
+            login: who.login.map(|login| login.to_string()),
             site: Some(site.id.clone()),
             session: Some(who.sid.clone()),
             once: false,
@@ -215,7 +244,8 @@ impl Provider {
         }
         let login = Some(who.sid.clone());
         let at = server::clock::unix_now();
-        let event = Message::Event { name: EventName::Login, sub: sub.to_owned(), at, login, reason: None };
+        let (name, sub, login_id) = (EventName::Login, sub.to_owned(), who.login);
+        let event = Message::Event { name, sub, at, login, login_id, reason: None };
         if let Err(error) = self.outbox.put(&site.id, event).await {
             tracing::error!(site = %site.id, "a site is not told of a login: {error}");
         }
@@ -242,6 +272,7 @@ mod tests {
             at: Moment(0),
             sid: "s".into(),
             confirmed: false,
+            login: None,
         };
         Code {
             site: "shop".to_owned(),

@@ -53,6 +53,11 @@ impl Chain {
         Ok(Self { version: VERSION, next: Stored::new(now)?, current, previous: None })
     }
 
+    /// When the present key began to sign, in seconds since 1970.
+    pub(crate) fn signs_since(&self) -> u64 {
+        self.current.signs_from.unwrap_or(self.current.made_at)
+    }
+
     /// The next key becomes the present one, and there is a new next one.
     pub(super) fn move_on(self, now: u64) -> Result<Self, String> {
         let Self { next, current, .. } = self;

@@ -273,6 +273,7 @@ mod tests {
             at: Moment(0),
             sid: "s".to_owned(),
             confirmed: false,
+            login: None,
         };
         let mut site = Site::example("shop");
         assert_eq!(site.sub(&who), Some("o"));

@@ -194,7 +194,7 @@ impl Login {
             State::Waiting if login.is_over(now) => Step::Keep(Heard::Expired),
             State::Waiting if login.confirm => {
                 let until = now + ANSWERED;
-                Self::to(login, State::Asked { person: person.to_string(), until }, asked())
+                Self::to(login, State::Asked { person: person.as_str().to_owned(), until }, asked())
             }
             State::Waiting => Self::to(login, Self::grant(person.as_str(), now), Heard::LoggedIn),
             State::Asked { person: by, .. }

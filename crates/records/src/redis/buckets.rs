@@ -3,13 +3,13 @@
 //! One script takes from all buckets or from none (`take.lua`), another gives back what was not used after all
 //! (`give_back.lua`).
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use redis::Script;
 
 use super::Redis;
-use crate::Failure;
 use crate::moment::{microseconds, milliseconds};
+use crate::{Failure, Operation};
 
 /// A bucket that holds `most` and gets one more each `refill`.
 #[derive(Debug, Clone, Copy)]
@@ -52,6 +52,23 @@ impl Redis {
     /// # Errors
     /// [`Failure`]; perhaps one was taken.
     pub async fn take(&self, from: &[Bucket<'_>], count: Option<Count<'_>>) -> Result<Taken, Failure> {
+        self.take_counted(from, count).await.map(|(taken, _)| taken)
+    }
+
+    /// As [`Redis::take`], and tells what has been counted: this one among it, if it was taken.
+    ///
+    /// # Errors
+    /// As [`Redis::take`].
+    pub async fn take_counted(
+        &self,
+        from: &[Bucket<'_>],
+        count: Option<Count<'_>>,
+    ) -> Result<(Taken, u32), Failure> {
+        let began = Instant::now();
+        self.metrics.note(Operation::Take, began, self.taken(from, count).await)
+    }
+
+    async fn taken(&self, from: &[Bucket<'_>], count: Option<Count<'_>>) -> Result<(Taken, u32), Failure> {
         let script = Script::new(include_str!("take.lua"));
         let mut call = script.arg(from.len());
         for bucket in from {
@@ -63,18 +80,26 @@ impl Redis {
         if let Some(count) = count {
             call.key(self.key(count.name)).arg(count.most).arg(milliseconds(count.kept));
         }
-        let wait: i64 = self.link.ask(|mut redis| async move { call.invoke_async(&mut redis).await }).await?;
-        Ok(match u64::try_from(wait) {
+        let (wait, counted): (i64, u32) =
+            self.link.ask(|mut redis| async move { call.invoke_async(&mut redis).await }).await?;
+        let taken = match u64::try_from(wait) {
             Ok(0) => Taken::Yes,
             Ok(wait) => Taken::Wait(Duration::from_micros(wait)),
             Err(_) => Taken::Full,
-        })
+        };
+        Ok((taken, counted))
     }
+
     /// Gives one back to each bucket and takes it off the count. A full bucket and a count of 0 stay as they are.
     ///
     /// # Errors
     /// [`Failure`]; perhaps it was given back.
     pub async fn give_back(&self, to: &[Bucket<'_>], count: Option<Count<'_>>) -> Result<(), Failure> {
+        let began = Instant::now();
+        self.metrics.note(Operation::GiveBack, began, self.given_back(to, count).await)
+    }
+
+    async fn given_back(&self, to: &[Bucket<'_>], count: Option<Count<'_>>) -> Result<(), Failure> {
         let script = Script::new(include_str!("give_back.lua"));
         let mut call = script.arg(to.len());
         for bucket in to {

@@ -22,7 +22,7 @@ use super::url::RedisUrl;
 const DURABLE: Duration = Duration::from_millis(1100);
 
 /// Time to connect: TCP, TLS, and the first commands.
-const CONNECT: Duration = Duration::from_secs(1);
+pub(super) const CONNECT: Duration = Duration::from_secs(1);
 
 /// How often the keeper looks whether Redis is there, and whether it still is the master.
 const LOOK_EVERY: Duration = Duration::from_secs(1);

@@ -53,6 +53,11 @@ impl Link {
         (Self { connections, doubt, replicas }, keeper)
     }
 
+    /// Whether there is a connection now.
+    pub(super) fn is_there(&self) -> bool {
+        self.connections.borrow().is_some()
+    }
+
     /// Waits until there is a connection (`true`), or none (`false`).
     pub(super) async fn is(&self, up: bool) {
         // An error means that the keeper is gone, and the process with it.

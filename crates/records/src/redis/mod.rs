@@ -1,12 +1,13 @@
 //! Records in Redis, or Valkey, that any number of processes share: one key a record.
 //!
 //! [`url`] says where Redis is, [`sentinel`] who the master is. [`keeper`] makes the connection and watches it,
-//! [`greeting`] is what it asks a server first, and [`link`] is what everybody else holds. [`replicas`] waits for
+//! [`greeting`] is what it asks a server first, and [`link`] is what everybody else holds. [`inspection`] asks for an operator. [`replicas`] waits for
 //! copies. [`buckets`] count what all processes together may do. A record is read together with Redis's clock and
 //! written by `change.lua`, which compares and sets. [`mod@journal`] is a stream beside them.
 
 mod buckets;
 mod greeting;
+mod inspection;
 mod journal;
 mod keeper;
 mod link;
@@ -18,12 +19,13 @@ use futures_util::future::{BoxFuture, FutureExt};
 use redis::Script;
 
 pub use self::buckets::{Bucket, Count, Taken};
+pub use self::inspection::RedisState;
 pub use self::keeper::{Heard, Keeper, Subscription};
 use self::link::Link;
 pub use self::replicas::Replicas;
 pub use self::url::RedisUrl;
 use crate::as_text::TextStore;
-use crate::{Failure, Found, Moment, Write};
+use crate::{Failure, Found, Moment, StoreMetrics, Write};
 
 /// What `TIME` answers: seconds since 1970, and microseconds.
 type Time = (u64, u64);
@@ -38,6 +40,7 @@ pub struct Redis {
     link: Link,
     replicas: Replicas,
     prefix: String,
+    metrics: StoreMetrics,
 }
 
 impl Redis {
@@ -53,7 +56,13 @@ impl Redis {
         let replicas = Replicas::new(replicas);
         let subscription = subscription.map(|subscription| subscription.under(&prefix));
         let (link, keeper) = Link::new(url, subscription, replicas.clone());
-        (Self { link, replicas, prefix }, keeper)
+        (Self { link, replicas, prefix, metrics: StoreMetrics::default() }, keeper)
+    }
+
+    /// What measures all that is done in this Redis.
+    #[must_use]
+    pub fn metrics(&self) -> &StoreMetrics {
+        &self.metrics
     }
 
     /// What is known of Redis's replicas.
@@ -65,6 +74,12 @@ impl Redis {
     /// Waits until there is a connection (`true`), or none (`false`).
     pub async fn is_connected(&self, wanted: bool) {
         self.link.is(wanted).await;
+    }
+
+    /// Whether there is a connection now.
+    #[must_use]
+    pub fn has_connection(&self) -> bool {
+        self.link.is_there()
     }
 
     fn key(&self, name: &str) -> String {

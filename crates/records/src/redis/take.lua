@@ -1,5 +1,5 @@
 -- Takes one from each of some buckets, or from none of them, and then says in microseconds how long until all have
--- one. A key holds the moment at which its bucket is full again (the generic cell rate algorithm), and is gone once
+-- one; and in any case what the count is. A key holds the moment at which its bucket is full again (the generic cell rate algorithm), and is gone once
 -- that has come. With one more key what is taken is counted there too, and -1 says that it has been counted often
 -- enough.
 -- KEYS: the buckets, and perhaps the count. ARGV: how many buckets; of each what it holds, microseconds until one more,
@@ -9,7 +9,7 @@ local count, counted = KEYS[buckets + 1], 0
 if count then
   counted = tonumber(redis.call('GET', count) or 0)
   if counted >= tonumber(ARGV[3 * buckets + 2]) then
-    return -1
+    return {-1, counted}
   end
 end
 local time = redis.call('TIME')
@@ -29,12 +29,13 @@ for i = 1, buckets do
   longest = math.max(longest, full_at[i] - (most - stay) * refill - now)
 end
 if longest > 0 then
-  return longest
+  return {longest, counted}
 end
 for i = 1, buckets do
   redis.call('SET', KEYS[i], string.format('%.0f', full_at[i]), 'PX', math.ceil((full_at[i] - now) / 1000))
 end
 if count then
-  redis.call('SET', count, counted + 1, 'PX', ARGV[3 * buckets + 3])
+  counted = counted + 1
+  redis.call('SET', count, counted, 'PX', ARGV[3 * buckets + 3])
 end
-return 0
+return {0, counted}

@@ -13,13 +13,13 @@ use super::journal;
 
 /// The version of the tables, kept in the file's `user_version`. Schema 1 had tables of its owner's; this one has one
 /// table of records.
-const SCHEMA: i64 = 2;
+pub(super) const SCHEMA: i64 = 2;
 
 /// How long the start waits for another process that begins on the same file, and may be changing its tables.
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// How long a transaction waits for another process.
-const BUSY: Duration = Duration::from_secs(1);
+pub(super) const BUSY: Duration = Duration::from_secs(1);
 
 /// What the copy of a file of schema 1 is called behind the file's own name; and while it is being made.
 const COPY: &str = ".schema-1";

@@ -1,10 +1,11 @@
 //! Records in one SQLite file, for one machine with nothing to install.
 //!
 //! [`mod@file`] opens the file, makes its table, and turns an older version's tables into records. [`thread`] is the one
-//! thread that works on it: SQLite blocks, and what comes together is written in one transaction. [`mod@journal`] is a table
-//! beside that of records.
+//! thread that works on it, and [`inspection`] looks for an operator: SQLite blocks, and what comes together is written in one
+//! transaction. [`mod@journal`] is a table beside that of records.
 
 mod file;
+mod inspection;
 mod journal;
 mod thread;
 
@@ -16,14 +17,16 @@ use rusqlite::{OptionalExtension, Transaction, params};
 use tokio::sync::oneshot;
 
 pub use self::file::OpenError;
+pub use self::inspection::{SqliteState, inspect};
 use self::thread::Work;
 use crate::as_text::TextStore;
-use crate::{Failure, Found, Moment, Write};
+use crate::{Failure, Found, Moment, StoreMetrics, Write};
 
 /// A SQLite file. Clones share its thread, which ends with the last of them.
 #[derive(Debug, Clone)]
 pub struct Sqlite {
     work: SyncSender<Work>,
+    metrics: StoreMetrics,
 }
 
 impl Sqlite {
@@ -34,7 +37,13 @@ impl Sqlite {
     /// When the file cannot be opened, or was written by a newer version.
     pub fn open(path: &Path, from_schema_1: &str) -> Result<Self, OpenError> {
         let connection = file::open(path, from_schema_1)?;
-        Ok(Self { work: thread::start(connection)? })
+        Ok(Self { work: thread::start(connection)?, metrics: StoreMetrics::default() })
+    }
+
+    /// What measures all records in this file.
+    #[must_use]
+    pub fn metrics(&self) -> &StoreMetrics {
+        &self.metrics
     }
 
     fn ask<T: Send + 'static>(

@@ -1,10 +1,11 @@
 //! Logging: one line an event on standard error, as text for people or JSON for machines.
 //!
 //! No task waits for the reader of the log. Lines go through a bounded queue to a thread that writes them. When the
-//! queue is full, lines are dropped and counted.
+//! queue is full, lines are dropped and counted. The last warnings and errors are also kept in memory ([`recent`]).
 
 mod filter;
 mod queue;
+pub mod recent;
 
 use std::backtrace::{Backtrace, BacktraceStatus};
 use std::io::{self, IsTerminal, Write};
@@ -15,12 +16,15 @@ use std::time::Duration;
 
 use clap::ValueEnum;
 use prometheus_client::metrics::counter::Counter;
+use tracing::Subscriber;
 use tracing_subscriber::layer::{Layer, SubscriberExt as _};
 use tracing_subscriber::registry;
+use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::util::SubscriberInitExt as _;
 
 use self::queue::Queue;
 use crate::settings::SettingError;
+use crate::traces::Spans;
 
 /// How long the end of a program waits for its last lines to be written.
 const LAST_LINES: Duration = Duration::from_secs(1);
@@ -56,15 +60,28 @@ impl Drop for Log {
 /// # Errors
 /// When `RUST_LOG` cannot be understood, or no thread can be had. A second call in one process changes nothing.
 pub fn start(format: LogFormat, default: &str) -> Result<Log, SettingError> {
+    start_with(format, default, None)
+}
+
+/// As [`start`], and lets `spans` listen, too, whatever `RUST_LOG` says.
+///
+/// # Errors
+/// As [`start`].
+pub(crate) fn start_with(
+    format: LogFormat,
+    default: &str,
+    spans: Option<Spans>,
+) -> Result<Log, SettingError> {
     let set = std::env::var("RUST_LOG").ok().filter(|text| !text.is_empty());
     let filter = filter::read(set.as_deref().unwrap_or(default))
         .map_err(|problem| SettingError::new("RUST_LOG", problem))?;
-    let lines = tracing_subscriber::fmt::layer().with_writer(|| Line);
-    let lines = match format {
-        LogFormat::Text => lines.with_ansi(io::stderr().is_terminal()).boxed(),
-        LogFormat::Json => lines.json().flatten_event(true).boxed(),
+    let started = match spans {
+        None => registry().with(filter).with(recent::Recent).with(lines(format)).try_init(),
+        Some(spans) => {
+            let told = recent::Recent.and_then(lines(format)).with_filter(filter);
+            registry().with(told).with(spans.filtered()).try_init()
+        }
     };
-    let started = registry().with(filter).with(lines).try_init();
     // An error here means that a test or an embedding program has set up logging of its own.
     if started.is_ok() {
         let writing = thread::Builder::new().name("log".to_owned());
@@ -74,6 +91,18 @@ pub fn start(format: LogFormat, default: &str) -> Result<Log, SettingError> {
         panic::set_hook(Box::new(log_panic));
     }
     Ok(Log(()))
+}
+
+/// What writes the lines.
+fn lines<S>(format: LogFormat) -> Box<dyn Layer<S> + Send + Sync>
+where
+    S: Subscriber + for<'s> LookupSpan<'s>,
+{
+    let lines = tracing_subscriber::fmt::layer().with_writer(|| Line);
+    match format {
+        LogFormat::Text => lines.with_ansi(io::stderr().is_terminal()).boxed(),
+        LogFormat::Json => lines.json().flatten_event(true).boxed(),
+    }
 }
 
 /// Counts the lines that were dropped because nobody read the log in time, or it could not be written.

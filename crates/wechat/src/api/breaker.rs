@@ -46,6 +46,16 @@ impl Breaker {
         self.call
     }
 
+    /// The refusal for which the breaker is open.
+    pub(crate) fn refusal(&self) -> Option<Error> {
+        self.open.lock().as_ref().map(|open| open.refusal.clone())
+    }
+
+    /// Whether WeChat refuses the call just now.
+    pub(crate) fn is_open(&self) -> bool {
+        self.open.lock().is_some()
+    }
+
     /// Lets a caller through, or gives the present refusal.
     pub(crate) fn admit(&self) -> Result<Pass, Error> {
         let now = Instant::now();

@@ -101,6 +101,25 @@ pub enum Class {
     Other,
 }
 
+impl Class {
+    /// Its name, for metrics.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Token => "token",
+            Self::Busy => "busy",
+            Self::Quota => "quota",
+            Self::Permission => "permission",
+            Self::IpNotAllowed => "ip_not_allowed",
+            Self::Credentials => "credentials",
+            Self::WebCode => "web_code",
+            Self::Transport => "transport",
+            Self::Timeout => "timeout",
+            Self::Other => "other",
+        }
+    }
+}
+
 impl Error {
     /// The kind of this failure.
     pub fn class(&self) -> Class {
@@ -110,6 +129,35 @@ impl Error {
             Self::Timeout { .. } => Class::Timeout,
             Self::Decode { .. } | Self::Setup { .. } => Class::Other,
         }
+    }
+
+    /// WeChat's error code, if WeChat gave one.
+    pub fn code(&self) -> Option<i64> {
+        match self {
+            Self::Api { code, .. } => Some(*code),
+            Self::Unreachable { .. }
+            | Self::Transport { .. }
+            | Self::Status { .. }
+            | Self::Timeout { .. }
+            | Self::Decode { .. }
+            | Self::Setup { .. } => None,
+        }
+    }
+
+    /// The address that WeChat saw, and that the account's IP allowlist lacks.
+    pub fn address_to_allow(&self) -> Option<IpAddr> {
+        match self {
+            Self::Api { message, .. } if self.class() == Class::IpNotAllowed => address(message),
+            _ => None,
+        }
+    }
+
+    /// The name that WeChat gave this refusal, for [`Client::refused_call`](super::Client::refused_call) and for WeChat's
+    /// support.
+    pub fn rid(&self) -> Option<&str> {
+        let Self::Api { message, .. } = self else { return None };
+        let (_, rid) = message.rsplit_once("rid:")?;
+        rid.split_whitespace().next()
     }
 
     /// The path of the call that failed. For a call with a token it may be that of the token call.
@@ -177,7 +225,7 @@ fn class_of(call: &str, code: i64) -> Class {
         40013 | 40125 | 40243 => Class::Credentials,
         -1 => Class::Busy,
         45009 | 45011 => Class::Quota,
-        48001 | 48004 | 50004 | 50007 => Class::Permission,
+        48001 | 48004 | 50002 | 50004 | 50007 => Class::Permission,
         40164 | 61004 | 89501 | 89503 | 89506 | 89507 => Class::IpNotAllowed,
         _ => Class::Other,
     }
@@ -207,7 +255,7 @@ fn advice(call: &str, code: i64, message: &str) -> Cow<'static, str> {
         (48001, _) => {
             ": the account lacks this call; it needs a verified service account (服务号) or a test account"
         }
-        (48004 | 50004 | 50007, _) => {
+        (48004 | 50002 | 50004 | 50007, _) => {
             ": WeChat has banned or frozen this; see the notices in the account's console"
         }
         (_, Class::Token) => {
@@ -220,13 +268,18 @@ fn advice(call: &str, code: i64, message: &str) -> Cow<'static, str> {
 
 /// Names the address that WeChat saw. Behind a proxy or NAT this machine does not know that address.
 fn allow(message: &str) -> Cow<'static, str> {
-    let mut words = message.split(|c: char| c.is_whitespace() || c == ',');
-    match words.find_map(|word| word.parse::<IpAddr>().ok()) {
+    match address(message) {
         Some(address) => Cow::Owned(format!(": add {address} to the account's IP allowlist in the console")),
         None => {
             Cow::Borrowed(": add this machine's outer address to the account's IP allowlist in the console")
         }
     }
+}
+
+/// The first address in WeChat's words.
+fn address(message: &str) -> Option<IpAddr> {
+    let mut words = message.split(|c: char| c.is_whitespace() || c == ',');
+    words.find_map(|word| word.parse::<IpAddr>().ok())
 }
 
 #[cfg(test)]
@@ -251,6 +304,14 @@ mod tests {
             let text = refusal(TOKEN, 40164, message).to_string();
             assert!(text.contains(cure), "{text}");
         }
+        let error = refusal(
+            TOKEN,
+            40164,
+            "invalid ip 203.0.113.7 ipv6 ::ffff:203.0.113.7, not in whitelist rid: 1-2-3",
+        );
+        assert_eq!(error.address_to_allow(), "203.0.113.7".parse().ok());
+        assert_eq!((error.code(), error.rid()), (Some(40164), Some("1-2-3")));
+        assert_eq!(refusal(TOKEN, 40125, "203.0.113.7").address_to_allow(), None, "it is about the secret");
     }
 
     #[test]

@@ -5,15 +5,17 @@
 
 use std::fmt;
 use std::net::IpAddr;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use http::Uri;
+use http::header::DATE;
 use hyper_util::client::proxy::matcher::Matcher;
 use reqwest::{Client, RequestBuilder, Response, Url, redirect};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
 use super::error::{Error, chain};
+use super::metrics::Counted;
 
 /// Limit for connecting. A host that is up accepts in well under a second; the rest of a try's time is for the
 /// answer.
@@ -72,6 +74,8 @@ pub(crate) struct Api {
     base: String,
     /// The variable that names the proxy on the way, where there is one.
     proxy: Option<&'static str>,
+    /// Where requests are counted.
+    pub(super) counted: Counted,
 }
 
 impl Api {
@@ -99,7 +103,7 @@ impl Api {
             .redirect(redirect::Policy::none())
             .build()
             .map_err(|error| Error::Setup { reason: chain(error) })?;
-        Ok(Self { http, base: base.trim_end_matches('/').to_owned(), proxy })
+        Ok(Self { http, base: base.trim_end_matches('/').to_owned(), proxy, counted: Counted::default() })
     }
 
     pub(crate) fn get(&self, path: &str) -> RequestBuilder {
@@ -110,8 +114,35 @@ impl Api {
         self.http.post(format!("{}{path}", self.base))
     }
 
+    /// The variable that names the proxy on the way, where there is one.
+    pub(crate) fn proxy(&self) -> Option<&'static str> {
+        self.proxy
+    }
+
+    /// Sends a request, once, and gives the `Date` of its answer, whatever else the answer says.
+    pub(crate) async fn date(
+        &self,
+        call: &'static str,
+        request: RequestBuilder,
+    ) -> Result<Option<SystemTime>, Error> {
+        let response = request.send().await.map_err(|error| Error::from_reqwest(call, error, self.proxy))?;
+        let date = response.headers().get(DATE).and_then(|date| date.to_str().ok());
+        Ok(date.and_then(|date| httpdate::parse_http_date(date).ok()))
+    }
+
     /// Sends a request, once, and reads its answer.
     pub(crate) async fn exchange<T: DeserializeOwned>(
+        &self,
+        call: &'static str,
+        request: RequestBuilder,
+    ) -> Result<T, Error> {
+        let counted = self.counted.begin(call);
+        let outcome = self.sent(call, request).await;
+        counted.ended(&outcome);
+        outcome
+    }
+
+    async fn sent<T: DeserializeOwned>(
         &self,
         call: &'static str,
         request: RequestBuilder,

@@ -3,15 +3,18 @@
 //! The gateway asks [`Client::create_qr_code`] for a picture that carries a login's scene. callback-service
 //! asks [`Client::user`] who scanned it. Both need an access token: `token` fetches, shares and renews it, and
 //! `theft` notices when another system replaces it. [`Client::web_user`] asks whose the code of a web authorization is,
-//! without that token. `exchange` is the only module that speaks HTTP. `error`
+//! without that token. For an operator who looks for a fault, `insight` asks what WeChat itself sees. `exchange` is the only module that speaks HTTP. `error`
 //! classifies failures and says what an operator can do. `policy` decides what follows from each class. A
-//! `breaker` stops repeats of a call that WeChat refuses. A `meter` counts the requests that are really sent.
+//! `breaker` stops repeats of a call that WeChat refuses. A `meter` pays for the requests that are really sent, and
+//! [`CallMetrics`] counts them for the operator.
 
 mod breaker;
 mod call;
 mod error;
 mod exchange;
+mod insight;
 mod meter;
+mod metrics;
 mod policy;
 mod qr;
 mod theft;
@@ -34,7 +37,9 @@ use serde::de::DeserializeOwned;
 
 pub use self::error::{Class, Error};
 pub use self::exchange::is_simulated;
+pub use self::insight::{CallbackCheck, Ping, Quota, Reached, RefusedCall};
 pub use self::meter::{Meter, Unmade};
+pub use self::metrics::CallMetrics;
 pub use self::qr::{MAX_EXPIRE, OFFICIAL_QR_URL, QrCode, show_qr_code_url};
 pub use self::token::SharedToken;
 pub use self::user::{MAX_NICKNAME, User};
@@ -81,6 +86,16 @@ struct Breakers {
     user: Breaker,
     web_token: Breaker,
     web_user: Breaker,
+    quota: Breaker,
+    rid: Breaker,
+    callback_check: Breaker,
+}
+
+impl Breakers {
+    /// Those of the calls that logins need. The token call has its own, and the others are doctor's.
+    fn each(&self) -> [&Breaker; 4] {
+        [&self.qr_code, &self.user, &self.web_token, &self.web_user]
+    }
 }
 
 impl Client {
@@ -101,6 +116,9 @@ impl Client {
             user: Breaker::new(call::USER, limits.probe),
             web_token: Breaker::new(call::WEB_TOKEN, limits.probe),
             web_user: Breaker::new(call::WEB_USER, limits.probe),
+            quota: Breaker::new(call::QUOTA, limits.probe),
+            rid: Breaker::new(call::RID, limits.probe),
+            callback_check: Breaker::new(call::CALLBACK_CHECK, limits.probe),
         });
         Ok(Self { api, tokens, breakers, limits })
     }
@@ -111,6 +129,13 @@ impl Client {
     /// A failure of the token call.
     pub async fn shared_token(&self) -> Result<SharedToken, Error> {
         Ok(self.tokens.current().await?.shared())
+    }
+
+    /// What WeChat refuses at present, each with what an operator can do. Such a call is answered without asking WeChat.
+    #[must_use]
+    pub fn refusals(&self) -> Vec<Error> {
+        let calls = self.breakers.each().into_iter().filter_map(Breaker::refusal);
+        self.tokens.refusal().into_iter().chain(calls).collect()
     }
 
     /// The same account, token and breakers, at another address.

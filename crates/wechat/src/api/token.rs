@@ -102,6 +102,11 @@ impl State {
 }
 
 impl Tokens {
+    /// What WeChat refuses with when it is asked for a token, as long as it does.
+    pub(super) fn refusal(&self) -> Option<Error> {
+        self.breaker.refusal()
+    }
+
     /// The account's appid and AppSecret, for the calls that take them in place of a token.
     pub(crate) fn credentials(&self) -> (&str, &SecretString) {
         (&self.app_id, &self.app_secret)
@@ -111,6 +116,11 @@ impl Tokens {
         let breaker = Breaker::new(TOKEN, limits.probe);
         let (state, fetching) = (Mutex::default(), tokio::sync::Mutex::default());
         Self { api, app_id, app_secret, limits, breaker, state, fetching }
+    }
+
+    /// The breaker of the token call.
+    pub(super) fn breaker(&self) -> &Breaker {
+        &self.breaker
     }
 
     /// The present token, fetched if necessary.

@@ -4,6 +4,7 @@
 //! exactly, as WeChat writes them. A scene is the key of `SCAN`, or the key of `subscribe` behind one `qrscene_`. Other
 //! keys of `subscribe`, such as a payment's, are not scenes.
 
+use super::REHEARSAL;
 use super::Refusal;
 use super::endpoint::Seal;
 use super::xml::{Fields, REPLACED};
@@ -52,8 +53,8 @@ pub enum Kind {
     OtherEvent {
         /// WeChat's name of it.
         name: String,
-        /// Its key, if its name is nearly that of an event with a scene: something between WeChat and here may have
-        /// changed the name.
+        /// Its key, if it is the [`REHEARSAL`], or its name is nearly that of an event with a scene: something between
+        /// WeChat and here may have changed the name.
         key: Option<String>,
     },
     /// Sent a message.
@@ -101,7 +102,7 @@ impl Kind {
             // Other keys are not read. The key of a menu's link is a URL of any length, and a refusal would show the
             // person WeChat's "service unavailable".
             _ => {
-                let key = is_near(&event).then(|| key(fields).ok()).flatten();
+                let key = (is_near(&event) || event == REHEARSAL).then(|| key(fields).ok()).flatten();
                 let key = key.filter(|key| !key.is_empty());
                 Ok(Self::OtherEvent { name: event, key })
             }

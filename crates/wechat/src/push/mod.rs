@@ -16,7 +16,7 @@ mod settings;
 mod signature;
 mod xml;
 
-pub use self::endpoint::{Endpoint, Seal};
+pub use self::endpoint::{Endpoint, REHEARSAL, Rehearsal, Seal, Unfit};
 pub use self::event::{Kind, MAX_KEY, MAX_NAME, Push};
 pub use self::query::Query;
 pub use self::refusal::Refusal;

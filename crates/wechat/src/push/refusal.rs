@@ -133,6 +133,7 @@ impl Refusal {
             Self::Length => "length",
             Self::AppId => "appid",
             Self::Utf8 => "utf8",
+            Self::Envelope(super::xml::JSON) | Self::Xml(super::xml::JSON) => "json",
             Self::Envelope(_) | Self::Xml(_) => "xml",
             Self::Field(_) | Self::Recipient | Self::NoEcho => "fields",
         }

@@ -36,6 +36,18 @@ fn reply(to: &str, from: &str, created_at: i64, kind: &str, more: &str) -> Strin
     )
 }
 
+/// An event as WeChat pushes it, for a rehearsal.
+pub(super) fn event(to: &str, from: &str, created_at: u64, event: &str, key: &str) -> String {
+    format!(
+        "<xml><ToUserName>{}</ToUserName><FromUserName>{}</FromUserName><CreateTime>{created_at}</CreateTime>\
+         <MsgType><![CDATA[event]]></MsgType><Event>{}</Event><EventKey>{}</EventKey></xml>",
+        cdata(to),
+        cdata(from),
+        cdata(event),
+        cdata(key)
+    )
+}
+
 /// The random and the changing parts of a sealed reply.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Salt {

@@ -20,7 +20,8 @@ const MAX_DEPTH: usize = 8;
 const MAX_NODES: u32 = 1024;
 
 /// The fault of a body that begins with a brace.
-const JSON: &str = "it is JSON: set the data format (数据格式) of WeChat's message push settings to XML";
+pub(super) const JSON: &str =
+    "it is JSON: set the data format (数据格式) of WeChat's message push settings to XML";
 
 /// The fields of one document.
 pub(super) struct Fields<'a>(Document<'a>);

@@ -7,6 +7,7 @@ mod crowded;
 mod deaf;
 mod files;
 mod hang_up;
+mod live_view;
 mod pings;
 mod process;
 mod slow;

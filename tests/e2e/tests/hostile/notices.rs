@@ -180,8 +180,11 @@ async fn what_a_client_has_said_is_worth_nothing_on_another_connection() {
     }
     drop(good);
     assert_eq!(state_of(&stack, &scene).await, "scanned");
-    let claims =
-        metric(stack.gateway.admin, r#"gateway_notices_total{type="claim",status="delivered"}"#).await;
+    let claims = metric(
+        stack.gateway.admin,
+        r#"gateway_notices_total{client="callback",type="claim",status="delivered"}"#,
+    )
+    .await;
     assert_eq!(claims, 1, "the thief's was not looked at");
 }
 

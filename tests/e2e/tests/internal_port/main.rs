@@ -6,6 +6,7 @@
 mod keys;
 mod load;
 mod notify;
+mod probe;
 mod tls;
 
 use std::collections::HashMap;

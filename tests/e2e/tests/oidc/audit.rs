@@ -53,6 +53,11 @@ async fn all_that_can_become_of_a_login(instances: &Instances) {
     assert_eq!((&all[3]["way"], &all[3]["address"]), (&"scan".into(), &"127.0.0.1".into()));
     assert_eq!(all[3]["origin"], provider.issuer.as_str());
     assert_eq!(all[0]["session"], all[2]["session"]);
+    // The second site learns of the same login, by the session.
+    assert!(
+        all.iter().all(|entry| entry["login"] == all[3]["login"] && entry["login"].is_string()),
+        "{all:?}"
+    );
 
     // One who is asked says no, and then yes; both twice.
     let confirmed = shop.request().with("prompt", "login").with("acr_values", "urn:saoma:scan-confirmed");

@@ -2,11 +2,14 @@
 //! every secret that a login has, and then a search for each of them. The number of a page that is confirmed is no secret:
 //! it opens nothing without the phone of whoever scanned, and a test here says where it is kept.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use e2e::fleet::NOTIFY_KEY;
 use e2e::page::Page;
+use serde_json::Value;
+use simulator::{Client, Webview};
 use test_redis::Redis;
 use tokio::task::block_in_place;
 
@@ -15,7 +18,7 @@ use crate::backchannel::BackEnd;
 use crate::confirmation::{Asked, says};
 use crate::instances::Instances;
 use crate::parameters::Parameters;
-use crate::provider::code_of;
+use crate::provider::{Provider, code_of};
 use crate::relying_party::{Authentication, Site, Tokens, came_back, pkce, random};
 
 /// What the shop proves its webhooks' sender with.
@@ -70,6 +73,59 @@ impl Shown {
         assert!(answer.status >= 400, "{answer:?}");
         self.0.push(format!("{:?} {}", answer.headers, answer.body));
     }
+}
+
+/// What the services themselves are set up with, and what they get from WeChat by it.
+async fn own_secrets(provider: &Provider) -> Canaries {
+    let mut canaries = Canaries::default();
+    let account = provider.wechat.settings();
+    canaries.add(&account.app_secret, "the AppSecret");
+    canaries.add(&account.token, "the token of the push settings");
+    canaries.add(&account.aes_key, "the EncodingAESKey");
+    canaries.add(NOTIFY_KEY, "the key of the internal port");
+    // WeChat gives everybody the same, until it is old.
+    let asked = serde_json::json!({
+        "grant_type": "client_credential",
+        "appid": account.app_id,
+        "secret": account.app_secret,
+    });
+    let url = format!("{}/cgi-bin/stable_token", provider.wechat.public_url());
+    let given: Value = provider.http.post(url).json(&asked).send().await.unwrap().json().await.unwrap();
+    canaries.add(given["access_token"].as_str().unwrap(), "WeChat's access token");
+    canaries
+}
+
+/// What people are and say, which stands in the store and in no log; and the key of a page that comes back.
+async fn people(provider: &Provider) -> Canaries {
+    const TEXT: &str = "我的密码是一二三四五六七八九十";
+    let mut canaries = Canaries::default();
+    canaries.add(TEXT, "a message");
+    let person = provider.person();
+    says(provider, &person, TEXT).await;
+    let mut page = Page::open(provider.gateway).await;
+    let shown = page.code().await;
+    canaries.add(&shown.resume, "a resume key");
+    canaries.add(shown.resume.split('.').nth(1).unwrap(), "the secret part of a resume key");
+    let mut back = Page::resume(provider.gateway, &shown.resume).await;
+    back.code().await;
+    provider.wechat.scan(&person, &shown.content).await.unwrap();
+    back.expect("scanned").await;
+    back.expect("scan_success").await;
+    // Inside WeChat, with a code of WeChat's in an address.
+    let mut page = Page::open(provider.gateway).await;
+    let scene = page.code().await.scene();
+    canaries.add(&scene, "a scene, by which others could come to the login");
+    let mut webview = Webview::of(&provider.wechat, &person, Client::Phone);
+    let question = webview.open(&format!("{}/login/{scene}", provider.issuer)).await.unwrap();
+    webview.press(&question, "1").await.unwrap();
+    page.expect("scanned").await;
+    page.expect("scan_success").await;
+    let came = Parameters::parse(question.url.split_once('?').unwrap().1);
+    canaries.add(came.value("code"), "a code of a web authorization");
+    canaries.add(came.value("state"), "the state of a visit");
+    provider.wechat.unfollow(&person).await.unwrap();
+    canaries.add(&person, "an openid");
+    canaries
 }
 
 /// Every way in and out, with its faults. Gives the secrets of all of them.
@@ -193,6 +249,7 @@ async fn talkative(store: &str, shop: &Site) -> Instances {
     for node in instances.fleet.callbacks.iter_mut().chain(&mut instances.fleet.gateways) {
         node.set("RUST_LOG", "trace".to_owned());
     }
+    instances.fleet.callbacks[0].set("CALLBACK_WEB_AUTHORIZATION", "base".to_owned());
     instances.start_all().await;
     instances
 }
@@ -202,7 +259,9 @@ async fn no_secret_is_in_a_log_or_an_error_page_or_redis() {
     let (redis, mut back_end) = (Redis::start().await, BackEnd::start(&[503]).await);
     let shop = shop_before(&back_end).await;
     let mut instances = talkative(&redis.url(), &shop).await;
-    let canaries = use_everything(&instances, &shop).await;
+    let provider = instances.at(0);
+    let own = own_secrets(&provider).await;
+    let (canaries, people) = (use_everything(&instances, &shop).await, people(&provider).await);
     back_end.next().await;
     let keys = redis.cli(&["KEYS", "*"]).await;
     canaries.search(keys.as_bytes(), "the names of Redis's keys");
@@ -217,11 +276,33 @@ async fn no_secret_is_in_a_log_or_an_error_page_or_redis() {
             "stream" => &["XRANGE", key, "-", "+"],
             kind => panic!("{key} is a {kind}"),
         };
-        canaries.search(redis.cli(read).await.as_bytes(), key);
+        let value = redis.cli(read).await;
+        canaries.search(value.as_bytes(), key);
+        own.search(value.as_bytes(), key);
     }
     let log = logs(&mut instances).await;
     assert!(log.contains("\"level\":\"DEBUG\"") || log.contains("\"level\":\"TRACE\""), "it logs all it can");
-    canaries.search(log.as_bytes(), "the log");
+    for canaries in [canaries, own, people] {
+        canaries.search(log.as_bytes(), "the log");
+    }
+    let targets: BTreeSet<_> = log.lines().filter_map(target).collect();
+    for target in &targets {
+        // Another one may log what it sends: look, before it is named here.
+        let known = SPEAK.iter().any(|known| target.split("::").next() == Some(known));
+        assert!(known, "{target} logs something: is it never a secret?");
+    }
+    assert!(targets.contains("ws_gateway::notices::conversation"), "{targets:?}");
+}
+
+/// Whose lines may be in a log: our own parts, and a dependency that tells at its lowest level of connections and the hosts
+/// at their other end.
+const SPEAK: [&str; 7] =
+    ["ws_gateway", "callback_service", "protocol", "records", "server", "wechat", "hyper_util"];
+
+/// The part of a program that has written a line.
+fn target(line: &str) -> Option<String> {
+    let line: Value = serde_json::from_str(line).ok()?;
+    line["target"].as_str().map(str::to_owned)
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

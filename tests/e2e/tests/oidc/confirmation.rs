@@ -52,6 +52,11 @@ impl Asked {
         Self { page, number, resume: shown.resume, content: shown.content, question }
     }
 
+    /// The login's scene.
+    pub(crate) fn scene(&self) -> String {
+        self.resume.split('.').next().unwrap().to_owned()
+    }
+
     /// A number that it is not.
     pub(crate) fn wrong(&self) -> &'static str {
         if self.number == "11" { "12" } else { "11" }

@@ -8,6 +8,7 @@
 mod alike;
 mod axe;
 mod heard;
+mod live;
 mod look;
 mod names;
 mod own;

@@ -5,8 +5,6 @@ use std::borrow::Cow;
 use http::Method;
 use serde_json::{Value, json};
 
-use crate::random;
-
 /// An error of the API.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct ApiError {
@@ -37,14 +35,27 @@ impl ApiError {
     pub(crate) const NOT_JSON: Self = Self::new(47001, "data format error");
     pub(crate) const ARGUMENT: Self = Self::new(47003, "argument invalid");
     pub(crate) const UNAUTHORIZED: Self = Self::new(48001, "api unauthorized");
+    pub(crate) const NO_PUSH_URL: Self = Self::new(40201, "invalid callback url");
+    pub(crate) const CHECK_ACTION: Self = Self::new(40202, "invalid action");
+    pub(crate) const CHECK_OPERATOR: Self = Self::new(40203, "invalid check_operator");
+    pub(crate) const UNKNOWN_RID: Self = Self::new(76001, "rid not found");
+    pub(crate) const WRONG_RID: Self = Self::new(76002, "rid is error");
+    pub(crate) const QUOTA_PATH: Self = Self::new(76003, "could not use this cgi_path, it must begin with /");
+    pub(crate) const QUOTA_UNKNOWN: Self = Self::new(76021, "cgi_path not found, please check");
+    pub(crate) const QUOTA_FORBIDDEN: Self = Self::new(76022, "could not use this cgi_path,no permission");
 
     /// Errors that only a switch causes.
-    const SWITCHED: [Self; 6] = [
+    const SWITCHED: [Self; 11] = [
         Self::new(-1, "system error"),
         Self::new(40014, "invalid access_token"),
         Self::new(40164, "invalid ip 203.0.113.7 ipv6 ::ffff:203.0.113.7, not in whitelist"),
         Self::new(40243, "appsecret is frozen"),
         Self::new(45011, "api minute-quota reach limit, must slower, retry next minute"),
+        Self::new(48004, "api forbidden"),
+        Self::new(50002, "user limited"),
+        Self::new(50004, "forbidden to use the token interface"),
+        Self::new(50007, "the account is frozen"),
+        Self::new(61004, "access clientip is not registered 203.0.113.7"),
         Self::new(89503, "this ip needs the confirmation of an administrator"),
     ];
 
@@ -90,9 +101,9 @@ impl ApiError {
         }
     }
 
-    /// The answer's body.
-    pub(crate) fn json(&self) -> Value {
-        let text = format!("{} rid: {}", self.text, random::request_id());
+    /// The answer's body, with the `rid` that names the call.
+    pub(crate) fn json(&self, rid: &str) -> Value {
+        let text = format!("{} rid: {rid}", self.text);
         json!({"errcode": self.code, "errmsg": text})
     }
 }

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use crate::support::{Served, receive, serve};
 use serde_json::{Value, json};
-use simulator::{Call, Fault, Settings};
+use simulator::{Call, Fault, Settings, Told};
 
 fn read_picture(file: &[u8]) -> String {
     let mut reader = png::Decoder::new(Cursor::new(file)).read_info().unwrap();
@@ -97,6 +97,71 @@ async fn wrong_calls_have_wechats_codes() {
 }
 
 #[tokio::test]
+async fn the_account_learns_of_itself() {
+    let served = serve(Settings::default()).await;
+    let token = served.stable_token().await;
+    let post = async |path: &str, body: Value| {
+        served.post(&format!("/cgi-bin/{path}?access_token={token}"), &body).await
+    };
+    served.code("a", 60).await;
+    let quota = async |path: &str| post("openapi/quota/get", json!({"cgi_path": path})).await;
+    let expected = json!({"daily_limit": 100_000, "used": 1, "remain": 99_999});
+    assert_eq!(quota("/cgi-bin/qrcode/create").await["quota"], expected);
+    assert_eq!(quota("cgi-bin/qrcode/create").await["errcode"], 76003);
+    assert_eq!(quota("/cgi-bin/menu/get").await["errcode"], 76021);
+    assert_eq!(quota("/sns/userinfo").await["errcode"], 76022);
+
+    let refused = served.get(&format!("/cgi-bin/user/info?access_token={token}&openid=o1")).await;
+    let (_, rid) = refused["errmsg"].as_str().unwrap().rsplit_once("rid: ").unwrap();
+    let told = post("openapi/rid/get", json!({"rid": rid})).await;
+    assert_eq!(told["request"]["client_ip"], "127.0.0.1");
+    assert!(told["request"]["response_body"].as_str().unwrap().contains("40003"));
+    assert_eq!(post("openapi/rid/get", json!({"rid": "1-2-3"})).await["errcode"], 76001);
+    assert_eq!(post("openapi/rid/get", json!({"rid": ""})).await["errcode"], 76002);
+
+    let check = async |action: &str, operator: &str| {
+        post("callback/check", json!({"action": action, "check_operator": operator})).await
+    };
+    assert_eq!(check("all", "DEFAULT").await["errcode"], 40201);
+    served.simulator.set_push_url("http://127.0.0.1:9/wechat".to_owned());
+    let all = check("all", "DEFAULT").await;
+    assert_eq!((&all["dns"][0]["ip"], &all["ping"][0]["package_loss"]), (&json!("127.0.0.1"), &json!("0%")));
+    assert!(check("dns", "CAP").await.get("ping").is_none());
+    assert_eq!(check("trace", "DEFAULT").await["errcode"], 40202);
+    assert_eq!(check("dns", "MOBILE").await["errcode"], 40203);
+    let ips = served.get(&format!("/cgi-bin/getcallbackip?access_token={token}")).await;
+    assert_eq!(ips["ip_list"][0], "127.0.0.1");
+
+    let told = json!({"told": {"addresses": ["192.0.2.7"], "pings_lost": true, "qr_quota": [1000, 990]}});
+    served.post("/control", &told).await;
+    let all = check("all", "DEFAULT").await;
+    assert_eq!(
+        (&all["dns"][0]["ip"], &all["ping"][0]["package_loss"]),
+        (&json!("192.0.2.7"), &json!("100%"))
+    );
+    assert_eq!(quota("/cgi-bin/qrcode/create").await["quota"]["remain"], 10);
+}
+
+#[tokio::test]
+async fn wechats_clock_can_be_another() {
+    let served = serve(Settings::default()).await;
+    let ahead = async || {
+        let asked = std::time::SystemTime::now();
+        let answer = served.http.get(format!("{}/cgi-bin/getcallbackip", served.url)).send().await.unwrap();
+        let date = httpdate::parse_http_date(answer.headers()["date"].to_str().unwrap()).unwrap();
+        date.duration_since(asked)
+            .map_or_else(|behind| -behind.duration().as_secs_f64(), |it| it.as_secs_f64())
+    };
+    assert!(ahead().await.abs() < 30.0);
+    served.simulator.switches().set_told(Told { ahead_s: 3600, ..Told::default() });
+    assert!((ahead().await - 3600.0).abs() < 30.0);
+    let sealed = served.simulator.seal("<xml/>", "o1");
+    let (_, timestamp) = sealed.query.iter().find(|(name, _)| *name == "timestamp").unwrap();
+    let now = std::time::UNIX_EPOCH.elapsed().unwrap().as_secs();
+    assert!(timestamp.parse::<u64>().unwrap() > now + 3500);
+}
+
+#[tokio::test]
 async fn user_info_has_todays_fields() {
     let told = async |nicknames| {
         let served = serve(Settings { nicknames, languages: nicknames, ..Settings::default() }).await;
@@ -134,6 +199,11 @@ async fn faults_come_and_heal() {
     assert!(served.code("a", 60).await["ticket"].is_string());
     assert!(began.elapsed() >= late);
 
+    switches.fail(Call::QrcodeCreate, Fault::hang_up().times(1));
+    let path = format!("{}/cgi-bin/qrcode/create", served.url);
+    let hung_up = served.http.post(path).body("{}").send().await.unwrap_err();
+    assert!(!hung_up.is_timeout() && hung_up.status().is_none(), "{hung_up:?}");
+
     let change = json!({"api": {"qrcode_create": null, "stable_token": {"http_status": 502}}});
     let state = served.post("/control", &change).await;
     assert_eq!(state["api"]["stable_token"]["http_status"], 502);
@@ -147,7 +217,7 @@ async fn faults_come_and_heal() {
     let path = format!("/cgi-bin/user/info?openid=o1&access_token={old}");
     assert_eq!(errcode(&served, &path, None).await, 42001);
     assert_ne!(served.stable_token().await, old);
-    assert_eq!(served.simulator.counters().qr_calls, 3);
+    assert_eq!(served.simulator.counters().qr_calls, 4);
 
     let typing_error = served.http.post(format!("{}/control", served.url));
     let refused = typing_error.body(r#"{"pusch": {}}"#).send().await.unwrap();

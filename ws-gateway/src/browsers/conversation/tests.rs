@@ -87,6 +87,7 @@ impl Told {
             shown: code(),
             secret: key.hash(),
             seat: Some(seat.name().clone()),
+            is_probe: false,
         };
         let turn = talk.show(key, seat.name().clone(), code(), TTL, now);
         assert_heard(&turn, &["code 120"], Then::Wait);

@@ -4,6 +4,7 @@
 //! WeChat, and has the [`Conversation`] decide what the page is told. Whatever a page is told has been recorded
 //! before: the task only reads the login's record, each time it is woken or the record's time is over.
 
+mod counted;
 mod new_login;
 #[cfg(test)]
 mod tests;
@@ -17,14 +18,16 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::{Instant, sleep_until};
 use tracing::{Instrument, Span};
 
+use self::counted::PageLogins;
 use crate::account::Taken;
 use crate::browsers::conversation::{Conversation, Say, Then, Turn};
-use crate::browsers::message::{Close, FromPage};
+use crate::browsers::message::{Close, FromPage, ToPage};
 use crate::browsers::opening::{Arrival, Opening};
 use crate::browsers::socket::{CLOSE_WITHIN, Ended, PageSocket};
 use crate::browsers::words;
 use crate::codes::NoQrCode;
 use crate::logins::seats::Seat;
+use crate::logins::watched::Watch;
 use crate::logins::{ResumeKey, StoreError};
 use crate::{Gateway, trace};
 
@@ -35,14 +38,19 @@ where
 {
     let _counted = gateway.metrics.count_page();
     let talk = Conversation::new(opening.language, opening.is_ours, Instant::now());
-    let mut page = PageTask { gateway, socket, opening, talk, held: Held::Nothing };
+    let logins = PageLogins::new(&gateway.metrics.of_logins);
+    let mut page = PageTask { gateway, socket, opening, talk, held: Held::Nothing, logins, watch: None };
     let ended = tokio::select! {
         Err(ended) = page.run() => ended,
         // The page did not take its last message. The process ends without waiting for it.
         () = gateway.drain.share(1.0, CLOSE_WITHIN / 2) => Ended::Gone,
     };
-    tracing::debug!(?ended, "a page's connection ends");
-    page.leave(ended).await;
+    if matches!(ended, Ended::Garbled(Close::TooFast | Close::TooBig)) {
+        gateway.metrics.limits.hit("browsers::socket");
+    }
+    let span = page.span();
+    span.in_scope(|| tracing::debug!(?ended, "a page's connection ends"));
+    page.leave(ended).instrument(span).await;
 }
 
 struct PageTask<'g, S> {
@@ -51,6 +59,10 @@ struct PageTask<'g, S> {
     opening: Opening,
     talk: Conversation,
     held: Held,
+    /// What is counted of the page's logins.
+    logins: PageLogins,
+    /// What an operator sees of the login that the page shows.
+    watch: Option<Watch>,
 }
 
 type Made = Result<Taken, NoQrCode>;
@@ -118,7 +130,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> PageTask<'_, S> {
                 self.take_turn(first).await?;
             }
             Arrival::Back(key) => {
-                let span = trace::login(key.scene());
+                let span = trace::step(key.scene(), "resume");
                 self.resume(key).instrument(span).await?;
             }
             Arrival::BackWithoutKey => return Err(Ended::Told(Close::Unknown)),
@@ -134,9 +146,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> PageTask<'_, S> {
                 made = self.held.progress(next_look) => made.map_or(Event::Look, Event::Made),
                 () = &mut leave => return Err(Ended::Told(Close::GoingAway)),
             };
-            let span = self.talk.shows().map_or_else(Span::none, trace::login);
+            let span = self.span();
             self.handle(event).instrument(span).await?;
         }
+    }
+
+    /// The span of the login that the page shows.
+    fn span(&self) -> Span {
+        self.talk.shows().map_or_else(Span::none, trace::login)
     }
 
     async fn handle(&mut self, event: Event) -> Result<(), Ended> {
@@ -152,7 +169,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> PageTask<'_, S> {
                 self.look().await
             }
             Event::Made(Ok(new)) => {
-                let span = trace::login(new.scene);
+                let span = trace::step(new.scene, "show");
                 self.open(new).instrument(span).await
             }
             Event::Made(Err(none)) => self.no_code(&none).await,
@@ -170,7 +187,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> PageTask<'_, S> {
         }
         for say in turn.say {
             match say {
-                Say::Message(message) => self.socket.send(&message).await?,
+                Say::Message(message) => {
+                    if message != ToPage::Heartbeat {
+                        tracing::debug!(what = message.name(), "the page is told");
+                    }
+                    self.logins.told(&message);
+                    self.socket.send(&message).await?;
+                }
                 Say::Code(code) => self.socket.send(&self.with_picture(code)).await?,
                 Say::Ping => self.socket.ping().await?,
             }
@@ -191,6 +214,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> PageTask<'_, S> {
             }
         }
         self.held = Held::Nothing;
+        match self.watch.take() {
+            Some(watch) if matches!(ended, Ended::Told(Close::TakenOver)) => watch.taken_over(),
+            watch => drop(watch),
+        }
         self.socket.end(ended).await;
     }
 
@@ -214,7 +241,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> PageTask<'_, S> {
         let Some(login) = self.needed(found).await? else {
             return unknown;
         };
-        gateway.metrics.resumed.inc();
+        tracing::debug!("a page has come back to its login");
+        if counted::is_counted(&login) {
+            gateway.metrics.resumed.inc();
+            self.logins.comes_back_to(&login);
+            self.watch = Some(gateway.watched.takes_back(scene, login.state, &login.shown, &login.context));
+        }
         // A later login on this socket is for the same site, but from where the page is now.
         let Context { ip, user_agent, .. } = std::mem::take(&mut self.opening.context);
         self.opening.context = Context { ip, user_agent, ..login.context.clone() };
@@ -240,7 +272,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> PageTask<'_, S> {
         let turn = match self.talk.shows() {
             None => self.talk.idle(Instant::now()),
             Some(scene) => match self.gateway.logins.look(scene).await {
-                Ok(login) => self.talk.look(login, Instant::now()),
+                Ok(login) => {
+                    if let (Some(watch), Some(login)) = (&mut self.watch, &login) {
+                        watch.stands(login.state);
+                    }
+                    self.talk.look(login, Instant::now())
+                }
                 Err(error) => return self.outage(&error).await,
             },
         };
@@ -259,7 +296,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> PageTask<'_, S> {
 
     fn count_store_failure(&self, error: &StoreError) {
         tracing::debug!("a page is told to wait: {error}");
-        self.gateway.metrics.store_failures.inc();
+        self.gateway.metrics.pages_without_store.inc();
     }
 
     /// Takes a turn that closes the connection.

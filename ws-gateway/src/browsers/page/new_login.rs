@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use protocol::Scene;
+use protocol::message::State;
 use server::shares::{AllTaken, Share};
 use server::{clock, tell};
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -16,7 +17,7 @@ use super::{Held, PageTask};
 use crate::Gateway;
 use crate::account::ways::Kind;
 use crate::account::{Account, Taken};
-use crate::browsers::conversation::{Beside, ShowCode};
+use crate::browsers::conversation::{Beside, ShowCode, Then};
 use crate::browsers::message::ToPage;
 use crate::browsers::socket::Ended;
 use crate::codes::NoQrCode;
@@ -39,7 +40,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> PageTask<'_, S> {
                      proxy, or raise GATEWAY_MAX_PAGES",
                     gateway.shares.most(),
                 );
-                self.too_many("share", Duration::ZERO).await
+                self.too_many("share", "server::shares", Duration::ZERO).await
             }
         }
     }
@@ -48,7 +49,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> PageTask<'_, S> {
     pub(super) async fn admit(&mut self) -> Result<(), Ended> {
         match self.gateway.addresses.admit(self.opening.address).await {
             Ok(()) => Ok(()),
-            Err(NotAdmitted::Wait(wait)) => self.too_many("address", wait).await,
+            Err(NotAdmitted::Wait(wait)) => self.too_many("address", "GATEWAY_ADDRESS_RATE", wait).await,
             Err(NotAdmitted::Uncounted(error)) => self.needed(Err(error)).await,
         }
     }
@@ -57,17 +58,24 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> PageTask<'_, S> {
     pub(super) async fn admit_back(&mut self) -> Result<(), Ended> {
         match self.gateway.addresses.admit_back(self.opening.address) {
             Ok(()) => Ok(()),
-            Err(wait) => self.too_many("resume", wait).await,
+            Err(wait) => self.too_many("resume", "codes::admission", wait).await,
         }
     }
 
-    async fn too_many<T>(&mut self, reason: &'static str, wait: Duration) -> Result<T, Ended> {
-        self.count_refused(reason);
+    async fn too_many<T>(
+        &mut self,
+        reason: &'static str,
+        limit: &'static str,
+        wait: Duration,
+    ) -> Result<T, Ended> {
+        self.count_refused(reason, limit);
         self.close(self.talk.too_many(wait, fastrand::f64())).await
     }
 
-    fn count_refused(&self, reason: &'static str) {
+    /// Counts a page that was refused, for this reason and by the limit that it met.
+    fn count_refused(&self, reason: &'static str, limit: &'static str) {
         self.gateway.metrics.logins_refused.get_or_create(&[("reason", reason)]).inc();
+        self.gateway.metrics.limits.hit(limit);
     }
 
     pub(super) fn code_after(&self, wait: Duration) -> Held {
@@ -114,10 +122,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> PageTask<'_, S> {
             );
         }
         match none {
-            NoQrCode::Rush(_) | NoQrCode::Crowd(_) => self.count_refused("rush"),
-            NoQrCode::Unscanned(_) => self.count_refused("unscanned"),
-            NoQrCode::Spent(_) => self.count_refused("spent"),
-            NoQrCode::Slow | NoQrCode::Refused(_) | NoQrCode::Uncounted(_) | NoQrCode::NoAccount => {}
+            NoQrCode::Rush(_) => self.count_refused("rush", "GATEWAY_QR_PER_DAY"),
+            NoQrCode::Crowd(_) => self.count_refused("rush", "codes::free"),
+            NoQrCode::Unscanned(_) => self.count_refused("unscanned", "codes::unscanned"),
+            NoQrCode::Spent(_) => self.count_refused("spent", "GATEWAY_QR_PER_DAY"),
+            NoQrCode::Slow => self.gateway.metrics.limits.hit("ws_gateway::codes"),
+            NoQrCode::Refused(_) | NoQrCode::Uncounted(_) | NoQrCode::NoAccount => {}
         }
         let turn = self.talk.no_code(none, fastrand::f64());
         self.take_turn(turn).await
@@ -133,11 +143,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> PageTask<'_, S> {
         let (ttl, now) = (self.gateway.login_ttl, Instant::now());
         let typed = if has_typed { self.typed_code(scene).await? } else { None };
         let shown = Shown { qr, typed };
-        let new = NewLogin { context, shown: shown.clone(), secret: key.hash() };
+        let new = NewLogin { context, shown: shown.clone(), secret: key.hash(), probe_of: None };
+        let seen = new.context.clone();
         let opened = self.gateway.logins.open(scene, new, ttl, seat.name().clone()).await;
-        self.stored(opened).await?;
+        self.stored(opened, "GATEWAY_MAX_LOGINS").await?;
         self.tell_of_codes(in_place.as_ref());
         self.count_login(&shown);
+        self.logins.shows();
+        self.watch = Some(self.gateway.watched.shows(scene, &shown, &seen));
         let turn = self.talk.show(key, seat.name().clone(), shown, ttl, now);
         self.held = Held::Seat(seat);
         self.take_turn(turn).await
@@ -147,12 +160,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> PageTask<'_, S> {
     async fn typed_code(&mut self, scene: Scene) -> Result<Option<String>, Ended> {
         let (gateway, account) = (self.gateway, self.opening.context.account.as_deref());
         let code = gateway.logins.typed_code(scene, account, gateway.login_ttl).await;
-        self.stored(code).await.map(Some)
+        self.stored(code, "logins::typed").await.map(Some)
     }
 
-    /// What the store says of a new login. If there is no room for it, the page is told to come back.
-    async fn stored<T>(&mut self, stored: Result<T, StoreError>) -> Result<T, Ended> {
+    /// What the store says of a new login. If there is no room for it by this `limit`, the page is told to come back.
+    async fn stored<T>(&mut self, stored: Result<T, StoreError>, limit: &'static str) -> Result<T, Ended> {
         if matches!(stored, Err(StoreError::Full)) {
+            self.gateway.metrics.limits.hit(limit);
             tell!(
                 warn,
                 self.gateway.told,
@@ -192,6 +206,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> PageTask<'_, S> {
             Some(QrCode::Web { .. }) => Kind::Web,
             None => Kind::None,
         };
+        tracing::debug!(code = kind.name(), typed = shown.typed.is_some(), "a login is shown");
         self.gateway.metrics.logins.inc();
         self.gateway.metrics.logins_shown.get_or_create(&[("code", kind.name())]).inc();
     }
@@ -207,7 +222,21 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> PageTask<'_, S> {
                 Err(error) => return self.outage(&error).await,
             },
         };
+        if let (Some(watch), Some(login)) = (&mut self.watch, &ended)
+            && login.state == State::Granted
+        {
+            watch.stands(State::Granted);
+        }
         let turn = self.talk.renew(ended, Instant::now());
+        if let Then::TakeCode(wait) = turn.then {
+            self.logins.takes_another();
+            if let Some(watch) = self.watch.take() {
+                watch.replaced();
+            }
+            if !wait.is_zero() {
+                self.gateway.metrics.limits.hit("browsers::conversation");
+            }
+        }
         self.take_turn(turn).await
     }
 

@@ -63,6 +63,9 @@ struct Opened {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     typed: Option<String>,
     secret: SecretHash,
+    /// The client whose probe it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    probe_of: Option<String>,
 }
 
 /// A QR code as it is kept. Older versions know only the account's, and need the field: the web code has no picture of
@@ -171,8 +174,9 @@ impl Record {
     /// A login that waits, for `ttl` from `now`, and is shown by the page in `seat`.
     #[must_use]
     pub(crate) fn new(opened: NewLogin, now: Moment, ttl: Duration, seat: Option<SeatName>) -> Self {
-        let NewLogin { context, shown: Shown { qr, typed }, secret } = opened;
-        let opened = Opened { context: context.into(), qr: KeptCode::from(qr).into(), typed, secret }.into();
+        let NewLogin { context, shown: Shown { qr, typed }, secret, probe_of } = opened;
+        let qr = KeptCode::from(qr).into();
+        let opened = Opened { context: context.into(), qr, typed, secret, probe_of }.into();
         Self(Login { opened, expires_at: now + ttl, seat, claim: None, end: None }.into())
     }
 
@@ -236,7 +240,13 @@ impl Record {
             shown: Shown { qr: self.opened.qr.shown(), typed: self.opened.typed.clone() },
             secret: self.opened.secret,
             seat: self.seat.clone(),
+            is_probe: self.is_probe(),
         }
+    }
+
+    /// Whether it is a probe's.
+    pub(crate) fn is_probe(&self) -> bool {
+        self.opened.probe_of.is_some()
     }
 
     /// Whether the login shows a QR code that WeChat has made.
@@ -275,6 +285,7 @@ impl Record {
                 Answer::new(Status::Ok)
             }
             Notice::Find { .. } => Answer::new(Status::Unknown),
+            Notice::Probe => Answer::bad("a probe is about no login"),
             Notice::Claim { by, number, .. } => self.claim(by, number.as_ref(), now),
             Notice::Scan { nickname, code, by, .. } => {
                 let user = nickname.clone().unwrap_or_default();
@@ -285,7 +296,7 @@ impl Record {
     }
 
     /// A login that names a site or a request is an identity for a third party, so only clients with
-    /// `grant` may touch it, and a scan must bring the code that the site will redeem.
+    /// `grant` may touch it, and a scan must bring the code that the site will redeem. A probe is its client's alone.
     fn refusal(&self, notice: &Notice, from: &Sender) -> Option<Answer> {
         let Context { site, request, .. } = &*self.opened.context;
         let is_for_a_site = site.is_some() || request.is_some();
@@ -294,6 +305,9 @@ impl Record {
             _ => None,
         };
         if !from.may_send(notice) {
+            return Some(Answer::new(Status::Forbidden));
+        }
+        if self.opened.probe_of.as_ref().is_some_and(|client| *client != from.client) {
             return Some(Answer::new(Status::Forbidden));
         }
         if !from.may.has(Right::Grant) && (is_for_a_site || code == Some(true)) {

@@ -24,7 +24,7 @@ fn seat() -> SeatName {
 fn record(context: Context) -> (Record, Scene, Moment) {
     let (scene, now) = (Scene::random(), Moment(1_000_000));
     let shown = Shown { qr: None, typed: None };
-    let opened = NewLogin { context, shown, secret: ResumeKey::new(scene).hash() };
+    let opened = NewLogin { context, shown, secret: ResumeKey::new(scene).hash(), probe_of: None };
     (Record::new(opened, now, TTL, Some(seat())), scene, now)
 }
 
@@ -259,7 +259,7 @@ fn what_was_shown_is_read_again_and_older_versions_find_the_fields_that_they_nee
         for typed in [None, Some("048291".to_owned())] {
             let (shown, now) = (Shown { qr: qr.clone(), typed: typed.clone() }, Moment(1_000_000));
             let secret = ResumeKey::new(Scene::random()).hash();
-            let new = NewLogin { context: Context::default(), shown: shown.clone(), secret };
+            let new = NewLogin { context: Context::default(), shown: shown.clone(), secret, probe_of: None };
             let login = Record::new(new, now, TTL, None);
             let text = login.to_text().unwrap();
             let opened = &serde_json::from_str::<Value>(&text).unwrap()["opened"];

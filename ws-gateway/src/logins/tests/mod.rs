@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::join_all;
-use protocol::message::{Answer, Context, State, Status};
+use protocol::message::{Answer, Context, Resume, State, Status};
 use protocol::{Notice, Scene};
 use test_redis::{PATIENCE, Redis};
 use tokio::task::JoinHandle;
@@ -50,7 +50,7 @@ impl Gateway {
         let (url, content) = ("http://pictures/1".to_owned(), "http://weixin.qq.com/q/…".to_owned());
         let shown = Shown { qr: Some(QrCode::Account { url, content }), typed };
         let context = Context { ip: "192.0.2.1".to_owned(), created_at: 1, ..context };
-        let new = NewLogin { context, shown, secret: ResumeKey::new(scene).hash() };
+        let new = NewLogin { context, shown, secret: ResumeKey::new(scene).hash(), probe_of: None };
         self.logins.open(scene, new, ttl, seat.name().clone()).await.unwrap();
         (scene, seat)
     }
@@ -170,6 +170,54 @@ async fn of_a_hundred_people_who_scan_at_once_one_gets_the_login() {
         assert!(here.tell(&scan(scene, &granted[0].1)).await.repeat);
     })
     .await;
+}
+
+#[tokio::test]
+async fn a_probe_is_a_login_of_its_client_alone_whose_page_comes_by_its_key() {
+    on_each_store(async |here, there| {
+        let opened = here.tell(&Notice::Probe).await;
+        assert_eq!((opened.status, opened.state), (Status::Ok, None));
+        let (scene, Resume(key)) = (opened.scene.unwrap(), opened.resume.unwrap());
+        let login = there.look(scene).await;
+        assert!(login.is_probe && login.shown == Shown { qr: None, typed: None }, "{login:?}");
+        assert!(ResumeKey::parse(&key).unwrap().fits(&login.secret) && login.seat.is_none());
+        assert!(login.expires_in <= Duration::from_secs(30), "{login:?}");
+
+        let other = Sender { client: "shop".to_owned(), may: Rights::all(), id: None };
+        for notice in [claim(scene, "p"), scan(scene, "p"), Notice::Query { scene }] {
+            assert_eq!(here.logins.notify(&notice, &other).await.answer.status, Status::Forbidden);
+        }
+        let seat = there.pages.join(scene);
+        there.logins.sit(scene, seat.name()).await.unwrap().unwrap();
+        let claimed = here.tell(&claim(scene, "p")).await;
+        assert_eq!((claimed.status, &*claimed.context.unwrap().ip), (Status::Delivered, "0.0.0.0"));
+        woken(&seat).await;
+        assert_eq!(here.tell(&scan(scene, "p")).await.status, Status::Delivered);
+        woken(&seat).await;
+
+        let (page, _seat) = here.open(TTL).await;
+        assert!(!there.look(page).await.is_probe);
+        let may = Rights::of(&[Right::Scan, Right::Claim, Right::Deny, Right::Query, Right::Grant]);
+        let client = Sender { client: "callback".to_owned(), may, id: None };
+        assert_eq!(here.logins.notify(&Notice::Probe, &client).await.answer.status, Status::Forbidden);
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn there_are_only_so_many_probes() {
+    let pages = Arc::new(Pages::default());
+    let gateway = Gateway { logins: Arc::new(Logins::in_memory(Arc::clone(&pages), 1_000)), pages };
+    let mut statuses = Vec::new();
+    for _ in 0..31 {
+        statuses.push(gateway.tell(&Notice::Probe).await.status);
+    }
+    assert_eq!(statuses[..30], [Status::Ok; 30]);
+    assert_eq!(statuses[30], Status::Busy);
+    let wait = gateway.tell(&Notice::Probe).await.retry_in.unwrap();
+    assert!((1..=1000).contains(&wait), "{wait}");
+    sleep(Duration::from_millis(wait)).await;
+    assert_eq!(gateway.tell(&Notice::Probe).await.status, Status::Ok);
 }
 
 #[tokio::test]

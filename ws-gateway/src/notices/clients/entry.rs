@@ -17,7 +17,7 @@ pub(crate) struct Entry {
     #[arg(value_parser = file::name_of)]
     name: String,
 
-    /// What it may send: any of scan, claim, deny, query and grant.
+    /// What it may send: any of scan, claim, deny, query, grant and probe.
     #[arg(long, value_delimiter = ',', default_value = "scan,claim,deny,query", value_parser = right)]
     may: Vec<String>,
 }
@@ -25,7 +25,7 @@ pub(crate) struct Entry {
 fn right(name: &str) -> Result<String, String> {
     match Right::named(name) {
         Some(_) => Ok(name.to_owned()),
-        None => Err("write any of scan, claim, deny, query and grant".to_owned()),
+        None => Err("write any of scan, claim, deny, query, grant and probe".to_owned()),
     }
 }
 

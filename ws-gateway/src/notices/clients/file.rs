@@ -125,7 +125,8 @@ fn keys(value: Option<Value>) -> Result<Vec<Key>, String> {
 
 fn may(value: Option<Value>) -> Result<Rights, String> {
     let form = || {
-        "may: write what it may send, any of [\"scan\", \"claim\", \"deny\", \"query\", \"grant\"]".to_owned()
+        "may: write what it may send, any of [\"scan\", \"claim\", \"deny\", \"query\", \"grant\", \"probe\"]"
+            .to_owned()
     };
     let names = texts(value).filter(|names| !names.is_empty()).ok_or_else(form)?;
     let rights: Option<Vec<Right>> = names.iter().map(|name| Right::named(name)).collect();

@@ -104,6 +104,17 @@ impl Clients {
         self.0.iter().find(|known| known.client.name == name)
     }
 
+    /// Each key of a client that expires, as the metrics name it, and when, in seconds since 1970.
+    pub(crate) fn expiring(&self) -> impl Iterator<Item = (ClientKey, i64)> {
+        self.0.iter().flat_map(|known| {
+            let Client { name, keys, expires, .. } = &known.client;
+            let at = expires.and_then(|at| at.duration_since(SystemTime::UNIX_EPOCH).ok());
+            let at = at.map(|at| i64::try_from(at.as_secs()).unwrap_or(i64::MAX));
+            at.into_iter()
+                .flat_map(move |at| (0..keys.len()).map(move |key| (metrics::client_key(name, key), at)))
+        })
+    }
+
     /// Whether there is a client with this name.
     #[must_use]
     pub(crate) fn knows(&self, name: &str) -> bool {

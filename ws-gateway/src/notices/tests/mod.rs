@@ -94,6 +94,7 @@ impl Port {
             context,
             shown: Shown { qr: None, typed: None },
             secret: ResumeKey::new(scene).hash(),
+            probe_of: None,
         };
         self.gateway.logins.open(scene, new, TTL, seat.name().clone()).await.unwrap();
         (scene, seat)

@@ -1,12 +1,13 @@
 //! Where an address is, as far as a file of the operator's says; else the address itself, shortened.
 
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::IpAddr;
 use std::path::Path;
 use std::sync::Arc;
 
 use login_page::Language;
 use maxminddb::Reader;
 use maxminddb::geoip2::{City, Names};
+use server::address::shortened;
 
 /// The largest file that is taken: it is kept in memory. GeoLite2-City has 60 MB.
 const MAX_FILE: u64 = 512 * 1024 * 1024;
@@ -67,20 +68,6 @@ fn unknown(language: Language) -> &'static str {
     match language {
         Language::Chinese => "未知",
         Language::English => "unknown",
-    }
-}
-
-/// Enough for a person to know their own network again, and not more of somebody else's.
-fn shortened(address: IpAddr) -> String {
-    match address {
-        IpAddr::V4(address) => {
-            let [a, b, ..] = Ipv4Addr::octets(&address);
-            format!("{a}.{b}.*.*")
-        }
-        IpAddr::V6(address) => {
-            let [a, b, c, ..] = address.segments();
-            format!("{a:x}:{b:x}:{c:x}:*")
-        }
     }
 }
 

@@ -13,6 +13,7 @@ use login_page::{Brand, ForRequest, Language};
 use records::Moment;
 use server::http::Response;
 use tokio::time::Instant;
+use tracing::Instrument as _;
 
 use super::cookies::Cookie;
 use super::oauth_error::{BUSY, OAuthError};
@@ -28,6 +29,7 @@ use crate::provider::requests::Asked;
 use crate::provider::sites::{Site, Sites};
 use crate::provider::token::{Hash, Token};
 use crate::store::StoreError;
+use crate::trace;
 
 /// Characters of a challenge by S256: a SHA-256 in base64url.
 const CHALLENGE: usize = 43;
@@ -244,7 +246,12 @@ impl Provider {
         };
         let done = match decide(&wanted, sessions) {
             Next::Answer(who) => match self.answers.take(asked.from) {
-                Ok(()) => self.send_back(wanted.asked, who, None).await.map(|(answer, _)| answer),
+                Ok(()) => {
+                    let span = trace::step(who.login, "silent");
+                    span.in_scope(|| tracing::debug!(site = %wanted.site.id, "a session was enough"));
+                    let sent = self.send_back(wanted.asked, who, None).instrument(span).await;
+                    sent.map(|(answer, _)| answer)
+                }
                 Err(_) => Ok(self.refuse(&redirect_uri, state.as_deref(), BUSY)),
             },
             Next::LoginRequired => {
@@ -361,6 +368,7 @@ impl Provider {
 
     /// Too many login pages for one address. The request is not kept.
     fn too_many(&self, from: IpAddr, wait: Duration, language: Language) -> Response {
+        self.limits.hit("CALLBACK_ADDRESS_RATE");
         server::tell!(
             warn,
             self.told,

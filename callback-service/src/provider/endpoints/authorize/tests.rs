@@ -113,6 +113,7 @@ fn a_session_is_enough_if_it_fits() {
         at: Moment(at),
         sid: "s".into(),
         confirmed: false,
+        login: None,
     };
     // A session that began with a confirmed login does for everything; one by a mere scan only where that is enough.
     let mere = Some((who("o", 10_000), Moment(20_000)));

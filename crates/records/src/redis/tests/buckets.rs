@@ -48,6 +48,11 @@ async fn what_is_given_back_may_be_taken_again_and_no_more() {
         process.redis.give_back(&[bucket("b")], Some(count("c"))).await.unwrap();
     }
     assert_eq!(redis.cli(&["GET", "test:c"]).await.trim(), "3");
+    let told = process.redis.take_counted(&[bucket("other")], Some(count("c"))).await.unwrap();
+    assert_eq!(told, (Taken::Yes, 4), "this one among it");
+    let full = Some(Count { most: 4, ..count("c") });
+    assert_eq!(process.redis.take_counted(&[bucket("other")], full).await.unwrap(), (Taken::Full, 4));
+    process.redis.give_back(&[bucket("other")], Some(count("c"))).await.unwrap();
     let kept: u64 = redis.cli(&["PTTL", "test:c"]).await.trim().parse().unwrap();
     assert!((50_000..=60_000).contains(&kept), "{kept} ms");
     assert_eq!([take().await, take().await], [Taken::Yes, Taken::Yes]);

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod calls;
+mod insight;
 mod meter;
 mod refusals;
 mod secrets;
@@ -26,6 +27,8 @@ const PATIENCE: Duration = Duration::from_secs(30);
 enum Reply {
     Json(String),
     Status(u16),
+    /// An error without a token, at this time.
+    Dated(&'static str),
     Never,
 }
 
@@ -79,6 +82,12 @@ impl Fake {
                         match reply {
                             Reply::Json(text) => send(&mut stream, 200, &text).await,
                             Reply::Status(status) => send(&mut stream, status, "<html>").await,
+                            Reply::Dated(date) => {
+                                let head = format!(
+                                    "HTTP/1.1 200 X\r\nDate: {date}\r\nContent-Length: 2\r\n\r\n{{}}"
+                                );
+                                let _ = stream.write_all(head.as_bytes()).await;
+                            }
                             Reply::Never => std::future::pending().await,
                         }
                     }

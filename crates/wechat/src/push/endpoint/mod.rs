@@ -4,10 +4,15 @@
 //! each have a predecessor that is accepted too ([`Which`]). A push remembers which of them it came with ([`Seal`]),
 //! and its answer uses the same.
 
+mod rehearsal;
+mod unfit;
+
 use std::time::Duration;
 
 use secrecy::{ExposeSecret, SecretString};
 
+pub use self::rehearsal::{REHEARSAL, Rehearsal};
+pub use self::unfit::Unfit;
 use super::cipher::AesKey;
 use super::rotating::{Rotating, Which};
 use super::settings::{Mode, Settings, SettingsError, checked_token};

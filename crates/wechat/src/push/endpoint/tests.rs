@@ -106,7 +106,8 @@ fn an_envelope_that_nobody_has_signed_stays_refused() {
     for body in [String::new(), "{}".to_owned(), format!("<xml>{one}"), format!("<xml>{one}{one}</xml>")] {
         let refusal = endpoint(Mode::Safe).open(&query("tokenA", NOW, Some(&sealed)), body.as_bytes(), NOW);
         let refusal = refusal.unwrap_err();
-        assert_eq!((refusal.status(), refusal.stage()), (400, "xml"), "{body}: {refusal}");
+        let stage = if body == "{}" { "json" } else { "xml" };
+        assert_eq!((refusal.status(), refusal.stage()), (400, stage), "{body}: {refusal}");
     }
 }
 
@@ -291,5 +292,94 @@ fn debug_shows_no_secret() {
     let shown = format!("{settings:?} {endpoint:?}");
     for secret in ["tokenA", "tokenB", KEY, OLD_KEY] {
         assert!(!shown.contains(secret), "{shown}");
+    }
+}
+
+fn push(from: &str) -> Push {
+    endpoint(Mode::Plaintext).open(&query("tokenA", NOW, None), message(from).as_bytes(), NOW).unwrap()
+}
+
+/// Another program's reply to `push("o")`.
+const REPLY: &str = "<xml><ToUserName><![CDATA[o]]></ToUserName><FromUserName>gh_1</FromUserName>\
+    <CreateTime>8</CreateTime><MsgType>news</MsgType><Articles><item><Title>a</Title></item></Articles></xml>";
+
+fn sealed_reply(token: &str, key: &str, reply: &str) -> String {
+    let encrypt = encrypt(key, reply);
+    let signature = signature::sign([token, "9", "n", &encrypt]);
+    format!(
+        "<xml><Encrypt>{encrypt}</Encrypt><MsgSignature>{signature}</MsgSignature><TimeStamp>9</TimeStamp>\
+         <Nonce>n</Nonce></xml>"
+    )
+}
+
+#[test]
+fn another_programs_answer_is_fit_where_wechat_takes_it() {
+    let push = push("o");
+    for mode in [Mode::Safe, Mode::Compatible, Mode::Plaintext] {
+        for nothing in ["", "success"] {
+            assert_eq!(endpoint(mode).judge(&push, nothing), Ok(()));
+        }
+        let plain = if mode == Mode::Safe { Err(Unfit::NotEncrypted) } else { Ok(()) };
+        assert_eq!(endpoint(mode).judge(&push, REPLY), plain, "{mode}");
+        for (token, key) in [("tokenA", KEY), ("tokenB", OLD_KEY), ("tokenA", OLD_KEY)] {
+            let encrypted = if mode == Mode::Plaintext { Err(Unfit::Field("ToUserName")) } else { Ok(()) };
+            assert_eq!(endpoint(mode).judge(&push, &sealed_reply(token, key, REPLY)), encrypted, "{mode}");
+        }
+    }
+    let ours = endpoint(Mode::Safe).seal(Seal::default(), REPLY, &Salt::fresh(NOW));
+    assert_eq!(endpoint(Mode::Safe).judge(&push, &ours), Ok(()));
+}
+
+#[test]
+fn an_answer_for_which_wechat_would_show_a_fault_is_unfit() {
+    let push = push("o");
+    let safe = |answer: &str| endpoint(Mode::Safe).judge(&push, answer).unwrap_err();
+    let other_key = "SimulatorDemoKeySimulatorDemoKeySimulator12";
+    let good = sealed_reply("tokenA", KEY, REPLY);
+    for (answer, unfit) in [
+        ("ok".to_owned(), Unfit::Xml("it is not well-formed")),
+        ("{\"errcode\":0}".to_owned(), Unfit::Xml("it is JSON")),
+        ("<html><body>502</body></html>".to_owned(), Unfit::Xml("its root is not xml")),
+        ("<!DOCTYPE html><html/>".to_owned(), Unfit::Xml("it has a document type")),
+        (sealed_reply("tokenC", KEY, REPLY), Unfit::Signature),
+        (good.replace("<Nonce>n", "<Nonce>m"), Unfit::Signature),
+        (good.replace("<TimeStamp>9</TimeStamp>", ""), Unfit::Field("TimeStamp")),
+        (good.replace("</xml>", "<Encrypt>x</Encrypt></xml>"), Unfit::Field("Encrypt")),
+        (sealed_reply("tokenA", other_key, REPLY), Unfit::Encryption),
+        (sealed_reply("tokenA", KEY, "<html/>"), Unfit::Xml("its root is not xml")),
+        (sealed_reply("tokenA", KEY, &REPLY.replace("[o]", "[p]")), Unfit::Field("ToUserName")),
+        (sealed_reply("tokenA", KEY, &REPLY.replace("gh_1", "gh_2")), Unfit::Field("FromUserName")),
+        (sealed_reply("tokenA", KEY, &REPLY.replace("news", "")), Unfit::Field("MsgType")),
+        (
+            sealed_reply("tokenA", KEY, &REPLY.replace("<CreateTime>8</CreateTime>", "")),
+            Unfit::Field("CreateTime"),
+        ),
+    ] {
+        assert_eq!(safe(&answer), unfit, "{answer}");
+    }
+}
+
+#[test]
+fn a_rehearsal_is_taken_as_wechats_own_and_its_answer_is_known() {
+    for mode in [Mode::Safe, Mode::Compatible, Mode::Plaintext] {
+        let (ours, salt) = (endpoint(mode), Salt::fresh(NOW));
+        let query = Query::parse(&ours.rehearse_verification("echo+/ 1", &salt)).unwrap();
+        assert_eq!(ours.verify_url(&query, NOW).unwrap(), "echo+/ 1", "{mode}");
+        let Rehearsal { query, body } = ours.rehearse_push("a key", &salt);
+        let query = Query::parse(&query).unwrap();
+        let push = ours.open(&query, body.as_bytes(), NOW).unwrap();
+        let (name, key) = (REHEARSAL.to_owned(), Some("a key".to_owned()));
+        assert_eq!(push.kind, Kind::OtherEvent { name, key });
+        let xml = reply::text(push.from.as_str(), &push.to, 7, "a key");
+        let answer = ours.answer(&push, &xml, NOW);
+        assert!(ours.is_rehearsed("a key", &answer), "{mode}: {answer}");
+        for wrong in ["", "success", "<html></html>", "{}"] {
+            assert!(!ours.is_rehearsed("a key", wrong), "{mode}: {wrong}");
+        }
+        assert!(!ours.is_rehearsed("another", &answer), "{mode}");
+        // Another key reads nothing.
+        let other = Settings { aes_key: Some(OLD_KEY.into()), previous_aes_key: None, ..settings(mode) };
+        let other = Endpoint::new(other).unwrap();
+        assert_eq!(other.open(&query, body.as_bytes(), NOW).is_ok(), mode == Mode::Plaintext, "{mode}");
     }
 }

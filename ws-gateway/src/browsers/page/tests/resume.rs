@@ -3,12 +3,15 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use protocol::message::{Context, Status};
+use protocol::Notice;
+use protocol::message::{Context, Resume, Status};
 use tokio::time::sleep;
 
 use super::{Code, Page, back_to, gateway, gateway_on_a_budget, notify, opening};
 use crate::browsers::opening::Opening;
 use crate::codes::admission::Addresses;
+use crate::logins::Sender;
+use crate::logins::rights::Rights;
 use crate::testing::in_memory;
 
 #[tokio::test(start_paused = true)]
@@ -50,6 +53,28 @@ async fn a_resumed_page_has_the_time_left_and_hears_what_comes() {
     let mut page = Page::resume(&gateway, &code.resume).await;
     page.hear_type("qrcode_url").await;
     page.hear_type("scanned").await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_probes_page_hears_what_a_page_hears_and_counts_as_no_login() {
+    let gateway = gateway();
+    let from = Sender { client: "callback".to_owned(), may: Rights::all(), id: None };
+    let opened = gateway.logins.notify(&Notice::Probe, &from).await.answer;
+    let (scene, Resume(resume)) = (opened.scene.unwrap(), opened.resume.unwrap());
+    let mut page = Page::resume(&gateway, &resume).await;
+    let shown = page.hear_type("qrcode_url").await;
+    assert!(
+        shown["content"] == "" && shown.get("image").is_none() && shown.get("typed").is_none(),
+        "{shown}"
+    );
+    let code = Code { scene, resume };
+    assert_eq!(notify(&gateway, &code.claim("p", None)).await, Status::Delivered);
+    page.hear_type("scanned").await;
+    assert_eq!(notify(&gateway, &code.scan("p", "")).await, Status::Delivered);
+    page.hear_type("scan_success").await;
+    assert_eq!(page.closed().await, 4010);
+    let metrics = &gateway.metrics;
+    assert_eq!((metrics.logins.get(), metrics.resumed.get(), metrics.pictures_drawn.get()), (0, 0, 0));
 }
 
 #[tokio::test(start_paused = true)]

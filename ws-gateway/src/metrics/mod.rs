@@ -1,21 +1,55 @@
-//! What the operator sees at `/metrics`.
+//! What the operator sees at `/metrics`, as far as it is counted here; [`logins`] follow a login to its end. Other rooms
+//! register what they know by themselves: what is left of an account's day, the keys of the internal port, the store.
+
+pub(crate) mod logins;
 
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
-use prometheus_client::registry::Registry;
+use prometheus_client::metrics::histogram::Histogram;
+use prometheus_client::registry::{Registry, Unit};
+use server::metrics::{Limits, buckets};
+use tokio::time::Duration;
+use wechat::CallMetrics;
 
-/// A notice's type and status. Label values come from our own code, never from outside.
-pub(crate) type Labels = [(&'static str, &'static str); 2];
+pub(crate) use self::logins::LoginMetrics;
+
+/// The limits that a gateway meets, by their names in docs/limits.md.
+const LIMITS: &[&str] = &[
+    "GATEWAY_ADDRESS_RATE",
+    "GATEWAY_MAX_CLIENTS",
+    "GATEWAY_MAX_LOGINS",
+    "GATEWAY_MAX_PAGES",
+    "GATEWAY_QR_PER_DAY",
+    "browsers::conversation",
+    "browsers::socket",
+    "codes::admission",
+    "codes::free",
+    "codes::unscanned",
+    "logins::typed",
+    "notices::clients",
+    "notices::credentials",
+    "protocol::codec",
+    "server::places",
+    "server::shares",
+    "ws_gateway::codes",
+    "ws_gateway::server",
+];
+
+/// A client's name, which is the operator's, and a notice's type and status, which are our own code's.
+pub(crate) type Notices = ([(&'static str, String); 1], [(&'static str, &'static str); 2]);
 
 /// A client's name, and its key's place in the file, counted from 1. The name is the operator's, from that file.
 pub(crate) type ClientKey = [(&'static str, String); 2];
+
+/// A notice's type.
+type NoticeType = [(&'static str, &'static str); 1];
 
 /// What a page was shown for a new login.
 pub(crate) type Shows = [(&'static str, &'static str); 1];
 
 /// The name of an official account, which is the operator's. The account of the variables has none, and no label.
-type ByAccount = Vec<(&'static str, String)>;
+pub(crate) type ByAccount = Vec<(&'static str, String)>;
 
 /// What is counted of one official account's QR codes.
 #[derive(Debug, Clone)]
@@ -32,12 +66,14 @@ pub(crate) struct OfAccount {
 pub(crate) type Reason = [(&'static str, &'static str); 1];
 
 /// The gateway's counters and gauges.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Metrics {
     /// Pages connected now.
     pub pages: Gauge,
     /// Logins that were shown to their pages.
     pub logins: Counter,
+    /// What becomes of them.
+    pub of_logins: LoginMetrics,
     /// The same by the QR code that they had: the account's, a web code, or none but a code to type.
     pub logins_shown: Family<Shows, Counter>,
     /// Pages that came back to their login.
@@ -55,11 +91,17 @@ pub(crate) struct Metrics {
     /// Pages whose WebSocket was refused before it began, by the step that failed.
     pub pages_refused: Family<Reason, Counter>,
     /// Times that a page was told to wait because the store of logins could not be used.
-    pub store_failures: Counter,
+    pub pages_without_store: Counter,
+    /// Limits that were met.
+    pub limits: Limits,
+    /// Calls to WeChat's API.
+    pub wechat: CallMetrics,
     /// Connections of browsers that were refused because the port was full.
     pub refused: Counter,
-    /// Notices, by type and by what came of them.
-    pub notices: Family<Labels, Counter>,
+    /// Notices, by client, type, and what came of them.
+    notices: Family<Notices, Counter>,
+    /// From a notice's frame to its answer, by type.
+    notice_seconds: Family<NoticeType, Histogram, fn() -> Histogram>,
     /// Connections to the internal port that proved no key.
     pub unauthorized: Counter,
     /// Connections to the internal port whose TLS handshake failed.
@@ -73,10 +115,12 @@ pub(crate) struct Metrics {
 }
 
 /// Counts as one in a gauge until it is dropped.
+#[derive(Debug)]
 pub(crate) struct Counted(Gauge);
 
 impl Counted {
-    fn by(gauge: Gauge) -> Self {
+    /// Counts in this gauge.
+    pub(crate) fn by(gauge: Gauge) -> Self {
         gauge.inc();
         Self(gauge)
     }
@@ -88,11 +132,45 @@ impl Drop for Counted {
     }
 }
 
+/// The labels of the account of this name.
+pub(crate) fn by_account(name: &str) -> ByAccount {
+    if name.is_empty() { Vec::new() } else { vec![("account", name.to_owned())] }
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        Self {
+            pages: Gauge::default(),
+            logins: Counter::default(),
+            of_logins: LoginMetrics::default(),
+            logins_shown: Family::default(),
+            resumed: Counter::default(),
+            qr_failures: Family::default(),
+            qr_calls: Family::default(),
+            pictures_drawn: Counter::default(),
+            qr_ready: Family::default(),
+            logins_refused: Family::default(),
+            pages_refused: Family::default(),
+            pages_without_store: Counter::default(),
+            limits: Limits::new(LIMITS),
+            wechat: CallMetrics::default(),
+            refused: Counter::default(),
+            notices: Family::default(),
+            notice_seconds: Family::new_with_constructor(buckets::work as fn() -> Histogram),
+            unauthorized: Counter::default(),
+            tls_failures: Counter::default(),
+            clients_refused: Counter::default(),
+            clients: Family::default(),
+            proofs: Family::default(),
+        }
+    }
+}
+
 impl Metrics {
     /// The counts of the account of this name.
     #[must_use]
     pub(crate) fn of_account(&self, name: &str) -> OfAccount {
-        let labels = if name.is_empty() { Vec::new() } else { vec![("account", name.to_owned())] };
+        let labels = by_account(name);
         OfAccount {
             calls: self.qr_calls.get_or_create(&labels).clone(),
             ready: self.qr_ready.get_or_create(&labels).clone(),
@@ -117,10 +195,27 @@ impl Metrics {
         self.proofs.get_or_create(client).inc();
     }
 
+    /// Counts a notice that was answered after this time.
+    pub(crate) fn count_notice(
+        &self,
+        client: &str,
+        kind: &'static str,
+        status: &'static str,
+        took: Duration,
+    ) {
+        let labels = ([("client", client.to_owned())], [("type", kind), ("status", status)]);
+        self.notices.get_or_create(&labels).inc();
+        self.notice_seconds.get_or_create(&[("type", kind)]).observe(took.as_secs_f64());
+    }
+
     /// Registers everything under names that begin with `gateway_`.
     #[must_use]
     pub(crate) fn registry(&self) -> Registry {
         let mut registry = Registry::with_prefix("gateway");
+        server::metrics::register(&mut registry);
+        self.of_logins.register(&mut registry);
+        self.limits.register(&mut registry);
+        self.wechat.register(&mut registry);
         registry.register("pages", "Pages connected now", self.pages.clone());
         registry.register("logins", "Logins that were shown to their pages", self.logins.clone());
         registry.register(
@@ -160,12 +255,22 @@ impl Metrics {
             self.pages_refused.clone(),
         );
         registry.register(
-            "store_failures",
+            "pages_without_store",
             "Pages told to wait because the store of logins could not be used",
-            self.store_failures.clone(),
+            self.pages_without_store.clone(),
         );
         registry.register("refused", "Connections refused because the port was full", self.refused.clone());
-        registry.register("notices", "Notices by type and status", self.notices.clone());
+        registry.register(
+            "notices",
+            "Notices by client, type and status of the answer",
+            self.notices.clone(),
+        );
+        registry.register_with_unit(
+            "notice",
+            "From a notice's frame to its answer, by type",
+            Unit::Seconds,
+            self.notice_seconds.clone(),
+        );
         registry.register(
             "unauthorized",
             "Connections to the internal port that proved no key",
@@ -190,11 +295,6 @@ impl Metrics {
             "proofs",
             "Proofs of clients that held, by client and by which of its keys, 1 or 2",
             self.proofs.clone(),
-        );
-        registry.register(
-            "log_lines_dropped",
-            "Log lines dropped because nobody read the log in time, or it could not be written",
-            server::logging::lines_dropped(),
         );
         registry
     }

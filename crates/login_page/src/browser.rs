@@ -3,10 +3,10 @@
 //! Only names of these two tables are ever told to a person, because the header comes from a stranger. There is no library:
 //! the kept ones carry hundreds of patterns to tell versions and devices apart, and here a wrong name is worse than none.
 
-use login_page::Language;
+use crate::Language;
 
-/// A name in both languages.
-type Name = (&'static str, &'static str);
+/// A name in Chinese and in English.
+pub type Name = (&'static str, &'static str);
 
 const fn same(name: &'static str) -> Name {
     (name, name)
@@ -45,23 +45,30 @@ const SYSTEMS: [(&str, Name); 9] = [
 ];
 
 /// The browser's name, where it is one that people know.
-pub(super) fn browser(user_agent: &str, language: Language) -> Option<&'static str> {
+#[must_use]
+pub fn browser(user_agent: &str) -> Option<Name> {
     // Safari's own version stands behind Version/, which others on Apple's systems leave out.
     let is_safari = || user_agent.contains("Safari/") && user_agent.contains("Version/");
-    first(&BROWSERS, user_agent, language).or_else(|| is_safari().then_some("Safari"))
+    first(&BROWSERS, user_agent).or_else(|| is_safari().then_some(same("Safari")))
 }
 
 /// The system's name, where it is one that people know.
-pub(super) fn system(user_agent: &str, language: Language) -> Option<&'static str> {
-    first(&SYSTEMS, user_agent, language)
+#[must_use]
+pub fn system(user_agent: &str) -> Option<Name> {
+    first(&SYSTEMS, user_agent)
 }
 
-fn first(table: &[(&str, Name)], user_agent: &str, language: Language) -> Option<&'static str> {
-    let (_, (zh, en)) = table.iter().find(|(part, _)| user_agent.contains(part))?;
-    Some(match language {
+/// A name in this language.
+#[must_use]
+pub fn named((zh, en): Name, language: Language) -> &'static str {
+    match language {
         Language::Chinese => zh,
         Language::English => en,
-    })
+    }
+}
+
+fn first(table: &[(&str, Name)], user_agent: &str) -> Option<Name> {
+    table.iter().find(|(part, _)| user_agent.contains(part)).map(|(_, name)| *name)
 }
 
 #[cfg(test)]
@@ -104,13 +111,10 @@ mod tests {
             ("", (None, None)),
             ("银行官方客服 Chrome", (None, None)),
         ] {
-            let language = Language::Chinese;
-            assert_eq!(
-                (browser(user_agent, language), system(user_agent, language)),
-                expected,
-                "{user_agent}"
-            );
-            let english = browser(user_agent, Language::English).unwrap_or_default();
+            let in_chinese = |name: Option<Name>| name.map(|name| named(name, Language::Chinese));
+            let found = (browser(user_agent), system(user_agent));
+            assert_eq!((in_chinese(found.0), in_chinese(found.1)), expected, "{user_agent}");
+            let english = found.0.map_or("", |name| named(name, Language::English));
             assert!(english.is_ascii(), "{english}");
         }
     }

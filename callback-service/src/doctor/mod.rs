@@ -1,0 +1,158 @@
+//! `callback-service doctor`: why do logins not work, and what is to be done?
+//!
+//! It looks at everything from the settings to a login's arrival, beside a running service or without one, and changes
+//! nothing that matters. [`written`] are the settings themselves. [`arrival`] sends what WeChat would send, to this host and to
+//! the address that WeChat has; [`console`] asks WeChat how it finds that address; [`running`] asks the service that runs.
+//! [`delivery`] logs nobody in, all the way. [`gateways`], [`kept`] (the store), [`inside`] (logins inside WeChat) and [`sites`] are what it speaks with.
+//! What both services look at is in [`doctor`].
+
+mod arrival;
+mod console;
+mod delivery;
+mod gateways;
+mod inside;
+mod kept;
+mod running;
+mod sites;
+mod written;
+
+use std::ffi::OsString;
+use std::net::SocketAddr;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use clap::Args;
+use doctor::{Category, Options, Program, Sheet, Words};
+use server::health;
+use server::settings::NoSettings;
+use url::Url;
+
+use crate::account::Official;
+use crate::commands::PROGRAM;
+use crate::config::{self, Config};
+use crate::logins::words;
+
+/// The flags of the command, beside the settings.
+#[derive(Debug, Clone, Args)]
+#[group(skip)]
+pub(crate) struct Flags {
+    #[command(flatten)]
+    options: Options,
+
+    /// The URL of WeChat's message push settings, such as https://id.example.cn/wechat. Unset: CALLBACK_PUBLIC_URL with
+    /// /wechat behind it. For the accounts of WECHAT_ACCOUNTS their names follow.
+    #[arg(long, value_name = "URL", help_heading = "Doctor")]
+    url: Option<Url>,
+}
+
+/// What is looked at.
+struct Patient {
+    officials: Vec<Arc<Official>>,
+    /// The API of all accounts.
+    api_url: String,
+    /// Where WeChat's pushes come on this host: scheme, host and port.
+    here: String,
+    /// Where WeChat sends them, without an account's name; unknown where neither the flag nor a setting says it.
+    public: Option<Url>,
+    /// The operators' port on this host.
+    admin: SocketAddr,
+}
+
+/// Does what the arguments ask for, which name the command.
+pub(crate) fn run(arguments: Vec<OsString>) -> ExitCode {
+    let wants_help = arguments.iter().any(|word| word == "--help" || word == "-h");
+    let read = doctor::reading::read::<config::Settings, Flags>(arguments.clone(), words::may_be_empty);
+    let read = match read {
+        // The command's own help has the settings, too.
+        Err(_) if wants_help => return help(arguments),
+        Err(wrong) => return wrong.report(PROGRAM),
+        Ok(read) => read,
+    };
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
+    let runtime = match runtime {
+        Ok(runtime) => runtime,
+        Err(error) => return NoSettings { text: error.to_string(), code: 1 }.report(PROGRAM),
+    };
+    let code = runtime.block_on(async {
+        let options = read.options.options.clone();
+        let mut program = Program {
+            name: PROGRAM,
+            version: env!("CARGO_PKG_VERSION"),
+            given: read.given,
+            secrets: config::SECRET_NAMES.to_vec(),
+            private: Vec::new(),
+        };
+        let written = Sheet::default();
+        let mut categories = vec![Category::new("settings", Words::new("Settings", "设置"))];
+        match written::config(&written, read.settings) {
+            Some(config) => {
+                program.private = config.names();
+                program.private.extend(read.options.url.as_ref().map(Url::to_string));
+                categories.extend(looks(config, read.options.url));
+            }
+            // `--only` may name what cannot be looked at.
+            None => categories.extend(NAMES.map(|name| Category::new(name, Words::same(name)))),
+        }
+        categories[0].found(&written);
+        doctor::run(&program, &options, categories).await
+    });
+    // A look-up of a name that hangs must not hold the exit up.
+    runtime.shutdown_background();
+    code
+}
+
+fn help(arguments: Vec<OsString>) -> ExitCode {
+    match config::read(arguments) {
+        Err(help) => help.report(PROGRAM),
+        Ok(_) => ExitCode::SUCCESS,
+    }
+}
+
+/// The categories that need good settings.
+const NAMES: [&str; 9] =
+    ["system", "wechat", "callback", "gateway", "delivery", "store", "web", "sites", "certificates"];
+
+/// Everything that good settings lead to.
+fn looks(config: Config, url: Option<Url>) -> Vec<Category> {
+    let api_url = config.api_url.clone();
+    let admin = health::reachable(config.ports.admin());
+    let public = url.or_else(|| config.public_url.as_ref().and_then(|url| url.join("wechat").ok()));
+    let here = format!("http://{}", health::reachable(config.ports.pushes()));
+    let Config { connections, link, storage, accounts, sites, web, verify_files, public_url, probe, .. } =
+        config;
+    let officials: Vec<_> = accounts.into_iter().map(Arc::new).collect();
+    let patient = Arc::new(Patient { officials, api_url, here, public, admin });
+
+    let mut system = Category::new("system", Words::new("This machine", "本机"));
+    let mut wechat = Category::new("wechat", Words::new("WeChat's API", "微信接口"));
+    if let Some(first) = patient.officials.first() {
+        doctor::clock::look(&mut system, &first.account.api);
+        doctor::wechat_api::look(&mut wechat, &first.account.api, &patient.api_url);
+    }
+    let files = Sheet::default();
+    doctor::open_files::check(&files, &[connections.port()]);
+    system.found(&files);
+    for official in &patient.officials {
+        console::look_at_account(&mut wechat, official);
+    }
+
+    let mut pushes = Category::new("callback", Words::new("WeChat's pushes", "微信推送"));
+    running::look(&mut pushes, &patient);
+    for official in &patient.officials {
+        arrival::look(&mut pushes, &patient, official);
+        console::look_for_url(&mut pushes, &patient, official);
+    }
+
+    let mut gateway = Category::new("gateway", Words::new("Gateways", "网关"));
+    let mut certificates = Category::new("certificates", Words::new("Certificates", "证书"));
+    gateways::look(&mut gateway, &mut certificates, &link);
+    let mut arrives = Category::new("delivery", Words::new("Delivery", "送达"));
+    delivery::look(&mut arrives, &link, probe.target.as_ref());
+    let mut store = Category::new("store", Words::new("Store", "存储"));
+    kept::look(&mut store, &storage);
+    let mut inside = Category::new("web", Words::new("Logins inside WeChat", "微信内登录"));
+    inside::look(&mut inside, web.as_ref(), &verify_files, public_url.as_ref());
+    let mut of_sites = Category::new("sites", Words::new("Sites", "站点"));
+    sites::look(&mut of_sites, sites.as_ref());
+    vec![system, wechat, pushes, gateway, arrives, store, inside, of_sites, certificates]
+}

@@ -1,0 +1,197 @@
+//! The live view's port: who may look, how many, and that whoever looks disturbs nobody.
+
+use e2e::fleet::{Fleet, Node, Options};
+use e2e::page::Page;
+use e2e::raw::{Raw, Reply};
+
+const TOKEN: &str = "a token that nobody guesses";
+
+/// Viewers at once.
+const MOST_VIEWERS: usize = 8;
+
+/// Wrong tokens of an address at once.
+const GUESSES: usize = 10;
+
+/// Asks for a path, with these header lines more.
+async fn get(node: &Node, path: &str, more: &str) -> Reply {
+    let host = format!("localhost:{}", node.admin.port());
+    get_as(node, path, &host, more).await
+}
+
+async fn get_as(node: &Node, path: &str, host: &str, more: &str) -> Reply {
+    let head = format!("GET {path} HTTP/1.1\r\nHost: {host}\r\n{more}Connection: close\r\n\r\n");
+    Raw::ask(node.admin, &head, b"").await
+}
+
+async fn post(node: &Node, path: &str, form: &str, more: &str) -> Reply {
+    let head = format!(
+        "POST {path} HTTP/1.1\r\nHost: localhost:{}\r\n{more}Connection: close\r\nContent-Length: {}\r\n\r\n",
+        node.admin.port(),
+        form.len()
+    );
+    Raw::ask(node.admin, &head, form.as_bytes()).await
+}
+
+/// Looks at the events, and gives the first one.
+async fn look(node: &Node, more: &str) -> (Raw, String) {
+    let mut raw = Raw::connect(node.admin).await;
+    raw.write(format!("GET /events?lang=en HTTP/1.1\r\nHost: localhost\r\n{more}\r\n")).await;
+    let head = raw.head().await.unwrap();
+    assert!(head.starts_with("http/1.1 200 ") && head.contains("text/event-stream"), "{head}");
+    let mut event = Vec::new();
+    while !(event.ends_with(b"\n\n\r\n") && event.windows(5).any(|part| part == b"data:")) {
+        event.extend(raw.read(1).await.unwrap());
+    }
+    (raw, String::from_utf8(event).unwrap())
+}
+
+/// Whatever a view shows, the port does its other work.
+async fn serves_others(node: &Node) {
+    for path in ["/livez", "/readyz", "/metrics"] {
+        let reply = get_as(node, path, "x", "").await;
+        assert_eq!(reply.status, 200, "{path}: {reply:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn without_a_token_the_view_is_for_this_machine_and_read_only() {
+    let fleet = Fleet::start(Options::one_of_each()).await;
+    for node in [&fleet.gateways[0], &fleet.callbacks[0]] {
+        let page = get(node, "/?lang=en", "").await;
+        assert!(page.status == 200 && page.body.contains("<table"), "{page:?}");
+        assert!(page.head.contains("default-src 'none'; script-src 'self'"), "{page:?}");
+        for (host, more) in [
+            ("rebound.example", ""),
+            ("192.0.2.1", ""),
+            ("localhost", "X-Forwarded-For: 192.0.2.1\r\n"),
+            ("localhost", "Via: 1.1 proxy\r\n"),
+        ] {
+            for path in ["/", "/events", "/live.js"] {
+                let refused = get_as(node, path, host, more).await;
+                assert_eq!(refused.status, 403, "{host} {more} {path}");
+                assert!(refused.body.contains("_ADMIN_TOKEN"), "{refused:?}");
+            }
+        }
+        let other_site = get(node, "/events", "Sec-Fetch-Site: cross-site\r\n").await;
+        assert_eq!(other_site.status, 403);
+        let id = "0123456789abcdef0123456789abcdef";
+        assert_eq!(post(node, "/end", &format!("login={id}"), "").await.status, 403);
+        assert_eq!(get(node, "/nothing", "").await.status, 404);
+        assert_eq!(post(node, "/", "", "").await.status, 405);
+        assert_eq!(get(node, "/end", "").await.status, 405);
+        serves_others(node).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn beyond_this_machine_it_takes_a_token_and_says_so() {
+    let mut fleet = Fleet::prepare(Options::one_of_each()).await;
+    let port = fleet.gateways[0].admin.port();
+    let node = &mut fleet.gateways[0];
+    node.set("GATEWAY_ADMIN_LISTEN", format!("0.0.0.0:{port}"));
+    node.start();
+    for path in ["/", "/events"] {
+        let refused = get(node, path, "").await;
+        assert_eq!(refused.status, 403);
+        assert!(refused.body.contains("set GATEWAY_ADMIN_TOKEN to a token"), "{refused:?}");
+    }
+    serves_others(node).await;
+
+    node.kill();
+    node.set("GATEWAY_ADMIN_TOKEN", TOKEN.to_owned());
+    node.start();
+    let asked = get_as(node, "/", "gateway.example", "Accept-Language: en\r\n").await;
+    assert!(asked.status == 401 && asked.body.contains("name=\"token\""), "{asked:?}");
+    assert_eq!(get(node, "/events", "").await.status, 401);
+    let bearer = format!("Authorization: Bearer {TOKEN}\r\n");
+    assert_eq!(get_as(node, "/", "gateway.example", &bearer).await.status, 200);
+    drop(look(node, &bearer).await);
+
+    // A form of another site's page is not taken, whatever it knows.
+    let form = format!("token={}", TOKEN.replace(' ', "+"));
+    assert_eq!(post(node, "/enter", &form, "Origin: http://evil.example\r\n").await.status, 403);
+    let entered = post(node, "/enter", &form, "").await;
+    let cookie = entered.head.lines().find_map(|line| line.strip_prefix("set-cookie: ")).unwrap();
+    assert!(cookie.ends_with("; path=/; max-age=43200; httponly; samesite=strict"), "{cookie}");
+    let session = format!("Cookie: {}\r\n", cookie.split(';').next().unwrap());
+    let page = get(node, "/", &session).await;
+    assert!(page.status == 200 && !page.body.contains(TOKEN), "{page:?}");
+
+    // It takes the form of one's own page to end a login.
+    let mut shown = Page::open(node.public).await;
+    let scene = shown.code().await.scene();
+    let id = protocol::LoginId::of(scene.parse::<protocol::Scene>().unwrap()).to_string();
+    let own = page.body.split("name=\"form\" value=\"").nth(1).unwrap().split('"').next().unwrap();
+    for (form, more, status) in [
+        (format!("login={id}"), session.as_str(), 403),
+        (format!("login={id}&form=0000"), &session, 403),
+        (format!("login={id}&form={own}"), "", 403),
+        (format!("login={scene}&form={own}"), &session, 403),
+        (format!("login={id}&form={own}"), &session, 303),
+    ] {
+        let reply = post(node, "/end", &form, more).await;
+        assert_eq!(reply.status, status, "{form}: {reply:?}");
+    }
+    shown.expect("expired").await;
+    let log = node.program().log();
+    let line = log.lines().find(|line| line.contains("wanted to end a login")).unwrap();
+    assert!(line.contains(&id) && line.contains("127.0.0.1"), "{line}");
+
+    for _ in 0..GUESSES {
+        assert_eq!(post(node, "/enter", "token=guess", "").await.status, 401);
+    }
+    let limited = post(node, "/enter", &form, "").await;
+    assert!(limited.status == 429 && limited.header("retry-after").is_some(), "{limited:?}");
+    assert_eq!(get(node, "/", &session).await.status, 200, "whoever is in stays in");
+    serves_others(node).await;
+    assert!(!node.program().log().contains(TOKEN));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_few_look_at_once_and_leave_the_port_to_others() {
+    let fleet = Fleet::start(Options::one_of_each()).await;
+    for node in [&fleet.gateways[0], &fleet.callbacks[0]] {
+        let mut viewers = Vec::new();
+        for _ in 0..MOST_VIEWERS {
+            viewers.push(look(node, "").await.0);
+        }
+        let full = get(node, "/events", "").await;
+        assert!(full.status == 503 && full.header("retry-after").is_some(), "{full:?}");
+        assert_eq!(get(node, "/", "").await.status, 200, "the page itself needs no such place");
+        serves_others(node).await;
+        // One goes. Its place is free once its connection is found closed.
+        viewers.pop();
+        while get(node, "/events", "Sec-Fetch-Site: cross-site\r\n").await.status != 403 {}
+        let mut next = Raw::connect(node.admin).await;
+        loop {
+            next.write("GET /events HTTP/1.1\r\nHost: localhost\r\n\r\n").await;
+            if next.head().await.unwrap().starts_with("http/1.1 200 ") {
+                break;
+            }
+            next = Raw::connect(node.admin).await;
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_event_says_what_a_log_may_not_and_each_change_is_one() {
+    let fleet = Fleet::start(Options::one_of_each()).await;
+    let (gateway, callback) = (&fleet.gateways[0], &fleet.callbacks[0]);
+    let mut page = Page::open(gateway.public).await;
+    let code = page.code().await;
+    let (scene, key) = (code.scene(), code.resume.clone());
+    let id = protocol::LoginId::of(scene.parse::<protocol::Scene>().unwrap()).to_string();
+    let (mut viewer, first) = look(gateway, "").await;
+    assert!(first.contains(&id[..8]) && first.contains("waiting"), "{first}");
+    let openid = fleet.wechat.invent_person("阿狸", true).openid;
+    fleet.wechat.scan(&openid, &code.content).await.unwrap();
+    let mut seen = first;
+    while !seen.contains("Granted\",\"tone\":\"good\"},{\"text\"") {
+        seen.push_str(&String::from_utf8_lossy(&viewer.read(64).await.unwrap()));
+    }
+    let (_other, of_callback) = look(callback, "").await;
+    assert!(of_callback.contains(&id[..8]) && of_callback.contains("logged in"), "{of_callback}");
+    for secret in [&scene, &key, &openid, "阿狸", e2e::fleet::NOTIFY_KEY] {
+        assert!(!seen.contains(secret) && !of_callback.contains(secret), "{secret}: {seen} {of_callback}");
+    }
+}

@@ -1,0 +1,102 @@
+//! The certificate that the internal port shows: until when it is good, and for which names.
+
+use doctor::{Category, Sheet, Words, certificates};
+use rustls::CertificateError;
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, ServerName};
+use rustls::server::ParsedCertificate;
+
+use crate::notices;
+
+/// The port's own certificate, where it speaks TLS and the file can be read.
+pub(super) fn of(settings: &notices::Settings) -> Option<CertificateDer<'static>> {
+    settings.tls_cert.as_deref().and_then(|path| CertificateDer::from_pem_file(path).ok())
+}
+
+/// Adds what the files say.
+pub(super) fn look(category: &mut Category, settings: &notices::Settings) {
+    let sheet = Sheet::default();
+    for (name, path) in [
+        ("GATEWAY_NOTIFY_TLS_CERT", &settings.tls_cert),
+        ("GATEWAY_NOTIFY_TLS_CLIENT_CA", &settings.tls_client_ca),
+    ] {
+        if let Some(path) = path {
+            certificates::check(&sheet, name, path);
+        }
+    }
+    if let Some(own) = of(settings) {
+        named(&sheet, &own);
+    }
+    category.found(&sheet);
+}
+
+/// Tells for which names the certificate is. The client compares its own with them.
+fn named(sheet: &Sheet, own: &CertificateDer<'_>) {
+    let description = || Words::new("its certificate has a name", "证书带有名字");
+    let names = names_of(own);
+    if names.is_empty() {
+        sheet.failure(
+            description(),
+            Words::new("it has none as subjectAltName, so every client refuses it", "没有 subjectAltName，所有客户端都会拒绝它"),
+            Words::new(
+                "make one with the gateway's host name: deploy/certificates.sh, or openssl req -addext subjectAltName=DNS:…",
+                "请生成带有网关主机名的证书：deploy/certificates.sh，或 openssl req -addext subjectAltName=DNS:…",
+            ),
+        );
+        return;
+    }
+    let names = names.join(", ");
+    sheet.ok_with(
+        description(),
+        Words::new(
+            format!("{names}; clients must reach it by one of these, or set CALLBACK_GATEWAY_NAME"),
+            format!("{names}；客户端必须用其中之一访问，或设置 CALLBACK_GATEWAY_NAME"),
+        ),
+    );
+}
+
+/// The names and addresses that a certificate is for.
+fn names_of(own: &CertificateDer<'_>) -> Vec<String> {
+    let (Ok(parsed), Ok(nobody)) = (ParsedCertificate::try_from(own), ServerName::try_from("nobody.invalid"))
+    else {
+        return Vec::new();
+    };
+    // The verifier knows how to read them, and tells them with its refusal, as DnsName("a") and IpAddress(b).
+    match rustls::client::verify_server_name(&parsed, &nobody) {
+        Err(rustls::Error::InvalidCertificate(CertificateError::NotValidForNameContext {
+            presented,
+            ..
+        })) => presented
+            .iter()
+            .map(|name| {
+                let inside = name.split_once('(').map_or(name.as_str(), |(_, inside)| inside);
+                inside.trim_end_matches(')').trim_matches('"').to_owned()
+            })
+            .collect(),
+        _ => Vec::new(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use test_certificates::Authority;
+
+    use super::*;
+
+    #[test]
+    fn a_certificate_tells_the_names_it_is_for() {
+        let folder = tempfile::tempdir().unwrap();
+        let ca = Authority::new(folder.path(), "ours");
+        let names = |subjects: &[&str]| {
+            let made = ca.sign("one", subjects);
+            names_of(&CertificateDer::from_pem_file(&made.certificate).unwrap())
+        };
+        assert_eq!(
+            names(&["gateway.internal", "127.0.0.1", "::1"]),
+            ["gateway.internal", "127.0.0.1", "::1"]
+        );
+        assert_eq!(names(&[]), Vec::<String>::new());
+    }
+}

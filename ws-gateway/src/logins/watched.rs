@@ -1,0 +1,372 @@
+//! The logins of this gateway's pages, as an operator watches them: in progress, ended lately, and how many a minute.
+//!
+//! A page's task holds a [`Watch`] for the login that it shows, and says how the login stands whenever it has read the
+//! record. Nothing here decides anything. Of a login there is its id and what a log may say: no scene leaves this room but to
+//! end a login, and no key or person comes into it.
+
+use std::collections::{HashMap, VecDeque};
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use data_encoding::HEXLOWER;
+use live_view::Rates;
+use login_page::browser::{self, Name};
+use parking_lot::Mutex;
+use protocol::message::{Context, State};
+use protocol::{LoginId, Scene};
+use server::address;
+use tokio::time::Instant;
+
+use super::{QrCode, Shown};
+pub(crate) use crate::metrics::logins::End;
+
+/// The ended logins that are kept.
+pub(crate) const MOST_ENDED: usize = 50;
+
+/// Characters of a site's name. A page may name any.
+const MOST_OF_SITE: usize = 40;
+
+/// What is counted by the minute, in the order of the counts.
+pub(crate) const KINDS: [Kind; 5] = [
+    Kind::Shown,
+    Kind::Scanned,
+    Kind::Ended(End::Granted),
+    Kind::Ended(End::Denied),
+    Kind::Ended(End::Expired),
+];
+
+/// Something that happens to logins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// It was shown to its page.
+    Shown,
+    /// Somebody has scanned it, or has sent its code.
+    Scanned,
+    /// It has ended like this.
+    Ended(End),
+}
+
+/// A login that a page here shows, or has shown.
+#[derive(Debug, Clone)]
+pub(crate) struct Login {
+    pub(crate) id: LoginId,
+    pub(crate) state: State,
+    /// When it was made.
+    pub(crate) since: SystemTime,
+    pub(crate) of: Of,
+    /// What the page shows, by the QR code: `account`, `web`, or `typed` for a code to type alone.
+    pub(crate) way: &'static str,
+    /// The page's browser and its system, where they are known ones.
+    pub(crate) browser: [Option<Name>; 2],
+    /// The page's address without its last half.
+    pub(crate) address: String,
+}
+
+/// Where a login is for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Of {
+    /// The gateway's own page.
+    Page,
+    /// The site that the page named.
+    Site(String),
+    /// A site that callback-service knows, by a request there.
+    Request,
+}
+
+/// A login that has ended, or whose page has gone.
+#[derive(Debug, Clone)]
+pub(crate) struct Over {
+    pub(crate) login: Login,
+    pub(crate) end: End,
+    pub(crate) at: SystemTime,
+    /// From the QR code to the end.
+    pub(crate) after: Duration,
+}
+
+/// What there is to see.
+pub(crate) struct Seen {
+    /// The newest first, as many as were asked for.
+    pub(crate) shown: Vec<Login>,
+    /// How many there are.
+    pub(crate) all: usize,
+    /// The newest first.
+    pub(crate) over: Vec<Over>,
+    /// For each of [`KINDS`], the present minute last.
+    pub(crate) minutes: [Vec<u64>; KINDS.len()],
+}
+
+/// All of them. Clones are the same.
+#[derive(Debug, Clone)]
+pub(crate) struct Watched(Arc<Mutex<Known>>);
+
+/// Never locked across an await.
+#[derive(Debug)]
+struct Known {
+    shown: HashMap<LoginId, Held>,
+    /// The newest last.
+    over: VecDeque<Over>,
+    rates: Rates<{ KINDS.len() }>,
+}
+
+#[derive(Debug)]
+struct Held {
+    login: Login,
+    scene: Scene,
+    /// Two while a newer socket takes it over.
+    pages: u32,
+}
+
+/// A page's hold on the login that it shows. Dropping it before the end says that the page has gone.
+#[derive(Debug)]
+pub(crate) struct Watch {
+    of: Watched,
+    id: LoginId,
+    is_over: bool,
+}
+
+impl Default for Watched {
+    fn default() -> Self {
+        let known = Known { shown: HashMap::new(), over: VecDeque::new(), rates: Rates::new(Instant::now()) };
+        Self(Arc::new(Mutex::new(known)))
+    }
+}
+
+impl Watched {
+    /// A page shows a new login.
+    #[must_use]
+    pub(crate) fn shows(&self, scene: Scene, shown: &Shown, context: &Context) -> Watch {
+        self.0.lock().rates.count(place(Kind::Shown), Instant::now());
+        self.takes_back(scene, State::Waiting, shown, context)
+    }
+
+    /// A page shows a login that there was before.
+    #[must_use]
+    pub(crate) fn takes_back(&self, scene: Scene, state: State, shown: &Shown, context: &Context) -> Watch {
+        let id = LoginId::of(scene);
+        let mut known = self.0.lock();
+        // It had gone only for a while.
+        known.over.retain(|over| over.login.id != id || over.end != End::Left);
+        let held = known.shown.entry(id).or_insert_with(|| Held {
+            login: Login::new(id, state, shown, context),
+            scene,
+            pages: 0,
+        });
+        held.pages += 1;
+        drop(known);
+        let mut watch = Watch { of: self.clone(), id, is_over: false };
+        // Nobody sees a login that has ended already for one in progress.
+        watch.stands(state);
+        watch
+    }
+
+    /// The scene of a login in progress.
+    #[must_use]
+    pub(crate) fn scene_of(&self, id: &str) -> Option<Scene> {
+        let known = self.0.lock();
+        let id = HEXLOWER.decode(id.as_bytes()).ok()?;
+        known.shown.iter().find(|(known, _)| known.bytes()[..] == id).map(|(_, held)| held.scene)
+    }
+
+    /// What there is to see, at most so many logins in progress.
+    #[must_use]
+    pub(crate) fn look(&self, most: usize) -> Seen {
+        let mut known = self.0.lock();
+        let minutes = known.rates.minutes(Instant::now());
+        let over = known.over.iter().rev().cloned().collect();
+        let mut shown: Vec<&Login> = known.shown.values().map(|held| &held.login).collect();
+        let all = shown.len();
+        let by_age =
+            |one: &&Login, other: &&Login| (other.since, other.id.bytes()).cmp(&(one.since, one.id.bytes()));
+        if all > most {
+            shown.select_nth_unstable_by(most, by_age);
+            shown.truncate(most);
+        }
+        shown.sort_unstable_by(by_age);
+        Seen { shown: shown.into_iter().cloned().collect(), all, over, minutes }
+    }
+}
+
+impl Watch {
+    /// The login stands like this now.
+    pub(crate) fn stands(&mut self, state: State) {
+        match state {
+            State::Waiting => {}
+            State::Scanned => self.scanned(),
+            State::Granted => self.ends(End::Granted),
+            State::Denied => self.ends(End::Denied),
+            State::Expired => self.ends(End::Expired),
+        }
+    }
+
+    /// The page takes another login in its place.
+    pub(crate) fn replaced(mut self) {
+        self.ends(End::Replaced);
+    }
+
+    /// A newer socket has the login, here or at another gateway.
+    pub(crate) fn taken_over(mut self) {
+        self.is_over = true;
+        self.of.0.lock().let_go(self.id);
+    }
+
+    fn scanned(&mut self) {
+        let mut known = self.of.0.lock();
+        let Some(held) = known.shown.get_mut(&self.id) else { return };
+        if held.login.state == State::Waiting {
+            held.login.state = State::Scanned;
+            known.rates.count(place(Kind::Scanned), Instant::now());
+        }
+    }
+
+    fn ends(&mut self, end: End) {
+        if end == End::Granted || end == End::Denied {
+            // Scan and end may have come between two looks.
+            self.scanned();
+        }
+        if std::mem::replace(&mut self.is_over, true) {
+            return;
+        }
+        let mut known = self.of.0.lock();
+        let Some(held) = known.let_go(self.id) else { return };
+        if let Some(kind) = KINDS.iter().position(|kind| *kind == Kind::Ended(end)) {
+            known.rates.count(kind, Instant::now());
+        }
+        let at = SystemTime::now();
+        let after = at.duration_since(held.login.since).unwrap_or_default();
+        if known.over.len() >= MOST_ENDED {
+            known.over.pop_front();
+        }
+        known.over.push_back(Over { login: held.login, end, at, after });
+    }
+}
+
+impl Drop for Watch {
+    fn drop(&mut self) {
+        self.ends(End::Left);
+    }
+}
+
+impl Known {
+    /// A page lets go of a login; gives it where it was the last one.
+    fn let_go(&mut self, id: LoginId) -> Option<Held> {
+        let held = self.shown.get_mut(&id)?;
+        held.pages -= 1;
+        if held.pages > 0 { None } else { self.shown.remove(&id) }
+    }
+}
+
+impl Login {
+    fn new(id: LoginId, state: State, shown: &Shown, context: &Context) -> Self {
+        let user_agent = context.user_agent.as_deref().unwrap_or_default();
+        Self {
+            id,
+            state: if state == State::Scanned { state } else { State::Waiting },
+            since: UNIX_EPOCH + Duration::from_secs(context.created_at),
+            of: match (&context.site, &context.request) {
+                (Some(site), _) => Of::Site(site.chars().take(MOST_OF_SITE).collect()),
+                (None, Some(_)) => Of::Request,
+                (None, None) => Of::Page,
+            },
+            way: match &shown.qr {
+                Some(QrCode::Account { .. }) => "account",
+                Some(QrCode::Web { .. }) => "web",
+                None => "typed",
+            },
+            browser: [browser::browser(user_agent), browser::system(user_agent)],
+            address: context.ip.parse::<IpAddr>().map(address::shortened).unwrap_or_default(),
+        }
+    }
+}
+
+/// The place of a kind among the counts.
+fn place(kind: Kind) -> usize {
+    KINDS.iter().position(|it| *it == kind).unwrap_or(KINDS.len())
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+
+    fn context() -> Context {
+        Context {
+            site: Some("shop".to_owned()),
+            nonce: Some("n0nce".to_owned()),
+            request: None,
+            ip: "192.0.2.77".to_owned(),
+            user_agent: Some("Mozilla/5.0 (Windows NT 10.0) Chrome/140.0.0.0".to_owned()),
+            created_at: server::clock::unix_now(),
+            ..Context::default()
+        }
+    }
+
+    const TYPED: Shown = Shown { qr: None, typed: None };
+
+    /// The states of those in progress, and how others ended.
+    fn seen(watched: &Watched) -> (Vec<State>, Vec<End>) {
+        let Seen { shown, over, .. } = watched.look(10);
+        (shown.iter().map(|login| login.state).collect(), over.iter().map(|over| over.end).collect())
+    }
+
+    fn totals(watched: &Watched) -> [u64; KINDS.len()] {
+        watched.look(0).minutes.map(|minutes| minutes.iter().sum())
+    }
+
+    #[test]
+    fn a_login_is_seen_from_its_code_to_its_end() {
+        let (watched, scene) = (Watched::default(), Scene::random());
+        let mut watch = watched.shows(scene, &TYPED, &context());
+        assert_eq!(seen(&watched), (vec![State::Waiting], vec![]));
+        assert_eq!(watched.scene_of(&LoginId::of(scene).to_string()), Some(scene));
+        watch.stands(State::Scanned);
+        watch.stands(State::Scanned);
+        assert_eq!(seen(&watched), (vec![State::Scanned], vec![]));
+        watch.stands(State::Granted);
+        watch.stands(State::Granted);
+        drop(watch);
+        assert_eq!(seen(&watched), (vec![], vec![End::Granted]));
+        assert_eq!(watched.scene_of(&LoginId::of(scene).to_string()), None);
+        assert_eq!(totals(&watched), [1, 1, 1, 0, 0]);
+        // A claim that nobody has seen is one all the same, and expiry needs none.
+        watched.shows(Scene::random(), &TYPED, &context()).stands(State::Denied);
+        watched.shows(Scene::random(), &TYPED, &context()).stands(State::Expired);
+        assert_eq!(totals(&watched), [3, 2, 1, 1, 1]);
+    }
+
+    #[test]
+    fn a_page_that_goes_and_comes_back_has_not_ended_its_login() {
+        let (watched, scene) = (Watched::default(), Scene::random());
+        let watch = watched.shows(scene, &TYPED, &context());
+        drop(watch);
+        assert_eq!(seen(&watched), (vec![], vec![End::Left]));
+        let older = watched.takes_back(scene, State::Scanned, &TYPED, &context());
+        assert_eq!(seen(&watched), (vec![State::Scanned], vec![]));
+        let newer = watched.takes_back(scene, State::Scanned, &TYPED, &context());
+        older.taken_over();
+        assert_eq!(seen(&watched), (vec![State::Scanned], vec![]));
+        newer.replaced();
+        assert_eq!(seen(&watched), (vec![], vec![End::Replaced]));
+        assert_eq!(totals(&watched), [1, 0, 0, 0, 0]);
+    }
+
+    #[test]
+    fn what_is_kept_is_bounded_and_says_nothing_that_a_log_may_not() {
+        let watched = Watched::default();
+        let scenes: Vec<Scene> = (0..2 * MOST_ENDED).map(|_| Scene::random()).collect();
+        let watches: Vec<Watch> =
+            scenes.iter().map(|scene| watched.shows(*scene, &TYPED, &context())).collect();
+        let few = watched.look(10);
+        assert_eq!((few.shown.len(), few.all), (10, scenes.len()));
+        drop(watches);
+        let Seen { shown, over, .. } = watched.look(10);
+        assert_eq!((shown.len(), over.len()), (0, MOST_ENDED));
+        let all = format!("{over:?}");
+        assert!(all.contains("192.0.*.*") && all.contains("Windows") && all.contains("shop"), "{all}");
+        for scene in scenes {
+            assert!(!all.contains(scene.as_str()), "{all}");
+        }
+        assert!(!all.contains("192.0.2.77") && !all.contains("n0nce"), "{all}");
+    }
+}
