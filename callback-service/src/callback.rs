@@ -7,6 +7,7 @@ use protocol::Client;
 use server::stop::Drain;
 
 use crate::account::Official;
+use crate::audit::Audit;
 use crate::logins::answered::Answered;
 use crate::logins::words::Texts;
 use crate::logins::{self, Scans, Shared};
@@ -32,6 +33,8 @@ pub(crate) struct Callback {
     pub verify_files: VerifyFiles,
     /// Where its protocol is spoken.
     pub wechat_server: Option<Arc<WeChatServer>>,
+    /// Who logged in where.
+    pub audit: Audit,
     pub gateway: Client,
     pub store: Arc<Store>,
     pub metrics: Metrics,
@@ -54,6 +57,7 @@ pub(crate) struct Parts {
     pub open_url: String,
     pub verify_files: VerifyFiles,
     pub wechat_server: Option<Arc<WeChatServer>>,
+    pub audit: Audit,
     pub relay: relay::Shared,
     pub metrics: Metrics,
     pub logins: logins::Checked,
@@ -69,8 +73,8 @@ impl Callback {
     pub(crate) fn new(parts: Parts) -> Self {
         let Parts { accounts, gateway, store, provider, relay, metrics, logins, pushes, texts, .. } = parts;
         let (web, open_url, verify_files) = (parts.web, parts.open_url, parts.verify_files);
-        let (wechat_server, trusted_proxies, drain) =
-            (parts.wechat_server, parts.trusted_proxies, parts.drain);
+        let (wechat_server, audit, trusted_proxies, drain) =
+            (parts.wechat_server, parts.audit, parts.trusted_proxies, parts.drain);
         // What all accounts share: none of them may use up more of this process than one alone could.
         let (bodies, shared) = (Bodies::default(), Shared::default());
         let answered = shared.answered.clone();
@@ -84,6 +88,7 @@ impl Callback {
                 store: Arc::clone(&store),
                 provider: provider.clone(),
                 settings: logins.clone(),
+                audit: audit.clone(),
                 metrics: metrics.clone(),
                 tasks: drain.tasks().clone(),
                 shared: shared.clone(),
@@ -112,6 +117,7 @@ impl Callback {
             web,
             verify_files,
             wechat_server,
+            audit,
             gateway,
             store,
             metrics,

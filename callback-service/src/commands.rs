@@ -2,6 +2,7 @@
 
 use std::ffi::OsString;
 use std::fmt::Write as _;
+use std::io::{self, BufWriter, Write as _};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::pin::pin;
@@ -16,7 +17,9 @@ use server::settings::{NoSettings, SettingError};
 use server::{clock, health, process, stop};
 use tokio::task::spawn_blocking;
 use tokio::time::timeout;
+use tokio_util::task::TaskTracker;
 
+use crate::audit::{Audit, list};
 use crate::config::{self, Config};
 use crate::doctor;
 use crate::logins::code::Codes;
@@ -84,6 +87,13 @@ pub(crate) enum Commands {
         /// The person's openid.
         #[arg(value_parser = server::visible::identifier)]
         openid: String,
+        #[command(flatten)]
+        settings: Box<config::Settings>,
+    },
+    /// Shows who logged in where, the newest first, or exports it; the service may be running.
+    Logins {
+        #[command(flatten)]
+        wanted: Box<list::Wanted>,
         #[command(flatten)]
         settings: Box<config::Settings>,
     },
@@ -176,6 +186,12 @@ fn act(command: Commands) -> Result<String, Failed> {
         Commands::Forget { openid, settings } => {
             Ok(block_on(forget(config::of_environment(*settings)?, openid))?)
         }
+        Commands::Logins { wanted, settings } => {
+            if let Some(problem) = wanted.problem() {
+                return Err(SettingError::new("logins", problem).into());
+            }
+            Ok(block_on(logins(config::of_environment(*settings)?, *wanted))?)
+        }
         Commands::Outbox { settings } => Ok(block_on(outbox(config::of_environment(*settings)?))?),
     }
 }
@@ -194,12 +210,24 @@ fn block_on<T>(work: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<
 /// A command gives up after this.
 const WITHIN: Duration = Duration::from_secs(20);
 
-/// Works with what a running service has kept.
+/// Why.
+const SILENT: &str = "CALLBACK_STORE does not answer";
+
+/// What a running service has kept.
+struct KeptByService {
+    store: Arc<Store>,
+    provider: Option<Arc<Provider>>,
+    outbox: Outbox,
+    audit: Audit,
+}
+
+/// Works with what a running service has kept, within a time where there is one.
 async fn with_kept<T>(
     config: Config,
-    work: impl AsyncFnOnce(Arc<Store>, Option<Arc<Provider>>, Outbox) -> anyhow::Result<T>,
+    within: Option<Duration>,
+    work: impl AsyncFnOnce(KeptByService) -> anyhow::Result<T>,
 ) -> anyhow::Result<T> {
-    let Config { storage, sites, accounts, .. } = config;
+    let Config { storage, sites, accounts, audit: keep, .. } = config;
     anyhow::ensure!(
         !storage.ends_with_the_process(),
         "CALLBACK_STORE: what sqlite::memory: holds is inside the running service, and ends with it"
@@ -214,21 +242,28 @@ async fn with_kept<T>(
     let Opened { store, work: keeping, .. } = storage.open()?;
     let metrics = Metrics::default();
     let outbox = Outbox::new(store.records(outbox::KIND), metrics.clone());
+    let (limits, tasks) = (metrics.limits.clone(), TaskTracker::new());
+    let audit = Audit::new(&store, keep, metrics, tasks);
     let directory = accounts.directory();
     let provider = match sites {
         Some(sites) => {
-            Some(Provider::open(sites.without_keys(), &store, outbox.clone(), directory, metrics.limits)?)
+            let (outbox, audit) = (outbox.clone(), audit.clone());
+            Some(Provider::open(sites.without_keys(), &store, outbox, directory, audit, limits)?)
         }
         None => None,
     };
     let working = async {
         // Redis is not reached yet.
-        until_reached(&store).await;
-        work(store, provider, outbox).await
+        timeout(WITHIN, until_reached(&store)).await.context(SILENT)?;
+        let work = work(KeptByService { store, provider, outbox, audit });
+        match within {
+            Some(within) => timeout(within, work).await.context(SILENT)?,
+            None => work.await,
+        }
     };
     tokio::select! {
         () = keeping => anyhow::bail!("the store's connections have ended"),
-        done = timeout(WITHIN, working) => done.context("CALLBACK_STORE does not answer")?,
+        done = working => done,
     }
 }
 
@@ -241,7 +276,7 @@ async fn until_reached(store: &Store) {
 async fn forget(config: Config, openid: String) -> anyhow::Result<String> {
     // WeChat gives an openid to one account only, so whoever has it is meant, whichever account that is.
     let directory = config.accounts.directory();
-    with_kept(config, async |store, provider, _| {
+    with_kept(config, Some(WITHIN), async |KeptByService { store, provider, audit, .. }| {
         let now = i64::try_from(clock::unix_now()).unwrap_or(i64::MAX);
         let mut is_known = false;
         for account in directory.all() {
@@ -251,7 +286,8 @@ async fn forget(config: Config, openid: String) -> anyhow::Result<String> {
                 None => false,
             };
             let asked = wechat_server::forget(&store, &person, now).await?;
-            if !at_sites && !asked && !store.knows(&person).await? {
+            let in_audit = audit.forgotten(account, &person).await? > 0;
+            if !at_sites && !asked && !in_audit && !store.knows(&person).await? {
                 continue;
             }
             is_known = true;
@@ -274,8 +310,27 @@ async fn forget(config: Config, openid: String) -> anyhow::Result<String> {
     .await
 }
 
+async fn logins(config: Config, wanted: list::Wanted) -> anyhow::Result<String> {
+    let (directory, is_off) = (config.accounts.directory(), config.audit.is_off());
+    // It may take long, where there are millions.
+    let listing = with_kept(config, None, async |KeptByService { audit, .. }| {
+        list::list(&audit, &directory, wanted, BufWriter::new(io::stdout().lock())).await
+    });
+    let list::Listed { written, unreadable, has_more } = listing.await?;
+    let mut told = io::stderr().lock();
+    if is_off {
+        writeln!(told, "CALLBACK_AUDIT_KEEP is off, so nothing is kept")?;
+    } else if has_more {
+        writeln!(told, "these are the newest {written}; --limit shows more")?;
+    }
+    if unreadable > 0 {
+        writeln!(told, "{unreadable} entries of another version were left out")?;
+    }
+    Ok(String::new())
+}
+
 async fn outbox(config: Config) -> anyhow::Result<String> {
-    with_kept(config, async |_, provider, outbox| {
+    with_kept(config, Some(WITHIN), async |KeptByService { provider, outbox, .. }| {
         let provider = provider.context("CALLBACK_SITES is not set; nobody is told anything")?;
         let (mut said, sites) = (String::new(), provider.told_sites());
         if sites.is_empty() {

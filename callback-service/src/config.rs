@@ -17,7 +17,7 @@ use crate::logins::link::{self, Link};
 use crate::logins::words::{self, Texts};
 use crate::server::{ADMIN_TOKEN, Connections, Ports};
 use crate::storage::{self, Storage};
-use crate::{account, logins, probe, provider, pushes, relay, web, wechat_server};
+use crate::{account, audit, logins, probe, provider, pushes, relay, web, wechat_server};
 
 /// The settings as they are written.
 #[derive(Debug, Clone, Args)]
@@ -34,6 +34,9 @@ pub(crate) struct Settings {
 
     #[command(flatten)]
     storage: storage::Settings,
+
+    #[command(flatten)]
+    audit: audit::settings::Settings,
 
     #[command(flatten)]
     connections: Connections,
@@ -133,6 +136,8 @@ pub struct Config {
     pub(crate) link: Link,
     pub(crate) probe: probe::Checked,
     pub(crate) storage: Storage,
+    /// How long it is kept who logged in where.
+    pub(crate) audit: audit::settings::Keep,
     /// Where WeChat's API is.
     pub(crate) api_url: String,
     /// This service as browsers see it, where that is set.
@@ -193,6 +198,7 @@ impl Config {
             link,
             probe,
             storage,
+            audit,
             connections,
             logins,
             account,
@@ -230,6 +236,7 @@ impl Config {
             link,
             probe,
             storage,
+            audit: audit.callback_audit_keep,
             api_url,
             public_url,
             accounts,
@@ -405,6 +412,7 @@ mod tests {
             (vec!["--callback-store", "sqlite:"], secrets(), "CALLBACK_STORE"),
             (vec!["--callback-store", "sqlite:callback.db\u{200b}"], secrets(), "CALLBACK_STORE"),
             (vec!["--wechat-original-id", "gh_1 "], secrets(), "WECHAT_ORIGINAL_ID"),
+            (vec!["--callback-audit-keep", "1h"], secrets(), "CALLBACK_AUDIT_KEEP"),
             (vec!["--callback-redis-replicas", "1"], secrets(), "CALLBACK_STORE"),
             (vec!["--callback-trusted-proxies", "proxy"], secrets(), "CALLBACK_TRUSTED_PROXIES"),
             (vec!["--callback-drain-time", "8"], secrets(), "CALLBACK_DRAIN_TIME"),

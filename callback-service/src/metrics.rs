@@ -64,6 +64,8 @@ pub(crate) struct Metrics {
     pub wechat_server: Family<Label, Counter>,
     /// Pushes that were refused or could not be read, by the check that failed and the account.
     pub refused: Family<OfAccount<Label>, Counter>,
+    /// Entries of the audit that were not written.
+    pub audit_failures: Counter,
     /// Connections that were refused because the port was full.
     pub connections_refused: Counter,
     /// Deliveries to sites that have arrived, by kind.
@@ -100,6 +102,7 @@ impl Default for Metrics {
             web_authorizations: Family::default(),
             wechat_server: Family::default(),
             refused: Family::default(),
+            audit_failures: Counter::default(),
             connections_refused: Counter::default(),
             outbox_delivered: deliveries(),
             outbox_failed: deliveries(),
@@ -158,6 +161,11 @@ impl Metrics {
             "refused",
             "Pushes that were refused or could not be read, by the check that failed (stage) and account",
             self.refused.clone(),
+        );
+        registry.register(
+            "audit_failures",
+            "Entries of the audit that were not written because the store failed",
+            self.audit_failures.clone(),
         );
         registry.register(
             "connections_refused",

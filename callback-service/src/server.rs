@@ -21,6 +21,7 @@ use wechat::push::Mode;
 
 use crate::account::names::Names;
 use crate::account::{Official, Officials};
+use crate::audit::Audit;
 use crate::callback::{Callback, Parts};
 use crate::config::Config;
 use crate::live::{Links, Live};
@@ -176,6 +177,7 @@ impl Server {
     /// When the store cannot be used, or a port cannot be bound.
     pub fn bind(config: Config) -> anyhow::Result<Self> {
         let Config { ports, connections, link, probe, storage, accounts, sites, logins, pushes, .. } = config;
+        let keep = config.audit;
         let (inside, open_url, verify_files) = (config.web, config.open_url, config.verify_files);
         let (asking, texts) = (config.wechat_server, config.texts);
         let forgets = storage.ends_with_the_process();
@@ -197,6 +199,8 @@ impl Server {
             accounts.iter().map(|official| (official.names.clone(), official.account.api.clone())).collect();
         let accounts = accounts.into_iter().map(guarded).collect();
         let metrics = Metrics::default();
+        let drain = Drain::new(connections.callback_drain_time);
+        let audit = Audit::new(&store, keep, metrics.clone(), drain.tasks().clone());
         for (names, client) in &clients {
             client.count(&metrics.wechat, names.name());
         }
@@ -204,17 +208,19 @@ impl Server {
             None => None,
             Some(sites) => {
                 let outbox = Outbox::new(store.records(outbox::KIND), metrics.clone());
-                Some(Provider::open(sites, &store, outbox, directory, metrics.limits.clone())?)
+                let (audit, limits) = (audit.clone(), metrics.limits.clone());
+                Some(Provider::open(sites, &store, outbox, directory, audit, limits)?)
             }
         };
         let wechat_server = asking.map(|checked| {
-            WeChatServer::new(checked, &store, clients.clone(), texts.clone(), metrics.clone())
+            let (texts, metrics) = (texts.clone(), metrics.clone());
+            WeChatServer::new(checked, &store, clients.clone(), texts, metrics, audit.clone())
         });
         let poster = provider.is_some().then(Poster::new).transpose()?;
         let port = Port::bind("CALLBACK_LISTEN", ports.callback_listen)?;
         let admin = Port::bind("CALLBACK_ADMIN_LISTEN", ports.callback_admin_listen)?;
         let (most, keep_alive) = (connections.places(), connections.callback_keep_alive);
-        let (drain, relayed) = (Drain::new(connections.callback_drain_time), relay::Metrics::default());
+        let relayed = relay::Metrics::default();
         let relay = relay::Shared::new(&drain, relayed.clone(), metrics.limits.clone())?;
         let callback = Callback::new(Parts {
             accounts,
@@ -225,6 +231,7 @@ impl Server {
             open_url,
             verify_files,
             wechat_server,
+            audit,
             metrics,
             logins,
             pushes,
@@ -293,6 +300,8 @@ impl Server {
             }
         });
         service.work(work);
+        let audit = callback.audit.clone();
+        service.work(async move { audit.keep().await });
         let links = Links::new(link.addresses().to_vec(), &callback.gateway);
         service.work(links.watch());
         service.work(watched.watch_expiry(&expiry));

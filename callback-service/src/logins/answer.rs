@@ -18,6 +18,7 @@ use wechat::{Person, User};
 use super::confirmation::{Answered, Awaits, By, Given, Login, Typed, Verdict};
 use super::words::{PhoneReply, ToPhone};
 use super::{Scans, gateway};
+use crate::audit::Outcome;
 use crate::provider::Denial;
 use crate::store::StoreError;
 use crate::trace;
@@ -216,6 +217,8 @@ impl Answer {
             if let Err(error) = scans.confirmations.expire(person, login.scene, id).await {
                 tracing::error!("{error}");
             }
+            let by = self.arrived + scans.times.words;
+            scans.note_decided(person, &login, Outcome::Late, by).await;
             return ToPhone { reply: PhoneReply::Late, language: login.language };
         }
         ToPhone { reply: PhoneReply::Wrong(left), language: login.language }
@@ -239,6 +242,10 @@ impl Answer {
                 // Another way, in which nobody was asked, was faster.
                 reply = PhoneReply::Confirmed;
             }
+        }
+        if let Some(outcome) = reply.outcome() {
+            let by = self.arrived + self.scans.times.words;
+            self.scans.note_decided(&self.person, &login, outcome, by).await;
         }
         ToPhone { reply, language }
     }

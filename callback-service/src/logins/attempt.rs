@@ -12,19 +12,22 @@ use tokio::time::Instant;
 use wechat::User;
 
 use super::confirmation::{self, Login};
+use super::outcome::{Ended, Seen};
 use super::verdict::{self, Before, Heard, Next, Refused};
 use super::words::{PhoneReply, ToPhone};
 use super::{Scans, gateway};
+use crate::audit::Confirmed;
 use crate::provider::{Admitted, NotGranted, Scanned};
 use crate::store::{Memory, Recorded, Scan, StoreError};
 
 /// An attempt, for a push that has `arrived`.
 pub(super) struct Attempt<'a> {
-    pub(super) scans: &'a Arc<Scans>,
-    pub(super) scan: &'a Scan,
+    scans: &'a Arc<Scans>,
+    scan: &'a Scan,
     /// What WeChat has told of the person on the way here.
-    pub(super) known: Option<User>,
-    pub(super) arrived: Instant,
+    known: Option<User>,
+    arrived: Instant,
+    seen: Seen,
 }
 
 /// What a claim came to.
@@ -36,15 +39,26 @@ struct Claimed {
     context: Option<Box<Context>>,
 }
 
-impl Attempt<'_> {
-    /// Makes the attempt; gives what the phone hears, and in which language.
-    pub(super) async fn run(&self) -> ToPhone {
+impl<'a> Attempt<'a> {
+    pub(super) fn new(scans: &'a Arc<Scans>, scan: &'a Scan, known: Option<User>, arrived: Instant) -> Self {
+        Self { scans, scan, known, arrived, seen: Seen::default() }
+    }
+
+    /// Makes the attempt; gives what it came to.
+    pub(super) async fn run(mut self) -> Ended {
+        let told = self.make().await;
+        Ended { told, seen: self.seen }
+    }
+
+    /// Gives what the phone hears, and in which language.
+    async fn make(&mut self) -> ToPhone {
         let before = match self.recall().await {
             ControlFlow::Continue(before) => before,
             ControlFlow::Break(recorded) => return logged_in(recorded),
         };
         let user = self.scans.nicknames.ask(&self.scan.openid);
         let Claimed { heard: claim, context, .. } = self.claim(before, None, self.scans.times.claim).await;
+        self.seen.page(context.as_deref());
         if !context.as_deref().is_none_or(|context| self.is_of_this_account(context)) {
             let reply = verdict::after_denial(self.deny(before).await, PhoneReply::UnknownSite);
             return ToPhone { reply, language: Language::default() };
@@ -85,7 +99,7 @@ impl Attempt<'_> {
     /// What follows a recorded claim: the provider's word where the login is for a site, the person's where it is to be
     /// confirmed, then the end and the count.
     async fn go_on(
-        &self,
+        &mut self,
         before: Before,
         is_for_site: bool,
         context: Option<Box<Context>>,
@@ -97,12 +111,17 @@ impl Attempt<'_> {
             false => None,
             true => Some(verdict::after_word(before, self.admit(context.as_deref(), user).await)?),
         };
+        if let Some(admitted) = &admitted {
+            self.seen.site = Some(admitted.parties().site);
+        }
         let confirms = admitted.as_ref().map_or(self.scans.confirms, |admitted| admitted.confirm);
         if confirms || self.scan.way.always_asks() {
             let parties = admitted.as_ref().map(Admitted::parties);
             let Scan { scene, first, created_at, way, .. } = *self.scan;
-            let login = Login { scene, first, created_at, language, parties, way };
+            let from = Some(self.seen.from.clone());
+            let login = Login { scene, first, created_at, language, parties, way, from };
             self.confirm(before, &login, confirms, context).await?;
+            self.seen.confirmed = Some(Confirmed::by(way, confirms));
         }
         let code = match admitted {
             None => None,

@@ -5,7 +5,7 @@
 //! the login wants it, end, count. `verdict` decides what follows from each answer. [`confirmation`] asks the person for
 //! the number that the page shows, and `answer` is what they type. [`answered`] is what an operator sees. [`code`] finds the login whose code a person has sent,
 //! and [`way`] says how the ways to a login differ. `gateway` asks until an answer is clear, [`link`] is the
-//! way there, `times` shares out the seconds that WeChat waits, and [`words`] turns the reply into a text.
+//! way there, `outcome` is what an attempt came to, `times` shares out the seconds that WeChat waits, and [`words`] turns the reply into a text.
 
 pub(crate) mod answer;
 pub(crate) mod answered;
@@ -15,6 +15,7 @@ pub(crate) mod confirmation;
 pub(crate) mod gateway;
 pub(crate) mod link;
 mod nickname;
+mod outcome;
 mod times;
 mod verdict;
 pub(crate) mod way;
@@ -31,7 +32,7 @@ use std::time::Duration;
 use clap::{Args, ValueEnum};
 use login_page::Language;
 use parking_lot::Mutex;
-use protocol::message::Context;
+use protocol::message::{Context, State};
 use protocol::{Client, Scene};
 use records::Moment;
 use server::settings::{self, SettingError};
@@ -49,10 +50,12 @@ use self::code::Codes;
 use self::confirmation::place::Places;
 use self::confirmation::{Asking, Confirmations, Login, Verdict};
 use self::nickname::Nicknames;
+use self::outcome::Ended;
 use self::times::{TIMES, Times};
 use self::way::Way;
 use self::words::{PhoneReply, ToPhone};
 use crate::account::names::Names;
+use crate::audit::{Audit, Outcome};
 use crate::metrics::Metrics;
 use crate::provider::Provider;
 use crate::store::{Scan, Store, StoreError};
@@ -170,6 +173,7 @@ pub(crate) struct Parts {
     pub store: Arc<Store>,
     pub provider: Option<Arc<Provider>>,
     pub settings: Checked,
+    pub audit: Audit,
     pub metrics: Metrics,
     /// On which the tasks run.
     pub tasks: TaskTracker,
@@ -188,6 +192,8 @@ pub(crate) struct Scans {
     codes: Codes,
     /// Whether logins without a site are confirmed, too.
     confirms: bool,
+    /// Who logged in where.
+    audit: Audit,
     metrics: Metrics,
     /// Whom logins for sites go through, where there are sites.
     provider: Option<Arc<Provider>>,
@@ -208,7 +214,8 @@ impl Scans {
     /// Puts the scans of an account together.
     #[must_use]
     pub(crate) fn new(parts: Parts) -> Arc<Self> {
-        let Parts { account, gateway, wechat, store, provider, settings, metrics, tasks, shared } = parts;
+        let Parts { account, gateway, wechat, store, provider, settings, audit, .. } = parts;
+        let (metrics, tasks, shared) = (parts.metrics, parts.tasks, parts.shared);
         let told = Arc::<Told>::default();
         let Checked { user_info_within, confirms, places, log_openids } = settings;
         // Nobody waits for a nickname longer than a claim may take.
@@ -223,6 +230,7 @@ impl Scans {
             confirmations,
             codes,
             confirms,
+            audit,
             metrics,
             provider,
             store,
@@ -321,7 +329,8 @@ impl Scans {
         };
         let asked = self.confirmations.forget(person, at).await;
         let typed = self.codes.forget(person).await;
-        self.store.forget(person, at).await.and(at_sites).and(asked).and(typed)
+        let entries = self.audit.unfollowed(&self.account, person, at).await;
+        self.store.forget(person, at).await.and(at_sites).and(asked).and(typed).and(entries)
     }
 
     /// The task of a scan, started unless it runs already; `None` when there are too many.
@@ -348,7 +357,9 @@ impl Scans {
         let (span, log_openids) = (trace::scan(scan.scene, scan.way), self.log_openids);
         let attempt = async move {
             let left = Left { scans: &scans, key, _place: place };
-            let reply = Attempt { scans: &scans, scan: &scan, known, arrived }.run().await;
+            let ended = Attempt::new(&scans, &scan, known, arrived).run().await;
+            scans.note(&scan, &ended, arrived).await;
+            let Ended { told: reply, .. } = ended;
             let (person, outcome) = (log_openids.shown(&scan.openid), reply.reply.name());
             tracing::info!(%person, outcome, "a scan was answered");
             scans.shared.answered.note(&scans.account, scan.scene, scan.way, &reply.reply, arrived);
@@ -380,7 +391,14 @@ impl Scans {
                     self.count_confirmation(Verdict::Replaced.name());
                 }
                 // Its page hears it when it can, and from a repeated scan if this process ends before.
-                drop(self.deny(person, before, None));
+                let denied = self.deny(person, before, None);
+                let (scans, person, before) = (Arc::clone(self), person.clone(), before.clone());
+                self.tasks.spawn(async move {
+                    // Another way, in which nobody was asked, may have been faster.
+                    if !matches!(denied.await, Ok(Some(State::Granted))) {
+                        scans.note_decided(&person, &before, Outcome::Denied, Instant::now()).await;
+                    }
+                });
             }
         }
         Ok(asking)

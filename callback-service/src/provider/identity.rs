@@ -38,8 +38,13 @@ pub(super) struct Identity {
 impl Identity {
     /// Under which name the person is kept.
     pub(super) fn key(&self) -> String {
+        self.person().key().into_owned()
+    }
+
+    /// The person.
+    pub(super) fn person(&self) -> wechat::Person {
         let account = self.account.as_deref().map(Arc::from);
-        wechat::Person::new(self.openid.clone()).of(account.as_ref()).key().into_owned()
+        wechat::Person::new(self.openid.clone()).of(account.as_ref())
     }
 
     /// `auth_time`, in seconds since 1970.

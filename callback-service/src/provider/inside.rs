@@ -14,6 +14,7 @@ use super::identity::Scanned;
 use super::token::{Hash, Token};
 use super::{Provider, sid};
 use crate::account::names::Names;
+use crate::audit::{Confirmed, Fact, Outcome, Way, Whence};
 use crate::store::StoreError;
 use crate::trace;
 
@@ -134,10 +135,23 @@ impl Provider {
         if !site.may_redirect_to(&for_site.redirect_uri) {
             return Err(NotAnswered::Gone);
         }
+        let person = who.person.clone();
+        let fact = Fact {
+            login: arrival.login.map(|login| login.to_string()),
+            site: Some(site.id.clone()),
+            way: Some(Way::Wechat),
+            confirmed: Some(Confirmed::SameBrowser),
+            session: Some(arrival.sid.clone()),
+            from: Whence::request(asked.from, &asked.head.headers),
+            ..Fact::of(Outcome::Granted, &person)
+        };
         match answer {
             None => {}
             // The page is loaded again, perhaps after a logout: no session begins.
-            Some(answer) if answer == code.hash() => return Ok(self.back_with(&for_site, &code)),
+            Some(answer) if answer == code.hash() => {
+                self.note(fact).await;
+                return Ok(self.back_with(&for_site, &code));
+            }
             Some(_) => return Err(NotAnswered::Gone),
         }
         // The site's account may have been changed since the person went to WeChat.
@@ -148,7 +162,11 @@ impl Provider {
         let span = trace::step(who.login, "inside");
         span.in_scope(|| tracing::debug!(site = %site.id, "a person has logged in inside WeChat"));
         let logging_in = self.logged_in(&asked, request, for_site, &site, who, Some(code));
-        Ok(logging_in.instrument(span).await?)
+        let answer = logging_in.instrument(span).await?;
+        if answer.status().is_redirection() {
+            self.note(fact).await;
+        }
+        Ok(answer)
     }
 }
 

@@ -3,21 +3,52 @@
 use records::Moment;
 use tracing::Instrument as _;
 
-use super::Provider;
 use super::accounts::Login;
+use super::sites::Site;
+use super::{Incoming, Provider};
+use crate::account::names::Names;
+use crate::audit::{Fact, Outcome, Whence};
 use crate::outbox::{EventName, Message};
 use crate::store::StoreError;
 use crate::trace;
 
 impl Provider {
-    /// Ends one login of the person of this key: its session, and what sites made of it.
-    pub(super) async fn log_out(&self, person: &str, sid: &str) -> Result<(), StoreError> {
-        let Some(login) = self.accounts.end(person, sid).await? else { return Ok(()) };
+    /// Ends one login of a person: its session, and what sites made of it. A browser `asked` for it, perhaps sent by a
+    /// site.
+    pub(super) async fn log_out(
+        &self,
+        person: &wechat::Person,
+        sid: &str,
+        asked: &Incoming<'_>,
+        site: Option<&Site>,
+    ) -> Result<(), StoreError> {
+        let key = person.key();
+        let Some(login) = self.accounts.end(&key, sid).await? else { return Ok(()) };
         self.tell_of_logout(sid, &login).await?;
         if let Some(session) = &login.session {
             self.sessions.end(session).await?;
         }
-        self.accounts.told(person, sid).await
+        let fact = Fact {
+            login: login.id.map(|login| login.to_string()),
+            site: site.map(|site| site.id.clone()),
+            session: Some(sid.to_owned()),
+            from: Whence::request(asked.from, &asked.head.headers),
+            ..Fact::of(Outcome::LoggedOut, person)
+        };
+        // One that the sites have heard of was noted before.
+        if login.session.is_some() || !login.sites.is_empty() {
+            self.note(fact).await;
+        }
+        self.accounts.told(&key, sid).await
+    }
+
+    /// Writes into the audit what has become of a person's login.
+    pub(super) async fn note(&self, fact: Fact<'_>) {
+        let account = fact.person.account();
+        let official = self.officials.all().iter().find(|official| official.knows(account)).cloned();
+        // An account that is gone has lost its name.
+        let official = official.unwrap_or_else(|| Names::new(account, account.unwrap_or_default()));
+        self.audit.note(&official, fact).await;
     }
 
     /// Whether anything is kept of a person.

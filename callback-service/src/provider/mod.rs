@@ -54,6 +54,7 @@ use self::settings::{Addresses, Checked};
 use self::sites::{Site, Sites};
 pub(crate) use self::token::{Hash, Token};
 use crate::account::names::{Directory, Names};
+use crate::audit::Audit;
 use crate::outbox::{Backlog, Outbox};
 use crate::store::Store;
 
@@ -89,6 +90,7 @@ pub(crate) struct Provider {
     sessions: Sessions,
     accounts: Accounts,
     outbox: Outbox,
+    audit: Audit,
     /// The official accounts.
     officials: Directory,
     /// What is asked of a browser that is WeChat's own, where anything is.
@@ -119,6 +121,7 @@ impl Provider {
         store: &Store,
         outbox: Outbox,
         officials: Directory,
+        audit: Audit,
         limits: Limits,
     ) -> Result<Arc<Self>, SettingError> {
         let Checked { addresses, sites, keys, key_age, lives, address_rate, brand, inside } = checked;
@@ -133,6 +136,7 @@ impl Provider {
             sessions: Sessions::new(store, lives),
             accounts: Accounts::new(store, lives.life),
             outbox,
+            audit,
             inside,
             officials,
             style: Bytes::from(brand.style()),

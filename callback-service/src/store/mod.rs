@@ -16,8 +16,8 @@ use anyhow::Context;
 use futures_util::future::{BoxFuture, FutureExt, pending};
 use protocol::Scene;
 use records::{
-    Failure, Keeper, Kept, Moment, Records, Redis, RedisUrl, Replicas, Sqlite, Step, StoreMetrics, StoreUrl,
-    Write,
+    Failure, Journal, Keeper, Keeps, Kept, Moment, Records, Redis, RedisUrl, Replicas, Sqlite, Step,
+    StoreMetrics, StoreUrl, Write,
 };
 
 use self::person::Person;
@@ -194,6 +194,15 @@ impl Store {
     #[must_use]
     pub(crate) fn records<R>(&self, kind: &'static str) -> Records<R> {
         self.place.records(kind)
+    }
+
+    /// The journal of a kind that a room above keeps here.
+    #[must_use]
+    pub(crate) fn journal<E, P>(&self, kind: &'static str, keeps: Keeps) -> Journal<E, P> {
+        match &self.place {
+            Place::Sqlite(sqlite) => Journal::in_sqlite(kind, sqlite, keeps),
+            Place::Redis(redis) => Journal::in_redis(kind, redis, keeps),
+        }
     }
 
     /// Whether the store answers.

@@ -18,6 +18,7 @@ use super::pace::Pace;
 use super::qr_logins::{self, By, Names, Told};
 use super::sites::Site;
 use super::{Official, WeChatServer};
+use crate::audit::{Fact, Outcome, Way};
 use crate::provider::token::Token;
 use crate::store::StoreError;
 
@@ -139,6 +140,12 @@ impl WeChatServer {
             self.qr_logins.redeem(&code, by(site, official)).await?
         };
         self.count(if person.is_some() { "right" } else { "wrong" });
+        if let Some(person) = &person {
+            let (site, way) = (Some(site.name.clone()), Some(Way::WechatServer));
+            // It is redeemed once, so there is no repeat.
+            let fact = Fact { site, way, once: false, ..Fact::of(Outcome::Redeemed, person) };
+            self.audit.note(account, fact).await;
+        }
         tracing::info!(site = ?site.name, found = person.is_some(), "a site asked whose a code is");
         Ok(answers::user(person.as_ref().map(Person::as_str).unwrap_or_default()))
     }

@@ -8,10 +8,10 @@ use server::tell;
 use tokio::time::{Instant, timeout_at};
 use wechat::Person;
 
-use super::WeChatServer;
 use super::codes::{self, Codes, Request};
-use super::phrase;
 use super::qr_logins::{Heard, QrLogins, Scene};
+use super::{Official, WeChatServer, phrase};
+use crate::audit::{Confirmed, Fact, Outcome, Way};
 use crate::logins::answer::Text;
 use crate::logins::confirmation::Typed;
 use crate::logins::way::YES;
@@ -31,7 +31,10 @@ impl WeChatServer {
         let yes = yes(text.content)?;
         match self.in_time(arrived, self.qr_logins.answer(text.person, yes)).await {
             Ok(None) => None,
-            Ok(Some(heard)) => Some(self.words(&heard, false)),
+            Ok(Some(heard)) => {
+                self.note(text.person, &heard, Some(Confirmed::One)).await;
+                Some(self.words(&heard, false))
+            }
             // Perhaps it is an answer, and perhaps it counts.
             Err(error) => Some(self.unclear(&error)),
         }
@@ -57,7 +60,10 @@ impl WeChatServer {
         arrived: Instant,
     ) -> Option<String> {
         match self.in_time(arrived, self.qr_logins.scan(scene, person, at)).await {
-            Ok(heard) => self.words(&heard, first),
+            Ok(heard) => {
+                self.note(person, &heard, None).await;
+                self.words(&heard, first)
+            }
             Err(error) => self.unclear(&error),
         }
     }
@@ -102,6 +108,24 @@ impl WeChatServer {
                 self.say(PhoneReply::TryAgain)
             }
         }
+    }
+
+    /// Writes into the audit what the login came to that a person has scanned last.
+    async fn note(&self, person: &Person, heard: &Heard, confirmed: Option<Confirmed>) {
+        let (outcome, confirmed) = match heard {
+            Heard::LoggedIn => (Outcome::Granted, confirmed),
+            Heard::Denied => (Outcome::NotMe, None),
+            Heard::Taken => (Outcome::Taken, None),
+            Heard::Expired => (Outcome::Expired, None),
+            Heard::Asked { .. } | Heard::Confirmed => return,
+        };
+        let official = self.officials.iter().find(|official| official.names.knows(person.account()));
+        let Some(Official { names, .. }) = official else { return };
+        // Without the store there is no entry either.
+        let Ok(Some((login, site))) = self.qr_logins.last(person).await else { return };
+        let (login, way) = (Some(login), Some(Way::WechatServer));
+        let fact = Fact { login, site, way, confirmed, ..Fact::of(outcome, person) };
+        self.audit.note(names, fact).await;
     }
 
     fn words(&self, heard: &Heard, first: bool) -> Option<String> {

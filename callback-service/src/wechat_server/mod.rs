@@ -41,6 +41,7 @@ pub(crate) use self::settings::{Checked, Settings};
 pub(crate) use self::sites::new_token;
 use self::sites::{Site, Sites};
 use crate::account::names::Names;
+use crate::audit::Audit;
 use crate::logins::words::Texts;
 use crate::metrics::Metrics;
 use crate::store::Store;
@@ -58,6 +59,7 @@ pub(crate) struct WeChatServer {
     officials: Vec<Official>,
     texts: Texts,
     metrics: Metrics,
+    audit: Audit,
     told: Told,
 }
 
@@ -76,6 +78,7 @@ impl WeChatServer {
         accounts: Vec<(Names, wechat::Client)>,
         texts: Texts,
         metrics: Metrics,
+        audit: Audit,
     ) -> Arc<Self> {
         let Checked { sites, words, digits, qr_per_day, qr_url } = checked;
         let officials = accounts.into_iter().map(|(names, wechat)| {
@@ -93,6 +96,7 @@ impl WeChatServer {
             qr_url,
             texts,
             metrics,
+            audit,
             told: Told::default(),
         })
     }

@@ -5,12 +5,15 @@
 //! decided only if the record is still what was read, and, where the decision rests on a moment not having come yet,
 //! only before that moment. So no two processes can decide differently, and a rule is tested without a store.
 //!
+//! Beside records there are journals ([`mod@journal`]): lines that are appended and read by time.
+//!
 //! [`memory`] is one process's own. [`mod@sqlite`] is one file on one machine. [`mod@redis`] is shared by any number of
 //! processes; there all of them can also count together what they may do ([`Redis::take`]). [`store_url`] reads which
 //! of these an operator wants. [`StoreMetrics`] measures whichever it is.
 
 mod as_text;
 mod failure;
+mod journal;
 mod kept;
 mod memory;
 mod metrics;
@@ -22,6 +25,7 @@ mod store_url;
 
 pub use self::as_text::AsText;
 pub use self::failure::Failure;
+pub use self::journal::{Journal, Keeps, Line, Note, Page, Place, Range};
 pub use self::kept::Kept;
 pub use self::metrics::{Operation, StoreMetrics};
 pub use self::moment::Moment;

@@ -219,6 +219,12 @@ impl Node {
         self.settings.insert(name, value);
     }
 
+    /// Its settings, for a command beside it.
+    #[must_use]
+    pub fn settings(&self) -> &HashMap<&'static str, String> {
+        &self.settings
+    }
+
     /// Whether it was started and has not been ended.
     #[must_use]
     pub fn is_running(&self) -> bool {

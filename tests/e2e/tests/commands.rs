@@ -4,8 +4,9 @@
 #![allow(clippy::unwrap_used, reason = "tests fail loudly")]
 
 use std::collections::HashMap;
+use std::io::{BufRead, BufReader};
 use std::path::Path;
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use e2e::page::PATIENCE;
@@ -221,7 +222,7 @@ fn an_operator_adds_a_site_checks_it_and_looks_after_keys_people_and_deliveries(
 
     // In a wrong folder there is nothing to look at, and nothing is made.
     let kept = folder.path().join("callback.db");
-    for words in [&["forget", "oPersonWhoLeaves"][..], &["outbox"]] {
+    for words in [&["forget", "oPersonWhoLeaves"][..], &["outbox"], &["logins"]] {
         let (code, said) = run(&settings, words);
         assert!(code == 1 && said.contains(&format!("there is no file {}", kept.display())), "{said}");
     }
@@ -259,10 +260,49 @@ fn an_operator_adds_a_site_checks_it_and_looks_after_keys_people_and_deliveries(
 
     // A command that cannot have seen what the service keeps says so.
     settings.insert("CALLBACK_STORE", "sqlite::memory:".to_owned());
-    for words in [&["forget", "oPersonWhoLeaves"][..], &["outbox"]] {
+    for words in [&["forget", "oPersonWhoLeaves"][..], &["outbox"], &["logins"]] {
         let (code, said) = run(&settings, words);
         assert!(code == 1 && said.contains("inside the running service"), "{said}");
     }
+}
+
+#[test]
+fn a_hundred_thousand_entries_of_the_audit_are_exported_in_little_memory_and_the_reader_may_go() {
+    const ENTRIES: usize = 100_000;
+    let (folder, settings) = folder();
+    drop(Program::start(PROGRAM, &settings));
+    let (code, said) = run(&settings, &["logins"]);
+    assert!(code == 0 && said.lines().count() == 1, "{said}");
+    let fill = format!(
+        "WITH RECURSIVE n(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM n WHERE n < {ENTRIES})
+         INSERT INTO journal (kind, at, subject, entry, personal) SELECT 'logins', unixepoch() * 1000 - n, 'oPerson' || n,
+         '{{\"outcome\":\"granted\",\"site\":\"shop\",\"way\":\"scan\"}}', '{{\"person\":\"oPerson' || n || '\"}}' FROM n"
+    );
+    let file = folder.path().join("callback.db");
+    assert!(Command::new("sqlite3").arg(&file).arg(fill).status().unwrap().success());
+    let mut memory = Vec::new();
+    for limit in [2_000, ENTRIES] {
+        let flags = ["logins", "--format", "csv", "--limit", &limit.to_string()].map(str::to_owned);
+        let mut command = e2e::programs::command(PROGRAM, &settings);
+        let mut exporting = command.args(flags).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+        let mut lines = BufReader::with_capacity(1024, exporting.stdout.take().unwrap()).lines();
+        // It stops here, because nobody takes more.
+        assert_eq!(lines.by_ref().take(limit - 1_500).map(Result::unwrap).count(), limit - 1_500);
+        let status = std::fs::read_to_string(format!("/proc/{}/status", exporting.id())).unwrap();
+        let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
+        memory.push(peak.trim().trim_end_matches(" kB").parse::<u64>().unwrap());
+        // The names are one line more.
+        assert_eq!(lines.map(Result::unwrap).count(), 1_501);
+        assert!(exporting.wait().unwrap().success());
+    }
+    assert!(memory[1] < memory[0] + 4_096, "{memory:?} KiB");
+
+    let mut command = e2e::programs::command(PROGRAM, &settings);
+    let mut exporting = command.args(["logins", "--format", "jsonl"]).stdout(Stdio::piped()).spawn().unwrap();
+    let first =
+        BufReader::with_capacity(1024, exporting.stdout.take().unwrap()).lines().next().unwrap().unwrap();
+    assert!(first.contains("\"outcome\":\"granted\""), "{first}");
+    assert!(exporting.wait().unwrap().success(), "head has seen enough");
 }
 
 /// What it prints is tried against a gateway in login_page.rs.

@@ -51,6 +51,7 @@ const FLOORS: [(&str, &[&str]); 2] = [
             "metrics",
             "store",
             "storage",
+            "audit",
             "outbox",
             "relay",
             "provider",

@@ -1,5 +1,7 @@
 //! The certificate that the internal port shows: until when it is good, and for which names.
 
+use std::net::IpAddr;
+
 use doctor::{Category, Sheet, Words, certificates};
 use rustls::CertificateError;
 use rustls::pki_types::pem::PemObject;
@@ -70,7 +72,9 @@ fn names_of(own: &CertificateDer<'_>) -> Vec<String> {
             .iter()
             .map(|name| {
                 let inside = name.split_once('(').map_or(name.as_str(), |(_, inside)| inside);
-                inside.trim_end_matches(')').trim_matches('"').to_owned()
+                let inside = inside.trim_end_matches(')').trim_matches('"');
+                // It writes 0::1 where everybody else writes ::1.
+                inside.parse::<IpAddr>().map_or_else(|_| inside.to_owned(), |address| address.to_string())
             })
             .collect(),
         _ => Vec::new(),

@@ -116,6 +116,7 @@ mod tests {
             language,
             parties: None,
             way: Way::Typed,
+            from: None,
         };
         let of = |site| Question::new(site, &context, &Places::default(), &login(Language::Chinese));
         let question = of(None);

@@ -103,7 +103,8 @@ async fn what_follows_a_number_is_said_in_the_language_of_the_question() {
         asked.logins.lock().insert(scan.scene, Played { number: Some("47".to_owned()), ..Played::default() });
         // WeChat said it at the scan, and does not say it again.
         let Scan { scene, first, created_at, ref openid, way } = scan;
-        let login = Login { scene, first, created_at, language: Language::English, parties: None, way };
+        let login =
+            Login { scene, first, created_at, language: Language::English, parties: None, way, from: None };
         asked.scans.ask_person(openid, &login, Some("47"), &Context::default()).await.unwrap();
         if is_late {
             asked.ended(&scan, State::Expired);
@@ -162,7 +163,15 @@ async fn a_page_whose_login_was_replaced_hears_it_from_a_repeat_of_the_scan() {
     let second = another(&first);
     // The process is killed when the store has the new scan, and before the gateway hears of the old one.
     let Scan { scene, first: is_first, created_at, ref openid, way } = second;
-    let login = Login { scene, first: is_first, created_at, language: Language::Chinese, parties: None, way };
+    let login = Login {
+        scene,
+        first: is_first,
+        created_at,
+        language: Language::Chinese,
+        parties: None,
+        way,
+        from: None,
+    };
     let asking =
         asked.scans.confirmations.ask(openid, &login, Some("47"), &Context::default()).await.unwrap();
     assert!(matches!(asking, Asking::Ask { is_new: true, replaced: Some(_), .. }));

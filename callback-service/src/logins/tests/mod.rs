@@ -7,6 +7,7 @@
 
 mod answers;
 mod asked;
+mod audited;
 mod codes;
 mod confirmation;
 mod faults;
@@ -25,6 +26,7 @@ use protocol::{Answer, Notice};
 
 use self::played_gateway::{Gateway, answer, busy, claimed, claimed_for, granted, no_gateway, repeated};
 use super::*;
+use crate::audit::settings::Keep;
 use crate::logins::confirmation::{Answered, By, Given, Typed};
 use crate::logins::way::Way;
 use crate::store::faults::{Fault, Faults};
@@ -96,6 +98,8 @@ fn with_wechat(gateway: Client, store: Arc<Store>, wechat: wechat::Client, withi
         places: Places::default(),
         log_openids: Openids::Short,
     };
+    let (metrics, tasks) = (Metrics::default(), TaskTracker::new());
+    let audit = Audit::new(&store, Keep::long(), metrics.clone(), tasks.clone());
     Scans::new(Parts {
         account: Names::new(None, "wx0123456789abcdef"),
         gateway,
@@ -103,8 +107,9 @@ fn with_wechat(gateway: Client, store: Arc<Store>, wechat: wechat::Client, withi
         store,
         provider: None,
         settings: checked,
-        metrics: Metrics::default(),
-        tasks: TaskTracker::new(),
+        audit,
+        metrics,
+        tasks,
         shared: Shared::default(),
     })
 }

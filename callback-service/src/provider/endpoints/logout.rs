@@ -96,7 +96,7 @@ impl Provider {
     async fn end_session(&self, asked: &Incoming<'_>, hint: Option<&Hint>) -> Result<(), StoreError> {
         let site = hint.map(|hint| &hint.site);
         for (who, _) in self.sessions(asked, site).await? {
-            self.log_out(&who.key(), &who.sid).await?;
+            self.log_out(&who.person(), &who.sid, asked, site).await?;
         }
         // What a site calls a person by the unionid is no account's name here.
         if let Some(Hint { site, sub, sid: Some(sid) }) = hint
@@ -104,7 +104,7 @@ impl Provider {
             && let Some(official) = self.official(site)
         {
             let person = official.person(&wechat::Person::new(sub.clone()));
-            self.log_out(&person.key(), sid).await?;
+            self.log_out(&person, sid, asked, Some(site)).await?;
         }
         for (official, cookie) in self.session_cookies(&asked.head.headers) {
             if site.is_none_or(|site| self.may_serve(official, site)) {

@@ -86,7 +86,7 @@ impl Provider {
         match &before {
             // The sites that know of the session go on hearing of its end.
             Some((before, _)) if before.openid == who.openid => who.sid.clone_from(&before.sid),
-            Some((before, _)) => self.log_out(&before.key(), &before.sid).await?,
+            Some((before, _)) => self.log_out(&before.person(), &before.sid, asked, None).await?,
             None => {}
         }
         let cookie = Token::random();

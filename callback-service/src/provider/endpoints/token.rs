@@ -12,6 +12,7 @@ use super::client_authentication::authenticate;
 use super::oauth_error::{BUSY, OAuthError};
 use super::parameters::Parameters;
 use super::{Incoming, json as answer};
+use crate::audit::{Fact, Outcome};
 use crate::outbox::{EventName, Message};
 use crate::provider::access::Access;
 use crate::provider::claims::has_scope;
@@ -210,7 +211,15 @@ impl Provider {
             Err(None) => return Err(UNKNOWN_CODE.into()),
         }
         tracing::info!(site = %site.id, "a site has learnt who logged in");
-        self.tell_of_login(site, &who, sub).await;
+        let person = who.person();
+        let fact = Fact {
+            login: who.login.map(|login| login.to_string()),
+            site: Some(site.id.clone()),
+            session: Some(who.sid.clone()),
+            once: false,
+            ..Fact::of(Outcome::Redeemed, &person)
+        };
+        tokio::join!(self.note(fact), self.tell_of_login(site, &who, sub));
         Ok(given)
     }
 

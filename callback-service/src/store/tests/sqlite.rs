@@ -169,7 +169,7 @@ async fn what_the_upgrade_makes_is_what_this_version_writes() {
     let expected = json!({"logins": 7, "last_login_at": 100, "scans": scans});
     assert_eq!(serde_json::from_str::<Value>(&record).unwrap(), expected);
     let tables = "SELECT group_concat(name, ' ' ORDER BY name) FROM sqlite_schema WHERE type = 'table'";
-    assert_eq!(file.query_row(tables, [], |row| row.get::<_, String>(0)).unwrap(), "records");
+    assert_eq!(file.query_row(tables, [], |row| row.get::<_, String>(0)).unwrap(), "journal records");
 }
 
 #[tokio::test]

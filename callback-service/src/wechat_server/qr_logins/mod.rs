@@ -9,13 +9,14 @@
 use std::borrow::Cow;
 use std::time::Duration;
 
+use data_encoding::HEXLOWER;
 use records::{Kept, Moment, Records, Step, Write};
 use serde::{Deserialize, Serialize};
 use wechat::Person;
 
 use super::of_account;
 use crate::account::names::Names as Account;
-use crate::provider::token::{Token, sha256};
+use crate::provider::token::{Token, sha256, sha256_bytes};
 use crate::store::{Store, StoreError};
 
 /// How long a QR code is shown, as with wechat-server.
@@ -335,6 +336,15 @@ impl QrLogins {
         let Some(last) = self.of_people.read(&person.key()).await?.record else { return Ok(None) };
         let login = self.logins.read(&key(person, &last.scene)).await?.record;
         Ok(login.filter(|login| login.has_asked(person)).map(|_| last.at))
+    }
+
+    /// The login that a person has scanned last: an id for it, made of the scene as those of a gateway's logins are, and the
+    /// site that has asked for it.
+    pub(super) async fn last(&self, person: &Person) -> Result<Option<(String, Option<String>)>, StoreError> {
+        let Some(last) = self.of_people.read(&person.key()).await?.record else { return Ok(None) };
+        let login = self.logins.read(&key(person, &last.scene)).await?.record;
+        let id = HEXLOWER.encode(&sha256_bytes(last.scene.as_str().as_bytes())[..16]);
+        Ok(Some((id, login.map(|login| login.site.clone()))))
     }
 
     /// A person answers whether they want to log in; nothing where nobody asks.

@@ -3,11 +3,12 @@
 //! [`url`] says where Redis is, [`sentinel`] who the master is. [`keeper`] makes the connection and watches it,
 //! [`greeting`] is what it asks a server first, and [`link`] is what everybody else holds. [`inspection`] asks for an operator. [`replicas`] waits for
 //! copies. [`buckets`] count what all processes together may do. A record is read together with Redis's clock and
-//! written by `change.lua`, which compares and sets.
+//! written by `change.lua`, which compares and sets. [`mod@journal`] is a stream beside them.
 
 mod buckets;
 mod greeting;
 mod inspection;
+mod journal;
 mod keeper;
 mod link;
 mod replicas;

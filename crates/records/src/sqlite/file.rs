@@ -9,6 +9,8 @@ use std::time::{Duration, Instant};
 
 use rusqlite::{Connection, ErrorCode, OpenFlags, Transaction, TransactionBehavior};
 
+use super::journal;
+
 /// The version of the tables, kept in the file's `user_version`. Schema 1 had tables of its owner's; this one has one
 /// table of records.
 pub(super) const SCHEMA: i64 = 2;
@@ -58,6 +60,8 @@ pub(super) fn open(path: &Path, from_schema_1: &str) -> Result<Connection, OpenE
         SCHEMA => {}
         newer => return Err(OpenError::Newer(newer)),
     }
+    // No part of the schema's number: older versions go on with the file, and leave this table alone.
+    tables.execute_batch(journal::TABLE)?;
     tables.commit()?;
     connection.busy_timeout(BUSY)?;
     Ok(connection)

@@ -1,10 +1,12 @@
 //! Records in one SQLite file, for one machine with nothing to install.
 //!
 //! [`mod@file`] opens the file, makes its table, and turns an older version's tables into records. [`thread`] is the one
-//! thread that works on it, and [`inspection`] looks for an operator: SQLite blocks, and what comes together is written in one transaction.
+//! thread that works on it, and [`inspection`] looks for an operator: SQLite blocks, and what comes together is written in one
+//! transaction. [`mod@journal`] is a table beside that of records.
 
 mod file;
 mod inspection;
+mod journal;
 mod thread;
 
 use std::path::Path;

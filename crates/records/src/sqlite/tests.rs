@@ -14,7 +14,7 @@ use tempfile::TempDir;
 use super::thread::{transact, work_off};
 use super::*;
 use crate::contract::Plain;
-use crate::{Records, Step};
+use crate::{Journal, Keeps, Note, Records, Step};
 
 const MINUTE: Duration = Duration::from_secs(60);
 
@@ -250,4 +250,21 @@ fn an_older_file_that_cannot_be_copied_is_not_changed() {
     let error = file::open(&path, FROM_SCHEMA_1).unwrap_err().to_string();
     assert!(error.contains("records.db.schema-1") && error.contains("nothing was changed"), "{error}");
     assert_eq!(words(&path), 1000);
+}
+
+#[tokio::test]
+async fn a_file_without_a_journal_gets_one_and_older_versions_go_on_with_it() {
+    let (_folder, path) = folder();
+    write(&records(&path), "a", "kept", MINUTE).await;
+    let older = Connection::open(&path).unwrap();
+    older.execute_batch("DROP TABLE journal").unwrap();
+    drop(older);
+    let keeps = Keeps { age: MINUTE, most: 10 };
+    let journal = Journal::<String, String>::in_sqlite("diary", &Sqlite::open(&path, "").unwrap(), keeps);
+    let note = Note { name: None, entry: "a".to_owned(), about: None };
+    assert_eq!(journal.append(note).await, Ok(true));
+    assert_eq!(read(&records(&path), "a").await.as_deref(), Some("kept"));
+    let version = "PRAGMA user_version";
+    let version = Connection::open(&path).unwrap().query_row(version, [], |row| row.get::<_, i64>(0));
+    assert_eq!(version, Ok(2), "a greater one would keep older versions out");
 }

@@ -10,7 +10,7 @@ use crate::stage::{Stage, shows};
 
 const VERIFIER: &str = "0123456789-0123456789-0123456789-0123456789";
 
-fn authorize(stage: &Stage, site: &str, more: &str) -> String {
+pub(crate) fn authorize(stage: &Stage, site: &str, more: &str) -> String {
     let challenge = URL_SAFE_NO_PAD.encode(digest(&SHA256, VERIFIER.as_bytes()));
     format!(
         "{}/authorize?client_id={site}&redirect_uri=https%3A%2F%2F{site}.example%2Fcb&response_type=code&scope=openid\
@@ -27,7 +27,7 @@ fn parameter(url: &str, name: &str) -> Option<String> {
 }
 
 /// What the site learns by the answer at `url`: of `/userinfo`, and of the ID token.
-async fn redeemed(stage: &Stage, site: &str, url: &str) -> (Value, Value) {
+pub(crate) async fn redeemed(stage: &Stage, site: &str, url: &str) -> (Value, Value) {
     assert!(url.starts_with(&format!("https://{site}.example/cb?")), "{url}");
     assert_eq!(parameter(url, "state").as_deref(), Some("s1"));
     let code = parameter(url, "code").unwrap_or_else(|| panic!("no code in {url}"));

@@ -81,7 +81,7 @@ async fn a_login_is_delivered_from_one_gateway_to_a_page_at_another_and_counts_a
     assert!(now - at < 30, "{at}");
     assert!(callback.metric("callback_probe_seconds_count").await >= 2);
     let [one, other] = &fleet.gateways[..] else { panic!() };
-    assert!(one.metric("gateway_notices_total{type=\"probe\",status=\"ok\"}").await >= 2);
+    assert!(one.metric("gateway_notices_total{client=\"callback\",type=\"probe\",status=\"ok\"}").await >= 2);
     for gateway in [one, other] {
         for name in ["gateway_logins_total", "gateway_resumed_total"] {
             assert_eq!(gateway.metric(name).await, 0, "{name}");

@@ -73,6 +73,15 @@ pub(crate) async fn all() -> Vec<Scrape> {
     })
     .await;
 
+    // A user of Redis who may not do what an older version did without: logins go on.
+    redis.cli(&["ACL", "SETUSER", "default", "-xadd"]).await;
+    let mut page = Page::open(fleet.gateways[0].public).await;
+    let code = page.code().await;
+    fleet.wechat.scan(&person, &code.content).await.unwrap();
+    page.expect("scanned").await;
+    page.expect("scan_success").await;
+    let unwritten = until(&fleet, |now| now.get("callback_audit_failures_total") >= 1.0).await;
+
     redis.kill();
     let error = Page::open(fleet.gateways[0].public).await.expect("error").await;
     assert_eq!(error["code"], "busy", "{error}");
@@ -81,5 +90,5 @@ pub(crate) async fn all() -> Vec<Scrape> {
     assert!(gone.sum("gateway_store_failures_total", "failure=\"not_done\"") >= 1.0);
     fleet.wechat.push_event(&person, "unsubscribe", "").await;
     let gone = until(&fleet, |now| now.sum("callback_store_failures_total", "") >= 1.0).await;
-    vec![before, expired, alone, gone]
+    vec![before, expired, alone, unwritten, gone]
 }

@@ -6,6 +6,7 @@
 
 mod accounts;
 mod agent;
+mod audit;
 mod backchannel;
 mod bad_input;
 mod basic;

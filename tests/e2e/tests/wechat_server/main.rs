@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, reason = "tests fail loudly")]
 
 mod accounts;
+mod audit;
 mod client;
 mod codes;
 mod instances;

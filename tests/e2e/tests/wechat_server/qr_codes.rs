@@ -6,13 +6,13 @@ use simulator::{Call, Fault};
 use crate::client::{File, NOBODY, Site, World, good, new_token};
 
 /// A login that a site has asked for.
-struct Login {
-    token: String,
+pub(crate) struct Login {
+    pub(crate) token: String,
     /// The text of the QR code.
     text: String,
 }
 
-async fn login(world: &World) -> Login {
+pub(crate) async fn login(world: &World) -> Login {
     let answer = world.site.create().await;
     assert_eq!((&answer["success"], &answer["message"]), (&json!(true), &json!("")), "{answer}");
     let data = &answer["data"];
@@ -25,7 +25,7 @@ async fn login(world: &World) -> Login {
     Login { token: data["login_token"].as_str().unwrap().to_owned(), text }
 }
 
-async fn scan(world: &World, person: &str, login: &Login) -> String {
+pub(crate) async fn scan(world: &World, person: &str, login: &Login) -> String {
     world.stack.wechat.scan(person, &login.text).await.unwrap().reply.expect("the account replies")
 }
 

@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use super::question::{Question, tag};
 use super::typed::Typed;
+use crate::audit::Whence;
 use crate::logins::way::Way;
 use crate::provider::{Denial, Parties};
 use crate::store::Scan;
@@ -53,6 +54,9 @@ pub(crate) struct Login {
     /// How the person came to it.
     #[serde(default, skip_serializing_if = "Way::is_scan")]
     pub way: Way,
+    /// The browser of its page, for the audit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub from: Option<Whence>,
 }
 
 impl Login {

@@ -20,6 +20,7 @@ fn login(created_at: i64) -> Login {
         language: Language::Chinese,
         parties: None,
         way: Way::Scan,
+        from: None,
     }
 }
 
