@@ -147,7 +147,7 @@ mod tests {
         .await;
         let moved = moved.unwrap();
         assert_eq!((moved.status, &*moved.location, &*moved.server), (301, "https://b.example/", "nginx"));
-        let page = of("HTTP/1.1 200 x\r\ncontent-length: 16\r\n\r\n<HTML>\n\u{1b}[31mno!").await.unwrap();
+        let page = of("HTTP/1.1 200 x\r\ncontent-length: 15\r\n\r\n<HTML>\n\u{1b}[31mno!").await.unwrap();
         assert!(page.is_page());
         assert_eq!(page.begins(), "<HTML>  [31mno!");
         let error = of("").await.unwrap_err();
