@@ -1,7 +1,9 @@
 //! The live view's port: who may look, how many, and that whoever looks disturbs nobody.
 
+use std::time::Duration;
+
 use e2e::fleet::{Fleet, Node, Options};
-use e2e::page::Page;
+use e2e::page::{PATIENCE, Page};
 use e2e::raw::{Raw, Reply};
 
 const TOKEN: &str = "a token that nobody guesses";
@@ -83,6 +85,21 @@ async fn without_a_token_the_view_is_for_this_machine_and_read_only() {
     }
 }
 
+/// What the log has said since it was read last, once it has said this: it is written by a thread of its own.
+async fn says(node: &Node, words: &str) -> String {
+    let mut log = String::new();
+    let said = async {
+        while !log.contains(words) {
+            log += &node.program().log();
+            log.push('\n');
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    let is_said = tokio::time::timeout(PATIENCE, said).await.is_ok();
+    assert!(is_said, "{words:?} is missing in: {log}");
+    log
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn beyond_this_machine_it_takes_a_token_and_says_so() {
     let mut fleet = Fleet::prepare(Options::one_of_each()).await;
@@ -133,9 +150,9 @@ async fn beyond_this_machine_it_takes_a_token_and_says_so() {
         assert_eq!(reply.status, status, "{form}: {reply:?}");
     }
     shown.expect("expired").await;
-    let log = node.program().log();
+    let log = says(node, "wanted to end a login").await;
     let line = log.lines().find(|line| line.contains("wanted to end a login")).unwrap();
-    assert!(line.contains(&id) && line.contains("127.0.0.1"), "{line}");
+    assert!(line.contains(&id) && line.contains("127.0.0.1") && !log.contains(TOKEN), "{log}");
 
     for _ in 0..GUESSES {
         assert_eq!(post(node, "/enter", "token=guess", "").await.status, 401);

@@ -82,9 +82,11 @@ async fn a_forged_push_is_refused_counted_and_without_effect() {
         // Authentic, so that WeChat must not hear of an error.
         forgeries.push((fault, stack.wechat.seal(xml, &target.openid), (200, "xml")));
     }
+    let json = Envelope { body: "{\"Encrypt\":\"x\"}".to_owned(), ..good.clone() };
+    forgeries.push(("JSON", json, (400, "json")));
     for (fault, body) in [
         ("no body", String::new()),
-        ("no XML", "{\"Encrypt\":\"x\"}".to_owned()),
+        ("no XML", "Encrypt=x".to_owned()),
         ("broken XML outside", good.body.replace("</xml>", "")),
         ("a DTD outside", format!("<!DOCTYPE xml>{}", good.body)),
         ("deep XML outside", "<xml>".repeat(10_000)),
