@@ -8,7 +8,9 @@ import { $, say } from "./words.js";
 export async function browse(openid, url, form) {
   const page = await ask("POST", "open", { openid, url, ...form });
   const parsed = new DOMParser().parseFromString(page.body, "text/html");
-  const styles = [...parsed.querySelectorAll("link[rel=stylesheet]")].map((link) => new URL(link.getAttribute("href"), page.url));
+  const links = [...parsed.querySelectorAll("link[rel=stylesheet]")].map((link) => new URL(link.getAttribute("href"), page.url));
+  // Before the page is shown, so that nobody sees it without them.
+  const styles = await Promise.all(links.map((link) => ask("POST", "open", { openid, url: link.href })));
   for (const it of parsed.querySelectorAll("script, link, base, meta[http-equiv]")) it.remove();
   const frame = $("webview-page");
   const loaded = new Promise((done) => frame.addEventListener("load", done, { once: true }));
@@ -18,11 +20,11 @@ export async function browse(openid, url, form) {
   $("webview-url").textContent = new URL(page.url).host;
   await loaded;
   const { contentDocument, contentWindow } = frame;
-  contentDocument.adoptedStyleSheets = await Promise.all(styles.map(async (style) => {
+  contentDocument.adoptedStyleSheets = styles.map(({ body }) => {
     const sheet = new contentWindow.CSSStyleSheet();
-    sheet.replaceSync((await ask("POST", "open", { openid, url: style.href })).body);
+    sheet.replaceSync(body);
     return sheet;
-  }));
+  });
   const go = (event, address, more) => {
     event.preventDefault();
     return browse(openid, new URL(address, page.url).href, more).catch((error) => {

@@ -213,9 +213,15 @@ async fn inside(stack: &Stack, stage: &mut Stage) {
     let address = format!("http://{}/login/{scene}", stack.callback.pushes);
     stage.browser.value(&format!("(document.querySelector('#link').value = {address:?})")).await;
     stage.browser.click("#browse button").await;
-    let numbers =
-        "document.querySelector('#webview-page').contentDocument.querySelectorAll('.numbers').length";
+    let numbers = "(page => page.querySelectorAll('.numbers').length && page.adoptedStyleSheets.length)(
+        document.querySelector('#webview-page').contentDocument)";
     stage.browser.until(numbers).await;
+    // The camera looks once a second, and has each code's picture later.
+    let camera = format!(
+        "(pictures => pictures[0]?.alt.includes({scene:?}) && pictures.every(it => it.complete))(
+        [...document.querySelectorAll('#codes .picture')])"
+    );
+    stage.browser.until(&camera).await;
     stage.see("phone, in WeChat's browser").await;
     stage.browser.open("about:blank").await;
 }
