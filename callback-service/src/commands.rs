@@ -13,7 +13,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use clap::Subcommand;
 use server::command_line::CommandLine;
-use server::settings::{NoSettings, SettingError};
+use server::settings::{NoSettings, SettingError, Wrong};
 use server::{clock, health, process, stop};
 use tokio::task::spawn_blocking;
 use tokio::time::timeout;
@@ -151,6 +151,12 @@ impl From<SettingError> for Failed {
     }
 }
 
+impl From<Wrong> for Failed {
+    fn from(wrong: Wrong) -> Self {
+        Self::Settings(wrong.into())
+    }
+}
+
 impl From<anyhow::Error> for Failed {
     fn from(error: anyhow::Error) -> Self {
         Self::Other(error)
@@ -171,7 +177,10 @@ fn act(command: Commands) -> Result<String, Failed> {
             new_token(&name).map_err(|problem| SettingError::new("new-token", problem).into())
         }
         Commands::RotateKey { at_once, callback_signing_keys, storage } => {
-            let storage = Storage::new(storage, &storage::Secrets::read()?)?;
+            let mut wrong = Wrong::default();
+            let secrets = storage::Secrets::read(&mut wrong);
+            let storage = wrong.note(Storage::new(storage, &secrets));
+            let storage = wrong.unless(storage)?;
             let path = match key_source(callback_signing_keys, &storage)? {
                 Source::Own(path) | Source::Shared(path) => path,
                 Source::Memory => {

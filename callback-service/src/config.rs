@@ -9,7 +9,7 @@ use clap::{Args, Command, Parser};
 use secrecy::SecretString;
 use server::command_line::{self, CommandLine};
 use server::logging::LogFormat;
-use server::settings::{self, NoSettings, SettingError};
+use server::settings::{self, NoSettings, Wrong};
 use url::Url;
 
 use crate::commands::Commands;
@@ -116,13 +116,13 @@ pub struct Secrets {
 }
 
 impl Secrets {
-    fn read() -> Result<Self, SettingError> {
-        Ok(Self {
-            notify_key: settings::secret("NOTIFY_KEY")?,
-            account: account::Secrets::read()?,
-            storage: storage::Secrets::read()?,
-            admin_token: settings::secret(ADMIN_TOKEN)?,
-        })
+    fn read(wrong: &mut Wrong) -> Self {
+        Self {
+            notify_key: wrong.secret("NOTIFY_KEY"),
+            account: account::Secrets::read(wrong),
+            storage: storage::Secrets::read(wrong),
+            admin_token: wrong.secret(ADMIN_TOKEN),
+        }
     }
 }
 
@@ -164,7 +164,7 @@ impl Config {
     /// When a setting is wrong or missing.
     pub fn of(flags: &[&str], secrets: Secrets) -> Result<Self, NoSettings> {
         let Flags { settings } = settings::parse_flags("callback-service", flags)?;
-        Ok(Self::checked(settings, secrets)?)
+        Ok(Self::checked(settings, secrets, Wrong::default())?)
     }
 
     /// What is set, in a few words.
@@ -192,7 +192,8 @@ impl Config {
         accounts.chain(self.sites.iter().flat_map(|sites| sites.names())).collect()
     }
 
-    fn checked(settings: Settings, secrets: Secrets) -> Result<Self, SettingError> {
+    /// Each room checks its own settings, so that what is wrong about one hides nothing of the others.
+    fn checked(settings: Settings, secrets: Secrets, mut wrong: Wrong) -> Result<Self, Wrong> {
         let Settings {
             ports,
             link,
@@ -210,107 +211,65 @@ impl Config {
             relay,
             texts,
         } = settings;
-        let connections = connections.checked()?;
+        let connections = wrong.note(connections.checked());
         if !account.is_simulated() {
-            settings::refuse_printed(&[("NOTIFY_KEY", secrets.notify_key.as_ref())])?;
-            secrets.account.refuse_printed()?;
+            wrong.note(settings::refuse_printed(&[("NOTIFY_KEY", secrets.notify_key.as_ref())]));
+            wrong.note(secrets.account.refuse_printed());
         }
-        let link = Link::new(link, secrets.notify_key)?;
-        let storage = Storage::new(storage, &secrets.storage)?;
+        let link = wrong.note(Link::new(link, secrets.notify_key));
+        let storage = wrong.note(Storage::new(storage, &secrets.storage));
         let open_url = account.open_url();
         let api_url = account.api_url().to_owned();
         let public_url = sites.public_url();
-        let accounts = account.checked(secrets.account, relay.checked()?)?;
-        ports.refuse_loops(&accounts)?;
-        let logins = logins.checked()?;
+        let relay = wrong.note(relay.checked()).unwrap_or_default();
+        let accounts = wrong.note(account.checked(secrets.account, relay));
+        let logins = wrong.note(logins.checked());
         let gateway = sites.gateway().map(str::to_owned);
         let inside = web.scope();
-        let (web, verify_files) = web.checked(|needed_by| sites.for_browsers(needed_by))?;
-        let sites = sites.checked(&accounts, &storage, inside)?;
-        let wechat_server = wechat_server.checked(&accounts, &api_url)?;
-        let probe = probe.checked(gateway.as_deref())?;
-        Ok(Self {
-            log_format,
-            ports,
-            connections,
-            link,
-            probe,
-            storage,
-            audit: audit.callback_audit_keep,
-            api_url,
-            public_url,
-            accounts,
-            sites,
-            web,
-            open_url,
-            verify_files,
-            wechat_server,
-            logins,
-            pushes,
-            texts,
-            admin_token: live_view::checked(ADMIN_TOKEN, secrets.admin_token)?,
-        })
+        let web = wrong.note(web.checked(|needed_by| sites.for_browsers(needed_by)));
+        let probe = wrong.note(probe.checked(gateway.as_deref()));
+        let admin_token = wrong.note(live_view::checked(ADMIN_TOKEN, secrets.admin_token));
+        // What follows belongs to an account.
+        let Some(accounts) = accounts else { return Err(wrong) };
+        wrong.note(ports.refuse_loops(&accounts));
+        let sites = storage.as_ref().and_then(|it| wrong.note(sites.checked(&accounts, it, inside)));
+        let wechat_server = wrong.note(wechat_server.checked(&accounts, &api_url));
+        let whole = || {
+            let (web, verify_files) = web?;
+            Some(Self {
+                log_format,
+                ports,
+                connections: connections?,
+                link: link?,
+                probe: probe?,
+                storage: storage?,
+                audit: audit.callback_audit_keep,
+                api_url,
+                public_url,
+                accounts,
+                sites: sites?,
+                web,
+                open_url,
+                verify_files,
+                wechat_server: wechat_server?,
+                logins: logins?,
+                pushes,
+                texts,
+                admin_token: admin_token?,
+            })
+        };
+        wrong.unless(whole())
     }
 }
 
 /// What the process's own environment says, where the settings were read for a command.
 ///
 /// # Errors
-/// When a setting is wrong or missing.
-pub(crate) fn of_environment(settings: Settings) -> Result<Config, SettingError> {
-    Config::checked(settings, Secrets::read()?)
-}
-
-/// Everything that is wrong about the settings and the process's secrets, as far as one fault does not hide another.
-pub(crate) fn all_wrong(settings: &Settings) -> Vec<SettingError> {
-    let mut wrong = Vec::new();
-    let mut read = |name: &str| settings::secret(name).map_err(|error| wrong.push(error)).unwrap_or_default();
-    let secrets = Secrets {
-        notify_key: read("NOTIFY_KEY"),
-        account: account::Secrets {
-            app_secret: read("WECHAT_APP_SECRET"),
-            token: read("WECHAT_TOKEN"),
-            aes_key: read("WECHAT_AES_KEY"),
-            previous_token: read("WECHAT_TOKEN_PREVIOUS"),
-            previous_aes_key: read("WECHAT_AES_KEY_PREVIOUS"),
-        },
-        storage: storage::Secrets {
-            password: read("CALLBACK_REDIS_PASSWORD"),
-            sentinel_password: read("CALLBACK_REDIS_SENTINEL_PASSWORD"),
-        },
-        admin_token: read(ADMIN_TOKEN),
-    };
-    let Settings { ports, link, probe, storage, connections, logins, account, .. } = settings.clone();
-    let Settings { sites, web, wechat_server, relay, .. } = settings.clone();
-    let (api_url, inside) = (account.api_url().to_owned(), web.scope());
-    let mut note = |error: SettingError| {
-        // What could not be read is missing, too.
-        if !wrong.iter().any(|known| known.name() == error.name()) {
-            wrong.push(error);
-        }
-    };
-    connections.checked().map(drop).unwrap_or_else(&mut note);
-    live_view::checked(ADMIN_TOKEN, secrets.admin_token).map(drop).unwrap_or_else(&mut note);
-    if !account.is_simulated() {
-        settings::refuse_printed(&[("NOTIFY_KEY", secrets.notify_key.as_ref())]).unwrap_or_else(&mut note);
-        secrets.account.refuse_printed().unwrap_or_else(&mut note);
-    }
-    Link::new(link, secrets.notify_key).map(drop).unwrap_or_else(&mut note);
-    let storage = Storage::new(storage, &secrets.storage).map_err(&mut note).ok();
-    let relay = relay.checked().map_err(&mut note).unwrap_or_default();
-    let accounts = account.checked(secrets.account, relay).map_err(&mut note).ok();
-    logins.checked().map(drop).unwrap_or_else(&mut note);
-    let gateway = sites.gateway().map(str::to_owned);
-    probe.checked(gateway.as_deref()).map(drop).unwrap_or_else(&mut note);
-    web.checked(|needed_by| sites.for_browsers(needed_by)).map(drop).unwrap_or_else(&mut note);
-    if let Some(accounts) = &accounts {
-        ports.refuse_loops(accounts).unwrap_or_else(&mut note);
-        if let Some(storage) = &storage {
-            sites.checked(accounts, storage, inside).map(drop).unwrap_or_else(&mut note);
-        }
-        wechat_server.checked(accounts, &api_url).map(drop).unwrap_or_else(&mut note);
-    }
-    wrong
+/// Everything that is wrong or missing, as far as one fault does not hide another.
+pub(crate) fn of_environment(settings: Settings) -> Result<Config, Wrong> {
+    let mut wrong = Wrong::default();
+    let secrets = Secrets::read(&mut wrong);
+    Config::checked(settings, secrets, wrong)
 }
 
 /// Reads the process's own command line and environment.
@@ -326,7 +285,7 @@ pub(crate) fn read(
         .after_help(SECRETS);
     Ok(match command_line::read(program, arguments, words::may_be_empty)? {
         CommandLine::Do(command) => CommandLine::Do(command),
-        CommandLine::Serve(settings) => CommandLine::Serve(Config::checked(settings, Secrets::read()?)?),
+        CommandLine::Serve(settings) => CommandLine::Serve(of_environment(settings)?),
     })
 }
 

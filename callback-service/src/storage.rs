@@ -7,7 +7,7 @@ use clap::Args;
 use futures_util::future::BoxFuture;
 use records::{Local, RedisSettings, RedisUrl, Replicas, StoreUrl};
 use secrecy::{ExposeSecret, SecretString};
-use server::settings::{self, SettingError};
+use server::settings::{SettingError, Wrong};
 use server::visible::visible;
 
 use crate::store::Store;
@@ -46,14 +46,11 @@ pub struct Secrets {
 
 impl Secrets {
     /// Reads them from the environment or its files.
-    ///
-    /// # Errors
-    /// Which one is wrong.
-    pub(crate) fn read() -> Result<Self, SettingError> {
-        Ok(Self {
-            password: settings::secret("CALLBACK_REDIS_PASSWORD")?,
-            sentinel_password: settings::secret("CALLBACK_REDIS_SENTINEL_PASSWORD")?,
-        })
+    pub(crate) fn read(wrong: &mut Wrong) -> Self {
+        Self {
+            password: wrong.secret("CALLBACK_REDIS_PASSWORD"),
+            sentinel_password: wrong.secret("CALLBACK_REDIS_SENTINEL_PASSWORD"),
+        }
     }
 }
 

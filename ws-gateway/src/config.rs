@@ -5,12 +5,14 @@
 //! the documents that are made from it, in one order whichever room a setting belongs to.
 
 use std::ffi::OsString;
+use std::sync::Arc;
 
 use clap::{Args, Command, Parser};
+use rustls::ServerConfig;
 use secrecy::SecretString;
 use server::command_line::{self, CommandLine};
 use server::logging::LogFormat;
-use server::settings::{self, NoSettings, SettingError};
+use server::settings::{self, NoSettings, Wrong};
 
 use crate::account::official::{self, Official};
 use crate::commands::Commands;
@@ -86,29 +88,10 @@ impl Secrets {
         ports::ADMIN_TOKEN,
     ];
 
-    /// Those that can be read, and what is wrong with the others.
-    fn readable() -> (Self, Vec<SettingError>) {
-        let mut wrong = Vec::new();
+    fn read(wrong: &mut Wrong) -> Self {
         let [notify_key, wechat_app_secret, redis_password, redis_sentinel_password, admin_token] =
-            Self::NAMES.map(|name| {
-                settings::secret(name).unwrap_or_else(|error| {
-                    wrong.push(error);
-                    None
-                })
-            });
-        let secrets =
-            Self { notify_key, wechat_app_secret, redis_password, redis_sentinel_password, admin_token };
-        (secrets, wrong)
-    }
-
-    fn read() -> Result<Self, SettingError> {
-        Ok(Self {
-            notify_key: settings::secret("NOTIFY_KEY")?,
-            wechat_app_secret: settings::secret("WECHAT_APP_SECRET")?,
-            redis_password: settings::secret("GATEWAY_REDIS_PASSWORD")?,
-            redis_sentinel_password: settings::secret("GATEWAY_REDIS_SENTINEL_PASSWORD")?,
-            admin_token: settings::secret(ports::ADMIN_TOKEN)?,
-        })
+            Self::NAMES.map(|name| wrong.secret(name));
+        Self { notify_key, wechat_app_secret, redis_password, redis_sentinel_password, admin_token }
     }
 }
 
@@ -137,78 +120,79 @@ impl Config {
     /// When a setting is wrong or missing.
     pub fn of(flags: &[&str], secrets: Secrets) -> Result<Self, NoSettings> {
         let Flags { settings } = settings::parse_flags("ws-gateway", flags)?;
-        Ok(Self::checked(settings, secrets)?)
-    }
-
-    fn checked(settings: Settings, secrets: Secrets) -> Result<Self, SettingError> {
-        let Settings { browsers, notices, store, codes, ways, ports, log_format } = settings;
-        let Secrets { notify_key, wechat_app_secret, redis_password, redis_sentinel_password, admin_token } =
-            secrets;
-        notices.check()?;
-        if !wechat::is_simulated(&codes.wechat_api_url) {
-            settings::refuse_printed(&[
-                ("NOTIFY_KEY", notify_key.as_ref()),
-                ("WECHAT_APP_SECRET", wechat_app_secret.as_ref()),
-            ])?;
-        }
-        Ok(Self {
-            log_format,
-            officials: official::read(&codes, &ways, browsers.account_name.clone(), wechat_app_secret)?,
-            browsers,
-            storage: store.storage(redis_password.as_ref(), redis_sentinel_password.as_ref())?,
-            files: Files::read(Sources::new(notices.clone(), notify_key))?,
-            notices,
-            codes,
-            ports,
-            admin_token: live_view::checked(ports::ADMIN_TOKEN, admin_token)?,
-        })
+        let mut wrong = Wrong::default();
+        let rooms = Rooms::of(settings, secrets, &mut wrong);
+        Ok(wrong.unless(rooms.whole())?)
     }
 }
 
-/// The settings room by room, for whoever looks for what is wrong: one that is wrong does not hide the others.
+/// What can be made of the settings, room by room: one that is wrong does not hide the others. `None` is what is wrong.
 #[derive(Debug)]
 pub(crate) struct Rooms {
+    log_format: LogFormat,
     pub(crate) browsers: browsers::Settings,
     pub(crate) notices: notices::Settings,
     pub(crate) codes: codes::Settings,
     pub(crate) ports: ports::Settings,
-    /// The official accounts; none if anything is wrong about them.
-    pub(crate) officials: Vec<Official>,
+    pub(crate) officials: Option<Vec<Official>>,
     pub(crate) storage: Option<Storage>,
-    /// The clients, if they can be read.
     pub(crate) clients: Option<Vec<Client>>,
+    tls: Option<Option<Arc<ServerConfig>>>,
+    /// Where clients and certificates are.
+    sources: Sources,
+    admin_token: Option<Option<SecretString>>,
 }
 
 impl Rooms {
-    /// What can be made of the settings, and everything that is wrong about them.
-    pub(crate) fn of(settings: Settings) -> (Self, Vec<SettingError>) {
-        let Settings { browsers, notices, store, codes, ways, ports, .. } = settings;
-        let (secrets, mut wrong) = Secrets::readable();
-        let is_readable = wrong.is_empty();
+    /// What the process's own environment says, where the settings were read for a command; and what is wrong.
+    pub(crate) fn of_environment(settings: Settings) -> (Self, Wrong) {
+        let mut wrong = Wrong::default();
+        let secrets = Secrets::read(&mut wrong);
+        (Self::of(settings, secrets, &mut wrong), wrong)
+    }
+
+    fn of(settings: Settings, secrets: Secrets, wrong: &mut Wrong) -> Self {
+        let Settings { browsers, notices, store, codes, ways, ports, log_format } = settings;
         let Secrets { notify_key, wechat_app_secret, redis_password, redis_sentinel_password, admin_token } =
             secrets;
-        wrong.extend(live_view::checked(ports::ADMIN_TOKEN, admin_token).err());
-        let is_real = !wechat::is_simulated(&codes.wechat_api_url);
-        let printed =
-            [("NOTIFY_KEY", notify_key.as_ref()), ("WECHAT_APP_SECRET", wechat_app_secret.as_ref())];
-        let printed = printed.map(|secret| settings::refuse_printed(&[secret]));
-        wrong.extend(printed.into_iter().filter_map(Result::err).filter(|_| is_real));
-        wrong.extend(notices.check().err());
-        let sources = Sources::new(notices.clone(), notify_key);
-        wrong.extend(sources.tls().err());
-        // What a secret is missing for is known already, if it cannot be read.
-        let mut made = |error: SettingError| {
-            if is_readable {
-                wrong.push(error);
+        wrong.note(notices.check());
+        if !wechat::is_simulated(&codes.wechat_api_url) {
+            for secret in
+                [("NOTIFY_KEY", notify_key.as_ref()), ("WECHAT_APP_SECRET", wechat_app_secret.as_ref())]
+            {
+                wrong.note(settings::refuse_printed(&[secret]));
             }
-        };
-        let officials = official::read(&codes, &ways, browsers.account_name.clone(), wechat_app_secret)
-            .map_err(&mut made)
-            .unwrap_or_default();
-        let storage = store.storage(redis_password.as_ref(), redis_sentinel_password.as_ref());
-        let storage = storage.map_err(&mut made).ok();
-        let clients = sources.clients().map_err(&mut made).ok();
-        (Self { browsers, notices, codes, ports, officials, storage, clients }, wrong)
+        }
+        let officials = official::read(&codes, &ways, browsers.account_name.clone(), wechat_app_secret);
+        let sources = Sources::new(notices.clone(), notify_key);
+        Self {
+            log_format,
+            officials: wrong.note(officials),
+            browsers,
+            storage: wrong.note(store.storage(redis_password.as_ref(), redis_sentinel_password.as_ref())),
+            clients: wrong.note(sources.clients()),
+            tls: wrong.note(sources.tls()),
+            sources,
+            notices,
+            codes,
+            ports,
+            admin_token: wrong.note(live_view::checked(ports::ADMIN_TOKEN, admin_token)),
+        }
+    }
+
+    /// What a gateway runs with, if nothing is missing.
+    fn whole(self) -> Option<Config> {
+        Some(Config {
+            log_format: self.log_format,
+            browsers: self.browsers,
+            notices: self.notices,
+            files: Files::new(self.clients?, self.tls?, self.sources),
+            storage: self.storage?,
+            codes: self.codes,
+            officials: self.officials?,
+            ports: self.ports,
+            admin_token: self.admin_token?,
+        })
     }
 }
 
@@ -225,7 +209,10 @@ pub(crate) fn read(
         .after_help(SECRETS);
     Ok(match command_line::read(program, arguments, |_| false)? {
         CommandLine::Do(command) => CommandLine::Do(command),
-        CommandLine::Serve(settings) => CommandLine::Serve(Config::checked(settings, Secrets::read()?)?),
+        CommandLine::Serve(settings) => {
+            let (rooms, wrong) = Rooms::of_environment(settings);
+            CommandLine::Serve(wrong.unless(rooms.whole())?)
+        }
     })
 }
 

@@ -11,7 +11,7 @@ use account_file::Entry;
 use clap::Args;
 use login_page::brand;
 use secrecy::{ExposeSecret, SecretString};
-use server::settings::{self, SettingError};
+use server::settings::{self, SettingError, Wrong};
 use server::visible::identifier;
 use wechat::push::{self, Endpoint, Mode, SettingsError};
 use wechat::{Account, Client};
@@ -99,17 +99,14 @@ pub struct Secrets {
 
 impl Secrets {
     /// Reads them from the environment or its files.
-    ///
-    /// # Errors
-    /// Which one is wrong.
-    pub(crate) fn read() -> Result<Self, SettingError> {
-        Ok(Self {
-            app_secret: settings::secret("WECHAT_APP_SECRET")?,
-            token: settings::secret("WECHAT_TOKEN")?,
-            aes_key: settings::secret("WECHAT_AES_KEY")?,
-            previous_token: settings::secret("WECHAT_TOKEN_PREVIOUS")?,
-            previous_aes_key: settings::secret("WECHAT_AES_KEY_PREVIOUS")?,
-        })
+    pub(crate) fn read(wrong: &mut Wrong) -> Self {
+        Self {
+            app_secret: wrong.secret("WECHAT_APP_SECRET"),
+            token: wrong.secret("WECHAT_TOKEN"),
+            aes_key: wrong.secret("WECHAT_AES_KEY"),
+            previous_token: wrong.secret("WECHAT_TOKEN_PREVIOUS"),
+            previous_aes_key: wrong.secret("WECHAT_AES_KEY_PREVIOUS"),
+        }
     }
 
     /// Refuses secrets of an account whose appid is not set: whoever sets them means it to be there.

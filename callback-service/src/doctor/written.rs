@@ -1,7 +1,6 @@
 //! The settings as they are written: all that is wrong about them, and names that are none.
 
 use doctor::{Sheet, Words};
-use server::settings::SettingError;
 
 use crate::config::{self, Config, Settings};
 
@@ -10,20 +9,17 @@ pub(super) fn config(sheet: &Sheet, settings: Result<Settings, Vec<String>>) -> 
     doctor::names::look(sheet);
     let wrong = match settings {
         Err(wrong) => wrong,
-        Ok(settings) => match config::all_wrong(&settings) {
-            wrong if wrong.is_empty() => match config::of_environment(settings) {
-                Ok(config) => {
-                    let (accounts, sites) = config.numbers();
-                    let found = Words::new(
-                        format!("official accounts: {accounts}, sites: {sites}"),
-                        format!("公众号 {accounts} 个，站点 {sites} 个"),
-                    );
-                    sheet.ok_with(good(), found);
-                    return Some(config);
-                }
-                Err(wrong) => vec![wrong.to_string()],
-            },
-            wrong => wrong.iter().map(SettingError::to_string).collect(),
+        Ok(settings) => match config::of_environment(settings) {
+            Ok(config) => {
+                let (accounts, sites) = config.numbers();
+                let found = Words::new(
+                    format!("official accounts: {accounts}, sites: {sites}"),
+                    format!("公众号 {accounts} 个，站点 {sites} 个"),
+                );
+                sheet.ok_with(good(), found);
+                return Some(config);
+            }
+            Err(wrong) => wrong.lines(),
         },
     };
     for problem in wrong {

@@ -1,7 +1,7 @@
 //! Settings: environment variables and equal flags, secrets from the environment or a file.
 //!
-//! A wrong or missing setting ends the start with exit code 64 (`EX_USAGE` of sysexits.h) and one
-//! line that names it. Nothing is bound before the settings have been found good.
+//! Wrong or missing settings end the start with exit code 64 (`EX_USAGE` of sysexits.h) and a
+//! line for each that names it. Nothing is bound before the settings have been found good.
 
 use std::ffi::{OsStr, OsString};
 use std::fmt::Display;
@@ -48,10 +48,54 @@ impl SettingError {
     }
 }
 
+/// Everything that is wrong about the settings, so that nobody has to start a service once for each fault.
+#[derive(Debug, Default)]
+pub struct Wrong(Vec<SettingError>);
+
+impl Wrong {
+    /// The value, or `None` where there is an error, which is noted. Each setting is named once: what cannot be read is not
+    /// missing as well.
+    pub fn note<T>(&mut self, result: Result<T, SettingError>) -> Option<T> {
+        match result {
+            Ok(value) => Some(value),
+            Err(error) => {
+                if !self.0.iter().any(|known| of_secret(&known.name) == of_secret(&error.name)) {
+                    self.0.push(error);
+                }
+                None
+            }
+        }
+    }
+
+    /// As [`secret`], where an error is noted.
+    pub fn secret(&mut self, name: &str) -> Option<SecretString> {
+        self.note(secret(name)).flatten()
+    }
+
+    /// What was made of the settings, unless something is wrong about them.
+    ///
+    /// # Errors
+    /// What is wrong.
+    pub fn unless<T>(self, made: Option<T>) -> Result<T, Self> {
+        made.filter(|_| self.0.is_empty()).ok_or(self)
+    }
+
+    /// A line for each fault.
+    #[must_use]
+    pub fn lines(&self) -> Vec<String> {
+        self.0.iter().map(SettingError::to_string).collect()
+    }
+}
+
+/// The secret that a setting is, or whose file it names.
+fn of_secret(name: &str) -> &str {
+    name.strip_suffix("_FILE").unwrap_or(name)
+}
+
 /// Why [`parse`] gave no settings: what to print, and the exit code that goes with it.
 #[derive(Debug)]
 pub struct NoSettings {
-    /// `--help` or `--version` text, or one line about what is wrong.
+    /// `--help` or `--version` text, or a line about each thing that is wrong.
     pub text: String,
     /// 0 when help or the version was asked for, else [`EXIT_USAGE`].
     pub code: u8,
@@ -64,7 +108,9 @@ impl NoSettings {
         if self.code == 0 {
             print!("{}", self.text);
         } else {
-            eprintln!("{program}: {}", self.text);
+            for line in self.text.lines() {
+                eprintln!("{program}: {line}");
+            }
         }
         ExitCode::from(self.code)
     }
@@ -73,6 +119,12 @@ impl NoSettings {
 impl From<SettingError> for NoSettings {
     fn from(error: SettingError) -> Self {
         Self { text: error.to_string(), code: EXIT_USAGE }
+    }
+}
+
+impl From<Wrong> for NoSettings {
+    fn from(wrong: Wrong) -> Self {
+        Self { text: wrong.lines().join("\n"), code: EXIT_USAGE }
     }
 }
 
@@ -303,6 +355,20 @@ mod tests {
         assert_eq!(missing.code, EXIT_USAGE);
         assert!(missing.text.contains("--needed"), "{}", missing.text);
         assert!(!missing.text.contains('\n'), "{}", missing.text);
+    }
+
+    #[test]
+    fn all_that_is_wrong_is_told_and_each_setting_once() {
+        let mut wrong = Wrong::default();
+        assert_eq!(wrong.note(Ok::<_, SettingError>(1)), Some(1));
+        for (name, problem) in
+            [("KEY_FILE", "cannot be read"), ("KEY", "is not set"), ("PORT", "is no number")]
+        {
+            assert_eq!(wrong.note(Err::<(), _>(SettingError::new(name, problem))), None);
+        }
+        let refused = NoSettings::from(wrong.unless(Some(())).unwrap_err());
+        assert_eq!(refused.text, "KEY_FILE: cannot be read\nPORT: is no number");
+        assert_eq!(Wrong::default().unless(Some(1)).unwrap(), 1);
     }
 
     #[test]

@@ -53,8 +53,8 @@ pub(crate) fn run(arguments: Vec<OsString>) -> ExitCode {
     };
     let (rooms, wrong) = match read.settings {
         Ok(settings) => {
-            let (rooms, wrong) = Rooms::of(settings);
-            (Some(rooms), wrong.iter().map(ToString::to_string).collect())
+            let (rooms, wrong) = Rooms::of_environment(settings);
+            (Some(rooms), wrong.lines())
         }
         Err(wrong) => (None, wrong),
     };
@@ -118,7 +118,7 @@ fn of_settings(wrong: &[String]) -> Category {
 fn of_rooms(rooms: &Rooms, flags: &Flags) -> Vec<Category> {
     let [mut system, mut wechat, mut gateway, mut browsers, mut store, mut certificates] =
         titles().map(|(name, title)| Category::new(name, title));
-    if let Some(official) = rooms.officials.first() {
+    if let Some(official) = rooms.officials.iter().flatten().next() {
         clock::look(&mut system, official.source.client());
     }
     let files = Sheet::default();
@@ -151,6 +151,6 @@ fn titles() -> [(&'static str, Words); 6] {
 /// What a report must not show: the names of clients and accounts.
 fn private(rooms: &Rooms) -> Vec<String> {
     let clients = rooms.clients.iter().flatten().map(|client| client.name.clone());
-    let officials = rooms.officials.iter().filter_map(|official| official.id.clone());
+    let officials = rooms.officials.iter().flatten().filter_map(|official| official.id.clone());
     clients.filter(|name| name != crate::notices::clients::CALLBACK).chain(officials).collect()
 }

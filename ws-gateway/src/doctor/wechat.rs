@@ -15,9 +15,10 @@ const LIFE: Duration = Duration::from_secs(60);
 
 /// Adds the looks at the API and at each account.
 pub(super) fn look(category: &mut Category, rooms: &Rooms, make_qr_code: bool) {
-    let Some(any) = rooms.officials.first() else { return };
+    let officials = rooms.officials.as_deref().unwrap_or_default();
+    let Some(any) = officials.first() else { return };
     wechat_api::look(category, any.source.client(), &rooms.codes.wechat_api_url);
-    for official in &rooms.officials {
+    for official in officials {
         // Where pages show no code of WeChat's, none is needed.
         let needs_codes = official.presented.ways.first() == Kind::Account;
         let official = Asked::of(official);

@@ -114,12 +114,9 @@ pub(crate) struct Files {
 }
 
 impl Files {
-    /// Reads them.
-    ///
-    /// # Errors
-    /// What is wrong or missing.
-    pub(crate) fn read(sources: Sources) -> Result<Self, SettingError> {
-        Ok(Self { clients: sources.clients()?, tls: sources.tls()?, ends: sources.ends(), sources })
+    /// What was read from `sources`.
+    pub(crate) fn new(clients: Vec<Client>, tls: Option<Arc<ServerConfig>>, sources: Sources) -> Self {
+        Self { clients, tls, ends: sources.ends(), sources }
     }
 }
 
