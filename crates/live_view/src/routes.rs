@@ -22,8 +22,8 @@ use tokio::time::timeout;
 use crate::events::{MOST_VIEWERS, STATE_WITHIN, Viewer};
 use crate::guard::{Access, Closed, Guard, WrongToken, is_of_another_site};
 use crate::markup::{self, POLICY, SCRIPT, STYLE};
+use crate::present::Present;
 use crate::session::Session;
-use crate::state::State;
 use crate::words::either;
 use crate::{Ended, Source};
 
@@ -38,6 +38,7 @@ pub(crate) struct View {
     program: &'static str,
     guard: Guard,
     source: Arc<dyn Source>,
+    pub(crate) present: Present,
     viewers: Arc<Semaphore>,
 }
 
@@ -53,13 +54,8 @@ struct Question {
 
 impl View {
     pub(crate) fn new(program: &'static str, guard: Guard, source: Arc<dyn Source>) -> Self {
-        Self { program, guard, source, viewers: Arc::new(Semaphore::new(MOST_VIEWERS)) }
-    }
-
-    /// The present state, for somebody who may act or not.
-    pub(crate) async fn state(&self, language: Language, acts: bool) -> State {
-        let state = self.source.state(language).await;
-        if acts { state } else { state.without_acts() }
+        let present = Present::of(Arc::clone(&source));
+        Self { program, guard, source, present, viewers: Arc::new(Semaphore::new(MOST_VIEWERS)) }
     }
 
     /// Answers a request.
@@ -127,7 +123,7 @@ impl View {
             Access::Wrong(wrong) => return self.ask(question, Some(*wrong)),
             Access::Asked | Access::Closed(_) => return self.ask(question, None),
         };
-        let state = self.state(question.language, session.is_some());
+        let state = self.present.state(question.language, session.is_some());
         let Ok(state) = timeout(STATE_WITHIN, state).await else {
             return web::text(StatusCode::SERVICE_UNAVAILABLE, "the state cannot be had just now\n");
         };
@@ -244,6 +240,8 @@ impl View {
             );
         }
         let ended = self.source.end(login, question.peer.ip()).await;
+        // Whoever has pressed the button sees what came of it at once.
+        self.present.forget().await;
         tracing::info!(login, peer = %question.peer, ?ended, "somebody wanted to end a login in the live view");
         back(
             question.language,
