@@ -24,6 +24,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use futures_util::future::{BoxFuture, FutureExt as _, ready};
+use ipnet::IpNet;
 use login_page::Language;
 use secrecy::{ExposeSecret as _, SecretString};
 use server::admin::Pages;
@@ -89,9 +90,9 @@ pub fn checked(
 /// The pages of the live view, for the admin port of a service.
 #[must_use]
 pub fn pages(setup: Setup) -> Pages {
-    let Setup { program, token_setting, token, listens, source } = setup;
+    let Setup { program, token_setting, token, listens, trusted_proxies, source } = setup;
     let guard = Guard::new(token_setting, token, listens);
-    let view = Arc::new(View::new(program, guard, source));
+    let view = Arc::new(View::new(program, guard, trusted_proxies, source));
     Arc::new(move |request, asked| Arc::clone(&view).answer(request, asked).boxed())
 }
 
@@ -105,6 +106,8 @@ pub struct Setup {
     pub token: Option<SecretString>,
     /// Where the admin port listens.
     pub listens: SocketAddr,
+    /// The proxies that are believed about whose request it is: who shows wrong tokens, and who ends a login.
+    pub trusted_proxies: Vec<IpNet>,
     /// What it shows.
     pub source: Arc<dyn Source>,
 }
