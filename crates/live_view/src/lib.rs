@@ -3,11 +3,11 @@
 //! A service gives a [`Source`], which says its present [`State`] in a language and may end a login. Everything else is the
 //! same for both services and is here: [`guard`] decides who may look and who may act, [`session`] is the cookie of somebody
 //! who has shown the token, [`routes`] answers requests, [`present`] is the state as it is now, [`events`] sends each new one,
-//! and [`markup`] is the page without JavaScript. The script in `page/` builds the same from the events. [`rates`] counts by the minute, and [`sections`] are
-//! the parts that both services have.
+//! and [`markup`] is the page without JavaScript. The script in `page/` builds the same from the events. [`rates`] counts by
+//! the minute, and [`sections`] are the parts that both services have.
 //!
-//! While nobody looks nothing is computed, and however many look, it is computed once a second for each language. What the services keep for the view is bounded. A state holds nothing that a
-//! log may not say.
+//! While nobody looks nothing is computed, and however many look, it is computed once a second for each language. What the
+//! services keep for the view is bounded. A state holds nothing that a log may not say.
 
 mod events;
 mod guard;
