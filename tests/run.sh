@@ -58,10 +58,10 @@ format() {
         cargo fmt --manifest-path tests/fuzz/Cargo.toml --check &&
         cargo fmt --manifest-path protocol/fuzz/Cargo.toml --check
 }
-# Once more what only a build without the features of tests has.
+# Once more the crate that has another side without the feature otlp, which tests turn on.
 lints() {
     cargo clippy --locked --workspace --all-targets -- -D warnings &&
-        cargo clippy --locked -p ws-gateway -p callback-service --bins -- -D warnings
+        cargo clippy --locked -p server -- -D warnings
 }
 documentation() { RUSTDOCFLAGS='-D warnings' cargo doc --locked --workspace --no-deps --document-private-items --quiet; }
 

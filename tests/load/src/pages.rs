@@ -1,4 +1,5 @@
-//! `pages`: pages that show a code and do nothing, to find out what each one costs the gateway in memory.
+//! `pages`: pages that show a code and do nothing, to find out what each one costs the gateway in memory, and what a scrape
+//! of its metrics costs beside them.
 //!
 //! The cost of a page includes its login: the connection's task and buffers, and the record in the store. It
 //! does not include the kernel's memory for the sockets. Each page has had a heartbeat before the measurement,
@@ -27,6 +28,9 @@ const FIRST: u64 = 200;
 /// Pages that are being opened at the same time.
 const AT_ONCE: usize = 64;
 
+/// Scrapes that are measured together, because processor time is told in hundredths of a second.
+const SCRAPES: u32 = 300;
+
 /// Open files that this program needs in addition to its pages.
 const FILES_BESIDE_PAGES: usize = 256;
 
@@ -52,6 +56,8 @@ pub(crate) struct Found {
     pub(crate) before: Sample,
     /// The gateway with the pages.
     pub(crate) during: Sample,
+    /// What a scrape beside the pages takes of the gateway's processor, and its bytes.
+    pub(crate) scrape: (Duration, usize),
     /// The gateway after the pages have left. It still keeps their logins.
     pub(crate) after: Sample,
 }
@@ -75,17 +81,37 @@ pub(crate) async fn run(options: &Options) -> anyhow::Result<bool> {
     let opened = open(&system, pages).await?;
     let opened_in = began.elapsed();
     let mut idle: JoinSet<_> = opened.into_iter().map(Page::idle).collect();
+    let before_hold = system.sample()?.gateway.busy;
     tokio::select! {
         () = sleep(options.hold) => {}
         Some(ended) = idle.join_next() => bail!(ended?.context("an idle page was let go of")),
     }
     let during = system.sample()?.gateway;
+    let scrape = scrapes(&system, options.hold, before_hold, during.busy).await?;
     idle.shutdown().await;
     system.has_no_pages().await?;
     let after = system.sample()?.gateway;
-    report::pages(&Found { pages, opened_in, before, during, after });
+    report::pages(&Found { pages, opened_in, before, during, scrape, after });
     system.end()?;
     Ok(true)
+}
+
+/// What one scrape takes of the gateway's processor, and its bytes. While the pages were held without any, for `hold`, the
+/// gateway was busy from `idle_from` to `idle_until`; as much of that is taken off as belongs to the time of the scrapes.
+async fn scrapes(
+    system: &System,
+    hold: Duration,
+    idle_from: Duration,
+    idle_until: Duration,
+) -> anyhow::Result<(Duration, usize)> {
+    let (began, mut bytes) = (Instant::now(), 0);
+    for _ in 0..SCRAPES {
+        bytes = system.scrape().await?.len();
+    }
+    let took = system.sample()?.gateway.busy.saturating_sub(idle_until);
+    let share = began.elapsed().as_secs_f64() / hold.as_secs_f64();
+    let idle = idle_until.saturating_sub(idle_from).mul_f64(share);
+    Ok((took.saturating_sub(idle) / SCRAPES, bytes))
 }
 
 /// Opens `count` pages, a few at a time, and waits until each one shows its code.

@@ -119,7 +119,7 @@ pub(crate) fn files(before: &Samples, after: &Samples) {
 
 /// Prints the findings of `pages`.
 pub(crate) fn pages(found: &Found) {
-    let Found { pages, opened_in, before, during, after } = found;
+    let Found { pages, opened_in, before, during, scrape: (scrape, bytes), after } = found;
     println!(
         "{pages} idle pages, opened in {:.1} s ({:.0} a second), each with its QR code and its login",
         opened_in.as_secs_f64(),
@@ -131,6 +131,11 @@ pub(crate) fn pages(found: &Found) {
     }
     let each = during.resident.saturating_sub(before.resident) / pages;
     println!("a page with its login: {each} bytes");
+    println!(
+        "a scrape of its metrics with the pages: {:.2} ms of processor, {bytes} bytes; each 15 s that is {:.3} % of one core",
+        millis(*scrape),
+        scrape.as_secs_f64() / 15.0 * 100.0
+    );
 }
 
 /// Prints what `oidc` will do.

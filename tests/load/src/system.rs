@@ -181,6 +181,15 @@ impl System {
         }
     }
 
+    /// What Prometheus would get from the gateway.
+    ///
+    /// # Errors
+    /// When it does not answer.
+    pub(crate) async fn scrape(&self) -> anyhow::Result<String> {
+        let url = format!("http://{}/metrics", self.gateway.address("admin"));
+        Ok(self.http.get(url).send().await?.error_for_status()?.text().await?)
+    }
+
     /// Waits until the gateway holds no page.
     ///
     /// # Errors
