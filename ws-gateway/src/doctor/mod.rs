@@ -17,7 +17,7 @@ use std::ffi::OsString;
 use std::process::ExitCode;
 
 use clap::Args;
-use doctor::{Category, Options, Program, Sheet, Words, clock, names, open_files, reading};
+use doctor::{Category, Options, Program, SETTINGS, Sheet, Words, clock, names, open_files, reading};
 
 use crate::browsers::widget::PublicUrl;
 use crate::commands::PROGRAM;
@@ -64,12 +64,13 @@ pub(crate) fn run(arguments: Vec<OsString>) -> ExitCode {
         // `--only` may name what cannot be looked at.
         None => categories.extend(titles().map(|(name, title)| Category::new(name, title))),
     }
+    let address = read.options.gateway_url.iter().map(|url| url.at(""));
     let program = Program {
         name: PROGRAM,
         version: env!("CARGO_PKG_VERSION"),
         given: read.given,
         secrets: Secrets::NAMES.into(),
-        private: rooms.iter().flat_map(private).collect(),
+        private: rooms.iter().flat_map(private).chain(address).collect(),
     };
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
@@ -93,7 +94,7 @@ fn help(arguments: Vec<OsString>) -> ExitCode {
 
 /// Whether the gateway would start with these settings.
 fn of_settings(wrong: &[String]) -> Category {
-    let mut category = Category::new("settings", Words::new("Settings", "设置"));
+    let mut category = Category::new(SETTINGS, Words::new("Settings", "设置"));
     let sheet = Sheet::default();
     let good = || Words::new("the gateway can start with these settings", "网关可以用这些设置启动");
     if wrong.is_empty() {
