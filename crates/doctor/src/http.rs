@@ -130,6 +130,20 @@ fn without_secrets(address: &str) -> String {
     format!("{scheme}{host}{path}{more}")
 }
 
+/// A text, such as what is wrong about a setting, with every URL in it as anybody may read it.
+#[must_use]
+pub fn with_open_urls(text: &str) -> String {
+    let is_end = |c: char| c.is_whitespace() || matches!(c, '"' | '\'' | '`' | '<' | '>');
+    let parts = text.split_inclusive(is_end).map(|part| {
+        let url = part.trim_end_matches(is_end);
+        match url.contains("://") {
+            true => format!("{}{}", without_secrets(url), &part[url.len()..]),
+            false => part.to_owned(),
+        }
+    });
+    parts.collect()
+}
+
 /// What a stranger has written, fit for a terminal.
 fn shown(text: &str) -> String {
     text.chars().filter(|c| !c.is_control()).take(200).collect()
@@ -198,6 +212,10 @@ mod tests {
         ] {
             assert_eq!(without_secrets(address), shown, "{address}");
         }
+        let wrong =
+            "invalid value 'http://li:hunter2@gateway:1099/?key=hunter2' for '--x <URL>': write http://a:1";
+        let shown = "invalid value 'http://gateway:1099/?…' for '--x <URL>': write http://a:1";
+        assert_eq!(with_open_urls(wrong), shown);
     }
 
     #[tokio::test]

@@ -17,6 +17,7 @@ use std::ffi::OsString;
 use std::process::ExitCode;
 
 use clap::Args;
+use doctor::http::with_open_urls;
 use doctor::{Category, Options, Program, SETTINGS, Sheet, Words, clock, names, open_files, reading};
 
 use crate::browsers::widget::PublicUrl;
@@ -103,7 +104,7 @@ fn of_settings(wrong: &[String]) -> Category {
     for problem in wrong {
         sheet.failure(
             good(),
-            Words::same(problem),
+            Words::same(with_open_urls(problem)),
             Words::new(
                 "correct it where the gateway gets its settings from; docs/settings.md explains every one",
                 "请在网关读取设置的地方改正；docs/settings.md 说明了每一项设置",

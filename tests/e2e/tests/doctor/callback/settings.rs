@@ -17,10 +17,13 @@ async fn every_wrong_setting_is_a_finding_and_a_name_that_is_none_is_pointed_out
     );
     place.set("CALLBACK_LISTEN", "8080");
     place.set("CALLBACK_DRAIN_TIME", "8");
+    place.set("CALLBACK_PROBE_URL", "http://li:hunter2@gateway:1099/?key=hunter2");
     let seen = place.doctor(&["--only", "settings,wechat"]);
     seen.has("settings", "error", "--callback-listen", "docs/settings.md");
     seen.has("settings", "error", "--callback-drain-time", "docs/settings.md");
     assert_eq!(seen.checks("wechat").len(), 0);
+    seen.has("settings", "error", "'http://gateway:1099/?…'", "docs/settings.md");
+    assert!(!seen.json.to_string().contains("hunter2"), "{:#}", seen.json);
     // Nothing was looked at, which must not look as if all were well.
     let seen = place.doctor(&["--only", "store, wechat", "--wait", "500000000000years"]);
     seen.has("settings", "error", "--callback-drain-time", "docs/settings.md");
