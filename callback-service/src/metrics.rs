@@ -128,7 +128,7 @@ impl Metrics {
         registry.register(
             "pushes",
             "Pushes that were believed, by kind (scan, subscribe, unsubscribe, text, message, event, verification, rehearsal), \
-             result (done, ignored) and account",
+             result (done, ignored, relayed) and account",
             self.pushes.clone(),
         );
         registry.register_with_unit(

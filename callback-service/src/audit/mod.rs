@@ -48,9 +48,9 @@ const TRIM_EVERY: Duration = Duration::from_secs(60);
 /// The pause between two steps of that, so that logins come in between.
 const BETWEEN_STEPS: Duration = Duration::from_millis(20);
 
-/// Entries about a person that are written so long after an unfollow belong to logins before it: as long as an unclear
-/// login is asked about.
-const AFTER_UNFOLLOW: Duration = Duration::from_secs(60);
+/// Entries about a person with a time up to so much later than an unfollow's belong to logins before it. An unclear login is
+/// asked about for a minute, and the store's clock, which entries have, may be five minutes ahead of WeChat's.
+const AFTER_UNFOLLOW: Duration = Duration::from_secs(60 + 300);
 
 /// What happened.
 #[derive(Debug, Clone)]

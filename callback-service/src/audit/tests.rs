@@ -188,7 +188,7 @@ async fn an_operator_finds_entries_by_time_site_person_outcome_and_login() {
         assert_eq!(entries(&audit, "--site forum").await[0]["account"], "tea");
         let (table, listed) = said(&audit, "--limit 1").await;
         assert!(listed.has_more && table.lines().count() == 2 && table.contains("forum at tea"), "{table}");
-        assert!(table.contains(" oTea ") && !table.contains("oPerson"), "{table}");
+        assert!(table.contains(" …oTea ") && !table.contains("oPerson"), "{table}");
         let (csv, listed) = said(&audit, "--format csv").await;
         assert!(!listed.has_more && csv.lines().count() == 4 && csv.starts_with("time,outcome,"), "{csv}");
     })

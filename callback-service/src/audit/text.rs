@@ -4,9 +4,6 @@ use super::entry::{Entry, Personal};
 use super::filter::Zone;
 use crate::audit::list::Read;
 
-/// Characters of an openid that are shown, unless all are asked for.
-const SHORT: usize = 6;
-
 /// The first line of the table.
 pub(super) fn head() -> String {
     row(["time", "outcome", "way", "confirmed", "person", "address", "login", "site"])
@@ -23,7 +20,11 @@ pub(super) fn line(read: &Read, zone: Zone, is_full: bool) -> String {
         Some(personal) => personal.clone(),
         None => Personal { person: String::new(), address: None, user_agent: None },
     };
-    let person = if is_full { shown(&person) } else { shortened(&person) };
+    let person = match person.as_str() {
+        "" => String::new(),
+        openid if is_full => shown(openid),
+        openid => shown(&wechat::Person::new(openid).short()),
+    };
     let mut site = site.as_deref().map(shown).unwrap_or_default();
     if let Some(account) = account {
         site = format!("{site} at {}", shown(account)).trim_start().to_owned();
@@ -50,14 +51,6 @@ fn row(columns: [&str; 8]) -> String {
     format!(
         "{time:<26}  {outcome:<13}  {way:<13}  {confirmed:<12}  {person:<7}  {address:<15}  {login:<32}  {site}\n"
     )
-}
-
-/// Enough of an openid to tell people apart.
-fn shortened(openid: &str) -> String {
-    match openid.char_indices().nth(SHORT) {
-        None => shown(openid),
-        Some((end, _)) => format!("{}…", shown(openid.split_at(end).0)),
-    }
 }
 
 /// A text from outside, which must not move the cursor of a terminal.
@@ -100,7 +93,7 @@ mod tests {
                 "granted",
                 "scan",
                 "number",
-                "oPerso…",
+                "…456789",
                 "192.0.2.7",
                 "cd2abeeaa545d6de4cd772515432c561",
                 "shop\\u{1b}[2J"

@@ -112,6 +112,7 @@ fn kind(reply: &PhoneReply) -> Kind {
         | PhoneReply::WrongCode
         | PhoneReply::TooManyCodes
         | PhoneReply::Expired
+        | PhoneReply::Unknown
         | PhoneReply::Taken
         | PhoneReply::Denied
         | PhoneReply::UnknownSite

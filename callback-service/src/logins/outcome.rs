@@ -20,7 +20,7 @@ impl PhoneReply {
             Self::WrongNumbers => Outcome::WrongNumbers,
             Self::NotMe => Outcome::NotMe,
             Self::Late => Outcome::Late,
-            Self::Expired => Outcome::Expired,
+            Self::Expired | Self::Unknown => Outcome::Expired,
             Self::Taken => Outcome::Taken,
             Self::Denied => Outcome::Denied,
             Self::UnknownSite => Outcome::UnknownSite,

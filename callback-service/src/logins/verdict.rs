@@ -152,6 +152,7 @@ pub(super) fn after_claim(before: Before, claim: Heard) -> Next {
         Heard::Denied => Next::Tell(PhoneReply::Denied),
         Heard::Expired => Next::Tell(PhoneReply::Expired),
         Heard::Taken => Next::Tell(PhoneReply::Taken),
+        Heard::Unknown if before == Before::Nothing => Next::Tell(PhoneReply::Unknown),
         Heard::Unknown => Next::Tell(before.without_a_login()),
         // A claim is no end. Whether it was recorded or not, nobody is logged in by it.
         Heard::Refused | Heard::NotRecorded | Heard::Unclear => Next::Tell(before.without_an_end()),
@@ -252,7 +253,7 @@ mod tests {
         an_expired_login_is_told_so: Nothing, Heard::Expired, Recorded, true => Some(PhoneReply::Expired);
         an_expired_login_is_told_so_whatever_was_before: Perhaps, Heard::Expired, Recorded, true => Some(PhoneReply::Expired);
         a_denied_login_is_told_so: Nothing, Heard::Denied, Recorded, true => Some(PhoneReply::Denied);
-        an_unknown_login_has_expired: Nothing, Heard::Unknown, Recorded, true => Some(PhoneReply::Expired);
+        an_unknown_login_may_never_have_been: Nothing, Heard::Unknown, Recorded, true => Some(PhoneReply::Unknown);
         an_unknown_login_of_long_ago_has_expired: LongAgo, Heard::Unknown, Recorded, true => Some(PhoneReply::Expired);
         an_unknown_login_may_have_been_recorded_before: Perhaps, Heard::Unknown, Recorded, true => Some(Look);
         a_refused_claim_may_be_tried_again: Nothing, Refused, Recorded, true => Some(TryAgain);

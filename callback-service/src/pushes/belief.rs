@@ -10,7 +10,7 @@ use tokio::sync::SemaphorePermit;
 use tokio::time::Instant;
 use wechat::push::{MAX_BODY, Push, Query, Refusal};
 
-use super::Pushes;
+use super::{Pushes, bodies};
 use crate::store::StoreError;
 
 /// A push's body must have come within this. WeChat gives up after 5 s in all.
@@ -75,7 +75,7 @@ impl Pushes {
             }
         };
         let left = || BODY_WITHIN.saturating_sub(arrived.elapsed());
-        let Some(room) = self.bodies.room(body.size_hint().exact(), left()).await else {
+        let Some(mut room) = self.bodies.room(body.size_hint().exact(), left()).await else {
             self.metrics.limits.hit("callback_service::pushes::bodies");
             let full = "too many large bodies at once".to_owned();
             return Err(Unbelieved::NotRead(StatusCode::SERVICE_UNAVAILABLE, full));
@@ -87,6 +87,8 @@ impl Pushes {
             }
             error => Unbelieved::NotRead(error.status(), error.to_string()),
         })?;
+        // It is kept for as long as the login takes, and logins must not wait for each other.
+        bodies::shrink(&mut room, body.len());
         match &self.replay {
             // This also notes a push that cannot be read.
             Some(guard) if !guard.admits(&self.endpoint, &query, &body, now).await? => {

@@ -33,6 +33,11 @@ impl Bodies {
     }
 }
 
+/// Gives back what a body of this size does not need of its room.
+pub(super) fn shrink(room: &mut SemaphorePermit<'_>, size: usize) {
+    drop(room.split(room.num_permits().saturating_sub(kib(size))));
+}
+
 fn kib(bytes: usize) -> usize {
     bytes.div_ceil(1024)
 }
@@ -62,5 +67,10 @@ mod tests {
         assert!(small.iter().all(Option::is_some));
         assert!(bodies.room(Some(1), WITHIN).await.is_none());
         assert!(bodies.room(Some(0), WITHIN).await.is_some(), "no body needs no room");
+        shrink(&mut taken[0], 1500);
+        assert!(bodies.room(Some(62 * 1024), WITHIN).await.is_some());
+        assert!(bodies.room(Some(62 * 1024 + 1), WITHIN).await.is_none(), "what is needed stays");
+        shrink(&mut taken[0], MAX_BODY);
+        assert!(bodies.room(Some(62 * 1024 + 1), WITHIN).await.is_none());
     }
 }

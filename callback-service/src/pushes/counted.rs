@@ -6,7 +6,8 @@ use wechat::push::{Kind, Push, REHEARSAL};
 
 use super::Pushes;
 use super::events::Reply;
-use crate::metrics::of_account;
+use crate::account::names::Names;
+use crate::metrics::{Metrics, of_account};
 
 /// It had an effect, or an answer in words.
 const DONE: &str = "done";
@@ -16,6 +17,13 @@ const IGNORED: &str = "ignored";
 
 /// Another back end was asked for the answer.
 const RELAYED: &str = "relayed";
+
+/// Shows from the start what proves that pushes come, with 0: a rate needs a value before the first one.
+pub(super) fn show(metrics: &Metrics, account: &Names) {
+    for kind in ["scan", "subscribe", "text"] {
+        metrics.pushes.get_or_create_owned(&of_account([("kind", kind), ("result", DONE)], account));
+    }
+}
 
 impl Pushes {
     /// Counts a push that was answered with this.

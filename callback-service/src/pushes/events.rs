@@ -16,7 +16,7 @@ use super::passed_on::Raw;
 use crate::logins::answer::Text;
 use crate::logins::way::Way;
 use crate::logins::words::PhoneReply;
-use crate::relay;
+use crate::relay::{self, Answer};
 use crate::store::Scan;
 
 /// What becomes of a message that a person writes to the account.
@@ -54,17 +54,23 @@ pub(super) struct Said {
     reply: Option<Reply>,
     /// The kind of a push that is not ours. Another back end that takes it answers in our place.
     pub not_ours: Option<relay::Kind>,
+    /// Whether it may be ours all the same. Then our reply stands where the back end says nothing.
+    pub is_doubtful: bool,
 }
 
 impl Said {
     fn not_ours(kind: relay::Kind, otherwise: Option<Reply>) -> Self {
-        Self { reply: otherwise, not_ours: Some(kind) }
+        Self { reply: otherwise, not_ours: Some(kind), is_doubtful: false }
+    }
+
+    fn doubtful(kind: relay::Kind, otherwise: Option<Reply>) -> Self {
+        Self { is_doubtful: true, ..Self::not_ours(kind, otherwise) }
     }
 }
 
 impl From<Option<Reply>> for Said {
     fn from(reply: Option<Reply>) -> Self {
-        Self { reply, not_ours: None }
+        Self { reply, not_ours: None, is_doubtful: false }
     }
 }
 
@@ -74,10 +80,11 @@ impl Pushes {
         let said = self.dispatch(&push, arrived).await;
         if let Some(raw) = raw {
             match self.pass_on(&push, &said, raw, arrived).await {
-                Ok(answer) => {
+                Ok(answer) if !said.is_doubtful || answer.as_ref().is_some_and(Answer::says_something) => {
                     self.count_passed_on(&push, arrived);
-                    return answer.unwrap_or_else(|| web::text(StatusCode::OK, ""));
+                    return answer.map_or_else(|| web::text(StatusCode::OK, ""), Response::from);
                 }
+                Ok(_) => {}
                 Err(raw) => self.copy(&push, &said, raw),
             }
         }
@@ -101,11 +108,11 @@ impl Pushes {
                 self.scanned_of_a_site(push, key, arrived).await.into()
             }
             Kind::Subscribe { key } => match key.as_deref().and_then(|key| self.scene(key)) {
-                Some(scene) => self.scanned(push, scene, true, arrived).await.into(),
+                Some(scene) => self.scanned(push, scene, true, arrived).await,
                 None => Said::not_ours(relay::Kind::Follows, self.texts.welcome().map(Reply::Words)),
             },
             Kind::Scan { key } => match self.scene(key) {
-                Some(scene) => self.scanned(push, scene, false, arrived).await.into(),
+                Some(scene) => self.scanned(push, scene, false, arrived).await,
                 None => Said::not_ours(relay::Kind::Events, None),
             },
             Kind::Unsubscribe => {
@@ -151,16 +158,20 @@ impl Pushes {
         if told.reply == PhoneReply::TooManyCodes {
             self.metrics.limits.hit("callback_service::logins::code");
         }
-        if matches!(told.reply, PhoneReply::WrongCode | PhoneReply::TooManyCodes) {
+        let words = self.texts.words(&told).map(Reply::Words);
+        match told.reply {
             // The digits may be an order's, and meant for the people who read the messages.
-            let words = match self.messages {
-                Messages::CustomerService => None,
-                Messages::Greet | Messages::Ignore => self.texts.words(&told),
-            };
-            let words = words.map(Reply::Words).or_else(|| self.message().reply);
-            return Said::not_ours(relay::Kind::Messages, words);
+            PhoneReply::WrongCode | PhoneReply::TooManyCodes => {
+                let words = match self.messages {
+                    Messages::CustomerService => None,
+                    Messages::Greet | Messages::Ignore => words,
+                };
+                Said::not_ours(relay::Kind::Messages, words.or_else(|| self.message().reply))
+            }
+            // Nobody knows whose they are.
+            PhoneReply::TryAgain => Said::doubtful(relay::Kind::Messages, words),
+            _ => words.into(),
         }
-        self.texts.words(&told).map(Reply::Words).into()
     }
 
     /// The answer to a message that no login waits for.
@@ -173,12 +184,18 @@ impl Pushes {
         Said::not_ours(relay::Kind::Messages, reply)
     }
 
-    async fn scanned(&self, push: &Push, scene: Scene, first: bool, arrived: Instant) -> Option<Reply> {
+    async fn scanned(&self, push: &Push, scene: Scene, first: bool, arrived: Instant) -> Said {
         let scan =
             Scan { scene, openid: push.from.clone(), first, created_at: push.created_at, way: Way::Scan };
         let told = self.scans.log_in(scan, arrived).await;
         self.metrics.count_scan(self.names(), Way::Scan, &told.reply);
-        self.texts.words(&told).map(Reply::Words)
+        let words = self.texts.words(&told).map(Reply::Words);
+        match told.reply {
+            // Another back end's codes may have a scene of the same form.
+            PhoneReply::Unknown if first => Said::doubtful(relay::Kind::Follows, words),
+            PhoneReply::Unknown => Said::doubtful(relay::Kind::Events, words),
+            _ => words.into(),
+        }
     }
 
     /// The scene in a scan's key. A key of another form belongs to a QR code that is not ours.

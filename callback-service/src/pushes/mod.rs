@@ -97,6 +97,7 @@ impl Pushes {
     pub(crate) fn new(parts: Parts) -> Self {
         let Parts { endpoint, replay, bodies, scans, wechat_server, relay, messages, texts, metrics } = parts;
         let told = Told::default();
+        counted::show(&metrics, scans.account());
         Self { endpoint, replay, bodies, scans, wechat_server, relay, messages, texts, metrics, told }
     }
 
@@ -113,6 +114,9 @@ impl Pushes {
     /// Answers WeChat's verification of the address.
     pub(crate) async fn verify(&self, asked: &Asked<'_>) -> Response {
         let arrived = Instant::now();
+        if refused::names_nothing(asked.query) {
+            return self.pass(asked.from);
+        }
         match self.echo(asked.query).await {
             Ok(echo) => {
                 self.count_verification(arrived);

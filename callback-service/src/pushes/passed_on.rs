@@ -1,13 +1,12 @@
 //! What another back end gets of an account's pushes: what is not ours, and copies of some that are.
 
-use server::http::Response;
 use tokio::time::Instant;
 use wechat::push::{Kind, Push};
 
 use super::belief::Kept;
 use super::events::Said;
 use super::{Asked, Pushes};
-use crate::relay::{self, HOPS, Original};
+use crate::relay::{self, Answer, HOPS, Original};
 
 /// A believed push that another back end may get, as it came.
 pub(super) struct Raw<'r> {
@@ -42,21 +41,21 @@ impl Pushes {
         said: &Said,
         raw: Raw<'r>,
         arrived: Instant,
-    ) -> Result<Option<Response>, Raw<'r>> {
+    ) -> Result<Option<Answer>, Raw<'r>> {
         let Some((relay, kind)) =
             self.relay.as_ref().zip(said.not_ours).filter(|(relay, kind)| relay.takes(*kind))
         else {
             return Err(raw);
         };
         let judge = |answer: &str| self.endpoint.judge(push, answer).map_err(|unfit| unfit.to_string());
-        Ok(relay.ask(kind, raw.original(), arrived, judge).await.map(Response::from))
+        Ok(relay.ask(kind, raw.original(), arrived, judge).await)
     }
 
     /// Sends a copy of a push that is ours, if another back end wants one.
     pub(super) fn copy(&self, push: &Push, said: &Said, raw: Raw<'_>) {
         let kind = match &push.kind {
             Kind::Unsubscribe => relay::Kind::Follows,
-            Kind::Subscribe { .. } if said.not_ours.is_none() => relay::Kind::Copies,
+            Kind::Subscribe { .. } if said.not_ours.is_none() || said.is_doubtful => relay::Kind::Copies,
             _ => return,
         };
         if let Some(relay) = self.relay.as_ref().filter(|relay| relay.takes(kind)) {

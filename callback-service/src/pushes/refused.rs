@@ -15,12 +15,11 @@ impl Pushes {
     pub(super) fn refuse(&self, unbelieved: Unbelieved, asked: &Asked<'_>) -> Response {
         let from = asked.from;
         let (stage, status, fault) = match unbelieved {
-            Unbelieved::Refused(refusal) if names_nothing(asked.query) => return self.pass(refusal, from),
             Unbelieved::Refused(refusal) => {
                 // Doctor asks what the service has refused, and must not hear of itself.
                 let counted = if is_rehearsal(asked.query) { "rehearsal" } else { refusal.stage() };
                 self.metrics.count_refused(self.names(), counted);
-                return self.refuse_push(refusal, from);
+                return self.refuse_push(refusal, from, names_nothing(asked.query));
             }
             Unbelieved::NotRead(status, fault) => ("body", status, fault),
             Unbelieved::Store(error) => ("store", StatusCode::SERVICE_UNAVAILABLE, error.to_string()),
@@ -31,9 +30,18 @@ impl Pushes {
     }
 
     /// Refuses a push. One that is authentic and cannot be read is answered 200, and has no effect.
-    fn refuse_push(&self, refusal: Refusal, from: IpAddr) -> Response {
+    fn refuse_push(&self, refusal: Refusal, from: IpAddr, is_bare: bool) -> Response {
         let stage = refusal.stage();
-        if refusal.is_authentic() {
+        if is_bare {
+            tell!(
+                warn,
+                self.told,
+                "no query",
+                [%from, stage],
+                "a POST without WeChat's parameters came to /wechat and was refused: a scanner, or a proxy that drops the \
+                 query of every push"
+            );
+        } else if refusal.is_authentic() {
             let reason = format!("unreadable: {stage}");
             tell!(
                 warn,
@@ -48,9 +56,9 @@ impl Pushes {
         answer(refusal)
     }
 
-    /// Refuses a request without WeChat's parameters, which is no sign of a wrong setting.
-    fn pass(&self, refusal: Refusal, from: IpAddr) -> Response {
-        self.metrics.count_refused(self.names(), refusal.stage());
+    /// Refuses a GET without WeChat's parameters, which is no sign of a wrong setting.
+    pub(super) fn pass(&self, from: IpAddr) -> Response {
+        self.metrics.count_refused(self.names(), "no_parameters");
         tell!(
             info,
             self.told,
@@ -59,7 +67,7 @@ impl Pushes {
             "a request without WeChat's parameters came to /wechat and was refused: a browser, a health check or a \
              scanner; health checks find /readyz at CALLBACK_ADMIN_LISTEN"
         );
-        answer(refusal)
+        answer(Refusal::Signature)
     }
 }
 
@@ -67,7 +75,7 @@ fn answer(refusal: Refusal) -> Response {
     web::text(StatusCode::from_u16(refusal.status()).unwrap_or(StatusCode::FORBIDDEN), "")
 }
 
-/// Whether a query has none of WeChat's parameters: it comes from a browser, a health check or a scanner.
-fn names_nothing(raw: &str) -> bool {
+/// Whether a query has none of WeChat's parameters.
+pub(super) fn names_nothing(raw: &str) -> bool {
     Query::parse(raw).is_ok_and(|query| query == Query::default())
 }

@@ -42,7 +42,7 @@ impl Answer {
     }
 
     /// Whether it says more than that the push has come.
-    pub(super) fn says_something(&self) -> bool {
+    pub(crate) fn says_something(&self) -> bool {
         !matches!(self.text.as_str(), "" | "success")
     }
 }

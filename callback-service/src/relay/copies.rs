@@ -3,13 +3,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::sync::Semaphore;
 use tokio::time::{Instant, sleep};
 use tracing::Instrument as _;
 
 use super::answer::Fault;
 use super::{Kind, Original, Relay};
 
-/// Copies that wait or are under way at once, of all accounts. The next is dropped.
+/// Copies that wait or are under way at once, of all accounts; for one host half of them. The next is dropped.
 pub(super) const MOST: usize = 64;
 
 /// Limit for one try, as WeChat's own.
@@ -22,13 +23,14 @@ impl Relay {
     /// Sends a copy of a push that was answered, in three tries at most. The end of the service makes no more of them.
     pub(crate) fn copy(self: &Arc<Self>, kind: Kind, original: Original) {
         let Some(target) = self.target(kind).map(Arc::clone) else { return };
-        let Ok(place) = Arc::clone(&self.shared.copying).try_acquire_owned() else {
+        let copying = [&target.host().copying, &self.shared.copying].map(Arc::clone);
+        let [Ok(at_host), Ok(of_all)] = copying.map(Semaphore::try_acquire_owned) else {
             self.count(kind, &Fault::Full);
             return self.tell(kind, &target, &Fault::Full, "it does not hear of it");
         };
         let relay = Arc::clone(self);
         let sent = async move {
-            let _place = place;
+            let _places = (at_host, of_all);
             let mut pauses = PAUSES.into_iter();
             loop {
                 let fault = match target.post(&original, Instant::now() + TRY).await {

@@ -2,7 +2,7 @@
 //! for each account, so this service takes every push there and passes on what it has no use for.
 //!
 //! [`Kind`] says what is passed on, and [`Routes`] where to, as `CALLBACK_RELAY_URL` says it. `original` is a push as it came,
-//! byte for byte. `target` is one address: its places, its `breaker`, and the HTTP of it. What comes back is read as WeChat
+//! byte for byte. `target` is one address and the HTTP of it; its `host` has places and a `breaker`. What comes back is read as WeChat
 //! would read it before it goes there (`answer`); of anything else WeChat gets an empty answer, which the person does not see.
 //! `copies` are sent after a push has been answered by us.
 //!
@@ -11,6 +11,7 @@
 mod answer;
 mod breaker;
 mod copies;
+mod host;
 mod kinds;
 mod metrics;
 mod original;
@@ -18,10 +19,12 @@ mod routes;
 mod settings;
 mod target;
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
+use parking_lot::Mutex;
 use reqwest::{Client, redirect};
 use server::metrics::Limits;
 use server::stop::Drain;
@@ -40,6 +43,7 @@ pub(crate) use self::routes::Routes;
 pub(crate) use self::settings::{RELAY_URL, Settings};
 
 use self::answer::Fault;
+use self::host::Host;
 use self::target::Target;
 
 /// The back end must have answered so long after a push has arrived. WeChat gives up after 5 s in all, its own way here and
@@ -57,12 +61,15 @@ const IDLE: Duration = Duration::from_secs(2);
 /// Pushes at all back ends at once. The next is answered with nothing.
 const MOST: usize = 256;
 
-/// What the relays of all accounts share: none of them may use up more of this process than one alone could. Clones share it.
+/// What the relays of all accounts share: none of them may use up more of this process than one alone could, and no host more
+/// than half of it. Clones share it.
 #[derive(Debug, Clone)]
 pub(crate) struct Shared {
     outside: Client,
     /// For this machine's own addresses, which no proxy can reach.
     here: Client,
+    /// By scheme, name and port.
+    hosts: Arc<Mutex<HashMap<String, Arc<Host>>>>,
     places: Arc<Semaphore>,
     copying: Arc<Semaphore>,
     tasks: TaskTracker,
@@ -91,6 +98,7 @@ impl Shared {
         Ok(Self {
             outside: build(Client::builder())?,
             here: build(Client::builder().no_proxy())?,
+            hosts: Arc::default(),
             places: Arc::new(Semaphore::new(MOST)),
             copying: Arc::new(Semaphore::new(copies::MOST)),
             tasks: drain.tasks().clone(),
@@ -98,6 +106,11 @@ impl Shared {
             metrics,
             limits,
         })
+    }
+
+    fn host(&self, at: String) -> Arc<Host> {
+        let mut hosts = self.hosts.lock();
+        Arc::clone(hosts.entry(at.clone()).or_insert_with(|| Arc::new(Host::new(at))))
     }
 }
 
@@ -187,7 +200,7 @@ impl Relay {
 
     /// Tells once a minute what went wrong, and what became of the push.
     fn tell(&self, kind: Kind, target: &Target, fault: &Fault, result: &str) {
-        let (kind, at, outcome) = (kind.name(), target.at(), fault.outcome());
+        let (kind, at, outcome) = (kind.name(), &target.host().at, fault.outcome());
         tell!(
             warn,
             self.told,

@@ -1,21 +1,19 @@
-//! One address of a back end: its places, its breaker, and the HTTP of it.
+//! One address of a back end, and the HTTP of it.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use http::StatusCode;
 use http::header::CONTENT_TYPE;
 use reqwest::{Client, Url};
-use tokio::sync::Semaphore;
 use tokio::time::{Instant, timeout_at};
 
 use super::Shared;
 use super::answer::{Answer, Fault, MAX_ANSWER};
-use super::breaker::{self, Breaker};
+use super::breaker;
+use super::host::Host;
 use super::original::Original;
 use super::routes::is_here;
-
-/// Pushes at one address at once: half of what all have, so that one that hangs leaves room for the others.
-const MOST: usize = super::MOST / 2;
 
 /// Who had less time than this is not to blame for being late.
 const FAIR: Duration = Duration::from_secs(2);
@@ -24,39 +22,29 @@ const FAIR: Duration = Duration::from_secs(2);
 #[derive(Debug)]
 pub(super) struct Target {
     url: Url,
-    /// Scheme, host and port, for the log: the rest may be a secret.
-    at: String,
     client: Client,
-    places: Semaphore,
-    breaker: Breaker,
+    host: Arc<Host>,
 }
 
 impl Target {
     pub(super) fn new(url: Url, shared: &Shared) -> Self {
         let client = if is_here(&url) { &shared.here } else { &shared.outside };
-        Self {
-            at: url.origin().ascii_serialization(),
-            client: client.clone(),
-            places: Semaphore::new(MOST),
-            breaker: Breaker::default(),
-            url,
-        }
+        Self { client: client.clone(), host: shared.host(url.origin().ascii_serialization()), url }
     }
 
     pub(super) fn url(&self) -> &Url {
         &self.url
     }
 
-    /// What the log calls it.
-    pub(super) fn at(&self) -> &str {
-        &self.at
+    pub(super) fn host(&self) -> &Host {
+        &self.host
     }
 
     /// Sends a push there, and reads the answer, in time.
     pub(super) async fn post(&self, original: &Original, until: Instant) -> Result<Answer, Fault> {
-        let Ok(_place) = self.places.try_acquire() else { return Err(Fault::Full) };
+        let Ok(_place) = self.host.places.try_acquire() else { return Err(Fault::Full) };
         let began = Instant::now();
-        if !self.breaker.admits(began) {
+        if !self.host.breaker.admits(began) {
             return Err(Fault::Open);
         }
         let given = until.saturating_duration_since(began);
@@ -75,11 +63,11 @@ impl Target {
             // It is there, whatever it says.
             Ok(_) | Err(Fault::Unfit(_) | Fault::Open | Fault::Full) => false,
         };
-        let at = &self.at;
-        if !has_failed && self.breaker.succeeded() {
+        let Host { at, breaker, .. } = self.host();
+        if !has_failed && breaker.succeeded() {
             tracing::info!("{at} (CALLBACK_RELAY_URL) answers again");
         }
-        if has_failed && self.breaker.failed(Instant::now()) {
+        if has_failed && breaker.failed(Instant::now()) {
             let seconds = breaker::OPEN.as_secs();
             tracing::warn!(
                 "{at} (CALLBACK_RELAY_URL) has failed several times in a row, and is asked again in {seconds} s; until \
@@ -121,12 +109,16 @@ mod tests {
     use server::stop::Drain;
 
     use super::*;
-    use crate::relay::Metrics;
+    use crate::relay::{Metrics, host};
 
-    fn target(url: &str) -> Target {
+    fn shared() -> Shared {
         let drain = Drain::new(Duration::from_secs(1));
         let (counted, limits) = (Metrics::default(), crate::metrics::Metrics::default().limits);
-        Target::new(url.parse().unwrap(), &Shared::new(&drain, counted, limits).unwrap())
+        Shared::new(&drain, counted, limits).unwrap()
+    }
+
+    fn target(url: &str) -> Target {
+        Target::new(url.parse().unwrap(), &shared())
     }
 
     async fn post(target: &Target, until: Instant) -> Fault {
@@ -146,7 +138,7 @@ mod tests {
         let target = target(&nowhere());
         let told = post(&target, Instant::now() + FAIR).await.to_string();
         assert!(told.starts_with("it cannot be reached: ") && !told.contains("SECRET"), "{told}");
-        assert!(target.at().starts_with("http://127.0.0.1:") && !target.at().contains("SECRET"));
+        assert!(target.host.at.starts_with("http://127.0.0.1:") && !target.host.at.contains("SECRET"));
     }
 
     #[tokio::test]
@@ -165,10 +157,23 @@ mod tests {
         assert_eq!(failures, 5);
     }
 
+    /// Of whichever account.
+    #[tokio::test]
+    async fn addresses_on_one_host_share_its_places_and_its_breaker() {
+        let (shared, one) = (shared(), nowhere());
+        let [one, other] = [one.clone(), one.replace("key=", "other=")]
+            .map(|url| Target::new(url.parse().unwrap(), &shared));
+        assert!(Arc::ptr_eq(&one.host, &other.host));
+        while !matches!(post(&one, Instant::now() + FAIR).await, Fault::Open) {}
+        assert!(matches!(post(&other, Instant::now() + FAIR).await, Fault::Open));
+        let elsewhere = Target::new(nowhere().parse().unwrap(), &shared);
+        assert!(matches!(post(&elsewhere, Instant::now() + FAIR).await, Fault::Failed(_)));
+    }
+
     #[tokio::test]
     async fn one_more_than_there_are_places_is_not_sent() {
         let target = target(&nowhere());
-        let places = target.places.try_acquire_many(u32::try_from(MOST).unwrap()).unwrap();
+        let places = target.host.places.try_acquire_many(u32::try_from(host::MOST).unwrap()).unwrap();
         assert!(matches!(post(&target, Instant::now() + FAIR).await, Fault::Full));
         drop(places);
         assert!(matches!(post(&target, Instant::now() + FAIR).await, Fault::Failed(_)));

@@ -205,7 +205,7 @@ pub(super) fn of(reply: &PhoneReply) -> Option<Words> {
                 "The login page shows another number, so the login is cancelled. To log in, reload that page and scan again.",
             ),
         ),
-        PhoneReply::Expired | PhoneReply::Late => said(
+        PhoneReply::Expired | PhoneReply::Unknown | PhoneReply::Late => said(
             Mark::Error,
             ("已过期", "没有登录。请刷新登录页后重新扫码。"),
             ("Too late", "Nobody is logged in. Reload the login page and scan again."),

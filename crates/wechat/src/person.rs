@@ -39,12 +39,14 @@ impl Person {
         &self.openid
     }
 
-    /// The beginning of the openid, for a log line that need not say who it was.
+    /// The end of the openid, for a log line that need not say who it was. All openids of an account begin alike.
     #[must_use]
     pub fn short(&self) -> String {
         // Text from outside: an openid has no control characters, and whatever is said to be one may.
-        let shown = self.openid.chars().filter(|c| !c.is_control()).take(SHORT);
-        shown.chain(['…']).collect()
+        let mut shown: Vec<char> =
+            self.openid.chars().rev().filter(|c| !c.is_control()).take(SHORT).collect();
+        shown.push('…');
+        shown.into_iter().rev().collect()
     }
 
     /// The appid of the account that knows the person so, where the account has a name of its own.
@@ -86,9 +88,9 @@ mod tests {
     #[test]
     fn nobody_prints_an_openid_by_accident() {
         let person = Person::new("o6_bmjrPTlm6_2sgVt7hMZOPfL2M");
-        assert_eq!(person.short(), "o6_bmj…");
-        assert_eq!(format!("{person:?}"), r#"Person { openid: "o6_bmj…", account: None }"#);
-        assert_eq!(Person::new("o\n\u{1b}中文").short(), "o中文…");
+        assert_eq!(person.short(), "…OPfL2M");
+        assert_eq!(format!("{person:?}"), r#"Person { openid: "…OPfL2M", account: None }"#);
+        assert_eq!(Person::new("o\n\u{1b}中文").short(), "…o中文");
     }
 
     #[test]

@@ -228,12 +228,17 @@ async fn a_health_check_at_wechats_door_is_no_wrong_token() {
         let status = Raw::ask(node.public, &request, b"").await.status;
         assert_eq!(status, if request.starts_with("HEAD") { 200 } else { 403 }, "{request}");
     }
-    assert_eq!(node.metric("callback_refused_total{stage=\"signature\"}").await, 4);
+    assert_eq!(node.metric("callback_refused_total{stage=\"no_parameters\"}").await, 4);
+    // A push that has lost its query on the way is another thing.
+    let push = "POST /wechat HTTP/1.1\r\nHost: x\r\nContent-Length: 6\r\nConnection: close\r\n\r\n";
+    assert_eq!(Raw::ask(node.public, push, b"<xml/>").await.status, 403);
+    assert_eq!(node.metric("callback_refused_total{stage=\"signature\"}").await, 1);
     let program = node.program_mut();
     assert!(block_in_place(|| program.terminate()).success());
     let log = program.log();
     assert_eq!(log.matches("a request without WeChat's parameters").count(), 1, "{log}");
     assert!(!log.contains("WECHAT_TOKEN") && !log.contains("a push was refused"), "{log}");
+    assert_eq!(log.matches("a proxy that drops the query").count(), 1, "{log}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

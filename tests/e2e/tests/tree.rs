@@ -197,3 +197,15 @@ fn the_lowest_crates_know_neither_each_other_nor_a_service() {
         assert!(!manifest.contains(&format!("\n{other}")), "{service} knows {other}");
     }
 }
+
+/// Whoever is called at night looks in the log for what the document quotes.
+#[test]
+fn log_lines_that_docs_operate_quotes_are_written_by_somebody() {
+    let operate = fs::read_to_string(root().join("docs/operate.md")).unwrap();
+    let quoted = operate.split('`').skip(1).step_by(2).filter_map(|quoted| quoted.strip_suffix(": …"));
+    let (quoted, sources): (Vec<&str>, _) = (quoted.collect(), sources());
+    assert!(!quoted.is_empty());
+    for line in quoted {
+        assert!(sources.iter().any(|(_, text)| text.contains(line)), "nobody writes {line:?}");
+    }
+}

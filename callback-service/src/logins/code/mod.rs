@@ -269,7 +269,7 @@ impl Sent {
         let (openid, created_at) = (person.clone(), *sent_at);
         let mut told =
             scans.log_in(Scan { scene, openid, first: false, created_at, way: Way::Typed }, *arrived).await;
-        if told.reply == PhoneReply::Expired {
+        if matches!(told.reply, PhoneReply::Expired | PhoneReply::Unknown) {
             // Its time was over a moment ago: the same words, whenever it was.
             told.reply = PhoneReply::WrongCode;
         }

@@ -150,7 +150,7 @@ async fn whoever_unfollows_is_in_no_entry_and_a_later_login_stays() {
     assert_eq!(entries[0]["erased"], 1);
     // They follow again. WeChat's repeat of the unfollow comes late, and is about the time before.
     asked.scan(&another(&one)).await;
-    asked.scans.forget(&one.openid, now - 300).await;
+    asked.scans.forget(&one.openid, now - 600).await;
     assert_eq!(asked.scans.audit.entries("--person oPerson").await.len(), 1);
 }
 

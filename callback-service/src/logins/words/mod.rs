@@ -246,6 +246,8 @@ pub(crate) enum PhoneReply {
     TooManyCodes,
     /// The code is too old.
     Expired,
+    /// No login has this scene. It was forgotten, or the code is another back end's.
+    Unknown,
     /// Somebody else has used the page's code.
     Taken,
     /// The login was denied.
@@ -274,7 +276,7 @@ impl PhoneReply {
             Self::Confirmed => "confirmed",
             Self::WrongCode => "wrong_code",
             Self::TooManyCodes => "too_many_codes",
-            Self::Expired => "expired",
+            Self::Expired | Self::Unknown => "expired",
             Self::Taken => "taken",
             Self::Denied => "denied",
             Self::UnknownSite => "unknown_site",
@@ -324,7 +326,7 @@ impl Texts {
             PhoneReply::Confirmed => plain(Name::Confirmed),
             PhoneReply::WrongCode => plain(Name::WrongCode),
             PhoneReply::TooManyCodes => plain(Name::TooManyCodes),
-            PhoneReply::Expired => plain(Name::Expired),
+            PhoneReply::Expired | PhoneReply::Unknown => plain(Name::Expired),
             PhoneReply::Taken => plain(Name::Taken),
             PhoneReply::Denied => plain(Name::Denied),
             PhoneReply::UnknownSite => plain(Name::UnknownSite),

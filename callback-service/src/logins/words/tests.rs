@@ -71,6 +71,7 @@ fn only_a_recorded_login_is_told_as_one() {
         PhoneReply::WrongCode,
         PhoneReply::TooManyCodes,
         PhoneReply::Expired,
+        PhoneReply::Unknown,
         PhoneReply::Taken,
         PhoneReply::Denied,
         PhoneReply::UnknownSite,

@@ -52,6 +52,8 @@ pub(super) fn open(path: &Path, from_schema_1: &str) -> Result<Connection, OpenE
     // A commit survives the process's death. The last ones may be lost with the machine's power.
     patiently(|| connection.pragma_update(None, "journal_mode", "WAL"))?;
     connection.pragma_update(None, "synchronous", "NORMAL")?;
+    // What is erased of a person must not be read from the file's free pages.
+    connection.pragma_update(None, "secure_delete", "ON")?;
     // Who reads the version may write the tables: processes that begin on one file take turns.
     let tables = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
     match tables.query_row("PRAGMA user_version", [], |row| row.get::<_, i64>(0))? {

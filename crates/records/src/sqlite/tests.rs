@@ -11,7 +11,7 @@ use std::time::Duration;
 use rusqlite::Connection;
 use tempfile::TempDir;
 
-use super::thread::{transact, work_off};
+use super::thread::{empty_log, transact, work_off};
 use super::*;
 use crate::contract::Plain;
 use crate::{Journal, Keeps, Note, Records, Step};
@@ -267,4 +267,34 @@ async fn a_file_without_a_journal_gets_one_and_older_versions_go_on_with_it() {
     let version = "PRAGMA user_version";
     let version = Connection::open(&path).unwrap().query_row(version, [], |row| row.get::<_, i64>(0));
     assert_eq!(version, Ok(2), "a greater one would keep older versions out");
+}
+
+/// The file's own free pages, and the write-ahead log beside it.
+#[test]
+fn what_was_erased_is_in_none_of_the_files_once_the_log_is_emptied() {
+    let (folder, path) = folder();
+    let connection = file::open(&path, "").unwrap();
+    let personal = |person: u32| format!("person-{person:04}-{}", "x".repeat(700));
+    for person in 0..200 {
+        connection
+            .execute(
+                "INSERT INTO journal (kind, at, subject, entry, personal) VALUES ('k', 1, ?1, 'e', ?2)",
+                params![person, personal(person)],
+            )
+            .unwrap();
+        connection
+            .execute("INSERT INTO records VALUES (?1, ?2, 9)", params![person, personal(person)])
+            .unwrap();
+    }
+    let is_found = |person: u32| {
+        let wanted = personal(person).into_bytes();
+        let files = fs::read_dir(folder.path()).unwrap().map(|file| fs::read(file.unwrap().path()).unwrap());
+        files.into_iter().any(|bytes| bytes.windows(wanted.len()).any(|found| found == wanted))
+    };
+    empty_log(&connection);
+    connection.execute("UPDATE journal SET personal = NULL WHERE subject >= 150", []).unwrap();
+    connection.execute("DELETE FROM records WHERE CAST(key AS INTEGER) >= 150", []).unwrap();
+    assert!(is_found(170));
+    empty_log(&connection);
+    assert!(is_found(149) && (150..200).all(|person| !is_found(person)));
 }

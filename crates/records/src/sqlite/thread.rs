@@ -1,5 +1,5 @@
 //! The thread that works on a SQLite file: it takes what waits, does it in one transaction, and answers once that stands.
-//! It also takes forgotten records out.
+//! It also takes forgotten records out, once a minute, and lets go of what was erased.
 
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::time::{Duration, Instant};
@@ -44,6 +44,17 @@ fn run(mut connection: Connection, queue: &Receiver<Work>) {
             swept = Instant::now();
         }
         work_off(&mut connection, batch, sweep);
+        if sweep {
+            empty_log(&connection);
+        }
+    }
+}
+
+/// Empties the write-ahead log into the file. Else it would have what was erased for as long as nothing is written over it.
+/// Another process that reads prevents it, and then the next sweep does it.
+pub(super) fn empty_log(connection: &Connection) {
+    if let Err(error) = connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(())) {
+        tracing::warn!("SQLite's write-ahead log is not emptied: {error}; it is tried again in a minute");
     }
 }
 

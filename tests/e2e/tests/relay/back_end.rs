@@ -17,6 +17,8 @@ use tokio::time::timeout;
 pub(super) enum Way {
     /// It replies to messages with `echo: ` and the text, and to all else with `success`.
     Echoes,
+    /// It replies with these words to whatever comes.
+    Words(&'static str),
     /// It says exactly these bytes, and keeps the connection.
     Says(Vec<u8>),
     /// It says these bytes and hangs up.
@@ -108,7 +110,8 @@ async fn serve(
                 }
                 None => says(200, "text/html", "success"),
             },
-            (Way::Echoes, Err(_)) => says(403, "text/plain", "invalid signature"),
+            (Way::Words(words), Ok(push)) => says(200, "text/xml", &account.reply(push, words)),
+            (Way::Echoes | Way::Words(_), Err(_)) => says(403, "text/plain", "invalid signature"),
             (Way::Says(bytes) | Way::Cuts(bytes), _) => bytes.clone(),
             (Way::Hangs, _) => Vec::new(),
         };
@@ -119,8 +122,8 @@ async fn serve(
                 let _ = stream.write_all(&answer).await;
                 return;
             }
-            Way::Echoes | Way::Says(_) if stream.write_all(&answer).await.is_ok() => {}
-            Way::Echoes | Way::Says(_) => return,
+            _ if stream.write_all(&answer).await.is_ok() => {}
+            _ => return,
         }
     }
 }

@@ -1,10 +1,11 @@
 //! What goes where, and what is copied.
 
+use e2e::fleet::{self, Fleet};
 use e2e::page::Page;
 use simulator::{Mode, Settings};
 
 use super::back_end::{BackEnd, Way, says as answer};
-use super::{person, relayed, relayed_becomes, says, stack, stack_of};
+use super::{logs_in, person, relayed, relayed_becomes, says, stack, stack_of, with_one};
 
 #[tokio::test]
 async fn each_kind_goes_to_its_own_address_and_what_has_none_is_answered_by_us() {
@@ -74,4 +75,38 @@ async fn a_copy_delays_nothing_and_is_tried_again() {
     assert_eq!(first.body, second.body);
     relayed_becomes(&stack, "follows", "copied", 1).await;
     assert_eq!(relayed(&stack, "follows", "refused").await, 0);
+}
+
+/// Names by shortuuid, and UUIDs in base64url, have the form of a login's scene.
+#[tokio::test]
+async fn a_code_of_the_back_ends_own_may_look_like_a_logins() {
+    let (stack, mut back_end) = with_one().await;
+    let person = person(&stack);
+    let scans = async || stack.wechat.push_event(&person, "SCAN", "vytxeTZskVKR7C7WgdSP3d").await;
+    back_end.does(Way::Words("table 7"));
+    assert_eq!(scans().await.reply.as_deref(), Some("table 7"));
+    assert!(back_end.hears().await.opened.unwrap().contains("vytxeTZskVKR7C7WgdSP3d"));
+    // It has nothing to say, so it may have been a login that is over.
+    back_end.does(Way::Echoes);
+    assert!(scans().await.reply.unwrap().contains("过期"));
+    // A login that is there is nobody else's.
+    back_end.hears().await;
+    logs_in(&stack).await;
+    assert!(back_end.has_heard_all());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn digits_reach_the_back_end_while_nobody_can_say_whose_they_are() {
+    let mut fleet = Fleet::prepare(fleet::Options { all_ways: true, ..fleet::Options::one_of_each() }).await;
+    let back_end = BackEnd::of(&Settings::default()).await;
+    fleet.callbacks[0].set("CALLBACK_RELAY_URL", back_end.url());
+    fleet.gateways[0].start();
+    fleet.callbacks[0].start();
+    fleet.until_ready().await;
+    let person = fleet.wechat.invent_person("", true).openid;
+    fleet.gateways[0].kill();
+    let says = async || fleet.wechat.say(&person, "482913").await.unwrap().reply;
+    assert_eq!(says().await.as_deref(), Some("echo: 482913"));
+    back_end.does(Way::Says(answer(200, "text/plain", "success")));
+    assert!(says().await.unwrap().contains("系统繁忙"));
 }
