@@ -350,6 +350,7 @@ impl Server {
             token_setting: ADMIN_TOKEN,
             token,
             listens: admin.address()?,
+            trusted_proxies: callback.trusted_proxies.clone(),
             source: Arc::new(source),
         }));
         service.run(admin, registry, ready, stopped).await

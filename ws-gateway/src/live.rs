@@ -46,9 +46,7 @@ impl Source for Live {
             self.clients(language),
         ];
         let gateways = self.gateway.logins.gateways();
-        if !gateways.is_empty() {
-            sections.push(self.gateways(gateways, language));
-        }
+        sections.extend(gateways.map(|gateways| self.gateways(gateways, language)));
         sections.extend([
             problems(language),
             in_progress(&seen.shown, seen.all, language),
@@ -201,7 +199,11 @@ impl Live {
                     say("已运行", "Running for"),
                 ],
                 rows: rows.collect(),
-                empty: String::new(),
+                // This one is always among them, else.
+                empty: say(
+                    "现在不知道有哪些网关：Redis 没有应答。",
+                    "Not known just now, as Redis does not answer.",
+                ),
             },
         }
     }

@@ -185,6 +185,7 @@ impl Server {
             token_setting: ADMIN_TOKEN,
             token,
             listens: admin.address()?,
+            trusted_proxies: gateway.browsers.trusted_proxies.clone(),
             source: Arc::new(Live::new(Arc::clone(&gateway), Arc::clone(&ready))),
         }));
         service.run(admin, registry, ready, stopped).await

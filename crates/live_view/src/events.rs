@@ -11,14 +11,12 @@ use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::{Instant, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 
+use crate::present::EVERY;
 use crate::routes::View;
 use crate::state::{State, unix};
 
 /// Viewers at once. Each costs a connection of the admin port, which has others to answer.
 pub(crate) const MOST_VIEWERS: usize = 8;
-
-/// How often the state is looked at.
-const EVERY: Duration = Duration::from_secs(1);
 
 /// Where nothing is new, a comment keeps proxies from closing the connection, and notices a viewer that has gone.
 const BEAT: Duration = Duration::from_secs(15);
@@ -53,7 +51,7 @@ pub(crate) struct Viewer {
 }
 
 struct Sent {
-    last: Option<State>,
+    last: Option<Arc<State>>,
     next_look: Instant,
     next_beat: Instant,
     ends: Instant,
@@ -84,7 +82,7 @@ impl Viewer {
             }
             // A viewer that was asleep is not told all that it has missed.
             sent.next_look = now + EVERY;
-            if let Ok(state) = timeout(STATE_WITHIN, self.view.state(self.language, self.acts)).await
+            if let Ok(state) = timeout(STATE_WITHIN, self.view.present.state(self.language, self.acts)).await
                 && sent.last.as_ref() != Some(&state)
             {
                 let event = Event { now: unix(SystemTime::now()), state: &state };

@@ -1,16 +1,16 @@
 //! Who may look at the page, and who may act.
 //!
 //! Without a token the page is for the machine itself, and read-only: the port listens on loopback, the request comes from
-//! there, through no proxy, and its Host is a name of loopback, which a web site that lets its own name lead to 127.0.0.1
-//! cannot send. With a token it is for whoever shows it, from anywhere, and they may end logins.
+//! there, through nothing that looks like a proxy, and its Host is a name of loopback, which a web site that lets its own
+//! name lead to 127.0.0.1 cannot send. With a token it is for whoever shows it, from anywhere, and they may end logins.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::{Duration, SystemTime};
 
 use aws_lc_rs::constant_time::verify_slices_are_equal;
 use aws_lc_rs::digest::{SHA256, digest};
-use http::HeaderMap;
 use http::header::{AUTHORIZATION, HOST, HeaderName, ORIGIN};
+use http::{HeaderMap, Version};
 use secrecy::{ExposeSecret as _, SecretString};
 use server::allowance::Allowance;
 use server::tell;
@@ -18,13 +18,29 @@ use server::told::Told;
 
 use crate::session::{Session, Sessions};
 
-/// Wrong tokens that an address may show at once. They come back within [`GUESSES_IN`].
+/// Wrong tokens of an address that are answered and logged at once. They come back within [`GUESSES_IN`].
 pub(crate) const GUESSES: u32 = 10;
 
 const GUESSES_IN: Duration = Duration::from_secs(600);
 
-/// What proxies add to a request.
-const PROXIED: [&str; 4] = ["x-forwarded-for", "x-forwarded-host", "forwarded", "via"];
+/// What proxies add to a request, each by another habit.
+const PROXIED: [&str; 12] = [
+    "forwarded",
+    "via",
+    "x-real-ip",
+    "x-client-ip",
+    "x-cluster-client-ip",
+    "x-envoy-external-address",
+    "true-client-ip",
+    "fastly-client-ip",
+    "cf-connecting-ip",
+    "cf-connecting-ipv6",
+    "cf-ray",
+    "cdn-loop",
+];
+
+/// With any end: `x-forwarded-for` and the like, and what a second proxy makes of those of the first.
+const PROXIED_BEGIN: [&str; 2] = ["x-forwarded-", "x-original-"];
 
 /// Decides about the requests of one admin port.
 pub(crate) struct Guard {
@@ -57,7 +73,7 @@ pub(crate) enum Access {
 pub(crate) enum WrongToken {
     /// It is another one.
     Other,
-    /// Too many wrong ones came from this address; none is looked at for this time.
+    /// It is another one, and too many such came from this address: the next is answered and logged after this time.
     TooMany(Duration),
 }
 
@@ -88,10 +104,11 @@ impl Guard {
         self.setting
     }
 
-    /// What the sender of a request with these headers may do.
-    pub(crate) fn admit(&self, headers: &HeaderMap, peer: IpAddr, now: SystemTime) -> Access {
+    /// What the sender of this request may do.
+    pub(crate) fn admit(&self, asks: &Asks<'_>, now: SystemTime) -> Access {
+        let Asks { headers, from, .. } = *asks;
         let Some(_) = &self.token else {
-            return match (self.is_inside, is_this_machine(headers, peer)) {
+            return match (self.is_inside, asks.is_this_machine()) {
                 (true, true) => Access::Looks,
                 (true, false) => Access::Closed(Closed::NotThisMachine),
                 (false, _) => Access::Closed(Closed::NoToken),
@@ -103,7 +120,7 @@ impl Guard {
         let shown = headers.get(AUTHORIZATION).and_then(|line| line.to_str().ok());
         match shown.and_then(|line| line.split_once(' ')) {
             Some((scheme, token)) if scheme.eq_ignore_ascii_case("bearer") => {
-                match self.opens(token.trim(), peer) {
+                match self.opens(token.trim(), from) {
                     Ok(()) => Access::Acts(None),
                     Err(wrong) => Access::Wrong(wrong),
                 }
@@ -114,25 +131,29 @@ impl Guard {
 
     /// Whether this is the token. The comparison takes as long whatever was shown.
     ///
+    /// Only wrong ones count, and the right one opens however many there were: else whoever shares an address with the
+    /// operator, as everybody behind a proxy does that is not named as trusted, could lock them out by guessing. Guessing
+    /// gains nothing by it. What keeps a token from being guessed is its length: 16 random characters are not found by
+    /// trying, at no speed that this port has. The limit keeps guesses from filling the log.
+    ///
     /// # Errors
     /// [`WrongToken`].
-    pub(crate) fn opens(&self, shown: &str, peer: IpAddr) -> Result<(), WrongToken> {
-        self.guesses.take(peer).map_err(WrongToken::TooMany)?;
+    pub(crate) fn opens(&self, shown: &str, from: IpAddr) -> Result<(), WrongToken> {
         let hash = |text: &str| digest(&SHA256, text.as_bytes());
         let is_it = self.token.as_ref().is_some_and(|token| {
             verify_slices_are_equal(hash(token.expose_secret()).as_ref(), hash(shown).as_ref()).is_ok()
         });
         if is_it {
-            self.guesses.give_back(peer);
             // Nobody waits for this often: people enter once a day.
             self.guesses.forget_rested();
             return Ok(());
         }
+        self.guesses.take(from).map_err(WrongToken::TooMany)?;
         tell!(
             warn,
             self.told,
             "token",
-            [%peer],
+            [peer = %from],
             "somebody came to the live view with a wrong {}; whoever should not come there can be kept away from the admin \
              port",
             self.setting,
@@ -141,35 +162,70 @@ impl Guard {
     }
 }
 
-/// Whether a request comes from this machine, through nothing, and names it.
-fn is_this_machine(headers: &HeaderMap, peer: IpAddr) -> bool {
-    let is_proxied = PROXIED.iter().any(|name| headers.contains_key(HeaderName::from_static(name)));
-    peer.to_canonical().is_loopback() && !is_proxied && host(headers).is_some_and(is_loopback)
+/// What is known of a request before anything is answered.
+pub(crate) struct Asks<'r> {
+    pub(crate) headers: &'r HeaderMap,
+    pub(crate) version: Version,
+    /// The other end, as the kernel sees it.
+    pub(crate) peer: IpAddr,
+    /// The same, behind proxies that are trusted.
+    pub(crate) from: IpAddr,
 }
 
-/// What a request says it is for.
-pub(crate) fn host(headers: &HeaderMap) -> Option<&str> {
-    headers.get(HOST).and_then(|host| host.to_str().ok())
+impl Asks<'_> {
+    /// Whether it comes from this machine, through nothing that can be seen, and names it.
+    fn is_this_machine(&self) -> bool {
+        // No browser and no curl speaks HTTP/1.0, but nginx does unless it is told otherwise, and it adds nothing else by
+        // which it could be known.
+        let is_old = self.version < Version::HTTP_11;
+        self.peer.to_canonical().is_loopback()
+            && !is_old
+            && !self.headers.keys().any(is_of_a_proxy)
+            && host(self.headers).is_some_and(is_loopback)
+    }
 }
 
-/// `localhost`, `127.0.0.1` or `[::1]`, with a port or without.
+/// Whether a proxy has added this header.
+fn is_of_a_proxy(name: &HeaderName) -> bool {
+    let name = name.as_str();
+    PROXIED.contains(&name) || PROXIED_BEGIN.iter().any(|begin| name.starts_with(begin))
+}
+
+/// What a request says it is for. Two that differ would let each reader believe another one.
+fn host(headers: &HeaderMap) -> Option<&str> {
+    let mut hosts = headers.get_all(HOST).iter();
+    match (hosts.next(), hosts.next()) {
+        (Some(host), None) => host.to_str().ok(),
+        _ => None,
+    }
+}
+
+/// `localhost`, `127.0.0.1` or `[::1]`, with a port or without, and nothing else.
 fn is_loopback(host: &str) -> bool {
-    let name = match host.strip_prefix('[') {
-        Some(rest) => rest.split(']').next().unwrap_or_default(),
-        None => host.split(':').next().unwrap_or_default(),
+    let name = match host.rsplit_once(':') {
+        Some((name, port)) if port.bytes().all(|digit| digit.is_ascii_digit()) => name,
+        _ => host,
     };
-    name.eq_ignore_ascii_case("localhost") || name.parse().is_ok_and(|it: IpAddr| it.is_loopback())
+    match name.strip_prefix('[').and_then(|name| name.strip_suffix(']')) {
+        Some(address) => address.parse().is_ok_and(|it: Ipv6Addr| it.is_loopback()),
+        None => {
+            name.eq_ignore_ascii_case("localhost") || name.parse().is_ok_and(|it: Ipv4Addr| it.is_loopback())
+        }
+    }
 }
 
-/// Whether a request was made by another site's page. Browsers say so themselves, or name the page's origin.
+/// Whether a request was made by another site's page. Browsers say so themselves over https and on loopback, and that alone
+/// counts then: no page can change it, and it holds where a proxy has put another Host. Elsewhere the page's origin has to be
+/// the Host.
 pub(crate) fn is_of_another_site(headers: &HeaderMap) -> bool {
-    let named = |name: &'static str| headers.get(name).and_then(|value| value.to_str().ok());
-    let site = named("sec-fetch-site").is_some_and(|site| site != "same-origin" && site != "none");
-    let origin = headers.get(ORIGIN).is_some_and(|origin| {
+    let mut said = headers.get_all("sec-fetch-site").iter().peekable();
+    if said.peek().is_some() {
+        return !said.all(|site| site == "same-origin" || site == "none");
+    }
+    headers.get(ORIGIN).is_some_and(|origin| {
         let authority = origin.to_str().ok().and_then(|origin| origin.split_once("://"));
         authority.is_none_or(|(_, authority)| Some(authority) != host(headers))
-    });
-    site || origin
+    })
 }
 
 #[cfg(test)]
@@ -181,7 +237,12 @@ mod tests {
     const TOKEN: &str = "a token that nobody guesses";
 
     fn headers(lines: &[(&'static str, &str)]) -> HeaderMap {
-        lines.iter().map(|(name, value)| (HeaderName::from_static(name), value.parse().unwrap())).collect()
+        let mut headers = HeaderMap::new();
+        for (name, value) in lines {
+            // Two lines of one name are two.
+            headers.append(HeaderName::from_static(name), value.parse().unwrap());
+        }
+        headers
     }
 
     fn guard(listens: &str, token: Option<&str>) -> Guard {
@@ -189,7 +250,12 @@ mod tests {
     }
 
     fn access(guard: &Guard, peer: &str, lines: &[(&'static str, &str)]) -> Access {
-        guard.admit(&headers(lines), peer.parse().unwrap(), SystemTime::now())
+        speaking(guard, Version::HTTP_11, peer, lines)
+    }
+
+    fn speaking(guard: &Guard, version: Version, peer: &str, lines: &[(&'static str, &str)]) -> Access {
+        let peer = peer.parse().unwrap();
+        guard.admit(&Asks { headers: &headers(lines), version, peer, from: peer }, SystemTime::now())
     }
 
     #[tokio::test]
@@ -208,14 +274,62 @@ mod tests {
             ("127.0.0.1:1098", "127.0.0.1", &[("host", "127.0.0.1.example")], AWAY),
             ("127.0.0.1:1098", "127.0.0.1", &[("host", "192.0.2.1")], AWAY),
             ("127.0.0.1:1098", "127.0.0.1", &[], AWAY),
-            // A proxy on this machine.
-            ("127.0.0.1:1098", "127.0.0.1", &[LOCAL, ("x-forwarded-for", "192.0.2.1")], AWAY),
-            ("127.0.0.1:1098", "127.0.0.1", &[LOCAL, ("via", "1.1 proxy")], AWAY),
+            ("127.0.0.1:1098", "127.0.0.1", &[LOCAL, ("host", "rebound.example")], AWAY),
             ("127.0.0.1:1098", "192.0.2.1", &[LOCAL], AWAY),
             ("0.0.0.0:1098", "127.0.0.1", &[LOCAL], CLOSED),
             ("10.0.0.1:1098", "10.0.0.2", &[("host", "10.0.0.1:1098")], CLOSED),
         ] {
             assert_eq!(access(&guard(listens, None), peer, lines), expected, "{listens} {peer} {lines:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn without_a_token_whatever_a_proxy_leaves_in_a_request_closes_the_page() {
+        const AWAY: Access = Access::Closed(Closed::NotThisMachine);
+        const LOCAL: (&str, &str) = ("host", "127.0.0.1:1098");
+        let guard = guard("127.0.0.1:1098", None);
+        // nginx by its defaults: its upstream as the Host, HTTP/1.0, and no word of itself.
+        let of_nginx = [LOCAL, ("connection", "close")];
+        assert_eq!(speaking(&guard, Version::HTTP_10, "127.0.0.1", &of_nginx), AWAY);
+        assert_eq!(speaking(&guard, Version::HTTP_09, "127.0.0.1", &of_nginx), AWAY);
+        assert_eq!(speaking(&guard, Version::HTTP_11, "127.0.0.1", &of_nginx), Access::Looks);
+        for name in PROXIED.into_iter().chain([
+            "x-forwarded-for",
+            "x-forwarded-host",
+            "x-forwarded-proto",
+            "x-forwarded-server",
+            "x-original-forwarded-for",
+        ]) {
+            assert_eq!(access(&guard, "127.0.0.1", &[LOCAL, (name, "x")]), AWAY, "{name}");
+        }
+    }
+
+    #[test]
+    fn a_host_is_of_loopback_as_a_whole_or_not_at_all() {
+        for host in ["localhost", "LocalHost:1098", "127.0.0.1", "127.9.9.9:1", "[::1]", "[::1]:1098"] {
+            assert!(is_loopback(host), "{host}");
+        }
+        for host in [
+            "",
+            ":1098",
+            "[::1].evil.example",
+            "[::1].evil.example:1098",
+            "[::1]evil",
+            "[::1",
+            "::1",
+            "[127.0.0.1]",
+            "[localhost]",
+            "[::2]",
+            "localhost.evil.example",
+            "localhost:1098.evil.example",
+            "localhost:evil",
+            "localhost:1:2",
+            "evil@localhost",
+            "127.0.0.1.evil.example",
+            "127.0.0.1:evil.example",
+            "128.0.0.1",
+        ] {
+            assert!(!is_loopback(host), "{host}");
         }
     }
 
@@ -237,19 +351,39 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn an_address_may_guess_a_few_times_and_the_right_token_costs_nothing() {
+    async fn an_address_may_guess_a_few_times_and_nobody_locks_out_who_has_the_right_token() {
         let guard = guard("0.0.0.0:1", Some(TOKEN));
-        let peer = "192.0.2.1".parse().unwrap();
+        let [one, other] = ["192.0.2.1", "198.51.100.1"].map(|address| address.parse().unwrap());
         for _ in 0..100 {
-            assert_eq!(guard.opens(TOKEN, peer), Ok(()));
+            assert_eq!(guard.opens(TOKEN, one), Ok(()));
         }
         for _ in 0..GUESSES {
-            assert_eq!(guard.opens("guess", peer), Err(WrongToken::Other));
+            assert_eq!(guard.opens("guess", one), Err(WrongToken::Other));
         }
-        assert!(matches!(guard.opens(TOKEN, peer), Err(WrongToken::TooMany(_))));
-        assert_eq!(guard.opens(TOKEN, "198.51.100.1".parse().unwrap()), Ok(()), "others are not touched");
+        for _ in 0..100 {
+            assert!(matches!(guard.opens("guess", one), Err(WrongToken::TooMany(_))));
+            assert_eq!(guard.opens(TOKEN, one), Ok(()));
+        }
+        assert_eq!(guard.opens("guess", other), Err(WrongToken::Other), "others are not touched");
         tokio::time::advance(GUESSES_IN / GUESSES).await;
-        assert_eq!(guard.opens(TOKEN, peer), Ok(()));
+        assert_eq!(guard.opens("guess", one), Err(WrongToken::Other));
+        assert!(matches!(guard.opens("guess", one), Err(WrongToken::TooMany(_))));
+    }
+
+    #[tokio::test]
+    async fn guesses_are_of_whoever_is_behind_the_proxy() {
+        let guard = guard("127.0.0.1:1", Some(TOKEN));
+        let guessed = |from: &str| {
+            let headers = headers(&[("authorization", "Bearer guess")]);
+            let (peer, from) = ("127.0.0.1".parse().unwrap(), from.parse().unwrap());
+            let asks = Asks { headers: &headers, version: Version::HTTP_11, peer, from };
+            guard.admit(&asks, SystemTime::now())
+        };
+        for _ in 0..GUESSES {
+            assert_eq!(guessed("192.0.2.1"), Access::Wrong(WrongToken::Other));
+        }
+        assert!(matches!(guessed("192.0.2.1"), Access::Wrong(WrongToken::TooMany(_))));
+        assert_eq!(guessed("198.51.100.1"), Access::Wrong(WrongToken::Other));
     }
 
     #[test]
@@ -261,6 +395,14 @@ mod tests {
             (&[HOST, ("sec-fetch-site", "none")], false),
             (&[HOST, ("sec-fetch-site", "same-site")], true),
             (&[HOST, ("sec-fetch-site", "cross-site")], true),
+            (&[HOST, ("sec-fetch-site", "")], true),
+            (&[HOST, ("sec-fetch-site", "same-origin"), ("sec-fetch-site", "cross-site")], true),
+            // Behind a proxy that puts its upstream for the Host.
+            (&[HOST, ("sec-fetch-site", "same-origin"), ("origin", "https://view.example")], false),
+            // Whatever the origin seems to be.
+            (&[HOST, ("sec-fetch-site", "same-site"), ("origin", "http://admin.example:1098")], true),
+            (&[HOST, ("sec-fetch-site", "cross-site"), ("origin", "http://admin.example:1098")], true),
+            (&[HOST, ("origin", "https://view.example")], true),
             (&[HOST, ("origin", "http://admin.example:1098")], false),
             (&[HOST, ("origin", "http://admin.example:8081")], true),
             (&[HOST, ("origin", "null")], true),

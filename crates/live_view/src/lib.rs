@@ -2,16 +2,17 @@
 //!
 //! A service gives a [`Source`], which says its present [`State`] in a language and may end a login. Everything else is the
 //! same for both services and is here: [`guard`] decides who may look and who may act, [`session`] is the cookie of somebody
-//! who has shown the token, [`routes`] answers requests, [`events`] sends each new state, and [`markup`] is the page without
-//! JavaScript. The script in `page/` builds the same from the events. [`rates`] counts by the minute, and [`sections`] are
-//! the parts that both services have.
+//! who has shown the token, [`routes`] answers requests, [`present`] is the state as it is now, [`events`] sends each new one,
+//! and [`markup`] is the page without JavaScript. The script in `page/` builds the same from the events. [`rates`] counts by
+//! the minute, and [`sections`] are the parts that both services have.
 //!
-//! While nobody looks nothing is computed, and what the services keep for the view is bounded. A state holds nothing that a
-//! log may not say.
+//! While nobody looks nothing is computed, and however many look, it is computed once a second for each language. What the
+//! services keep for the view is bounded. A state holds nothing that a log may not say.
 
 mod events;
 mod guard;
 mod markup;
+mod present;
 mod rates;
 mod routes;
 pub mod sections;
@@ -23,6 +24,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use futures_util::future::{BoxFuture, FutureExt as _, ready};
+use ipnet::IpNet;
 use login_page::Language;
 use secrecy::{ExposeSecret as _, SecretString};
 use server::admin::Pages;
@@ -88,9 +90,9 @@ pub fn checked(
 /// The pages of the live view, for the admin port of a service.
 #[must_use]
 pub fn pages(setup: Setup) -> Pages {
-    let Setup { program, token_setting, token, listens, source } = setup;
+    let Setup { program, token_setting, token, listens, trusted_proxies, source } = setup;
     let guard = Guard::new(token_setting, token, listens);
-    let view = Arc::new(View::new(program, guard, source));
+    let view = Arc::new(View::new(program, guard, trusted_proxies, source));
     Arc::new(move |request, asked| Arc::clone(&view).answer(request, asked).boxed())
 }
 
@@ -104,6 +106,8 @@ pub struct Setup {
     pub token: Option<SecretString>,
     /// Where the admin port listens.
     pub listens: SocketAddr,
+    /// The proxies that are believed about whose request it is: who shows wrong tokens, and who ends a login.
+    pub trusted_proxies: Vec<IpNet>,
     /// What it shows.
     pub source: Arc<dyn Source>,
 }

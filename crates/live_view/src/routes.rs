@@ -1,7 +1,7 @@
 //! The requests of the live view, each through the [`guard`](crate::guard).
 
 use std::collections::HashMap;
-use std::net::SocketAddr;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
@@ -12,7 +12,9 @@ use http::header::{
 };
 use http::{HeaderMap, Method, Request, StatusCode};
 use hyper::body::Incoming;
+use ipnet::IpNet;
 use login_page::Language;
+use server::address;
 use server::admin::{Asked, not_found};
 use server::http::{self as web, Response, read_body};
 use server::streamed::Streamed;
@@ -20,10 +22,10 @@ use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
 use crate::events::{MOST_VIEWERS, STATE_WITHIN, Viewer};
-use crate::guard::{Access, Closed, Guard, WrongToken, is_of_another_site};
+use crate::guard::{Access, Asks, Closed, Guard, WrongToken, is_of_another_site};
 use crate::markup::{self, POLICY, SCRIPT, STYLE};
+use crate::present::Present;
 use crate::session::Session;
-use crate::state::State;
 use crate::words::either;
 use crate::{Ended, Source};
 
@@ -37,7 +39,9 @@ const FORM_WITHIN: Duration = Duration::from_secs(5);
 pub(crate) struct View {
     program: &'static str,
     guard: Guard,
+    trusted_proxies: Vec<IpNet>,
     source: Arc<dyn Source>,
+    pub(crate) present: Present,
     viewers: Arc<Semaphore>,
 }
 
@@ -46,20 +50,22 @@ struct Question {
     language: Language,
     access: Access,
     headers: HeaderMap,
-    peer: SocketAddr,
+    /// Where they are, behind proxies that are trusted.
+    from: IpAddr,
     /// What came of what they did just now, by its name in the query.
     said: Option<&'static str>,
 }
 
 impl View {
-    pub(crate) fn new(program: &'static str, guard: Guard, source: Arc<dyn Source>) -> Self {
-        Self { program, guard, source, viewers: Arc::new(Semaphore::new(MOST_VIEWERS)) }
-    }
-
-    /// The present state, for somebody who may act or not.
-    pub(crate) async fn state(&self, language: Language, acts: bool) -> State {
-        let state = self.source.state(language).await;
-        if acts { state } else { state.without_acts() }
+    pub(crate) fn new(
+        program: &'static str,
+        guard: Guard,
+        trusted_proxies: Vec<IpNet>,
+        source: Arc<dyn Source>,
+    ) -> Self {
+        let present = Present::of(Arc::clone(&source));
+        let viewers = Arc::new(Semaphore::new(MOST_VIEWERS));
+        Self { program, guard, trusted_proxies, source, present, viewers }
     }
 
     /// Answers a request.
@@ -79,14 +85,16 @@ impl View {
         if is_reading != (methods != "POST") || !(is_reading || head.method == Method::POST) {
             return whole(web::method_not_allowed(methods));
         }
-        let access = self.guard.admit(&head.headers, asked.peer.ip(), SystemTime::now());
+        let from = address::of_request(&head.headers, asked.peer, &self.trusted_proxies);
+        let asks = Asks { headers: &head.headers, version: head.version, peer: asked.peer.ip(), from };
+        let access = self.guard.admit(&asks, SystemTime::now());
         let query = form_urlencoded::parse(head.uri.query().unwrap_or_default().as_bytes());
         let query: HashMap<_, _> = query.into_owned().collect();
         let mut question = Question {
             language: language(&query, &head.headers),
             access,
             headers: head.headers,
-            peer: asked.peer,
+            from,
             said: query
                 .get("said")
                 .and_then(|said| SAID.iter().find(|(name, ..)| name == said))
@@ -101,9 +109,12 @@ impl View {
             "/live.js" => whole(web::answer(StatusCode::OK, "text/javascript; charset=utf-8", SCRIPT)),
             "/events" => self.events(&question, asked),
             "/" => whole(self.page(&question).await),
-            _ if is_of_another_site(&question.headers) => {
-                whole(web::text(StatusCode::FORBIDDEN, "this form is not of a page of this port\n"))
-            }
+            _ if is_of_another_site(&question.headers) => whole(web::text(
+                StatusCode::FORBIDDEN,
+                "This form is not of a page of this port. Is there a proxy in front? Then let it pass the Host that the \
+                     browser asked for (nginx: proxy_set_header Host $http_host).\n\
+                     这个表单不是从这个端口的页面提交的。前面有代理吗？请让它原样传递 Host（nginx：proxy_set_header Host $http_host）。\n",
+            )),
             action => {
                 let form = match read_body(body, MAX_FORM, FORM_WITHIN).await {
                     Ok(form) => form_urlencoded::parse(&form).into_owned().collect::<HashMap<_, _>>(),
@@ -127,7 +138,7 @@ impl View {
             Access::Wrong(wrong) => return self.ask(question, Some(*wrong)),
             Access::Asked | Access::Closed(_) => return self.ask(question, None),
         };
-        let state = self.state(question.language, session.is_some());
+        let state = self.present.state(question.language, session.is_some());
         let Ok(state) = timeout(STATE_WITHIN, state).await else {
             return web::text(StatusCode::SERVICE_UNAVAILABLE, "the state cannot be had just now\n");
         };
@@ -211,10 +222,10 @@ impl View {
             return back(question.language, None);
         }
         let shown = form.get("token").map(String::as_str).unwrap_or_default();
-        if let Err(wrong) = self.guard.opens(shown.trim(), question.peer.ip()) {
+        if let Err(wrong) = self.guard.opens(shown.trim(), question.from) {
             return self.ask(question, Some(wrong));
         }
-        tracing::info!(peer = %question.peer, "somebody with the token looks at the live view");
+        tracing::info!(peer = %question.from, "somebody with the token looks at the live view");
         let session = self.guard.sessions.begin(SystemTime::now());
         let mut answer = back(question.language, None);
         self.set_cookie(&mut answer, Some(&session), question);
@@ -243,8 +254,10 @@ impl View {
                 "this needs the form of a page of yours; open it anew\n",
             );
         }
-        let ended = self.source.end(login, question.peer.ip()).await;
-        tracing::info!(login, peer = %question.peer, ?ended, "somebody wanted to end a login in the live view");
+        let ended = self.source.end(login, question.from).await;
+        // Whoever has pressed the button sees what came of it at once.
+        self.present.forget().await;
+        tracing::info!(login, peer = %question.from, ?ended, "somebody wanted to end a login in the live view");
         back(
             question.language,
             Some(match ended {

@@ -3,6 +3,7 @@
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde::Serialize;
+use server::visible::plain;
 
 /// Everything that the page shows, in one language.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
@@ -128,10 +129,10 @@ impl Tone {
 }
 
 impl Cell {
-    /// A text.
+    /// A text. Whoever wrote it, in it nothing hides and nothing turns what stands beside it.
     #[must_use]
     pub fn text(text: impl Into<String>) -> Self {
-        Self { text: text.into(), ..Self::default() }
+        Self { text: plain(text.into()), ..Self::default() }
     }
 
     /// How long ago this was.
@@ -185,4 +186,15 @@ impl State {
 /// Seconds since 1970.
 pub(crate) fn unix(moment: SystemTime) -> u64 {
     moment.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_hides_in_a_cell_and_nothing_turns_it() {
+        assert_eq!(Cell::text("微信\u{202e}gnp.exe\u{200b}\n").text, "微信 gnp.exe  ");
+        assert_eq!(Cell::text("公众号 · Zoë").text, "公众号 · Zoë");
+    }
 }

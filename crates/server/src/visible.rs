@@ -1,7 +1,7 @@
-//! What nobody sees in a setting: a byte order mark, a blank at the end, quotation marks that a file keeps.
+//! What nobody sees in a text: a byte order mark, a blank at the end, quotation marks that a file keeps.
 //!
 //! They are copied along with a secret. WeChat then says that the secret is wrong, and an operator might reset one that
-//! was right.
+//! was right. In what strangers write they hide something, or turn the words beside it.
 
 /// The text without line ends behind it, which editors and `echo` put there.
 ///
@@ -46,6 +46,17 @@ pub fn identifier(text: &str) -> Result<String, String> {
     }
 }
 
+/// A line in which everything that nobody sees is a blank, for what strangers may have written.
+#[must_use]
+pub fn plain(text: impl Into<String>) -> String {
+    let text = text.into();
+    let is_plain = |letter: char| letter == ' ' || !(letter.is_whitespace() || is_invisible(letter));
+    if text.chars().all(is_plain) {
+        return text;
+    }
+    text.chars().map(|letter| if is_plain(letter) { letter } else { ' ' }).collect()
+}
+
 fn is_quotation(open: char, close: char) -> bool {
     let pairs = [('"', '"'), ('\'', '\''), ('`', '`'), ('\u{201c}', '\u{201d}'), ('\u{2018}', '\u{2019}')];
     pairs.contains(&(open, close))
@@ -80,6 +91,24 @@ fn name(character: char) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn nothing_hides_in_a_plain_line_and_nothing_turns_it() {
+        for hidden in [
+            '\u{202e}',
+            '\u{2066}',
+            '\u{200b}',
+            '\u{2028}',
+            '\u{feff}',
+            '\u{e0041}',
+            '\n',
+            '\u{1b}',
+            '\u{3000}',
+        ] {
+            assert_eq!(plain(format!("a{hidden}b")), "a b", "{hidden:?}");
+        }
+        assert_eq!(plain("微信 · Zoë — “x”…"), "微信 · Zoë — “x”…");
+    }
 
     #[test]
     fn line_ends_are_forgiven() {

@@ -220,9 +220,9 @@ impl Logins {
         self.connection.as_ref().map(|connection| &connection.redis)
     }
 
-    /// The gateways that share these logins.
+    /// The gateways that share these logins, as far as is known just now; `None` without a Redis.
     #[must_use]
-    pub(crate) fn gateways(&self) -> Vec<presence::Present> {
+    pub(crate) fn gateways(&self) -> Option<Vec<presence::Present>> {
         self.presence.heard()
     }
 

@@ -12,7 +12,7 @@ use parking_lot::Mutex;
 use records::{Kept, Moment, Records, Redis, Step, Write};
 use serde::{Deserialize, Serialize};
 use server::clock;
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep};
 
 use super::seats::Pages;
 
@@ -56,7 +56,14 @@ pub(crate) struct Presence {
     records: Option<Records<Kept<Gateways>>>,
     pages: Arc<Pages>,
     since: u64,
-    heard: Mutex<Vec<Present>>,
+    heard: Mutex<Vec<Heard>>,
+}
+
+/// A gateway, and until when what it has said is worth anything, by the clock of this one.
+#[derive(Debug, Clone)]
+struct Heard {
+    gateway: Present,
+    until: Instant,
 }
 
 impl Presence {
@@ -66,10 +73,11 @@ impl Presence {
         Self { records, pages, since: clock::unix_now(), heard: Mutex::default() }
     }
 
-    /// The gateways that were there a few seconds ago, this one among them; none without a Redis.
+    /// The gateways that were there a few seconds ago, this one among them: none of them while Redis has not answered for so
+    /// long that each may be gone. `None` without a Redis.
     #[must_use]
-    pub(crate) fn heard(&self) -> Vec<Present> {
-        self.heard.lock().clone()
+    pub(crate) fn heard(&self) -> Option<Vec<Present>> {
+        self.records.as_ref().map(|_| still_there(&self.heard.lock(), Instant::now()))
     }
 
     /// Says now and then that this gateway lives, for as long as it is polled.
@@ -84,15 +92,17 @@ impl Presence {
         }
     }
 
-    async fn say(&self, records: &Records<Kept<Gateways>>) -> Result<Vec<Present>, records::Failure> {
+    async fn say(&self, records: &Records<Kept<Gateways>>) -> Result<Vec<Heard>, records::Failure> {
         let (name, logins) = (self.pages.gateway(), self.pages.shown());
         let version = env!("CARGO_PKG_VERSION").to_owned();
+        // Whatever Redis says was so then, or later.
+        let asked = Instant::now();
         let entry = |seen| Entry { since: self.since, version: version.clone(), logins, seen };
         records
             .update(ALL, |before, now| {
                 let mut gateways = before.cloned().unwrap_or_default();
                 gateways.say(name, entry(now), now);
-                let heard = gateways.heard();
+                let heard = gateways.heard(now, asked);
                 Step::Write(Write::new(gateways, now + GONE_AFTER), heard)
             })
             .await
@@ -109,15 +119,23 @@ impl Gateways {
         }
     }
 
-    fn heard(&self) -> Vec<Present> {
-        let present = |(name, entry): (&String, &Kept<Entry>)| Present {
-            name: name.clone(),
-            since: SystemTime::UNIX_EPOCH + Duration::from_secs(entry.since),
-            version: entry.version.clone(),
-            logins: entry.logins,
+    /// The gateways, as they are heard `here`, which is `now` by the store's clock.
+    fn heard(&self, now: Moment, here: Instant) -> Vec<Heard> {
+        let heard = |(name, entry): (&String, &Kept<Entry>)| Heard {
+            gateway: Present {
+                name: name.clone(),
+                since: SystemTime::UNIX_EPOCH + Duration::from_secs(entry.since),
+                version: entry.version.clone(),
+                logins: entry.logins,
+            },
+            until: here + GONE_AFTER.saturating_sub(now.since(entry.seen)),
         };
-        self.present.iter().map(present).collect()
+        self.present.iter().map(heard).collect()
     }
+}
+
+fn still_there(heard: &[Heard], now: Instant) -> Vec<Present> {
+    heard.iter().filter(|it| now < it.until).map(|it| it.gateway.clone()).collect()
 }
 
 #[cfg(test)]
@@ -134,12 +152,32 @@ mod tests {
             let now = start + after;
             let entry = Entry { since: 7, version: "0.1.0".to_owned(), logins, seen: now };
             gateways.say(name, entry, now);
-            gateways.heard().iter().map(|it| format!("{} {}", it.name, it.logins)).collect::<Vec<_>>()
+            let heard = still_there(&gateways.heard(now, Instant::now()), Instant::now());
+            heard.iter().map(|it| format!("{} {}", it.name, it.logins)).collect::<Vec<_>>()
         };
         assert_eq!(say("one", 1, Duration::ZERO), ["one 1"]);
         assert_eq!(say("two", 2, EVERY), ["one 1", "two 2"]);
         assert_eq!(say("two", 3, EVERY * 2), ["one 1", "two 3"]);
         assert_eq!(say("two", 4, GONE_AFTER), ["two 4"]);
+    }
+
+    #[test]
+    fn what_was_heard_before_an_outage_of_redis_is_not_believed_for_ever() {
+        let mut gateways = Gateways::default();
+        let (start, here) = (Moment(1_000_000), Instant::now());
+        for (name, after) in [("one", Duration::ZERO), ("two", EVERY)] {
+            let entry = Entry { since: 7, version: "0.1.0".to_owned(), logins: 0, seen: start + after };
+            gateways.say(name, entry, start + after);
+        }
+        // It was heard when the second had just spoken. From then on nobody says anything.
+        let heard = gateways.heard(start + EVERY, here);
+        let names = |later: Duration| {
+            still_there(&heard, here + later).into_iter().map(|it| it.name).collect::<Vec<_>>().join(" ")
+        };
+        assert_eq!(names(Duration::ZERO), "one two");
+        assert_eq!(names(GONE_AFTER - EVERY), "two");
+        assert_eq!(names(GONE_AFTER), "");
+        assert_eq!(names(GONE_AFTER * 100), "");
     }
 
     #[test]

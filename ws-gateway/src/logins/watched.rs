@@ -9,13 +9,13 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use data_encoding::HEXLOWER;
 use live_view::Rates;
 use login_page::browser::{self, Name};
 use parking_lot::Mutex;
 use protocol::message::{Context, State};
 use protocol::{LoginId, Scene};
 use server::address;
+use server::visible::plain;
 use tokio::time::Instant;
 
 use super::{QrCode, Shown};
@@ -145,8 +145,12 @@ impl Watched {
     pub(crate) fn takes_back(&self, scene: Scene, state: State, shown: &Shown, context: &Context) -> Watch {
         let id = LoginId::of(scene);
         let mut known = self.0.lock();
+        if let Some(end) = end_of(state) {
+            known.learns(id, end);
+            return Watch { of: self.clone(), id, is_over: true };
+        }
         // It had gone only for a while.
-        known.over.retain(|over| over.login.id != id || over.end != End::Left);
+        known.take_left(id);
         let held = known.shown.entry(id).or_insert_with(|| Held {
             login: Login::new(id, state, shown, context),
             scene,
@@ -155,7 +159,6 @@ impl Watched {
         held.pages += 1;
         drop(known);
         let mut watch = Watch { of: self.clone(), id, is_over: false };
-        // Nobody sees a login that has ended already for one in progress.
         watch.stands(state);
         watch
     }
@@ -163,9 +166,8 @@ impl Watched {
     /// The scene of a login in progress.
     #[must_use]
     pub(crate) fn scene_of(&self, id: &str) -> Option<Scene> {
-        let known = self.0.lock();
-        let id = HEXLOWER.decode(id.as_bytes()).ok()?;
-        known.shown.iter().find(|(known, _)| known.bytes()[..] == id).map(|(_, held)| held.scene)
+        let id = id.parse().ok()?;
+        self.0.lock().shown.get(&id).map(|held| held.scene)
     }
 
     /// What there is to see, at most so many logins in progress.
@@ -190,12 +192,10 @@ impl Watched {
 impl Watch {
     /// The login stands like this now.
     pub(crate) fn stands(&mut self, state: State) {
-        match state {
-            State::Waiting => {}
-            State::Scanned => self.scanned(),
-            State::Granted => self.ends(End::Granted),
-            State::Denied => self.ends(End::Denied),
-            State::Expired => self.ends(End::Expired),
+        match end_of(state) {
+            Some(end) => self.ends(end),
+            None if state == State::Scanned => self.of.0.lock().scanned(self.id),
+            None => {}
         }
     }
 
@@ -210,34 +210,14 @@ impl Watch {
         self.of.0.lock().let_go(self.id);
     }
 
-    fn scanned(&mut self) {
-        let mut known = self.of.0.lock();
-        let Some(held) = known.shown.get_mut(&self.id) else { return };
-        if held.login.state == State::Waiting {
-            held.login.state = State::Scanned;
-            known.rates.count(place(Kind::Scanned), Instant::now());
-        }
-    }
-
     fn ends(&mut self, end: End) {
-        if end == End::Granted || end == End::Denied {
-            // Scan and end may have come between two looks.
-            self.scanned();
-        }
         if std::mem::replace(&mut self.is_over, true) {
             return;
         }
         let mut known = self.of.0.lock();
-        let Some(held) = known.let_go(self.id) else { return };
-        if let Some(kind) = KINDS.iter().position(|kind| *kind == Kind::Ended(end)) {
-            known.rates.count(kind, Instant::now());
+        if let Some(held) = known.let_go(self.id) {
+            known.ended(held.login, end);
         }
-        let at = SystemTime::now();
-        let after = at.duration_since(held.login.since).unwrap_or_default();
-        if known.over.len() >= MOST_ENDED {
-            known.over.pop_front();
-        }
-        known.over.push_back(Over { login: held.login, end, at, after });
     }
 }
 
@@ -254,6 +234,48 @@ impl Known {
         held.pages -= 1;
         if held.pages > 0 { None } else { self.shown.remove(&id) }
     }
+
+    /// A login has been scanned.
+    fn scanned(&mut self, id: LoginId) {
+        if let Some(held) = self.shown.get_mut(&id)
+            && held.login.state == State::Waiting
+        {
+            held.login.state = State::Scanned;
+            self.rates.count(place(Kind::Scanned), Instant::now());
+        }
+    }
+
+    /// A page has come to a login that had ended before. That is news only where nobody here has seen the end: its page had
+    /// gone, or has not looked yet. Else somebody who comes back to one login again and again would push the others out of
+    /// the list, and be counted each time.
+    fn learns(&mut self, id: LoginId, end: End) {
+        let held = self.shown.remove(&id).map(|held| held.login);
+        if let Some(login) = held.or_else(|| self.take_left(id)) {
+            self.ended(login, end);
+        }
+    }
+
+    /// Takes a login out of the ended ones whose page had gone only for a while.
+    fn take_left(&mut self, id: LoginId) -> Option<Login> {
+        let at = self.over.iter().position(|over| over.login.id == id && over.end == End::Left)?;
+        self.over.remove(at).map(|over| over.login)
+    }
+
+    /// A login that no page shows any more has ended like this, or its page has gone.
+    fn ended(&mut self, login: Login, end: End) {
+        let now = Instant::now();
+        if matches!(end, End::Granted | End::Denied) && login.state == State::Waiting {
+            // Scan and end have come between two looks.
+            self.rates.count(place(Kind::Scanned), now);
+        }
+        self.rates.count(place(Kind::Ended(end)), now);
+        let at = SystemTime::now();
+        let after = at.duration_since(login.since).unwrap_or_default();
+        if self.over.len() >= MOST_ENDED {
+            self.over.pop_front();
+        }
+        self.over.push_back(Over { login, end, at, after });
+    }
 }
 
 impl Login {
@@ -264,7 +286,7 @@ impl Login {
             state: if state == State::Scanned { state } else { State::Waiting },
             since: UNIX_EPOCH + Duration::from_secs(context.created_at),
             of: match (&context.site, &context.request) {
-                (Some(site), _) => Of::Site(site.chars().take(MOST_OF_SITE).collect()),
+                (Some(site), _) => Of::Site(plain(site.chars().take(MOST_OF_SITE).collect::<String>())),
                 (None, Some(_)) => Of::Request,
                 (None, None) => Of::Page,
             },
@@ -279,7 +301,17 @@ impl Login {
     }
 }
 
-/// The place of a kind among the counts.
+/// How a login has ended that stands like this.
+fn end_of(state: State) -> Option<End> {
+    match state {
+        State::Waiting | State::Scanned => None,
+        State::Granted => Some(End::Granted),
+        State::Denied => Some(End::Denied),
+        State::Expired => Some(End::Expired),
+    }
+}
+
+/// The place of a kind among the counts; none for what is not counted.
 fn place(kind: Kind) -> usize {
     KINDS.iter().position(|it| *it == kind).unwrap_or(KINDS.len())
 }
@@ -349,6 +381,65 @@ mod tests {
         newer.replaced();
         assert_eq!(seen(&watched), (vec![], vec![End::Replaced]));
         assert_eq!(totals(&watched), [1, 0, 0, 0, 0]);
+    }
+
+    #[test]
+    fn whoever_comes_back_to_an_ended_login_again_and_again_pushes_nobody_out() {
+        let watched = Watched::default();
+        watched.shows(Scene::random(), &TYPED, &context()).stands(State::Denied);
+        let ended = Scene::random();
+        watched.shows(ended, &TYPED, &context()).stands(State::Granted);
+        let before = (seen(&watched), totals(&watched));
+        for state in [State::Granted, State::Granted, State::Expired] {
+            // Also one of another gateway, or of long ago, of which nothing is known here.
+            for scene in [ended, Scene::random()] {
+                let mut watch = watched.takes_back(scene, state, &TYPED, &context());
+                watch.stands(state);
+                drop(watch);
+                watched.takes_back(scene, state, &TYPED, &context()).replaced();
+                watched.takes_back(scene, state, &TYPED, &context()).taken_over();
+            }
+        }
+        assert_eq!((seen(&watched), totals(&watched)), before);
+    }
+
+    #[test]
+    fn the_end_of_a_login_whose_page_had_gone_is_learned_once() {
+        let (watched, scene) = (Watched::default(), Scene::random());
+        drop(watched.shows(scene, &TYPED, &context()));
+        assert_eq!(seen(&watched), (vec![], vec![End::Left]));
+        for _ in 0..3 {
+            drop(watched.takes_back(scene, State::Granted, &TYPED, &context()));
+            assert_eq!(seen(&watched), (vec![], vec![End::Granted]));
+            assert_eq!(totals(&watched), [1, 1, 1, 0, 0]);
+        }
+        // Or whose page has another socket now, which heard of it first.
+        let scene = Scene::random();
+        let older = watched.shows(scene, &TYPED, &context());
+        drop(watched.takes_back(scene, State::Denied, &TYPED, &context()));
+        older.taken_over();
+        assert_eq!(seen(&watched), (vec![], vec![End::Denied, End::Granted]));
+        assert_eq!(totals(&watched), [2, 2, 1, 1, 0]);
+    }
+
+    #[test]
+    fn a_login_is_found_by_its_id_as_it_is_written() {
+        let watched = Watched::default();
+        let scene = Scene::random();
+        let _watch = watched.shows(scene, &TYPED, &context());
+        let id = LoginId::of(scene).to_string();
+        assert_eq!(watched.scene_of(&id), Some(scene));
+        for other in ["", &id[..31], &format!("{id}0"), &LoginId::of(Scene::random()).to_string()] {
+            assert_eq!(watched.scene_of(other), None);
+        }
+    }
+
+    #[test]
+    fn a_sites_name_hides_nothing_and_turns_nothing() {
+        let watched = Watched::default();
+        let context = Context { site: Some("shop\u{202e}moc\u{200b}".to_owned()), ..context() };
+        let _watch = watched.shows(Scene::random(), &TYPED, &context);
+        assert_eq!(watched.look(1).shown[0].of, Of::Site("shop moc ".to_owned()));
     }
 
     #[test]

@@ -48,11 +48,11 @@ impl Connected {
         Listed { of: self.clone(), number }
     }
 
-    /// The connections, the oldest first, at most so many, and how many there are.
+    /// The connections, the newest first, at most so many, and how many there are.
     #[must_use]
     pub(crate) fn look(&self, most: usize) -> (Vec<Connection>, usize) {
         let known = self.0.lock();
-        (known.clients.values().take(most).cloned().collect(), known.clients.len())
+        (known.clients.values().rev().take(most).cloned().collect(), known.clients.len())
     }
 }
 
@@ -83,7 +83,9 @@ mod tests {
         let peer = "192.0.2.1:1".parse().unwrap();
         let (first, second) = (connected.list("one", 0, peer), connected.list("two", 1, peer));
         let (seen, all) = connected.look(1);
-        assert_eq!((seen.len(), all, seen[0].client.as_str()), (1, 2, "one"));
+        assert_eq!((seen.len(), all, seen[0].client.as_str()), (1, 2, "two"), "the newest");
+        let (seen, _) = connected.look(9);
+        assert_eq!(seen.iter().map(|it| it.client.as_str()).collect::<Vec<_>>(), ["two", "one"]);
         drop(first);
         second.has_key(0);
         let (seen, all) = connected.look(9);

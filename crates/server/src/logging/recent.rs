@@ -14,6 +14,8 @@ use tracing::field::{Field, Visit};
 use tracing::{Event, Level, Subscriber};
 use tracing_subscriber::layer::{Context, Layer};
 
+use crate::visible::plain;
+
 /// The most lines that are kept.
 pub const MOST: usize = 50;
 
@@ -87,8 +89,7 @@ fn put(place: Identifier, is_error: bool, text: String, now: SystemTime, lines: 
 
 /// One line without characters that could hide or turn others, not too long.
 fn shortened(text: &str) -> String {
-    let plain = |letter: char| if letter.is_control() { ' ' } else { letter };
-    let mut short: String = text.chars().take(LONGEST).map(plain).collect();
+    let mut short = plain(text.chars().take(LONGEST).collect::<String>());
     if text.chars().nth(LONGEST).is_some() {
         short.push('…');
     }
@@ -149,6 +150,12 @@ mod tests {
         assert!(kept[0].is_error && kept[0].text.chars().count() == LONGEST + 1, "{kept:?}");
         let warning = r#"the store of the recent test is away for 20 s site="shop" told="a\nb""#;
         assert_eq!((kept[1].text.as_str(), kept[1].times), (warning, 2));
+    }
+
+    #[test]
+    fn a_line_holds_nothing_that_hides_or_turns_others() {
+        let line = shortened("the site \u{202e}gro.live\u{200b}\u{2066} is \u{1b}[31mnot known");
+        assert_eq!(line, "the site  gro.live   is  [31mnot known");
     }
 
     #[test]

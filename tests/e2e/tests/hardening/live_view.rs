@@ -6,12 +6,14 @@ use e2e::fleet::{Fleet, Node, Options};
 use e2e::page::{PATIENCE, Page};
 use e2e::raw::{Raw, Reply};
 
+use crate::nginx::Nginx;
+
 const TOKEN: &str = "a token that nobody guesses";
 
 /// Viewers at once.
 const MOST_VIEWERS: usize = 8;
 
-/// Wrong tokens of an address at once.
+/// Wrong tokens of an address that are answered at once.
 const GUESSES: usize = 10;
 
 /// Asks for a path, with these header lines more.
@@ -65,7 +67,9 @@ async fn without_a_token_the_view_is_for_this_machine_and_read_only() {
         for (host, more) in [
             ("rebound.example", ""),
             ("192.0.2.1", ""),
+            ("[::1].evil.example", ""),
             ("localhost", "X-Forwarded-For: 192.0.2.1\r\n"),
+            ("localhost", "X-Real-IP: 192.0.2.1\r\n"),
             ("localhost", "Via: 1.1 proxy\r\n"),
         ] {
             for path in ["/", "/events", "/live.js"] {
@@ -157,11 +161,120 @@ async fn beyond_this_machine_it_takes_a_token_and_says_so() {
     for _ in 0..GUESSES {
         assert_eq!(post(node, "/enter", "token=guess", "").await.status, 401);
     }
-    let limited = post(node, "/enter", &form, "").await;
+    let limited = post(node, "/enter", "token=guess", "").await;
     assert!(limited.status == 429 && limited.header("retry-after").is_some(), "{limited:?}");
+    assert_eq!(post(node, "/enter", &form, "").await.status, 303, "nobody locks out who has the token");
+    assert_eq!(get(node, "/", &bearer).await.status, 200);
     assert_eq!(get(node, "/", &session).await.status, 200, "whoever is in stays in");
     serves_others(node).await;
     assert!(!node.program().log().contains(TOKEN));
+}
+
+/// The answer to a request that comes through a proxy.
+async fn through(nginx: &Nginx, request: &str, more: &str, body: &str) -> Reply {
+    let head = format!(
+        "{request} HTTP/1.1\r\nHost: view.example\r\n{more}Connection: close\r\nContent-Length: {}\r\n\r\n",
+        body.len()
+    );
+    Raw::ask(nginx.listens, &head, body.as_bytes()).await
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn without_a_token_no_nginx_by_its_defaults_opens_the_view_to_everybody() {
+    let fleet = Fleet::start(Options::one_of_each()).await;
+    for node in [&fleet.gateways[0], &fleet.callbacks[0]] {
+        for lines in [
+            "",
+            "proxy_http_version 1.1; proxy_set_header X-Real-IP $remote_addr;",
+            "proxy_http_version 1.1; proxy_set_header X-Forwarded-Proto $scheme;",
+            "proxy_http_version 1.1; proxy_set_header Host $http_host;",
+        ] {
+            let nginx = Nginx::start(node.admin, lines).await;
+            for path in ["/", "/events", "/live.js"] {
+                let refused = through(&nginx, &format!("GET {path}"), "", "").await;
+                assert_eq!(refused.status, 403, "{lines} {path}: {refused:?}");
+            }
+            assert_eq!(through(&nginx, "GET /livez", "", "").await.status, 200, "{lines}");
+        }
+        assert_eq!(get(node, "/", "").await.status, 200, "this machine still looks");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn behind_a_proxy_whoever_has_the_token_enters_and_others_are_told_apart() {
+    let mut fleet = Fleet::prepare(Options::one_of_each()).await;
+    let node = &mut fleet.gateways[0];
+    node.set("GATEWAY_ADMIN_TOKEN", TOKEN.to_owned());
+    node.set("GATEWAY_TRUSTED_PROXIES", "127.0.0.1".to_owned());
+    node.start();
+    // Its upstream is the Host that it names.
+    let nginx =
+        Nginx::start(node.admin, "proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for;").await;
+    let at = |address: &str| format!("X-Forwarded-For: {address}\r\n");
+    let (stranger, operator) = (at("192.0.2.7"), at("198.51.100.9"));
+    for _ in 0..GUESSES {
+        assert_eq!(through(&nginx, "POST /enter", &stranger, "token=guess").await.status, 401);
+    }
+    assert_eq!(through(&nginx, "POST /enter", &stranger, "token=guess").await.status, 429);
+    assert_eq!(through(&nginx, "POST /enter", &operator, "token=guess").await.status, 401);
+
+    let form = format!("token={}", TOKEN.replace(' ', "+"));
+    let own = format!("{operator}Origin: https://view.example\r\n");
+    // A browser that says nothing more knows no better than its Origin.
+    let refused = through(&nginx, "POST /enter", &own, &form).await;
+    assert!(refused.status == 403 && refused.body.contains("proxy_set_header Host"), "{refused:?}");
+    let entered =
+        through(&nginx, "POST /enter", &format!("{own}Sec-Fetch-Site: same-origin\r\n"), &form).await;
+    assert_eq!(entered.status, 303, "{entered:?}");
+    let cookie = entered.header("set-cookie").unwrap();
+    assert!(cookie.ends_with("; secure"), "{cookie}");
+    let other = through(&nginx, "POST /enter", &format!("{own}Sec-Fetch-Site: cross-site\r\n"), &form).await;
+    assert_eq!(other.status, 403);
+    let log = says(node, "somebody with the token").await;
+    let line = log.lines().find(|line| line.contains("somebody with the token")).unwrap();
+    assert!(line.contains("198.51.100.9"), "{line}");
+
+    let bearer = format!("{operator}Authorization: Bearer {TOKEN}\r\n");
+    let mut events = Raw::connect(nginx.listens).await;
+    events.write(format!("GET /events?lang=en HTTP/1.1\r\nHost: view.example\r\n{bearer}\r\n")).await;
+    assert!(events.head().await.unwrap().starts_with("http/1.1 200 "));
+    let mut seen = String::new();
+    while !seen.contains("\"sections\"") {
+        seen.push_str(&String::from_utf8_lossy(&events.read(16).await.unwrap()));
+    }
+
+    let mut shown = Page::open(node.public).await;
+    let scene = shown.code().await.scene();
+    let id = protocol::LoginId::of(scene.parse::<protocol::Scene>().unwrap()).to_string();
+    let ended = through(&nginx, "POST /end", &bearer, &format!("login={id}")).await;
+    assert_eq!(ended.status, 303, "{ended:?}");
+    let log = says(node, "wanted to end a login").await;
+    let line = log.lines().find(|line| line.contains("wanted to end a login")).unwrap();
+    assert!(line.contains("198.51.100.9"), "{line}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn whoever_comes_back_to_an_ended_login_is_listed_and_counted_once() {
+    let fleet = Fleet::start(Options::one_of_each()).await;
+    let gateway = &fleet.gateways[0];
+    let mut page = Page::open(gateway.public).await;
+    let code = page.code().await;
+    let id = protocol::LoginId::of(code.scene().parse::<protocol::Scene>().unwrap()).to_string();
+    let openid = fleet.wechat.invent_person("阿狸", true).openid;
+    fleet.wechat.scan(&openid, &code.content).await.unwrap();
+    page.expect("scanned").await;
+    page.expect("scan_success").await;
+    for _ in 0..10 {
+        let mut again = Page::resume(gateway.public, &code.resume).await;
+        again.code().await;
+        again.expect("scan_success").await;
+    }
+    let (_viewer, event) = look(gateway, "").await;
+    assert_eq!(event.matches(&id[..8]).count(), 1, "{event}");
+    let counted = event.split("Granted\",\"tone\":\"good\",\"minutes\":[").nth(1).unwrap();
+    let counted = counted.split(']').next().unwrap();
+    let total: u64 = counted.split(',').map(|count| count.parse::<u64>().unwrap()).sum();
+    assert_eq!(total, 1, "{counted}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -8,6 +8,7 @@ mod deaf;
 mod files;
 mod hang_up;
 mod live_view;
+mod nginx;
 mod pings;
 mod process;
 mod slow;
