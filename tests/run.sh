@@ -58,7 +58,11 @@ format() {
         cargo fmt --manifest-path tests/fuzz/Cargo.toml --check &&
         cargo fmt --manifest-path protocol/fuzz/Cargo.toml --check
 }
-lints() { cargo clippy --locked --workspace --all-targets -- -D warnings; }
+# Once more what only a build without the features of tests has.
+lints() {
+    cargo clippy --locked --workspace --all-targets -- -D warnings &&
+        cargo clippy --locked -p ws-gateway -p callback-service --bins -- -D warnings
+}
 documentation() { RUSTDOCFLAGS='-D warnings' cargo doc --locked --workspace --no-deps --document-private-items --quiet; }
 
 # With the programs of the earlier commit, because whoever builds them later keeps every other part's cargo waiting.

@@ -197,7 +197,7 @@ impl Web {
                 }
             }
         }
-        Err(Box::new(self.try_again(visitor, StatusCode::SERVICE_UNAVAILABLE, words::BUSY)))
+        Err(Box::new(self.try_again(visitor, StatusCode::SERVICE_UNAVAILABLE, words::UNANSWERED)))
     }
 
     async fn ask_wechat(
@@ -229,7 +229,7 @@ impl Web {
             }
             Err(NoWebUser::Failed(error)) => {
                 server::tell!(error, self.told, "web user", "nobody can log in inside WeChat: {error}");
-                (StatusCode::SERVICE_UNAVAILABLE, words::BUSY, "failed")
+                (StatusCode::SERVICE_UNAVAILABLE, words::UNANSWERED, "failed")
             }
         };
         self.count(outcome);

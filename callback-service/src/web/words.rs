@@ -91,13 +91,14 @@ pub(super) const TAP: Words = said(
     ),
 );
 
-/// There is no such visit: it is too old, or another browser's.
+/// There is no such visit: it is too old, or another browser's. Somebody may have been logged in by it, so nothing is said of
+/// that.
 pub(super) const UNKNOWN_VISIT: Words = said(
     Mark::Error,
-    ("无法登录", "这个页面已过期，或者不是在这里打开的。没有登录。请回到登录页，重新扫码。"),
+    ("无法登录", "这个页面已过期，或者不是在这里打开的。请看登录页；如果还没有登录，请重新扫码。"),
     (
         "This login cannot go on",
-        "This page is too old, or was not opened here. Nobody is logged in. Go back to the login page and scan again.",
+        "This page is too old, or was not opened here. Look at the login page, and scan again if you are not logged in.",
     ),
 );
 
@@ -128,18 +129,25 @@ pub(super) const SNAPSHOT: Words = said(
     ),
 );
 
-/// WeChat's code was used, or is too old.
+/// WeChat's code was used, or is too old. An earlier try may have logged somebody in.
 pub(super) const CODE_USED: Words = said(
     Mark::Stopped,
-    ("请再试一次", "这个页面已经用过，或者打开得太晚。没有登录。"),
-    ("Please try again", "This page was used before, or came too late. Nobody is logged in."),
+    ("请再试一次", "这个页面已经用过，或者打开得太晚。"),
+    ("Please try again", "This page was used before, or came too late."),
 );
 
-/// WeChat or the store does not answer.
+/// Something does not answer, and nobody has been logged in.
 pub(super) const BUSY: Words = said(
     Mark::Error,
     ("请稍后再试", "系统繁忙，没有登录。请稍等片刻，再试一次。"),
     ("Please try again later", "The system is busy, and nobody is logged in. Wait a moment and try again."),
+);
+
+/// WeChat does not answer, or there is no time. An earlier try may have logged somebody in.
+pub(super) const UNANSWERED: Words = said(
+    Mark::Error,
+    ("请稍后再试", "系统繁忙。请稍等片刻，再试一次。"),
+    ("Please try again later", "The system is busy. Wait a moment and try again."),
 );
 
 /// The store does not answer. Perhaps somebody has been logged in before by this visit, so nothing is said of that.
@@ -150,7 +158,7 @@ pub(super) const STORE: Words = said(
 );
 
 /// Too many pages for one address, or for all together.
-pub(super) const TOO_MANY: Words = BUSY;
+pub(super) const TOO_MANY: Words = UNANSWERED;
 
 /// The form is wrong.
 pub(super) const WRONG_FORM: Words = said(

@@ -24,7 +24,7 @@ use tracing_subscriber::util::SubscriberInitExt as _;
 
 use self::queue::Queue;
 use crate::settings::SettingError;
-use crate::traces::Spans;
+use crate::traces::Listening;
 
 /// How long the end of a program waits for its last lines to be written.
 const LAST_LINES: Duration = Duration::from_secs(1);
@@ -63,23 +63,23 @@ pub fn start(format: LogFormat, default: &str) -> Result<Log, SettingError> {
     start_with(format, default, None)
 }
 
-/// As [`start`], and lets `spans` listen, too, whatever `RUST_LOG` says.
+/// As [`start`], and lets what exports traces listen, too, whatever `RUST_LOG` says.
 ///
 /// # Errors
 /// As [`start`].
 pub(crate) fn start_with(
     format: LogFormat,
     default: &str,
-    spans: Option<Spans>,
+    traces: Option<Listening>,
 ) -> Result<Log, SettingError> {
     let set = std::env::var("RUST_LOG").ok().filter(|text| !text.is_empty());
     let filter = filter::read(set.as_deref().unwrap_or(default))
         .map_err(|problem| SettingError::new("RUST_LOG", problem))?;
-    let started = match spans {
+    let started = match traces {
         None => registry().with(filter).with(recent::Recent).with(lines(format)).try_init(),
-        Some(spans) => {
+        Some(traces) => {
             let told = recent::Recent.and_then(lines(format)).with_filter(filter);
-            registry().with(told).with(spans.filtered()).try_init()
+            registry().with(traces).with(told).try_init()
         }
     };
     // An error here means that a test or an embedding program has set up logging of its own.

@@ -140,7 +140,7 @@ impl<'p> Phone<'p> {
     /// Whether a person does the same once more after these words; waits until they do.
     async fn waits_after(&self, words: Words) -> bool {
         match words {
-            Words::TryAgain | Words::Nothing => sleep(AGAIN).await,
+            Words::TryAgain | Words::Unsure | Words::Nothing => sleep(AGAIN).await,
             Words::LookAtPage => sleep(LOOK).await,
             _ => return false,
         }
@@ -151,7 +151,7 @@ impl<'p> Phone<'p> {
     pub(super) async fn insist(&mut self, text: &str) {
         for _ in 0..TRIES {
             let mut words = self.types(text).await;
-            if words == Words::TryAgain {
+            if matches!(words, Words::TryAgain | Words::Unsure) {
                 // "Scan again", and the account asks for no number twice.
                 words = self.comes_until_asked().await;
             }

@@ -267,9 +267,12 @@ impl<'a> Login<'a> {
                 Words::NotMe | Words::WrongNumbers | Words::Late => {
                     self.contradicts_refusal(act.person, &[], told_at, words)
                 }
-                Words::Question | Words::LookAtPage | Words::TooManyCodes | Words::Other | Words::Nothing => {
-                    None
-                }
+                Words::Question
+                | Words::LookAtPage
+                | Words::Unsure
+                | Words::TooManyCodes
+                | Words::Other
+                | Words::Nothing => None,
             };
             if let Some(because) = because {
                 let person = act.person.to_owned();

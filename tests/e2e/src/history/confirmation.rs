@@ -104,10 +104,11 @@ pub(super) fn lets_in(login: &Login<'_>, confirms: bool, place: usize) -> bool {
 }
 
 /// Whether the person of the act at this place had refused the login before, by a 0 or by too many wrong numbers. What was
-/// not clearly answered may not have arrived.
+/// not clearly answered may not have arrived, and what was answered "try again" was not taken.
 fn is_refused(login: &Login<'_>, confirms: bool, place: usize) -> bool {
     let is_clear = |words: Option<Words>| {
-        !matches!(words, None | Some(Words::Nothing | Words::LookAtPage | Words::Other))
+        let unclear = [Words::Nothing, Words::LookAtPage, Words::Unsure, Words::TryAgain, Words::Other];
+        words.is_some_and(|words| !unclear.contains(&words))
     };
     let person = login.acts[place].person;
     let before = login.acts[..place].iter().enumerate();
@@ -132,7 +133,7 @@ fn has(login: &Login<'_>, person: &str, by: Duration) -> bool {
 
 /// Whether words answer a number or a no, and not any message. To look at the page is said when nothing is known.
 fn takes_for_answer(words: Words) -> bool {
-    !matches!(words, Words::Other | Words::LookAtPage | Words::Nothing)
+    !matches!(words, Words::Other | Words::LookAtPage | Words::Unsure | Words::Nothing)
 }
 
 /// Which decision words tell of.

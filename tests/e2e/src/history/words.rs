@@ -7,6 +7,8 @@ pub enum Words {
     LoggedIn,
     /// Nothing was recorded: scan again.
     TryAgain,
+    /// Something does not work: try again. Nothing is said of what was recorded before.
+    Unsure,
     /// The code is too old.
     Expired,
     /// Somebody else has used the code.
@@ -77,9 +79,10 @@ impl Words {
             ("已拒绝", Self::NotMe),
             ("已经确认", Self::Confirmed),
             ("登录成功", Self::LoggedIn),
-            ("系统繁忙", Self::TryAgain),
-            ("这个页面已过期", Self::TryAgain),
-            ("这个页面已经用过", Self::TryAgain),
+            ("系统繁忙，没有登录", Self::TryAgain),
+            ("系统繁忙", Self::Unsure),
+            ("这个页面已过期", Self::Unsure),
+            ("这个页面已经用过", Self::Unsure),
             ("已过期", Self::Expired),
             ("已被使用", Self::Taken),
             ("请看登录页", Self::LookAtPage),
@@ -96,6 +99,7 @@ impl Words {
             Self::WrongCode
                 | Self::TooManyCodes
                 | Self::TryAgain
+                | Self::Unsure
                 | Self::LookAtPage
                 | Self::Other
                 | Self::Nothing

@@ -1,6 +1,6 @@
-//! Whoever reads a log, the store or an error page must not be able to log in with it. Real processes that log all they can,
-//! every secret that a login has, and then a search for each of them. The number of a page that is confirmed is no secret:
-//! it opens nothing without the phone of whoever scanned, and a test here says where it is kept.
+//! Whoever reads a log, a trace, the store or an error page must not be able to log in with it. Real processes that log all
+//! they can, every secret that a login has, and then a search for each of them. The number of a page that is confirmed is no
+//! secret: it opens nothing without the phone of whoever scanned, and a test here says where it is kept.
 
 use std::collections::{BTreeSet, HashMap};
 
@@ -15,6 +15,7 @@ use tokio::task::block_in_place;
 
 use crate::agent::{Agent, Answer};
 use crate::backchannel::BackEnd;
+use crate::collector::Collector;
 use crate::confirmation::{Asked, says};
 use crate::instances::Instances;
 use crate::parameters::Parameters;
@@ -23,6 +24,9 @@ use crate::relying_party::{Authentication, Site, Tokens, came_back, pkce, random
 
 /// What the shop proves its webhooks' sender with.
 const WEBHOOK_KEY: &str = "webhook-canary-0123456789abcdef0123456789";
+
+/// What the services show the collector of traces.
+const COLLECTOR_KEY: &str = "collector-canary-0123456789abcdef0123456789";
 
 /// The acr of a login that its person has confirmed in the chat.
 const CONFIRMED: &str = "urn:saoma:scan-confirmed";
@@ -83,6 +87,7 @@ async fn own_secrets(provider: &Provider) -> Canaries {
     canaries.add(&account.token, "the token of the push settings");
     canaries.add(&account.aes_key, "the EncodingAESKey");
     canaries.add(NOTIFY_KEY, "the key of the internal port");
+    canaries.add(COLLECTOR_KEY, "the key of the collector");
     // WeChat gives everybody the same, until it is old.
     let asked = serde_json::json!({
         "grant_type": "client_credential",
@@ -244,21 +249,25 @@ async fn shop_before(back_end: &BackEnd) -> Site {
         .and(&format!("webhook_key = \"{WEBHOOK_KEY}\""))
 }
 
-async fn talkative(store: &str, shop: &Site) -> Instances {
+async fn talkative(store: &str, shop: &Site) -> (Instances, Collector) {
+    let collector = Collector::start().await;
     let mut instances = Instances::prepare(store, 1, &[shop.clone(), Site::cafe()]).await;
     for node in instances.fleet.callbacks.iter_mut().chain(&mut instances.fleet.gateways) {
         node.set("RUST_LOG", "trace".to_owned());
+        let endpoint = format!("{}/v1/traces?key={COLLECTOR_KEY}", collector.url);
+        node.set("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", endpoint);
+        node.set("OTEL_EXPORTER_OTLP_HEADERS", format!("authorization=Bearer%20{COLLECTOR_KEY}"));
     }
     instances.fleet.callbacks[0].set("CALLBACK_WEB_AUTHORIZATION", "base".to_owned());
     instances.start_all().await;
-    instances
+    (instances, collector)
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn no_secret_is_in_a_log_or_an_error_page_or_redis() {
     let (redis, mut back_end) = (Redis::start().await, BackEnd::start(&[503]).await);
     let shop = shop_before(&back_end).await;
-    let mut instances = talkative(&redis.url(), &shop).await;
+    let (mut instances, collector) = talkative(&redis.url(), &shop).await;
     let provider = instances.at(0);
     let own = own_secrets(&provider).await;
     let (canaries, people) = (use_everything(&instances, &shop).await, people(&provider).await);
@@ -282,8 +291,11 @@ async fn no_secret_is_in_a_log_or_an_error_page_or_redis() {
     }
     let log = logs(&mut instances).await;
     assert!(log.contains("\"level\":\"DEBUG\"") || log.contains("\"level\":\"TRACE\""), "it logs all it can");
+    let traces: Vec<_> = collector.exported().into_iter().flat_map(|span| span.texts).collect();
+    assert!(traces.iter().any(|text| text == "a scan was answered"), "{traces:?}");
     for canaries in [canaries, own, people] {
         canaries.search(log.as_bytes(), "the log");
+        canaries.search(traces.join("\n").as_bytes(), "a trace");
     }
     let targets: BTreeSet<_> = log.lines().filter_map(target).collect();
     for target in &targets {
@@ -310,7 +322,7 @@ async fn no_secret_is_in_sqlites_files() {
     let (folder, mut back_end) = (tempfile::tempdir().unwrap(), BackEnd::start(&[503]).await);
     let shop = shop_before(&back_end).await;
     let file = folder.path().join("callback.db");
-    let mut instances = talkative(&format!("sqlite:{}", file.display()), &shop).await;
+    let (mut instances, _collector) = talkative(&format!("sqlite:{}", file.display()), &shop).await;
     let canaries = use_everything(&instances, &shop).await;
     back_end.next().await;
     let search = || {

@@ -53,7 +53,8 @@ async fn listen(mut stream: TcpStream, heard: Arc<Mutex<Vec<Exported>>>) {
         let head = bytes.windows(4).position(|end| end == b"\r\n\r\n");
         if let Some(at) = head {
             let head = String::from_utf8(bytes[..at].to_vec()).unwrap().to_lowercase();
-            assert!(head.starts_with("post /v1/traces http/1.1\r\n"), "{head}");
+            let path = head.split(['?', ' ']).nth(1);
+            assert!(head.starts_with("post ") && path == Some("/v1/traces"), "{head}");
             assert!(head.contains("content-type: application/x-protobuf"), "{head}");
             let length = head.lines().find_map(|line| line.strip_prefix("content-length: ")).unwrap();
             let end = at + 4 + length.parse::<usize>().unwrap();
@@ -91,6 +92,7 @@ fn fields(mut bytes: &[u8]) -> Vec<(u64, Field<'_>)> {
                 let length = varint(&mut bytes);
                 Field::Bytes(take(&mut bytes, usize::try_from(length).unwrap()))
             }
+            5 => Field::Number(u32::from_le_bytes(take(&mut bytes, 4).try_into().unwrap()).into()),
             kind => panic!("a field of the kind {kind}"),
         };
         all.push((tag >> 3, field));

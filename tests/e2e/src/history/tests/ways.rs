@@ -233,8 +233,9 @@ fn the_pages_on_phones_have_their_meanings() {
         ("已被使用 这个二维码已经被使用过。", Words::Taken),
         ("已取消 这次登录已取消。", Words::Denied),
         ("请稍后再试 系统繁忙，没有登录。请稍等片刻，再试一次。", Words::TryAgain),
-        ("无法登录 这个页面已过期，或者不是在这里打开的。没有登录。", Words::TryAgain),
-        ("请再试一次 这个页面已经用过，或者打开得太晚。没有登录。", Words::TryAgain),
+        ("请稍后再试 系统繁忙。请稍等片刻，再试一次。", Words::Unsure),
+        ("无法登录 这个页面已过期，或者不是在这里打开的。请看登录页。", Words::Unsure),
+        ("请再试一次 这个页面已经用过，或者打开得太晚。", Words::Unsure),
         ("请看登录页 结果以登录页显示为准。", Words::LookAtPage),
         ("502 Bad Gateway", Words::Other),
     ] {
