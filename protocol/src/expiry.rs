@@ -1,17 +1,12 @@
 //! When certificates expire, for whoever has to replace them in time: `notAfter` of RFC 5280, section 4.1.2.5.
 //!
-//! Only the way to that field is read. Whether a certificate is good otherwise is [`tls`](crate::tls)'s to say.
+//! Nothing else is read. Whether a certificate is good otherwise is [`tls`](crate::tls)'s to say.
 
 use std::path::Path;
 
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
-
-/// The tags of DER that stand on the way to the field.
-const SEQUENCE: u8 = 0x30;
-const VERSION: u8 = 0xa0;
-const UTC_TIME: u8 = 0x17;
-const GENERALIZED_TIME: u8 = 0x18;
+use x509_parser::prelude::{FromDer, X509Certificate};
 
 /// When the first of the certificates in a PEM file expires, in seconds since 1970. `None`: the file cannot be read, or has
 /// no certificate that can.
@@ -23,79 +18,15 @@ pub fn of_file(path: &Path) -> Option<i64> {
 /// When a certificate in DER form expires, in seconds since 1970; `None` when it is none.
 #[must_use]
 pub fn of_certificate(der: &[u8]) -> Option<i64> {
-    let (certificate, _) = value(der, SEQUENCE)?;
-    let (mut fields, _) = value(certificate, SEQUENCE)?;
-    if fields.first() == Some(&VERSION) {
-        fields = skip(fields)?;
-    }
-    // Serial number, algorithm, issuer.
-    for _ in 0..3 {
-        fields = skip(fields)?;
-    }
-    let (validity, _) = value(fields, SEQUENCE)?;
-    time(skip(validity)?)
-}
-
-/// The content of the value at the beginning, and what follows it.
-fn any(der: &[u8]) -> Option<(u8, &[u8], &[u8])> {
-    let (&[tag, first], rest) = der.split_first_chunk()?;
-    let (length, rest) = match first {
-        ..=0x7f => (usize::from(first), rest),
-        // At most four bytes of length, which is 4 GiB.
-        0x81..=0x84 => {
-            let (length, rest) = rest.split_at_checked(usize::from(first - 0x80))?;
-            (length.iter().fold(0, |length, byte| length << 8 | usize::from(*byte)), rest)
-        }
-        _ => return None,
-    };
-    let (content, rest) = rest.split_at_checked(length)?;
-    Some((tag, content, rest))
-}
-
-fn value(der: &[u8], wanted: u8) -> Option<(&[u8], &[u8])> {
-    any(der).filter(|(tag, ..)| *tag == wanted).map(|(_, content, rest)| (content, rest))
-}
-
-fn skip(der: &[u8]) -> Option<&[u8]> {
-    any(der).map(|(.., rest)| rest)
-}
-
-/// A time as RFC 5280 wants it: in UTC, with seconds.
-fn time(der: &[u8]) -> Option<i64> {
-    let (tag, text, _) = any(der)?;
-    let digits = str::from_utf8(text).ok()?.strip_suffix('Z')?;
-    let (year, rest) = match tag {
-        // Two digits are of 1950 to 2049.
-        UTC_TIME => {
-            let (year, rest) = digits.split_at_checked(2)?;
-            let year: i64 = year.parse().ok()?;
-            (if year < 50 { 2000 + year } else { 1900 + year }, rest)
-        }
-        GENERALIZED_TIME => {
-            let (year, rest) = digits.split_at_checked(4)?;
-            (year.parse().ok()?, rest)
-        }
-        _ => return None,
-    };
-    let part = |at: usize| rest.get(2 * at..2 * at + 2)?.parse::<i64>().ok();
-    let (month, day, hour, minute, second) = (part(0)?, part(1)?, part(2)?, part(3)?, part(4)?);
-    if rest.len() != 10 || !(1..=12).contains(&month) || !(1..=31).contains(&day) {
-        return None;
-    }
-    Some(((days(year, month, day) * 24 + hour) * 60 + minute) * 60 + second)
-}
-
-/// Days from 1970 to a date of the Gregorian calendar. Years begin in March here, so that the leap day is the last.
-fn days(year: i64, month: i64, day: i64) -> i64 {
-    let (year, month) = if month < 3 { (year - 1, month + 9) } else { (year, month - 3) };
-    year * 365 + year / 4 - year / 100 + year / 400 + (month * 153 + 2) / 5 + day - 719_469
+    let (_, certificate) = X509Certificate::from_der(der).ok()?;
+    Some(certificate.validity().not_after.timestamp())
 }
 
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
 
-    use test_certificates::Authority;
+    use test_certificates::{Authority, Identity};
 
     use super::*;
 
@@ -135,15 +66,27 @@ mod tests {
 
     #[test]
     fn dates_are_those_of_the_calendar() {
+        let folder = tempfile::tempdir().unwrap();
+        let ca = Authority::new(folder.path(), "ours");
+        // The certificate's own last date is written over with another one of the same form.
+        let ends = |made: &Identity, own: &str, date: &str| {
+            let mut der = CertificateDer::from_pem_file(&made.certificate).unwrap().to_vec();
+            let at = der.windows(own.len()).rposition(|part| part == own.as_bytes()).unwrap();
+            der[at..at + own.len()].copy_from_slice(date.as_bytes());
+            of_certificate(&der)
+        };
+        let (late, good) = (ca.sign_expired("late", &["a"]), ca.sign("good", &["a"]));
         for (date, counted) in [
-            ((1970, 1, 1), 0),
-            ((1969, 12, 31), -1),
-            ((2000, 2, 29), 11_016),
-            ((2000, 3, 1), 11_017),
-            ((2026, 11, 29), 20_786),
-            ((2100, 3, 1), 47_541),
+            ("700101000000Z", 0),
+            ("691231000000Z", -1),
+            ("000229000000Z", 11_016),
+            ("000301000000Z", 11_017),
+            ("261129000000Z", 20_786),
         ] {
-            assert_eq!(days(date.0, date.1, date.2), counted, "{date:?}");
+            assert_eq!(ends(&late, "200101000000Z", date), Some(counted * 24 * 3600), "{date}");
         }
+        let date = "21000301000000Z";
+        assert_eq!(ends(&good, "21990101000000Z", date), Some(47_541 * 24 * 3600), "{date}");
+        assert_eq!(ends(&late, "200101000000Z", "201301000000Z"), None, "there is no such month");
     }
 }

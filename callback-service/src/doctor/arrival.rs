@@ -5,7 +5,7 @@
 use std::sync::Arc;
 
 use doctor::account::of;
-use doctor::http::{self, Answer};
+use doctor::http::{self, Answer, Whom};
 use doctor::{Category, Sheet, Words};
 use server::clock::unix_now;
 use url::Url;
@@ -30,6 +30,13 @@ impl Place {
             Self::Public => Words::new(format!("{en} at the public URL"), format!("{zh}（公网 URL）")),
         };
         of(words, account)
+    }
+
+    fn whom(self) -> Whom {
+        match self {
+            Self::Here => Whom::ThisHost,
+            Self::Public => Whom::Anybody,
+        }
     }
 
     fn verified(self, account: Option<&str>) -> Words {
@@ -98,7 +105,7 @@ async fn at(sheet: &Sheet, official: &Official, url: &Url, place: Place, works_h
     let mut asked = url.clone();
     asked.set_query(Some(&endpoint.rehearse_verification(&echo, &salt)));
     let description = place.verified(name);
-    match http::ask(&asked, |client, url| client.get(url)).await {
+    match http::ask(place.whom(), &asked, |client, url| client.get(url)).await {
         Err(why) => {
             unreached(sheet, description, url, &why, place);
             return false;
@@ -129,9 +136,10 @@ async fn push(
     let mut asked = url.clone();
     asked.set_query(Some(&query));
     let description = place.pushed(name);
-    match http::ask(&asked, |client, url| client.post(url).header("content-type", "text/xml").body(body))
-        .await
-    {
+    let answer = http::ask(place.whom(), &asked, |client, url| {
+        client.post(url).header("content-type", "text/xml").body(body)
+    });
+    match answer.await {
         Err(why) => {
             unreached(sheet, description, url, &why, place);
             false

@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use doctor::{Category, Sheet, Words, http};
+use doctor::http::{self, Whom};
+use doctor::{Category, Sheet, Words};
 use url::Url;
 
 use crate::web::settings::{Checked, VerifyFiles};
@@ -77,7 +78,7 @@ fn served(name: &str) -> Words {
 }
 
 async fn fetch(sheet: &Sheet, url: &Url, text: &[u8], name: &str) {
-    let found = match http::ask(url, |client, url| client.get(url)).await {
+    let found = match http::ask(Whom::Anybody, url, |client, url| client.get(url)).await {
         Ok(answer) if answer.status == 200 && answer.body.as_bytes() == text => {
             sheet.ok_with(served(name), Words::same(url.as_str()));
             return;

@@ -49,7 +49,7 @@ pub(super) fn look(category: &mut Category, storage: &Storage) {
             });
         }
         Place::Redis { url, prefix, replicas } => {
-            let wanted = redis::Wanted { setting: SETTING, url, prefix, replicas, keeps: true };
+            let wanted = redis::Wanted { setting: SETTING, url, prefix, replicas, keeps: true, audits: true };
             category.look(Words::same(SETTING), redis::WITHIN, move |sheet| {
                 let wanted = wanted.clone();
                 async move { redis::look(&sheet, &wanted).await }

@@ -22,10 +22,10 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use clap::Args;
-use doctor::{Category, Options, Program, Sheet, Words};
+use doctor::{Category, Options, Program, SETTINGS, Sheet, Words};
 use server::health;
-use server::settings::NoSettings;
-use url::Url;
+use server::settings::{NoSettings, SettingError};
+use url::{Position, Url};
 
 use crate::account::Official;
 use crate::commands::PROGRAM;
@@ -42,7 +42,7 @@ pub(crate) struct Flags {
     /// The URL of WeChat's message push settings, such as https://id.example.cn/wechat. Unset: CALLBACK_PUBLIC_URL with
     /// /wechat behind it. For the accounts of WECHAT_ACCOUNTS their names follow.
     #[arg(long, value_name = "URL", help_heading = "Doctor")]
-    url: Option<Url>,
+    url: Option<String>,
 }
 
 /// What is looked at.
@@ -68,6 +68,10 @@ pub(crate) fn run(arguments: Vec<OsString>) -> ExitCode {
         Err(wrong) => return wrong.report(PROGRAM),
         Ok(read) => read,
     };
+    let url = match read.options.url.as_deref().map(of_console).transpose() {
+        Ok(url) => url,
+        Err(problem) => return NoSettings::from(SettingError::new("--url", problem)).report(PROGRAM),
+    };
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
     let runtime = match runtime {
         Ok(runtime) => runtime,
@@ -80,15 +84,17 @@ pub(crate) fn run(arguments: Vec<OsString>) -> ExitCode {
             version: env!("CARGO_PKG_VERSION"),
             given: read.given,
             secrets: config::SECRET_NAMES.to_vec(),
-            private: Vec::new(),
+            private: url
+                .iter()
+                .flat_map(|url| [url.as_str(), &url[..Position::BeforePath]].map(str::to_owned))
+                .collect(),
         };
         let written = Sheet::default();
-        let mut categories = vec![Category::new("settings", Words::new("Settings", "设置"))];
+        let mut categories = vec![Category::new(SETTINGS, Words::new("Settings", "设置"))];
         match written::config(&written, read.settings) {
             Some(config) => {
-                program.private = config.names();
-                program.private.extend(read.options.url.as_ref().map(Url::to_string));
-                categories.extend(looks(config, read.options.url));
+                program.private.extend(config.names());
+                categories.extend(looks(config, url));
             }
             // `--only` may name what cannot be looked at.
             None => categories.extend(NAMES.map(|name| Category::new(name, Words::same(name)))),
@@ -99,6 +105,19 @@ pub(crate) fn run(arguments: Vec<OsString>) -> ExitCode {
     // A look-up of a name that hangs must not hold the exit up.
     runtime.shutdown_background();
     code
+}
+
+/// Reads the URL of WeChat's message push settings. It is shown in the output, and WeChat sends no password.
+fn of_console(text: &str) -> Result<Url, &'static str> {
+    let url = Url::parse(text).ok().filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host());
+    let url = url.ok_or("is no address; write for example https://id.example.cn/wechat")?;
+    if !url.username().is_empty() || url.password().is_some() {
+        return Err("has a user or a password in it; WeChat sends none, so write it without");
+    }
+    match url.query().is_some() || url.fragment().is_some() {
+        true => Err("has a query or a fragment (?…, #…) in it; write it without"),
+        false => Ok(url),
+    }
 }
 
 fn help(arguments: Vec<OsString>) -> ExitCode {
@@ -155,4 +174,29 @@ fn looks(config: Config, url: Option<Url>) -> Vec<Category> {
     let mut of_sites = Category::new("sites", Words::new("Sites", "站点"));
     sites::look(&mut of_sites, sites.as_ref());
     vec![system, wechat, pushes, gateway, arrives, store, inside, of_sites, certificates]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_consoles_url_has_nothing_that_must_not_be_shown() {
+        assert_eq!(
+            of_console("https://id.example.cn/wechat/").map(String::from).as_deref(),
+            Ok("https://id.example.cn/wechat/")
+        );
+        for (text, said) in [
+            ("https://li:hunter2@id.example.cn/wechat/", "a password"),
+            ("https://li@id.example.cn/wechat/", "a user"),
+            ("https://id.example.cn/wechat?token=hunter2", "a query"),
+            ("https://id.example.cn/wechat#hunter2", "a fragment"),
+            ("ftp://id.example.cn/wechat", "for example"),
+            ("https://li:hunter2@", "for example"),
+            ("nothing", "for example"),
+        ] {
+            let problem = of_console(text).expect_err(text);
+            assert!(problem.contains(said) && !problem.contains("hunter2"), "{problem}");
+        }
+    }
 }

@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use doctor::{Category, Sheet, Words, http};
+use doctor::http::{self, Answer, Whom};
+use doctor::{Category, Sheet, Words};
 use server::health;
 use tokio::task::spawn_blocking;
 use url::Url;
@@ -53,9 +54,30 @@ async fn ask(sheet: &Sheet, patient: &Patient) {
         }
     }
     let Ok(url) = Url::parse(&format!("http://{admin}/metrics")) else { return };
-    if let Ok(answer) = http::ask(&url, |client, url| client.get(url)).await {
-        refused(sheet, &answer.body);
-    }
+    count(sheet, http::ask(Whom::ThisHost, &url, |client, url| client.get(url)).await);
+}
+
+/// Tells what was counted, if it could be read.
+fn count(sheet: &Sheet, answer: Result<Answer, String>) {
+    let why = match answer {
+        Ok(answer) if answer.status == 200 => return refused(sheet, &answer.body),
+        Ok(answer) => Words::new(format!("status {}", answer.status), format!("状态 {}", answer.status)),
+        Err(why) => Words::same(why),
+    };
+    sheet.warning(
+        taken(""),
+        Words::new("/metrics cannot be read: ", "读不到 /metrics：").and(&why),
+        Words::new(
+            "what it has refused cannot be seen without it: see that CALLBACK_ADMIN_LISTEN is the service's own admin port, \
+             without a proxy before it",
+            "否则看不到它拒绝了哪些推送：请确认 CALLBACK_ADMIN_LISTEN 就是服务自己的管理端口，前面没有代理",
+        ),
+    );
+}
+
+fn taken(account: &str) -> Words {
+    let account = Some(account).filter(|account| !account.is_empty());
+    doctor::account::of(Words::new("the service takes WeChat's pushes", "服务接受微信的推送"), account)
 }
 
 /// Pushes that were taken, and those that were refused, by the check that failed and the account.
@@ -176,13 +198,9 @@ fn meaning(stage: &str) -> Option<(Words, Words)> {
 const AUTHENTIC: [&str; 5] = ["json", "padding", "appid", "mode", "fields"];
 
 fn refused(sheet: &Sheet, metrics: &str) {
-    let Counted { taken, refused } = Counted::of(metrics);
-    let description = |account: &str| {
-        let account = Some(account).filter(|account| !account.is_empty());
-        doctor::account::of(Words::new("the service takes WeChat's pushes", "服务接受微信的推送"), account)
-    };
+    let counted = Counted::of(metrics);
     let mut told = false;
-    for ((account, stage), number) in &refused {
+    for ((account, stage), number) in &counted.refused {
         let Some((why, cure)) = meaning(stage).filter(|_| *number > 0) else { continue };
         told = true;
         let found = Words::new(
@@ -190,17 +208,17 @@ fn refused(sheet: &Sheet, metrics: &str) {
             format!("启动以来拒绝了 {number} 次："),
         )
         .and(&why);
-        let are_all =
-            taken.get(account).is_none_or(|taken| *taken == 0) && AUTHENTIC.contains(&stage.as_str());
+        let are_all = counted.taken.get(account).is_none_or(|number| *number == 0)
+            && AUTHENTIC.contains(&stage.as_str());
         match are_all {
-            true => sheet.failure(description(account), found, cure),
-            false => sheet.warning(description(account), found, cure),
+            true => sheet.failure(taken(account), found, cure),
+            false => sheet.warning(taken(account), found, cure),
         }
     }
     if !told {
-        let number: u64 = taken.values().sum();
+        let number: u64 = counted.taken.values().sum();
         sheet.ok_with(
-            description(""),
+            taken(""),
             Words::new(format!("{number} since its start"), format!("启动以来 {number} 次")),
         );
     }
@@ -213,6 +231,21 @@ mod tests {
     use doctor::{Language, Outcome};
 
     use super::*;
+
+    #[test]
+    fn what_is_no_answer_to_the_question_is_not_taken_for_one() {
+        let outcome = |answer: Result<u16, &str>| {
+            let body = "callback_refused_total{stage=\"json\"} 3\n".to_owned();
+            let (location, kind, server) = Default::default();
+            let sheet = Sheet::default();
+            let answer = answer.map(|status| Answer { status, location, kind, server, body });
+            count(&sheet, answer.map_err(str::to_owned));
+            sheet.checks()[0].outcome
+        };
+        assert_eq!(outcome(Ok(200)), Outcome::Failure);
+        assert_eq!(outcome(Ok(503)), Outcome::Warning);
+        assert_eq!(outcome(Err("refused")), Outcome::Warning);
+    }
 
     #[test]
     fn what_was_refused_is_told_with_its_cure_and_strangers_are_no_failure() {

@@ -5,8 +5,9 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::time::Duration;
 
+use doctor::http::{self, Whom};
 use doctor::wechat_api::{look_up, no_address};
-use doctor::{Category, Sheet, Words, http};
+use doctor::{Category, Sheet, Words};
 use serde_json::Value;
 use server::clock::unix_now;
 use url::Url;
@@ -59,7 +60,7 @@ async fn discover(sheet: &Sheet, issuer: &str) {
             "请让反向代理把 CALLBACK_PUBLIC_URL 的所有路径转到 callback-service，并检查证书；若只是本机访问不了自己的公网地址，可忽略",
         )
     };
-    match http::ask(&url, |client, url| client.get(url)).await {
+    match http::ask(Whom::Anybody, &url, |client, url| client.get(url)).await {
         Ok(answer) if answer.status == 200 => {
             let document: Value = serde_json::from_str(&answer.body).unwrap_or_default();
             match document["issuer"].as_str() {
@@ -100,7 +101,7 @@ async fn open(sheet: &Sheet, gateway: &str) {
             "CALLBACK_BROWSER_URL 是浏览器访问网关 GATEWAY_LISTEN 的地址，经过它自己的反向代理",
         )
     };
-    match http::ask(&url, |client, url| client.get(url)).await {
+    match http::ask(Whom::Anybody, &url, |client, url| client.get(url)).await {
         Ok(answer) if answer.status < 400 => sheet.ok_with(opened(), Words::same(gateway)),
         Ok(answer) => sheet.warning(
             opened(),

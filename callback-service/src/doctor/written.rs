@@ -1,5 +1,6 @@
 //! The settings as they are written: all that is wrong about them, and names that are none.
 
+use doctor::http::with_open_urls;
 use doctor::{Sheet, Words};
 
 use crate::config::{self, Config, Settings};
@@ -25,7 +26,7 @@ pub(super) fn config(sheet: &Sheet, settings: Result<Settings, Vec<String>>) -> 
     for problem in wrong {
         sheet.failure(
             good(),
-            Words::same(problem),
+            Words::same(with_open_urls(&problem)),
             Words::new(
                 "correct it; docs/settings.md says what each setting is for. Until then the service does not start, and \
                  doctor looks at nothing else",

@@ -8,6 +8,9 @@ use tokio::time::timeout;
 use crate::check::{Check, Outcome, Sheet};
 use crate::words::Words;
 
+/// The category of the settings themselves. While they are wrong nothing else can be looked at.
+pub const SETTINGS: &str = "settings";
+
 /// Checks of one kind, which `--only` may choose by name.
 pub struct Category {
     name: &'static str,
@@ -16,10 +19,11 @@ pub struct Category {
 }
 
 /// One or more checks that follow from each other. Looks are independent and made at once.
-struct Look {
-    what: Words,
-    limit: Duration,
-    make: Box<dyn Fn(Sheet) -> BoxFuture<'static, ()> + Send + Sync>,
+enum Look {
+    /// It can be made again.
+    Make { what: Words, limit: Duration, make: Box<dyn Fn(Sheet) -> BoxFuture<'static, ()> + Send + Sync> },
+    /// It was made before, and would find the same.
+    Made(Vec<Check>),
 }
 
 impl Category {
@@ -48,16 +52,22 @@ impl Category {
         F: Future<Output = ()> + Send + 'static,
     {
         let make = Box::new(move |sheet| -> BoxFuture<'static, ()> { Box::pin(make(sheet)) });
-        self.looks.push(Look { what, limit, make });
+        self.looks.push(Look::Make { what, limit, make });
     }
 
-    /// Adds checks that were made before.
+    /// Adds checks that were made before. They are never made again: nothing about them changes while this doctor runs.
     pub fn found(&mut self, sheet: &Sheet) {
-        let checks = sheet.checks();
-        self.look(Words::same(self.name), Duration::MAX, move |sheet| {
-            checks.iter().for_each(|check| sheet.add(check.clone()));
-            async {}
-        });
+        self.looks.push(Look::Made(sheet.checks()));
+    }
+
+    /// Whether it is known to have a failure before any look is made.
+    pub(crate) fn has_failed(&self) -> bool {
+        self.looks.iter().any(|look| matches!(look, Look::Made(checks) if worst(checks) == Outcome::Failure))
+    }
+
+    /// Whether a look may find something else when it is made again.
+    pub(crate) fn may_change(&self, look: usize) -> bool {
+        matches!(self.looks[look], Look::Make { .. })
     }
 
     /// How many looks there are.
@@ -67,7 +77,10 @@ impl Category {
 
     /// Makes one look.
     pub(crate) async fn make(&self, look: usize) -> Vec<Check> {
-        let Look { what, limit, make } = &self.looks[look];
+        let (what, limit, make) = match &self.looks[look] {
+            Look::Make { what, limit, make } => (what, limit, make),
+            Look::Made(checks) => return checks.clone(),
+        };
         let sheet = Sheet::default();
         if timeout(*limit, make(sheet.clone())).await.is_err() {
             let seconds = limit.as_secs_f32();

@@ -32,7 +32,7 @@ pub mod wechat_api;
 mod wechat_words;
 pub mod words;
 
-pub use self::category::Category;
+pub use self::category::{Category, SETTINGS};
 pub use self::check::{Check, Outcome, Sheet};
 pub use self::options::Options;
 pub use self::run::{Program, run};

@@ -8,7 +8,8 @@ use crate::words::Words;
 /// What the names of our settings begin with.
 const PREFIXES: [&str; 4] = ["CALLBACK_", "GATEWAY_", "WECHAT_", "NOTIFY_"];
 
-/// Every setting of both services, because they may share an environment. A test writes it anew from `--help`.
+/// Every setting of both services and of the program `notify`, because they may share an environment. A test writes it anew
+/// from `--help`.
 const SETTINGS: &str = include_str!("settings.txt");
 
 /// Settings of commands alone.
@@ -17,10 +18,15 @@ const OF_COMMANDS: [&str; 1] = ["GATEWAY_URL"];
 /// At most so many names are told, each in a check of its own.
 const MOST: usize = 20;
 
-/// Whether both services know no such setting.
+/// Whether it is the name of a setting.
+pub(crate) fn is_setting(name: &str) -> bool {
+    SETTINGS.lines().any(|setting| setting == name)
+}
+
+/// Whether neither the services nor `notify` know such a setting.
 fn is_unknown(name: &str) -> bool {
     PREFIXES.iter().any(|prefix| name.starts_with(prefix))
-        && !SETTINGS.lines().any(|setting| setting == name)
+        && !is_setting(name)
         && !OF_COMMANDS.contains(&name)
         && !is_of_kubernetes(name)
 }
@@ -77,8 +83,8 @@ fn look_at(sheet: &Sheet, variables: impl Iterator<Item = OsString>) {
     }
     for name in unknown.iter().take(MOST) {
         let found = Words::new(
-            format!("neither service has a setting {name}; it has no effect"),
-            format!("两个服务都没有名为 {name} 的设置，它不起作用"),
+            format!("no program of ours has a setting {name}; it has no effect"),
+            format!("没有名为 {name} 的设置，它不起作用"),
         );
         let hint = match nearest(name) {
             Some(setting) => Words::new(
@@ -131,6 +137,9 @@ mod tests {
             "WECHAT_TOKEN_FILE",
             "GATEWAY_LISTEN",
             "GATEWAY_URL",
+            "NOTIFY_GATEWAY",
+            "NOTIFY_CERT_KEY",
+            "NOTIFY_TLS",
             "PATH",
             "GATEWAY_SERVICE_HOST",
             "GATEWAY_PORT_9999_TCP_ADDR",

@@ -26,6 +26,8 @@ pub struct Wanted {
     pub replicas: u32,
     /// Whether records are wanted after Redis's own restart.
     pub keeps: bool,
+    /// Whether it is kept there who logged in.
+    pub audits: bool,
 }
 
 /// Looks at it.
@@ -34,7 +36,7 @@ pub async fn look(sheet: &Sheet, wanted: &Wanted) {
         format!("the Redis of {} answers", wanted.setting),
         format!("{} 的 Redis 有回应", wanted.setting),
     );
-    match wanted.url.inspect(&wanted.prefix).await {
+    match wanted.url.inspect(&wanted.prefix, wanted.audits).await {
         Ok(state) => {
             let version = if state.version.is_empty() { String::new() } else { format!(", {}", state.version) };
             sheet.ok_with(answers, Words::same(format!("{}{version}", wanted.url)));
@@ -70,15 +72,32 @@ fn tell(sheet: &Sheet, wanted: &Wanted, state: &RedisState) {
             written,
             Words::same(why.clone()),
             Words::new(
-                "let the user of the URL read, write and run scripts under its prefix (ACL: +@read +@write +@scripting), at a \
-                 master, without a proxy that does not know scripts",
-                "请允许该用户在前缀下读写并运行脚本（ACL：+@read +@write +@scripting），连接主库，且中间没有不支持脚本的代理",
+                "give the user of the URL the commands that docs/stores.md lists (ACL), on keys and channels under its prefix, \
+                 at a master, without a proxy that does not know scripts",
+                "请按 docs/stores.md 列出的命令给该用户授权（ACL），范围是前缀下的键和频道；连接主库，且中间没有不支持脚本的代理",
             ),
         ),
     }
+    audit(sheet, state);
     role(sheet, wanted, state);
     memory(sheet, wanted, state);
     disk(sheet, wanted, state);
+}
+
+/// Without these logins go on, and nobody can look up later who logged in.
+fn audit(sheet: &Sheet, state: &RedisState) {
+    let refused = state.refused_to_journals.join(" ");
+    if !refused.is_empty() {
+        sheet.warning(
+            Words::new("it takes entries of who logged in", "可以写入登录审计记录"),
+            Words::new(format!("the user of the URL may not: {refused}"), format!("该用户没有权限：{refused}")),
+            Words::new(
+                "give it these commands, too (docs/stores.md has all); until then logins go on, and entries of the audit are \
+                 missing",
+                "请授权这些命令（全部列在 docs/stores.md）；在此之前登录照常，但审计记录会缺失",
+            ),
+        );
+    }
 }
 
 fn role(sheet: &Sheet, wanted: &Wanted, state: &RedisState) {
@@ -92,12 +111,14 @@ fn role(sheet: &Sheet, wanted: &Wanted, state: &RedisState) {
             ),
         );
     }
+    // Where it does not tell, nothing is known.
+    let Some(connected) = state.replicas else { return };
     let enough = Words::new("it has the replicas that are wanted", "副本数量足够");
     let found = Words::new(
-        format!("{} connected, {} wanted", state.replicas, wanted.replicas),
-        format!("已连接 {}，需要 {}", state.replicas, wanted.replicas),
+        format!("{connected} connected, {} wanted", wanted.replicas),
+        format!("已连接 {connected}，需要 {}", wanted.replicas),
     );
-    if state.replicas < wanted.replicas {
+    if connected < wanted.replicas {
         sheet.warning(
             enough,
             found,
@@ -177,14 +198,14 @@ mod tests {
 
     fn wanted(replicas: u32) -> Wanted {
         let url = "redis://cache.example:6379".parse().unwrap();
-        Wanted { setting: "CALLBACK_STORE", url, prefix: String::new(), replicas, keeps: true }
+        Wanted { setting: "CALLBACK_STORE", url, prefix: String::new(), replicas, keeps: true, audits: true }
     }
 
     fn good() -> RedisState {
         RedisState {
             version: "7.2.4".to_owned(),
             role: "master".to_owned(),
-            replicas: 1,
+            replicas: Some(1),
             policy: "noeviction".to_owned(),
             max_memory: 0,
             used_memory: 1,
@@ -192,6 +213,7 @@ mod tests {
             saves: false,
             disk_is_well: true,
             write: Ok(()),
+            refused_to_journals: Vec::new(),
         }
     }
 
@@ -206,7 +228,8 @@ mod tests {
         assert_eq!(told(&good()).0, Outcome::Ok);
         for (state, outcome, cure) in [
             (RedisState { role: "slave".to_owned(), ..good() }, Outcome::Failure, "name the master"),
-            (RedisState { replicas: 0, ..good() }, Outcome::Warning, "bring the replicas back"),
+            (RedisState { replicas: Some(0), ..good() }, Outcome::Warning, "bring the replicas back"),
+            (RedisState { replicas: None, ..good() }, Outcome::Ok, ""),
             (RedisState { policy: "allkeys-lru".to_owned(), ..good() }, Outcome::Warning, "noeviction"),
             (RedisState { max_memory: 100, used_memory: 91, ..good() }, Outcome::Warning, "raise maxmemory"),
             (RedisState { disk_is_well: false, ..good() }, Outcome::Failure, "disk is full"),
@@ -216,7 +239,12 @@ mod tests {
                 Outcome::Failure,
                 "raise maxmemory",
             ),
-            (RedisState { write: Err("NOPERM".to_owned()), ..good() }, Outcome::Failure, "+@scripting"),
+            (RedisState { write: Err("NOPERM".to_owned()), ..good() }, Outcome::Failure, "docs/stores.md"),
+            (
+                RedisState { refused_to_journals: vec!["xadd".to_owned(), "hset".to_owned()], ..good() },
+                Outcome::Warning,
+                "entries of the audit are missing",
+            ),
         ] {
             let (is, hint) = told(&state);
             assert_eq!(is, outcome, "{state:?}");

@@ -4,7 +4,8 @@ use std::fmt::Write as _;
 use std::fs;
 use std::path::Path;
 
-use crate::check::Check;
+use crate::category::SETTINGS;
+use crate::check::{Check, Outcome};
 use crate::mask::Mask;
 use crate::run::{Found, Program};
 use crate::text;
@@ -15,7 +16,9 @@ use crate::words::Language;
 #[must_use]
 pub fn of(program: &Program, found: &[Found], language: Language) -> String {
     let values = program.given.iter().filter(|given| !given.is_plain).flat_map(|given| parts(&given.value));
-    let mut mask = Mask::new(values.chain(program.private.iter().cloned()));
+    let files = program.secrets.iter().filter_map(|name| std::env::var_os(format!("{name}_FILE")));
+    let files = files.flat_map(|path| parts(&path.to_string_lossy()));
+    let mut mask = Mask::new(values.chain(files).chain(program.private.iter().cloned()));
     let mut report = format!("### {} {} doctor\n\n", program.name, program.version);
     let _ = writeln!(report, "- system: {}", system());
     let _ = writeln!(report, "- in a container: {}", in_a_container());
@@ -41,8 +44,13 @@ pub fn of(program: &Program, found: &[Found], language: Language) -> String {
 /// What was found, with nothing private in it. The words are masked before they are folded into lines.
 fn masked(found: &[Found], mask: &mut Mask) -> Vec<Found> {
     let mut masked = found.to_vec();
-    for check in masked.iter_mut().flat_map(|category| &mut category.checks) {
-        let Check { description, found, hint, .. } = check;
+    for (category, check) in
+        masked.iter_mut().flat_map(|category| category.checks.iter_mut().map(|check| (category.name, check)))
+    {
+        let Check { description, found, hint, outcome } = check;
+        if category == SETTINGS && *outcome == Outcome::Failure {
+            *found = found.as_ref().map(|words| words.map(|text| mask.mask_problem(text)));
+        }
         for words in [Some(description), found.as_mut(), hint.as_mut()].into_iter().flatten() {
             *words = words.map(|text| mask.mask(text));
         }

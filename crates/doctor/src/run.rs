@@ -70,9 +70,10 @@ pub(crate) fn outcome(found: &[Found]) -> Outcome {
     found.iter().map(|category| worst(&category.checks)).max().unwrap_or(Outcome::Ok)
 }
 
-/// Makes all looks at once, and those that failed again until `wait` is over.
+/// Makes all looks at once, and those that failed and may change again until `wait` is over.
 pub async fn examine(categories: &[Category], wait: Duration) -> Vec<Found> {
-    let until = Instant::now() + wait;
+    // A time that no clock can show is one without an end.
+    let until = Instant::now().checked_add(wait);
     let mut found: Vec<Vec<Vec<Check>>> = join_all(
         categories.iter().map(|category| join_all((0..category.looks()).map(|look| category.make(look)))),
     )
@@ -81,8 +82,9 @@ pub async fn examine(categories: &[Category], wait: Duration) -> Vec<Found> {
         let failed: Vec<(usize, usize)> = (0..found.len())
             .flat_map(|category| (0..found[category].len()).map(move |look| (category, look)))
             .filter(|(category, look)| worst(&found[*category][*look]) == Outcome::Failure)
+            .filter(|(category, look)| categories[*category].may_change(*look))
             .collect();
-        if failed.is_empty() || Instant::now() + PAUSE > until {
+        if failed.is_empty() || until.is_some_and(|until| Instant::now() + PAUSE > until) {
             break;
         }
         sleep(PAUSE).await;
@@ -163,6 +165,16 @@ mod tests {
         let begun = Instant::now();
         assert_eq!(told(&examine(&make(1000), Duration::from_secs(5)).await)[1], "× heals");
         assert_eq!(begun.elapsed(), Duration::from_secs(5));
+        // However long it waits, it ends when all is well; and what was found before is not waited for.
+        healed.store(0, Ordering::Relaxed);
+        assert_eq!(told(&examine(&make(3), Duration::MAX).await)[1], "√ heals");
+        let sheet = crate::check::Sheet::default();
+        sheet.failure(words("settings"), words("f"), words("h"));
+        let mut category = Category::new("settings", words("settings"));
+        category.found(&sheet);
+        let begun = Instant::now();
+        assert_eq!(told(&examine(&[category], Duration::MAX).await), ["× settings"]);
+        assert_eq!(begun.elapsed(), Duration::ZERO);
         // A look that never ends does not hold the others up for longer than its limit.
         let mut category = Category::new("net", words("net"));
         category.look(words("never"), Duration::from_secs(1), |_| pending());

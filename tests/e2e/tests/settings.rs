@@ -378,7 +378,13 @@ fn the_document_of_names_that_doctor_knows_is_what_help_says() {
             [Some(name), by_file].into_iter().flatten()
         })
     };
-    let names: BTreeSet<String> = of("ws-gateway").chain(of("callback-service")).collect();
+    // The key is in the text behind its options, and is the services' too.
+    let help = text(&output("notify", &HashMap::new(), &["--help"]).stdout);
+    let of_notify =
+        help.split("[env: ").skip(1).map(|rest| rest.split(['=', ']']).next().unwrap().to_owned());
+    let of_notify: Vec<String> = of_notify.collect();
+    assert!(of_notify.len() > 5, "{help}");
+    let names: BTreeSet<String> = of("ws-gateway").chain(of("callback-service")).chain(of_notify).collect();
     let ours = ["CALLBACK_", "GATEWAY_", "WECHAT_", "NOTIFY_"];
     let names = names.into_iter().filter(|name| ours.iter().any(|prefix| name.starts_with(prefix)));
     let written: String = names.map(|name| name + "\n").collect();

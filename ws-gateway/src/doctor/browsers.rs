@@ -6,7 +6,7 @@
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
-use doctor::http::{self, Answer};
+use doctor::http::{self, Answer, Whom};
 use doctor::{Category, Sheet, Words};
 use futures_util::StreamExt;
 use ipnet::IpNet;
@@ -100,7 +100,7 @@ fn page(url: &str) -> Words {
 async fn on_this_host(sheet: &Sheet, listen: SocketAddr) {
     let at = reachable(listen);
     let Ok(url) = Url::parse(&format!("http://{at}/ws")) else { return };
-    match open(&url, None).await {
+    match open(Whom::ThisHost, &url, None).await {
         Ok(Opened::Page) => sheet.ok_with(port(), Words::same(at.to_string())),
         Ok(Opened::Refused(answer)) => sheet.failure(
             port(),
@@ -126,7 +126,7 @@ async fn on_this_host(sheet: &Sheet, listen: SocketAddr) {
 
 async fn from_outside(sheet: &Sheet, url: &str, origin: &str, names_origins: bool) {
     let Ok(parsed) = Url::parse(url) else { return };
-    let opened = match open(&parsed, Some(origin)).await {
+    let opened = match open(Whom::Anybody, &parsed, Some(origin)).await {
         Ok(opened) => opened,
         Err(why) => {
             sheet.failure(
@@ -177,8 +177,8 @@ enum Opened {
 }
 
 /// Opens a WebSocket as a page of `origin`, and waits for the gateway's first word.
-async fn open(url: &Url, origin: Option<&str>) -> Result<Opened, String> {
-    let answer = http::send(url, |client, url| {
+async fn open(whom: Whom, url: &Url, origin: Option<&str>) -> Result<Opened, String> {
+    let answer = http::send(whom, url, |client, url| {
         let request = client.get(url).header("connection", "Upgrade").header("upgrade", "websocket");
         let request =
             request.header("sec-websocket-version", "13").header("sec-websocket-key", generate_key());

@@ -3,10 +3,9 @@
 use std::net::IpAddr;
 
 use doctor::{Category, Sheet, Words, certificates};
-use rustls::CertificateError;
+use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, ServerName};
-use rustls::server::ParsedCertificate;
+use x509_parser::prelude::{FromDer, GeneralName, X509Certificate};
 
 use crate::notices;
 
@@ -57,27 +56,22 @@ fn named(sheet: &Sheet, own: &CertificateDer<'_>) {
     );
 }
 
-/// The names and addresses that a certificate is for.
+/// The names and addresses that a certificate is for (subjectAltName). Those for other things, such as mail, are none.
 fn names_of(own: &CertificateDer<'_>) -> Vec<String> {
-    let (Ok(parsed), Ok(nobody)) = (ParsedCertificate::try_from(own), ServerName::try_from("nobody.invalid"))
-    else {
-        return Vec::new();
-    };
-    // The verifier knows how to read them, and tells them with its refusal, as DnsName("a") and IpAddress(b).
-    match rustls::client::verify_server_name(&parsed, &nobody) {
-        Err(rustls::Error::InvalidCertificate(CertificateError::NotValidForNameContext {
-            presented,
-            ..
-        })) => presented
-            .iter()
-            .map(|name| {
-                let inside = name.split_once('(').map_or(name.as_str(), |(_, inside)| inside);
-                let inside = inside.trim_end_matches(')').trim_matches('"');
-                // It writes 0::1 where everybody else writes ::1.
-                inside.parse::<IpAddr>().map_or_else(|_| inside.to_owned(), |address| address.to_string())
-            })
-            .collect(),
-        _ => Vec::new(),
+    let Ok((_, certificate)) = X509Certificate::from_der(own) else { return Vec::new() };
+    let Ok(Some(names)) = certificate.subject_alternative_name() else { return Vec::new() };
+    names.value.general_names.iter().filter_map(shown).collect()
+}
+
+fn shown(name: &GeneralName<'_>) -> Option<String> {
+    match name {
+        GeneralName::DNSName(name) => Some((*name).to_owned()),
+        GeneralName::IPAddress(bytes) => {
+            let four = || <[u8; 4]>::try_from(*bytes).map(IpAddr::from);
+            let address = <[u8; 16]>::try_from(*bytes).map(IpAddr::from).or_else(|_| four());
+            address.ok().map(|address| address.to_string())
+        }
+        _ => None,
     }
 }
 
@@ -101,6 +95,7 @@ mod tests {
             names(&["gateway.internal", "127.0.0.1", "::1"]),
             ["gateway.internal", "127.0.0.1", "::1"]
         );
+        assert_eq!(names(&["*.teahouse.example"]), ["*.teahouse.example"]);
         assert_eq!(names(&[]), Vec::<String>::new());
     }
 }

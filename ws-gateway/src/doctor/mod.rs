@@ -17,7 +17,8 @@ use std::ffi::OsString;
 use std::process::ExitCode;
 
 use clap::Args;
-use doctor::{Category, Options, Program, Sheet, Words, clock, names, open_files, reading};
+use doctor::http::with_open_urls;
+use doctor::{Category, Options, Program, SETTINGS, Sheet, Words, clock, names, open_files, reading};
 
 use crate::browsers::widget::PublicUrl;
 use crate::commands::PROGRAM;
@@ -64,12 +65,13 @@ pub(crate) fn run(arguments: Vec<OsString>) -> ExitCode {
         // `--only` may name what cannot be looked at.
         None => categories.extend(titles().map(|(name, title)| Category::new(name, title))),
     }
+    let address = read.options.gateway_url.iter().map(|url| url.at(""));
     let program = Program {
         name: PROGRAM,
         version: env!("CARGO_PKG_VERSION"),
         given: read.given,
         secrets: Secrets::NAMES.into(),
-        private: rooms.iter().flat_map(private).collect(),
+        private: rooms.iter().flat_map(private).chain(address).collect(),
     };
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
@@ -93,7 +95,7 @@ fn help(arguments: Vec<OsString>) -> ExitCode {
 
 /// Whether the gateway would start with these settings.
 fn of_settings(wrong: &[String]) -> Category {
-    let mut category = Category::new("settings", Words::new("Settings", "设置"));
+    let mut category = Category::new(SETTINGS, Words::new("Settings", "设置"));
     let sheet = Sheet::default();
     let good = || Words::new("the gateway can start with these settings", "网关可以用这些设置启动");
     if wrong.is_empty() {
@@ -102,7 +104,7 @@ fn of_settings(wrong: &[String]) -> Category {
     for problem in wrong {
         sheet.failure(
             good(),
-            Words::same(problem),
+            Words::same(with_open_urls(problem)),
             Words::new(
                 "correct it where the gateway gets its settings from; docs/settings.md explains every one",
                 "请在网关读取设置的地方改正；docs/settings.md 说明了每一项设置",

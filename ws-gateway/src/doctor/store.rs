@@ -17,6 +17,7 @@ pub(super) fn look(category: &mut Category, storage: &Storage) {
                 replicas: *replicas,
                 // A login lives for minutes.
                 keeps: false,
+                audits: false,
             };
             category.look(kept(), redis::WITHIN, move |sheet| {
                 let wanted = wanted.clone();

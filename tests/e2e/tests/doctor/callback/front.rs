@@ -17,6 +17,8 @@ pub(super) enum Does {
     StripThePath,
     /// It answers this in place of the service.
     Answer(&'static str),
+    /// It sends every request elsewhere, with its query.
+    Redirect,
 }
 
 /// One that listens until it is dropped.
@@ -49,6 +51,14 @@ async fn pass(mut client: TcpStream, service: SocketAddr, does: Does) {
     let request = whole(&mut client).await;
     let request = match does {
         Does::Answer(answer) => {
+            client.write_all(answer.as_bytes()).await.unwrap();
+            return;
+        }
+        Does::Redirect => {
+            let target = request.split(' ').nth(1).unwrap();
+            let answer = format!(
+                "HTTP/1.1 301 Moved\r\nlocation: https://li:hunter2@login.example{target}\r\ncontent-length: 0\r\n\r\n"
+            );
             client.write_all(answer.as_bytes()).await.unwrap();
             return;
         }

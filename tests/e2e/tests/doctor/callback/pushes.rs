@@ -1,6 +1,7 @@
 //! Pushes that do not arrive: wrong secrets, programs between, an account that pushes JSON.
 
 use simulator::{Format, Settings, Told};
+use test_redis::free_port;
 
 use super::front::{Does, Front};
 use super::{PROGRAM, Place, Seen};
@@ -20,13 +21,7 @@ async fn what_stands_between_is_named_with_its_cure() {
             "let the proxy pass POSTs on",
         ),
         (Does::StripThePath, "callback-service got it with another path", "keep the path /wechat"),
-        (
-            Does::Answer(
-                "HTTP/1.1 301 Moved\r\nlocation: https://login.example/wechat\r\ncontent-length: 0\r\n\r\n",
-            ),
-            "301: a redirect to https://login.example/wechat",
-            "WeChat follows no redirect",
-        ),
+        (Does::Redirect, "301: a redirect to https://login.example/wechat?…", "WeChat follows no redirect"),
         (
             Does::Answer(
                 "HTTP/1.1 200 OK\r\nserver: nginx\r\ncontent-length: 21\r\n\r\n<html>Welcome</html>\n",
@@ -48,9 +43,31 @@ async fn what_stands_between_is_named_with_its_cure() {
         let front = Front::start(service, does).await;
         let seen = place.doctor(&["--only", "callback", "--url", &front.url]);
         seen.has("callback", "error", found, cure);
+        // Whoever has a signed query can send it again.
+        let said = seen.json.to_string();
+        assert!(!said.contains("signature=") && !said.contains("hunter2"), "{said}");
     }
     let seen = place.doctor(&["--only", "callback", "--url", "http://127.0.0.1:1/wechat"]);
     seen.has("callback", "error", "127.0.0.1:1", "see the DNS record, the firewall");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_proxy_is_on_the_way_to_this_hosts_own_service() {
+    let mut place = Place::new().await;
+    // It is this machine, and not by a form that proxies are kept from.
+    for name in ["CALLBACK_LISTEN", "CALLBACK_ADMIN_LISTEN"] {
+        place.set(name, format!("[::ffff:127.0.0.1]:{}", free_port()));
+    }
+    place.start_gateway();
+    place.start();
+    place.set("HTTP_PROXY", format!("http://127.0.0.1:{}", free_port()));
+    let seen = place.doctor(&["--only", "callback"]);
+    let on_this_host = seen
+        .checks("callback")
+        .into_iter()
+        .filter(|check| check["description"].as_str().unwrap().contains("on this host"));
+    let results: Vec<_> = on_this_host.map(|check| &check["result"]).collect();
+    assert_eq!(results, ["success"; 3], "{:#}", seen.json);
 }
 
 /// The service runs with what it has; the operator has copied something else from the console.

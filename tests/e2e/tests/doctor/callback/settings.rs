@@ -17,10 +17,16 @@ async fn every_wrong_setting_is_a_finding_and_a_name_that_is_none_is_pointed_out
     );
     place.set("CALLBACK_LISTEN", "8080");
     place.set("CALLBACK_DRAIN_TIME", "8");
+    place.set("CALLBACK_PROBE_URL", "http://li:hunter2@gateway:1099/?key=hunter2");
     let seen = place.doctor(&["--only", "settings,wechat"]);
     seen.has("settings", "error", "--callback-listen", "docs/settings.md");
     seen.has("settings", "error", "--callback-drain-time", "docs/settings.md");
     assert_eq!(seen.checks("wechat").len(), 0);
+    seen.has("settings", "error", "'http://gateway:1099/?…'", "docs/settings.md");
+    assert!(!seen.json.to_string().contains("hunter2"), "{:#}", seen.json);
+    // Nothing was looked at, which must not look as if all were well.
+    let seen = place.doctor(&["--only", "store, wechat", "--wait", "500000000000years"]);
+    seen.has("settings", "error", "--callback-drain-time", "docs/settings.md");
 
     let mut place = Place::new().await;
     place.set("WECHAT_TOKEN", "no good token!");
@@ -45,6 +51,7 @@ async fn wrong_flags_are_usage_and_name_what_there_is() {
         (["--wait", "soon"], "--wait"),
         (["--lang", "fr"], "--lang"),
         (["--url", "nothing"], "--url"),
+        (["--url", "https://li:hunter2@id.example.cn/wechat"], "--url: has a user or a password"),
         (["--nothing", "x"], "--nothing"),
     ] {
         let words = [&["doctor"][..], &flags].concat();
@@ -52,6 +59,7 @@ async fn wrong_flags_are_usage_and_name_what_there_is() {
         let said = text(&ended.stderr);
         assert_eq!(ended.status.code(), Some(64), "{said}");
         assert!(said.contains(named) && said.trim_end().lines().count() == 1, "{said}");
+        assert!(!said.contains("hunter2"), "{said}");
     }
     let help = block_in_place(|| output(PROGRAM, &place.settings, &["doctor", "--help"]));
     let said = text(&help.stdout);
@@ -102,4 +110,33 @@ async fn a_report_may_be_shown_to_strangers() {
     for absent in private.chain(["teahouse", "gh_0123456789ab", &folder].map(str::to_owned)) {
         assert!(!said.contains(&absent), "{absent}: {said}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_report_may_be_shown_to_strangers_while_settings_are_wrong() {
+    let mut place = Place::new().await;
+    let sites = place.folder.path().join("sites.toml");
+    let entry = "[[site]]\nid = \"teahouse\"\nname = \"Teahouse\"\nsecret_sha256 = \"nothing\"\n\
+                 redirect_uris = [\"https://teahouse.example/back\"]\n";
+    std::fs::write(&sites, entry).unwrap();
+    place.set("CALLBACK_SITES", sites.to_str().unwrap());
+    place.set("CALLBACK_PUBLIC_URL", "https://id.xn--fiqs8s");
+    place.set("CALLBACK_BROWSER_URL", "https://login.xn--fiqs8s");
+    let report = |place: &Place, told: [&str; 2]| {
+        let words = ["doctor", "--report", "--lang", "en", "--url", "https://wechat.teahouse/wechat"];
+        let ended = block_in_place(|| output(PROGRAM, &place.settings, &words));
+        let said = text(&ended.stdout);
+        assert_eq!(ended.status.code(), Some(1), "{said}");
+        for there in told {
+            assert!(said.contains(there), "{there}: {said}");
+        }
+        let folder = place.folder.path().display().to_string();
+        for absent in ["teahouse", "Teahouse", "xn--fiqs8s", "/home", "secrets/", &folder] {
+            assert!(!said.contains(absent), "{absent}: {said}");
+        }
+    };
+    report(&place, ["CALLBACK_SITES: <value ", "secret_sha256"]);
+    place.settings.remove("WECHAT_TOKEN");
+    place.set("WECHAT_TOKEN_FILE", "/home/li/secrets/token");
+    report(&place, ["WECHAT_TOKEN_FILE: set\n", "WECHAT_TOKEN_FILE: <value "]);
 }

@@ -66,6 +66,13 @@ async fn a_redis_that_forgets_or_is_not_there_is_told() {
     seen.has("store", "warning", "neither appendonly nor a snapshot", "appendonly yes");
     place.set("CALLBACK_REDIS_REPLICAS", "1");
     place.doctor(&["--only", "store"]).has("store", "warning", "0 connected, 1 wanted", "replicas");
+    redis
+        .cli(&["ACL", "SETUSER", "li", "on", ">pw", "~*", "+@all", "-info", "-role", "-xadd", "-hset"])
+        .await;
+    place.set("CALLBACK_STORE", redis.url_as("li", "pw"));
+    let seen = place.doctor(&["--only", "store"]);
+    seen.has("store", "warning", "may not: xadd hset", "docs/stores.md");
+    assert!(!seen.json.to_string().contains("connected"), "{:#}", seen.json);
     place.set("CALLBACK_STORE", "redis://127.0.0.1:1");
     place.doctor(&["--only", "store"]).has("store", "error", "refused", "see that Redis runs");
     place.set("CALLBACK_STORE", "sqlite::memory:");

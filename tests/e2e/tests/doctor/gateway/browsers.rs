@@ -2,6 +2,7 @@
 
 use std::net::{Ipv4Addr, SocketAddr};
 
+use test_redis::free_port;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, copy_bidirectional};
 use tokio::net::{TcpListener, TcpStream};
 
@@ -111,6 +112,17 @@ async fn a_gateway_for_pages_of_others_alone_is_no_fault() {
     place.start();
     let seen = place.doctor(&["--only", "browsers", "--gateway-url", &place.gateway_url()]);
     seen.has("browsers", "warning", "HTTP 403", "add it to GATEWAY_ALLOWED_ORIGINS");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_proxy_is_on_the_way_to_this_hosts_own_gateway() {
+    let mut place = Place::new().await;
+    // It is this machine, and not by a form that proxies are kept from.
+    place.set("GATEWAY_LISTEN", format!("[::ffff:127.0.0.1]:{}", free_port()));
+    place.start();
+    place.set("HTTP_PROXY", format!("http://127.0.0.1:{}", free_port()));
+    let seen = place.doctor(&["--only", "browsers"]);
+    assert_eq!(seen.checks("browsers")[0]["result"], "success", "{:#}", seen.json);
 }
 
 #[tokio::test(flavor = "multi_thread")]
