@@ -13,7 +13,7 @@ use login_page::brand;
 use secrecy::{ExposeSecret, SecretString};
 use server::settings::{self, SettingError, Wrong};
 use server::visible::identifier;
-use wechat::push::{self, Endpoint, Mode, SettingsError};
+use wechat::push::{self, Endpoint, Mode};
 use wechat::{Account, Client};
 
 use self::names::{Directory, Names};
@@ -202,8 +202,7 @@ impl Settings {
             original_id: self.wechat_original_id.clone(),
             max_age: self.wechat_push_max_age.0,
         };
-        let push = Endpoint::new(push)
-            .map_err(|error| SettingError::new("WeChat's message push settings", error))?;
+        let push = Endpoint::new(push).map_err(|error| SettingError::new(error.setting(), error))?;
         let api = self.client(app_id, settings::needed("WECHAT_APP_SECRET", secrets.app_secret)?)?;
         Ok(Official { names: Names::new(None, app_id), account: Account { push, api }, relay })
     }
@@ -223,12 +222,8 @@ impl Settings {
             max_age: self.wechat_push_max_age.0,
         };
         let push = Endpoint::new(push).map_err(|error| {
-            let key = match error {
-                SettingsError::Token(name) | SettingsError::AesKey(name) => name,
-                SettingsError::NoAesKey(_) => "WECHAT_AES_KEY",
-                SettingsError::AppId => "WECHAT_APP_ID",
-            };
-            entry.wrong(&key.trim_start_matches("WECHAT_").to_ascii_lowercase(), error)
+            let key = error.setting().trim_start_matches("WECHAT_").to_ascii_lowercase();
+            entry.wrong(&key, error)
         })?;
         let api = self.client(entry.app_id(), entry.needed("app_secret")?)?;
         let shown = entry.text("account_name").map(brand::account_name).transpose();

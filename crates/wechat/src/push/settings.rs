@@ -72,23 +72,33 @@ pub struct Settings {
     pub max_age: Option<Duration>,
 }
 
-/// A setting that cannot be right, by the name that operators know.
+/// A setting that cannot be right. The text says why, without the setting's name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum SettingsError {
     /// A token of another form.
-    #[error("{0} must be 3 to 32 letters or digits, as in WeChat's message push settings")]
+    #[error("must be 3 to 32 letters or digits, as in WeChat's message push settings")]
     Token(&'static str),
     /// A key that does not decode to 32 bytes.
-    #[error("{0} must be the EncodingAESKey of WeChat's message push settings: 43 letters or digits")]
+    #[error("must be the EncodingAESKey of WeChat's message push settings: 43 letters or digits")]
     AesKey(&'static str),
     /// An encrypting mode without a key.
-    #[error(
-        "WECHAT_AES_KEY is needed in {0} mode: take the EncodingAESKey from WeChat's message push settings"
-    )]
+    #[error("is needed in {0} mode: take the EncodingAESKey from WeChat's message push settings")]
     NoAesKey(Mode),
     /// No appid.
-    #[error("WECHAT_APP_ID must not be empty")]
+    #[error("must not be empty")]
     AppId,
+}
+
+impl SettingsError {
+    /// The setting, by the name that operators know.
+    #[must_use]
+    pub fn setting(&self) -> &'static str {
+        match self {
+            Self::Token(name) | Self::AesKey(name) => name,
+            Self::NoAesKey(_) => "WECHAT_AES_KEY",
+            Self::AppId => "WECHAT_APP_ID",
+        }
+    }
 }
 
 /// Checks the form of a token; `name` is the setting it came from.
