@@ -8,7 +8,6 @@ use serde_json::Value;
 use super::notice::{Code, MAX_ACCOUNT, MAX_BY, MAX_CODE, MAX_ID, MAX_NICKNAME, Notice, TYPED};
 use super::one_object;
 use crate::codec::{FrameError, FromFrame};
-use crate::scene::Scene;
 
 /// Client → gateway.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -123,22 +122,26 @@ impl ClientMessage {
 }
 
 impl Fields {
+    /// Every field is looked at, also where the notice has no use for it.
     fn notice(self) -> Result<Notice, String> {
         let kind = self.kind.ok_or("type is missing")?;
-        match kind.as_str() {
-            "find" => return find(self.typed, self.account),
-            "probe" => return Ok(Notice::Probe),
-            _ => {}
-        }
-        if !matches!(kind.as_str(), "scan" | "claim" | "deny" | "query") {
-            return Err("unknown type; there are scan, claim, deny, query, find, probe and ping".to_owned());
-        }
+        let is_about_a_login = match kind.as_str() {
+            "scan" | "claim" | "deny" | "query" => true,
+            "find" | "probe" => false,
+            _ => {
+                return Err(
+                    "unknown type; there are scan, claim, deny, query, find, probe and ping".to_owned()
+                );
+            }
+        };
         let scene = match (self.scene, self.fd) {
-            (Some(scene), None) | (None, Some(scene)) => scene,
-            (None, None) => return Err("scene is missing".to_owned()),
+            (Some(scene), None) | (None, Some(scene)) => Some(scene),
+            (None, None) if is_about_a_login => return Err("scene is missing".to_owned()),
+            (None, None) => None,
             (Some(_), Some(_)) => return Err("scene and fd are the same; give one of them".to_owned()),
         };
-        let scene: Scene = scene.parse().map_err(|error| format!("scene: {error}"))?;
+        let scene =
+            scene.map(|scene| scene.parse().map_err(|error| format!("scene: {error}"))).transpose()?;
         let by = at_most("by", self.by, MAX_BY)?;
         if by.as_deref() == Some("") {
             return Err("by is empty; leave it out or name the person".to_owned());
@@ -148,25 +151,25 @@ impl Fields {
         }
         let nickname = at_most("nickname", self.nickname, MAX_NICKNAME)?;
         let code = at_most("code", self.code, MAX_CODE)?.map(Code);
-        let two_digits = |number: &String| number.len() == 2 && number.bytes().all(|b| b.is_ascii_digit());
-        if self.number.as_ref().is_some_and(|number| !two_digits(number)) {
+        let is_of_digits = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
+        if self.number.as_ref().is_some_and(|number| number.len() != 2 || !is_of_digits(number)) {
             return Err("number is a text of two digits".to_owned());
         }
-        match kind.as_str() {
-            "scan" => Ok(Notice::Scan { scene, nickname, code, by }),
-            "claim" => Ok(Notice::Claim { scene, by: by.ok_or("claim needs by")?, number: self.number }),
-            "deny" => Ok(Notice::Deny { scene, by }),
-            _ => Ok(Notice::Query { scene }),
+        let (typed, account) = (self.typed, at_most("account", self.account, MAX_ACCOUNT)?);
+        if typed.as_ref().is_some_and(|typed| !TYPED.contains(&typed.len()) || !is_of_digits(typed)) {
+            return Err(format!("typed is a text of {} to {} digits", TYPED.start(), TYPED.end()));
         }
+        Ok(match (kind.as_str(), scene) {
+            ("scan", Some(scene)) => Notice::Scan { scene, nickname, code, by },
+            ("claim", Some(scene)) => {
+                Notice::Claim { scene, by: by.ok_or("claim needs by")?, number: self.number }
+            }
+            ("deny", Some(scene)) => Notice::Deny { scene, by },
+            ("query", Some(scene)) => Notice::Query { scene },
+            ("find", _) => Notice::Find { typed: typed.ok_or("find needs typed")?, account },
+            _ => Notice::Probe,
+        })
     }
-}
-
-fn find(typed: Option<String>, account: Option<String>) -> Result<Notice, String> {
-    let typed = typed.ok_or("find needs typed")?;
-    if !TYPED.contains(&typed.len()) || !typed.bytes().all(|byte| byte.is_ascii_digit()) {
-        return Err(format!("typed is a text of {} to {} digits", TYPED.start(), TYPED.end()));
-    }
-    Ok(Notice::Find { typed, account: at_most("account", account, MAX_ACCOUNT)? })
 }
 
 fn fits(text: &str, most: usize) -> bool {

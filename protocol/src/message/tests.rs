@@ -43,6 +43,11 @@ fn an_object_with_a_fault_is_bad_and_says_what() {
         // A field's limit holds in every notice, even in one that does not use the field.
         (&format!(r#"{{"type":"query","scene":"{SCENE}","number":"999"}}"#), "number"),
         (&format!(r#"{{"type":"deny","scene":"{SCENE}","code":"{}"}}"#, "x".repeat(513)), "code"),
+        (&format!(r#"{{"type":"query","scene":"{SCENE}","typed":"48291"}}"#), "6 to 9 digits"),
+        (&format!(r#"{{"type":"probe","account":"{long}"}}"#), "account"),
+        (&format!(r#"{{"type":"probe","nickname":"{}"}}"#, "x".repeat(257)), "nickname"),
+        (r#"{"type":"find","typed":"482913","by":""}"#, "by"),
+        (r#"{"type":"find","typed":"482913","scene":"7"}"#, "22"),
         (&format!(r#"{{"type":"claim","scene":"{SCENE}"}}"#), "by"),
         (&format!(r#"{{"type":"claim","scene":"{SCENE}","by":"p","number":"7"}}"#), "number"),
         (&format!(r#"{{"type":"deny","scene":"{SCENE}","by":""}}"#), "by"),
