@@ -18,7 +18,7 @@ async fn each_answer_has_its_outcome_and_its_trace_in_the_store() {
     // The answers in their order; claims stand before scans, and nothing else is asked.
     let table = [
         // The claim decides.
-        ("c", vec![bare(Unknown)], PhoneReply::Expired, &forgotten),
+        ("c", vec![bare(Unknown)], PhoneReply::Unknown, &forgotten),
         ("c", vec![answer(Expired, State::Expired)], PhoneReply::Expired, &forgotten),
         ("c", vec![answer(Taken, State::Scanned)], PhoneReply::Taken, &forgotten),
         ("c", vec![answer(Taken, State::Granted)], PhoneReply::Taken, &forgotten),

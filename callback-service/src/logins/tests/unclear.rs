@@ -68,7 +68,7 @@ async fn without_a_gateway_nobody_is_logged_in_and_earlier_attempts_are_not_deni
 
 #[tokio::test]
 async fn a_gateway_that_does_not_know_the_login_may_have_recorded_an_earlier_attempt() {
-    for (attempted, outcome) in [(false, PhoneReply::Expired), (true, PhoneReply::Look)] {
+    for (attempted, outcome) in [(false, PhoneReply::Unknown), (true, PhoneReply::Look)] {
         let (gateway, client) = Gateway::start().await;
         let _heard = gateway.play(|_| Some(Answer::new(Status::Unknown)));
         let (store, scan) = (sqlite(), scan());

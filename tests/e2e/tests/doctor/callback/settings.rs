@@ -33,7 +33,7 @@ async fn every_wrong_setting_is_a_finding_and_a_name_that_is_none_is_pointed_out
     place.set("NOTIFY_KEY", "too-short");
     place.set("CALLBACK_SITES", "/nowhere/sites.toml");
     let seen = place.doctor(&[]);
-    for named in ["NOTIFY_KEY: ", "WECHAT_TOKEN must be"] {
+    for named in ["NOTIFY_KEY: ", "WECHAT_TOKEN: must be"] {
         seen.has("settings", "error", named, "docs/settings.md");
     }
     let said = seen.json.to_string();
