@@ -99,7 +99,7 @@ async fn a_wechat_that_refuses_or_is_away_is_told_as_that() {
     let switches = stage.stack.wechat.switches();
     switches.fail(Call::WebToken, Fault::errcode(-1));
     let busy = webview.open(&address).await.unwrap();
-    shows(&busy, 503, "没有登录");
+    shows(&busy, 503, "系统繁忙");
     switches.heal(Call::WebToken);
     // The code was not used, so the same page may be loaded again.
     let question = webview.open(&busy.url).await.unwrap();
