@@ -92,7 +92,10 @@ async fn all_that_can_become_of_a_login(instances: &Instances) {
     let (code, table, said) = logins(instances, &["--limit", "2"]);
     assert!(code == 0 && said.contains("the newest 2; --limit shows more"), "{said}");
     assert!(table.lines().count() == 3 && table.starts_with("time ") && !table.contains(&person), "{table}");
-    assert!(table.contains(&format!("{}…", &person[..6])) && table.contains(" +08:00  taken "), "{table}");
+    assert!(
+        table.contains(&format!(" …{} ", &person[person.len() - 6..])) && table.contains(" +08:00  taken "),
+        "{table}"
+    );
     let (_, csv, _) = logins(instances, &["--format", "csv", "--site", "shop"]);
     assert_eq!(csv.matches("\r\n").count(), 6, "{csv}");
     for (wrong, problem) in [
