@@ -159,11 +159,14 @@ impl Raw {
         }
     }
 
-    /// The next message of this type.
+    /// The next message of this type. Heartbeats may come before it, where the machine is slow.
     pub async fn expect(&mut self, message_type: &str) -> Value {
-        match self.hear().await {
-            Heard::Message(said) if said["message_type"] == message_type => said,
-            other => panic!("waited for {message_type}, heard {other:?}"),
+        loop {
+            match self.hear().await {
+                Heard::Message(said) if said["message_type"] == message_type => return said,
+                Heard::Message(said) if said["message_type"] == "heartbeat" => {}
+                other => panic!("waited for {message_type}, heard {other:?}"),
+            }
         }
     }
 
