@@ -99,12 +99,10 @@ impl Look {
             if !is_same_size {
                 return true;
             }
-            let (x, y) = at(index);
-            // The screen's end cuts the last row, and a line of text in it: how much of the line is left depends on the font and
-            // on how long a name above it is.
-            if y + 1 == down || self.blocks[index] == other.blocks[index] {
+            if self.blocks[index] == other.blocks[index] {
                 return false;
             }
+            let (x, y) = at(index);
             let around = |look: &Self| -> Vec<Colour> {
                 let rows = y.saturating_sub(1)..(y + 2).min(down);
                 let columns = x.saturating_sub(1)..(x + 2).min(self.across);

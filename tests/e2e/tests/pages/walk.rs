@@ -27,6 +27,11 @@ const WITHOUT_PORT: &str =
     "document.querySelector('pre code').textContent = document.querySelector('pre code')
     .textContent.replace(/http:[^\\s]*:[0-9]+/, 'https://login.example.com')";
 
+/// Replaces what is drawn anew for each login: where it breaks into lines decides where everything below it is.
+const OF_ONE_LENGTH: &str = "[...document.querySelectorAll('#claims tr')]
+    .filter(({ cells: [name] }) => ['sub', 'preferred_username', 'at_hash', 'nonce', 'sid'].includes(name.textContent))
+    .forEach(({ cells: [, value] }) => { value.textContent = 'abcdefghijklmnopqrstuvwxyz'; })";
+
 /// WeChat on an Android phone.
 const WECHAT: &str = "Mozilla/5.0 (Linux; Android 14; 23013RK75C Build/UKQ1.230804.001; wv) AppleWebKit/537.36 (KHTML, \
     like Gecko) Version/4.0 Chrome/130.0.6723.103 Mobile Safari/537.36 XWEB/1300259 MMWEBSDK/20240404 MMWEBID/9 \
@@ -120,6 +125,7 @@ async fn real(stack: &Stack, stage: &mut Stage) -> String {
     let code = stage.browser.read_code(".saoma-code", &[]).await;
     wechat.scan(&person, &code).await.unwrap();
     stage.browser.until(&format!("location.href === '{site}/' && document.querySelector('#claims')")).await;
+    stage.browser.value(OF_ONE_LENGTH).await;
     stage.see("site, logged in").await;
     for (answer, name) in [("no", "still logged in"), ("yes", "logged out")] {
         stage.browser.open(&format!("{issuer}/logout")).await;
