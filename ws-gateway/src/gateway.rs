@@ -11,7 +11,6 @@ use tokio::sync::Semaphore;
 use crate::account::Accounts;
 use crate::browsers;
 use crate::browsers::assets::LoginPage;
-use crate::codes::Pictures;
 use crate::codes::admission::Addresses;
 use crate::logins::Logins;
 use crate::logins::seats::Pages;
@@ -31,7 +30,6 @@ pub(crate) struct Gateway {
     pub logins: Arc<Logins>,
     pub pages: Arc<Pages>,
     pub accounts: Arc<Accounts>,
-    pub pictures: Pictures,
     pub addresses: Addresses,
     /// Pages by the addresses from which they come, also behind proxies.
     pub shares: Shares,
@@ -59,7 +57,6 @@ pub(crate) struct Parts {
     pub logins: Arc<Logins>,
     pub pages: Arc<Pages>,
     pub accounts: Arc<Accounts>,
-    pub pictures: Pictures,
     pub addresses: Addresses,
     pub metrics: Metrics,
 }
@@ -69,7 +66,7 @@ impl Gateway {
     #[must_use]
     pub(crate) fn new(parts: Parts) -> Self {
         let Parts { browsers, login_page, login_ttl, drain_time, most_clients, .. } = parts;
-        let Parts { credentials, logins, pages, accounts, pictures, addresses, metrics, .. } = parts;
+        let Parts { credentials, logins, pages, accounts, addresses, metrics, .. } = parts;
         Self {
             login_page,
             shares: Shares::new(shares::of(browsers.max_pages), browsers.trusted_proxies.clone()),
@@ -84,7 +81,6 @@ impl Gateway {
             logins,
             pages,
             accounts,
-            pictures,
             addresses,
             metrics,
         }

@@ -18,7 +18,7 @@ use crate::account::official::Official;
 use crate::account::{Account, Accounts, Budgets};
 use crate::browsers::assets::LoginPage;
 use crate::browsers::routes;
-use crate::codes::{Pictures, Ready};
+use crate::codes::Ready;
 use crate::config::Config;
 use crate::gateway::{Gateway, Parts};
 use crate::live::Live;
@@ -91,14 +91,13 @@ impl Server {
         let pages = Arc::new(Pages::default());
         let Stores { logins, addresses, limits, replicas, work } = Stores::new(storage, &codes, &pages);
         let metrics = Metrics::default();
-        let pictures = Pictures::new(&metrics);
         let login_page = LoginPage::new(&officials, &browsers, codes.qr_url());
         let account = |official: Official| {
             official.source.count(&metrics.wechat, official.id.as_deref());
             let (budget, unscanned) = limits.of(official.app_id_of_named(), official.per_day);
             let (ahead, metrics) = (codes.qr_ready.into(), metrics.of_account(official.label()));
-            let (source, pictures) = (Box::new(official.source), pictures.clone());
-            let qr = Ready::new(source, budget, unscanned, pictures, ahead, codes.login_ttl, &metrics);
+            let source = Box::new(official.source);
+            let qr = Ready::new(source, budget, unscanned, ahead, codes.login_ttl, &metrics);
             let Official { id, presented, .. } = official;
             Account::new(id, presented, qr, limits.free.clone())
         };
@@ -114,7 +113,6 @@ impl Server {
             logins,
             pages,
             accounts,
-            pictures,
             addresses,
             metrics,
         });

@@ -3,6 +3,7 @@
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use qrcodegen::{Mask, QrCode, QrCodeEcc, QrSegment, Version};
 
 /// Pixels to a module: one byte of a picture that has one bit a pixel. A code of WeChat's usual size is 328 pixels wide.
 const MODULE: usize = 8;
@@ -10,17 +11,30 @@ const MODULE: usize = 8;
 /// Modules of white around the code (ISO/IEC 18004).
 const QUIET_ZONE: usize = 4;
 
+/// The pattern that is laid over every code. ISO/IEC 18004 has a writer try all eight and take the one that is easiest to
+/// find by camera; that takes twenty times as long as all else of the code, and readers must read each of them.
+const MASK: u8 = 0;
+
+/// Bytes for which there is room from the start: more than the picture of a code of WeChat's usual size takes.
+const USUAL_SIZE: usize = 2 * 1024;
+
 /// Draws `content` as a PNG in a data URI. If it does not fit into a QR code the answer is empty, and the page shows
 /// WeChat's own picture.
 #[must_use]
 pub(crate) fn draw(content: &str) -> String {
-    let png = fast_qr::QRBuilder::new(content)
-        .ecl(fast_qr::ECL::M)
-        .build()
+    let segments = QrSegment::make_segments(content);
+    let (ecc, mask) = (QrCodeEcc::Medium, Some(Mask::new(MASK)));
+    let code = QrCode::encode_segments_advanced(&segments, ecc, Version::MIN, Version::MAX, mask, false);
+    let png = code
         .map_err(|error| error.to_string())
         .and_then(|code| paint(&code).map_err(|error| error.to_string()));
     match png {
-        Ok(png) => format!("data:image/png;base64,{}", STANDARD.encode(png)),
+        Ok(png) => {
+            let mut picture = String::with_capacity(USUAL_SIZE);
+            picture.push_str("data:image/png;base64,");
+            STANDARD.encode_string(png, &mut picture);
+            picture
+        }
         Err(error) => {
             tracing::warn!(error, length = content.len(), "a QR code cannot be drawn");
             String::new()
@@ -29,21 +43,21 @@ pub(crate) fn draw(content: &str) -> String {
 }
 
 /// Paints the code, with white around it.
-fn paint(code: &fast_qr::QRCode) -> Result<Vec<u8>, png::EncodingError> {
-    let across = code.size + 2 * QUIET_ZONE;
+fn paint(code: &QrCode) -> Result<Vec<u8>, png::EncodingError> {
+    let across = usize::try_from(code.size()).unwrap_or_default() + 2 * QUIET_ZONE;
     let side = across * MODULE;
     let mut pixels = vec![0xff_u8; side * across];
     let rows = pixels.chunks_exact_mut(MODULE * across).skip(QUIET_ZONE);
-    for (y, row) in rows.take(code.size).enumerate() {
-        for line in row.chunks_exact_mut(across) {
-            for (byte, module) in line[QUIET_ZONE..].iter_mut().zip(&code[y]) {
-                if module.value() {
-                    *byte = 0;
-                }
+    for (y, row) in (0..code.size()).zip(rows) {
+        let (line, copies) = row.split_at_mut(across);
+        for (x, byte) in (0..code.size()).zip(&mut line[QUIET_ZONE..]) {
+            if code.get_module(x, y) {
+                *byte = 0;
             }
         }
+        copies.chunks_exact_mut(across).for_each(|copy| copy.copy_from_slice(line));
     }
-    let mut picture = Vec::new();
+    let mut picture = Vec::with_capacity(USUAL_SIZE);
     let side = u32::try_from(side).unwrap_or(u32::MAX);
     let mut encoder = png::Encoder::new(&mut picture, side, side);
     encoder.set_color(png::ColorType::Grayscale);

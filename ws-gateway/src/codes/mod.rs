@@ -3,15 +3,14 @@
 //! [`ready`] keeps a few codes that were made ahead, and makes more on demand, each for a scene of its own.
 //! [`source`] asks WeChat. [`purse`] pays for each request out of the day's [`budget`]. [`admission`] limits how
 //! often one address asks for a login, and [`unscanned`] how many codes it leaves unscanned. We draw the picture
-//! ourselves ([`mod@draw`]), once for each code ([`pictures`]); pages also get the URL of WeChat's own picture,
-//! because the PHP original's page knows only that.
+//! ourselves ([`mod@draw`]) each time that a page is shown it, because that takes less than to keep it; pages also get the
+//! URL of WeChat's own picture, because the PHP original's page knows only that.
 
 pub(crate) mod admission;
 mod budget;
 mod draw;
 mod free;
 mod limit;
-mod pictures;
 mod purse;
 mod ready;
 mod settings;
@@ -29,7 +28,6 @@ pub(crate) use self::budget::Budget;
 pub(crate) use self::budget::Purpose;
 pub(crate) use self::draw::draw;
 pub(crate) use self::free::Free;
-pub(crate) use self::pictures::Pictures;
 #[cfg(any(test, feature = "testing"))]
 pub(crate) use self::purse::Purse;
 pub(crate) use self::ready::Ready;

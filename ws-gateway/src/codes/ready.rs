@@ -20,7 +20,7 @@ use super::budget::{Budget, Purpose};
 use super::purse::Purse;
 use super::source::{Source, WECHAT_EXPIRY};
 use super::standstill::Clocks;
-use super::{NewCode, NoQrCode, Pictures, Unscanned};
+use super::{NewCode, NoQrCode, Unscanned};
 use crate::logins::AFTER_CLAIM;
 use crate::metrics::OfAccount;
 
@@ -45,7 +45,6 @@ pub(crate) struct Ready {
     source: Box<dyn Source>,
     budget: Budget,
     unscanned: Unscanned,
-    pictures: Pictures,
     calls: Semaphore,
     /// Never held across an await. It holds at most twice `most`: codes, and the old ones that they replace.
     shelf: Mutex<VecDeque<Made>>,
@@ -72,7 +71,6 @@ impl Ready {
         source: Box<dyn Source>,
         budget: Budget,
         unscanned: Unscanned,
-        pictures: Pictures,
         most: usize,
         ttl: Duration,
         metrics: &OfAccount,
@@ -87,7 +85,6 @@ impl Ready {
             source,
             budget,
             unscanned,
-            pictures,
             calls: Semaphore::new(MAX_CALLS),
             shelf: Mutex::default(),
             clocks,
@@ -185,8 +182,6 @@ impl Ready {
             let (scene, at) = (Scene::random(), Instant::now());
             let purse = Purse { budget: &self.budget, purpose, calls: &self.calls_made };
             let code = self.source.ask(scene, &purse).await?;
-            // The picture is drawn now, so that no page has to wait for it.
-            self.pictures.of(code.content());
             Ok(Made { new: NewCode { scene, code }, at })
         };
         timeout(WITHIN, made).await.unwrap_or(Err(NoQrCode::Slow))
@@ -283,17 +278,10 @@ mod tests {
             let wechat = PlayedWeChat::new(Duration::from_secs(1));
             *wechat.failures.lock() = failures;
             let (budget, metrics) = (Budget::new(per_day, None, noon), Metrics::default());
-            let (unscanned, pictures) = (Unscanned::new(1_000_000, 1_000_000, None), Pictures::new(&metrics));
+            let unscanned = Unscanned::new(1_000_000, 1_000_000, None);
             let metrics = metrics.of_account("");
-            let ready = Arc::new(Ready::new(
-                Box::new(Arc::clone(&wechat)),
-                budget,
-                unscanned,
-                pictures,
-                8,
-                TTL,
-                &metrics,
-            ));
+            let ready =
+                Arc::new(Ready::new(Box::new(Arc::clone(&wechat)), budget, unscanned, 8, TTL, &metrics));
             // No stranger: all of the budget is there for him.
             ready.scanned(SOMEBODY).now_or_never().unwrap();
             let task = Arc::clone(&ready);
@@ -421,15 +409,8 @@ mod tests {
         let wechat = PlayedWeChat::new(Duration::ZERO);
         let (ttl, budget) = (Duration::from_secs(1680), Budget::new(90_000, None, noon));
         let (metrics, unscanned) = (Metrics::default(), Unscanned::new(90_000, 120, None));
-        let ready = Ready::new(
-            Box::new(Arc::clone(&wechat)),
-            budget,
-            unscanned,
-            Pictures::new(&metrics),
-            8,
-            ttl,
-            &metrics.of_account(""),
-        );
+        let ready =
+            Ready::new(Box::new(Arc::clone(&wechat)), budget, unscanned, 8, ttl, &metrics.of_account(""));
         assert!(timeout(Duration::from_secs(3600), ready.refill()).await.is_err());
         assert_eq!(wechat.calls(), 0);
         assert!(ready.take(SOMEBODY).await.is_ok());

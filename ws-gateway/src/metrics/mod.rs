@@ -82,8 +82,6 @@ pub(crate) struct Metrics {
     qr_failures: Family<ByAccount, Counter>,
     /// Requests for QR codes that went out to WeChat, whatever became of them.
     qr_calls: Family<ByAccount, Counter>,
-    /// Pictures of QR codes that were drawn.
-    pub pictures_drawn: Counter,
     /// QR codes that were made ahead and wait for pages.
     qr_ready: Family<ByAccount, Gauge>,
     /// Pages that were told to wait, with a new login or to come back to one, by the limit that they met.
@@ -147,7 +145,6 @@ impl Default for Metrics {
             resumed: Counter::default(),
             qr_failures: Family::default(),
             qr_calls: Family::default(),
-            pictures_drawn: Counter::default(),
             qr_ready: Family::default(),
             logins_refused: Family::default(),
             pages_refused: Family::default(),
@@ -233,11 +230,6 @@ impl Metrics {
             "qr_calls",
             "Requests for QR codes that went out to WeChat, each try, by account",
             self.qr_calls.clone(),
-        );
-        registry.register(
-            "pictures_drawn",
-            "Pictures of QR codes drawn: one for each code as a rule, and none for a page that comes back",
-            self.pictures_drawn.clone(),
         );
         registry.register(
             "qr_ready",

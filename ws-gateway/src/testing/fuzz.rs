@@ -19,7 +19,7 @@ use crate::browsers::assets::LoginPage;
 use crate::browsers::message::FromPage;
 use crate::browsers::opening::Opening;
 use crate::codes::admission::Addresses;
-use crate::codes::{Budget, Free, NoQrCode, Pictures, Purse, Ready, Source, Unscanned};
+use crate::codes::{Budget, Free, NoQrCode, Purse, Ready, Source, Unscanned};
 use crate::config::Config;
 use crate::gateway::Parts;
 use crate::logins::seats::Pages;
@@ -75,19 +75,10 @@ where
     const TTL: Duration = Duration::from_secs(1200);
     let Config { browsers, notices, files, codes, officials, ports, .. } = config;
     let (pages, metrics) = (Arc::new(Pages::default()), Metrics::default());
-    let pictures = Pictures::new(&metrics);
     let budget = Budget::new(codes.qr_per_day, None, clock::unix_now);
     let unscanned = Unscanned::new(codes.qr_per_day, codes.address_rate, None);
     let (source, ahead) = (Box::new(NoCodes), 0);
-    let qr = Ready::new(
-        source,
-        budget,
-        unscanned,
-        pictures.clone(),
-        ahead,
-        codes.login_ttl,
-        &metrics.of_account(""),
-    );
+    let qr = Ready::new(source, budget, unscanned, ahead, codes.login_ttl, &metrics.of_account(""));
     let login_page = LoginPage::new(&officials, &browsers, codes.qr_url());
     let presented = officials.into_iter().next().context("no account")?.presented;
     let first = Account::new(None, presented, qr, Free::new(None));
@@ -101,7 +92,6 @@ where
         logins: Arc::new(Logins::in_memory(Arc::clone(&pages), 1)),
         pages,
         accounts: Arc::new(Accounts::new([first])),
-        pictures,
         addresses: Addresses::new(codes.address_rate, None),
         metrics,
     });

@@ -17,7 +17,7 @@ use crate::Gateway;
 use crate::account::{Account, Accounts};
 use crate::browsers::assets::LoginPage;
 use crate::codes::admission::Addresses;
-use crate::codes::{Budget, Free, NoQrCode, Pictures, Purse, Ready, Source, Unscanned};
+use crate::codes::{Budget, Free, NoQrCode, Purse, Ready, Source, Unscanned};
 use crate::config::{Config, Secrets};
 use crate::gateway::Parts;
 use crate::logins::seats::Pages;
@@ -163,19 +163,10 @@ pub(crate) fn gateway_with(failures: u32) -> Gateway {
 pub(crate) fn gateway_of(flags: &[&str], failures: u32) -> Gateway {
     let Config { browsers, notices, files, codes, officials, .. } = config(flags);
     let (pages, metrics) = (Arc::new(Pages::default()), Metrics::default());
-    let pictures = Pictures::new(&metrics);
     let budget = Budget::new(codes.qr_per_day, None, noon);
     let unscanned = Unscanned::new(codes.qr_per_day, codes.address_rate, None);
     let (source, ahead) = (Box::new(Codes { failures: Mutex::new(failures) }), 0);
-    let qr = Ready::new(
-        source,
-        budget,
-        unscanned,
-        pictures.clone(),
-        ahead,
-        codes.login_ttl,
-        &metrics.of_account(""),
-    );
+    let qr = Ready::new(source, budget, unscanned, ahead, codes.login_ttl, &metrics.of_account(""));
     let presented = officials[0].presented.clone();
     let first = Account::new(None, presented, qr, Free::new(None));
     Gateway::new(Parts {
@@ -187,7 +178,6 @@ pub(crate) fn gateway_of(flags: &[&str], failures: u32) -> Gateway {
         logins: Arc::new(Logins::in_memory(Arc::clone(&pages), 200_000)),
         pages,
         accounts: Arc::new(Accounts::new([first])),
-        pictures,
         addresses: Addresses::new(codes.address_rate, None),
         metrics,
         browsers,

@@ -20,8 +20,8 @@ use crate::account::{Account, Taken};
 use crate::browsers::conversation::{Beside, ShowCode, Then};
 use crate::browsers::message::ToPage;
 use crate::browsers::socket::Ended;
-use crate::codes::NoQrCode;
 use crate::codes::admission::NotAdmitted;
+use crate::codes::{NoQrCode, draw};
 use crate::logins::{NewLogin, QrCode, ResumeKey, Shown, StoreError};
 
 impl<S: AsyncRead + AsyncWrite + Unpin + Send> PageTask<'_, S> {
@@ -245,6 +245,6 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> PageTask<'_, S> {
         let open =
             account.zip(scene).and_then(|(account, scene)| account.opens(scene, &self.opening.context));
         let beside = Beside { account: account.map(|account| &account.presented), open };
-        code.message(beside, |content| self.gateway.pictures.of(content).to_string())
+        code.message(beside, draw)
     }
 }

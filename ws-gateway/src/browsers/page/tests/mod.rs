@@ -155,16 +155,9 @@ fn gateway_on_a_budget_with(flags: &[&str], per_day: u32) -> (Arc<Gateway>, Arc<
     let wechat = PlayedWeChat::new(Duration::from_millis(100));
     let budget = Budget::new(per_day, None, noon);
     let ttl = gateway.login_ttl;
-    let (unscanned, pictures) = (Unscanned::new(per_day, 120, None), gateway.pictures.clone());
-    let ready = Ready::new(
-        Box::new(Arc::clone(&wechat)),
-        budget,
-        unscanned,
-        pictures,
-        8,
-        ttl,
-        &gateway.metrics.of_account(""),
-    );
+    let unscanned = Unscanned::new(per_day, 120, None);
+    let ready =
+        Ready::new(Box::new(Arc::clone(&wechat)), budget, unscanned, 8, ttl, &gateway.metrics.of_account(""));
     Arc::get_mut(&mut gateway.accounts).unwrap().first_mut().qr = Arc::new(ready);
     let account = Arc::clone(gateway.accounts.named(None).unwrap());
     tokio::spawn(async move { account.refill().await });

@@ -74,7 +74,7 @@ async fn a_probes_page_hears_what_a_page_hears_and_counts_as_no_login() {
     page.hear_type("scan_success").await;
     assert_eq!(page.closed().await, 4010);
     let metrics = &gateway.metrics;
-    assert_eq!((metrics.logins.get(), metrics.resumed.get(), metrics.pictures_drawn.get()), (0, 0, 0));
+    assert_eq!((metrics.logins.get(), metrics.resumed.get()), (0, 0));
 }
 
 #[tokio::test(start_paused = true)]
@@ -142,21 +142,14 @@ async fn a_refresh_is_a_new_login_and_a_resume_is_none() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_picture_is_drawn_when_its_code_is_made_and_not_when_the_page_comes_back() {
-    let (gateway, wechat) = gateway_on_a_budget(90_000);
-    sleep(Duration::from_secs(10)).await;
-    let drawn = || gateway.metrics.pictures_drawn.get();
-    assert_eq!((drawn(), wechat.calls()), (8, 8), "ahead");
+async fn a_page_that_comes_back_is_shown_the_same_picture() {
+    let gateway = gateway();
     let mut page = Page::open(&gateway, opening()).await;
-    let mut code = Code::shown_by(&mut page).await;
-    for _ in 0..20 {
-        page = Page::resume(&gateway, &code.resume).await;
-        code = Code::shown_by(&mut page).await;
-    }
-    page.refresh().await;
-    Code::shown_by(&mut page).await;
-    sleep(Duration::from_secs(10)).await;
-    assert_eq!((drawn(), wechat.calls()), (10, 10), "one for each code");
+    let first = page.hear_type("qrcode_url").await;
+    let mut page = Page::resume(&gateway, first["resume"].as_str().unwrap()).await;
+    let again = page.hear_type("qrcode_url").await;
+    assert!(first["image"].as_str().unwrap().starts_with("data:image/png;base64,"), "{first}");
+    assert_eq!((&first["image"], &first["content"]), (&again["image"], &again["content"]));
 }
 
 #[tokio::test(start_paused = true)]
