@@ -12,6 +12,7 @@ use http_body_util::{BodyExt, Full};
 use hyper::body::{Body, Incoming};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
+use hyper::upgrade::Upgraded;
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::Instant;
@@ -59,7 +60,7 @@ pub const FULL: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\nretry-after: 5\r\n
 /// Serves one connection until it ends, or until `stop` and the request in hand has been answered. Between requests
 /// it may be idle for as long as `keep_alive`, and gives its `place` to others if the port is full.
 ///
-/// Upgrades are possible. What is written after one has the same time to be read as an answer. An answer that goes on holds
+/// Upgrades are possible, and [`taken_over`] gives the stream after one. An answer that goes on holds
 /// the connection until it ends, and closes it. The peer's faults are logged at debug level, because peers leave all the
 /// time.
 pub async fn serve<S, H, F, B>(
@@ -131,6 +132,20 @@ pub async fn serve<S, H, F, B>(
         }
     }
 }
+
+/// The connection of [`serve`] after an upgrade, without the limits of HTTP, and what its peer has sent already. Whoever takes
+/// it over limits reads and writes from then on. `None` when it is another kind of stream.
+#[must_use]
+pub fn taken_over<S>(upgraded: Upgraded) -> Option<(S, Bytes)>
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let parts = upgraded.downcast::<TokioIo<Limited<S>>>().ok()?;
+    Some((parts.io.into_inner().into_inner().into_inner(), parts.read_buf))
+}
+
+/// A stream with the limits of HTTP.
+type Limited<S> = ReadDeadline<WriteDeadline<S>>;
 
 fn log_end(ended: hyper::Result<()>) {
     if let Err(error) = ended {

@@ -117,6 +117,11 @@ impl<S> ReadDeadline<S> {
         }
     }
 
+    /// The stream without the limit.
+    pub fn into_inner(self) -> S {
+        self.stream
+    }
+
     /// What the peer owes.
     pub fn debt(&self) -> Debt {
         self.debt.clone()

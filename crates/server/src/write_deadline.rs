@@ -31,6 +31,11 @@ impl<S> WriteDeadline<S> {
         Self { stream, within, stalled: None }
     }
 
+    /// The stream without the limit.
+    pub fn into_inner(self) -> S {
+        self.stream
+    }
+
     /// Gives `wrote`, or an error if it is pending and the time is over.
     fn in_time<T>(&mut self, cx: &mut Context<'_>, wrote: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
         if wrote.is_ready() {

@@ -10,9 +10,8 @@ use http::header::{
 };
 use http::{Request, StatusCode, Version};
 use hyper::body::Incoming;
-use hyper::upgrade::Upgraded;
-use hyper_util::rt::TokioIo;
 use server::http::{self as web, Response};
+use tokio::net::TcpStream;
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 use tokio_util::task::TaskTracker;
 use tracing::Instrument;
@@ -107,13 +106,17 @@ impl Handshake {
         serve: F,
     ) -> Response
     where
-        F: FnOnce(PageSocket<TokioIo<Upgraded>>) -> S + Send + 'static,
+        F: FnOnce(PageSocket<TcpStream>) -> S + Send + 'static,
         S: Future<Output = ()> + Send,
     {
+        let upgrade = hyper::upgrade::on(request);
         let serving = async move {
-            if let Ok(Ok(upgraded)) = tokio::time::timeout(UPGRADE_WITHIN, hyper::upgrade::on(request)).await
+            let upgraded = tokio::time::timeout(UPGRADE_WITHIN, upgrade).await;
+            // The connection is a stream of `web::serve`, so it can be had back as one.
+            if let Ok(Ok(upgraded)) = upgraded
+                && let Some((stream, read)) = web::taken_over(upgraded)
             {
-                serve(PageSocket::over(TokioIo::new(upgraded), limits).await).await;
+                serve(PageSocket::over(stream, read, limits).await).await;
             }
         };
         tasks.spawn(serving.in_current_span());

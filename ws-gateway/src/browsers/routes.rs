@@ -97,7 +97,7 @@ fn open(
     permit: &Place,
 ) -> Result<Response, Refusal> {
     let handshake = Handshake::check(&request)?;
-    let opening = Opening::read(&request, peer, &gateway.browsers)?;
+    let opening = Box::new(Opening::read(&request, peer, &gateway.browsers)?);
 
     let (permit, tasks) = (permit.clone(), gateway.drain.tasks());
     let (serving, selects_ours) = (Arc::clone(gateway), opening.selects_ours);

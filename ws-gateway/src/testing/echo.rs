@@ -19,6 +19,7 @@ use crate::browsers::socket::{Limits, PageSocket};
 
 /// Suites send messages of up to 64 KiB, faster than any page.
 const LIMITS: Limits = Limits {
+    read: 1024,
     message: 64 * 1024,
     unsent: 128 * 1024,
     messages: (10_000, Duration::from_millis(1)),

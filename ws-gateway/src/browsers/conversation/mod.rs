@@ -207,9 +207,15 @@ impl Conversation {
         self.heart.due()
     }
 
+    /// When something is to be done if nothing happens before: a heartbeat, or what [`next_look`](Self::next_look) says.
+    pub(crate) fn next_due(&self) -> Instant {
+        let beat = self.next_beat();
+        self.next_look().map_or(beat, |look| look.min(beat))
+    }
+
     /// When the record is to be read, or the page to be let go, if nothing happens before; `None` while a code
     /// is being made.
-    pub(crate) fn next_look(&self) -> Option<Instant> {
+    fn next_look(&self) -> Option<Instant> {
         match &self.stage {
             Stage::Making => None,
             Stage::Showing(shown) => Some(shown.look_at),

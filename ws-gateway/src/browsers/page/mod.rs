@@ -11,9 +11,11 @@ mod tests;
 
 use std::convert::Infallible;
 use std::future::pending;
+use std::pin::pin;
 
-use futures_util::future::BoxFuture;
+use futures_util::future::{BoxFuture, FutureExt};
 use protocol::message::Context;
+use server::shares::Share;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::{Instant, sleep_until};
 use tracing::{Instrument, Span};
@@ -29,40 +31,52 @@ use crate::codes::NoQrCode;
 use crate::logins::seats::Seat;
 use crate::logins::watched::Watch;
 use crate::logins::{ResumeKey, StoreError};
+use crate::metrics::Counted;
 use crate::{Gateway, trace};
 
 /// Serves a page until one side ends the connection.
-pub(crate) async fn serve<S>(gateway: &Gateway, socket: PageSocket<S>, opening: Opening)
+pub(crate) async fn serve<S>(gateway: &Gateway, socket: PageSocket<S>, opening: Box<Opening>)
 where
     S: AsyncRead + AsyncWrite + Unpin + Send,
 {
-    let _counted = gateway.metrics.count_page();
-    let talk = Conversation::new(opening.language, opening.is_ours, Instant::now());
-    let logins = PageLogins::new(&gateway.metrics.of_logins);
-    let mut page = PageTask { gateway, socket, opening, talk, held: Held::Nothing, logins, watch: None };
-    let ended = tokio::select! {
-        Err(ended) = page.run() => ended,
-        // The page did not take its last message. The process ends without waiting for it.
-        () = gateway.drain.share(1.0, CLOSE_WITHIN / 2) => Ended::Gone,
+    let mut page = PageTask {
+        gateway,
+        talk: Conversation::new(opening.language, opening.is_ours, Instant::now()),
+        logins: PageLogins::new(&gateway.metrics.of_logins),
+        socket,
+        opening,
+        held: Held::Nothing,
+        watch: None,
+        share: None,
+        goes: None,
+        _counted: gateway.metrics.count_page(),
     };
+    let Err(ended) = page.run().await;
     if matches!(ended, Ended::Garbled(Close::TooFast | Close::TooBig)) {
         gateway.metrics.limits.hit("browsers::socket");
     }
     let span = page.span();
     span.in_scope(|| tracing::debug!(?ended, "a page's connection ends"));
-    page.leave(ended).instrument(span).await;
+    page.leave(ended).instrument(span).boxed().await;
 }
 
+/// A page waits nearly all of its time, and there are many thousands of them: what it needs only now and then is in a box,
+/// and what it does is a future that is made when something happens.
 struct PageTask<'g, S> {
     gateway: &'g Gateway,
     socket: PageSocket<S>,
-    opening: Opening,
+    opening: Box<Opening>,
     talk: Conversation,
     held: Held,
     /// What is counted of the page's logins.
     logins: PageLogins,
     /// What an operator sees of the login that the page shows.
     watch: Option<Watch>,
+    /// One of the pages that the page's address may have open.
+    share: Option<Share>,
+    /// Once this gateway drains, the page's moment to go.
+    goes: Option<BoxFuture<'g, ()>>,
+    _counted: Counted,
 }
 
 type Made = Result<Taken, NoQrCode>;
@@ -78,6 +92,8 @@ enum Held {
 
 /// What happened to a page.
 enum Event {
+    /// It is connected.
+    Opened,
     /// It sent something.
     Heard(Option<FromPage>),
     /// Its next heartbeat is due.
@@ -89,34 +105,72 @@ enum Event {
 }
 
 impl Held {
-    /// Waits until a code is made, or, where there is none to wait for, until the page is woken or `next_look`.
-    async fn progress(&mut self, next_look: Option<Instant>) -> Option<Made> {
-        let time_over = async {
-            match next_look {
-                Some(at) => sleep_until(at).await,
-                None => pending().await,
-            }
-        };
+    /// Waits until a code is made or the page is woken, whichever there is to wait for.
+    async fn progress(&mut self) -> Event {
         match self {
-            Self::Code(made) => return Some(made.await),
-            Self::Seat(seat) => tokio::select! {
-                () = seat.woken() => {}
-                () = time_over => {}
-            },
-            Self::Nothing => time_over.await,
+            Self::Code(made) => Event::Made(made.await),
+            Self::Seat(seat) => {
+                seat.woken().await;
+                Event::Look
+            }
+            Self::Nothing => pending().await,
         }
-        None
     }
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin + Send> PageTask<'_, S> {
-    /// Waits for four things: a message from the page, the next heartbeat, progress of the page's login (a code
-    /// made, a wake-up, the time over), and the moment at which this gateway lets go of the page.
+    /// Waits for four things: a message from the page, the next moment at which something is due, progress of the page's
+    /// login (a code made, a wake-up), and the moment at which this gateway lets go of the page.
     async fn run(&mut self) -> Result<Infallible, Ended> {
+        self.turn(Event::Opened).await?;
+        let gateway = self.gateway;
+        let mut leaving = pin!(gateway.drain.leaving().cancelled());
+        let mut alarm = pin!(sleep_until(self.talk.next_due()));
+        loop {
+            let due = self.talk.next_due();
+            if alarm.deadline() != due {
+                alarm.as_mut().reset(due);
+            }
+            let event = tokio::select! {
+                message = self.socket.next_message() => Event::Heard(message?),
+                () = &mut alarm => if Instant::now() < self.talk.next_beat() { Event::Look } else { Event::Beat },
+                event = self.held.progress() => event,
+                () = &mut leaving, if self.goes.is_none() => {
+                    // Pages leave spread over the drain, so that they do not come to the next gateway all at once.
+                    self.goes = Some(gateway.drain.share(fastrand::f64(), CLOSE_WITHIN).boxed());
+                    continue;
+                }
+                () = if_any(&mut self.goes) => return Err(Ended::Told(Close::GoingAway)),
+            };
+            self.turn(event).await?;
+        }
+    }
+
+    /// Handles an event, in a box of its own: that takes some thousand bytes, and seldom.
+    fn turn(&mut self, event: Event) -> BoxFuture<'_, Result<(), Ended>> {
+        async {
+            let (gateway, span) = (self.gateway, self.span());
+            tokio::select! {
+                biased;
+                handled = self.handle(event).instrument(span) => handled,
+                // The page does not take its last message. The process ends without waiting for it.
+                () = gateway.drain.share(1.0, CLOSE_WITHIN / 2) => Err(Ended::Gone),
+            }
+        }
+        .boxed()
+    }
+
+    /// The span of the login that the page shows.
+    fn span(&self) -> Span {
+        self.talk.shows().map_or_else(Span::none, trace::login)
+    }
+
+    /// Lets the page in: to a new login, or to the one that it comes back to.
+    async fn begin(&mut self) -> Result<(), Ended> {
         if let Some(fault) = self.opening.fault {
             return self.close(self.talk.refuse(fault)).await;
         }
-        let _share = self.take_share().await?;
+        self.share = self.take_share().await?;
         match self.opening.arrival.clone() {
             Arrival::New => {
                 // A page that comes back is its login's account's, whatever it names.
@@ -127,37 +181,19 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> PageTask<'_, S> {
                 self.opening.context.account.clone_from(&account.id);
                 self.admit().await?;
                 let first = self.talk.begin();
-                self.take_turn(first).await?;
+                self.take_turn(first).await
             }
             Arrival::Back(key) => {
                 let span = trace::step(key.scene(), "resume");
-                self.resume(key).instrument(span).await?;
+                self.resume(key).instrument(span).await
             }
-            Arrival::BackWithoutKey => return Err(Ended::Told(Close::Unknown)),
+            Arrival::BackWithoutKey => Err(Ended::Told(Close::Unknown)),
         }
-        // Pages leave spread over the drain, so that they do not come to the next gateway all at once.
-        let gateway = self.gateway;
-        let mut leave = std::pin::pin!(gateway.drain.share(fastrand::f64(), CLOSE_WITHIN));
-        loop {
-            let (next_beat, next_look) = (self.talk.next_beat(), self.talk.next_look());
-            let event = tokio::select! {
-                message = self.socket.next_message() => Event::Heard(message?),
-                () = sleep_until(next_beat) => Event::Beat,
-                made = self.held.progress(next_look) => made.map_or(Event::Look, Event::Made),
-                () = &mut leave => return Err(Ended::Told(Close::GoingAway)),
-            };
-            let span = self.span();
-            self.handle(event).instrument(span).await?;
-        }
-    }
-
-    /// The span of the login that the page shows.
-    fn span(&self) -> Span {
-        self.talk.shows().map_or_else(Span::none, trace::login)
     }
 
     async fn handle(&mut self, event: Event) -> Result<(), Ended> {
         match event {
+            Event::Opened => self.begin().await,
             Event::Heard(said) => match self.talk.heard(said) {
                 true => self.refresh().await,
                 false => Ok(()),
@@ -206,7 +242,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> PageTask<'_, S> {
     }
 
     /// The seat is left before the close handshake, so that what comes now is stored for a resume.
-    async fn leave(mut self, ended: Ended) {
+    async fn leave(&mut self, ended: Ended) {
         if let (Held::Seat(seat), Some(scene)) = (&self.held, self.talk.shows()) {
             let has_it_still = !matches!(ended, Ended::Told(Close::Done | Close::TakenOver | Close::Unknown));
             if has_it_still {
@@ -303,5 +339,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> PageTask<'_, S> {
     async fn close<T>(&mut self, turn: Turn) -> Result<T, Ended> {
         self.take_turn(turn).await?;
         Err(Ended::Gone)
+    }
+}
+
+/// Waits for what there may be; else for ever.
+async fn if_any(future: &mut Option<BoxFuture<'_, ()>>) {
+    match future {
+        Some(future) => future.await,
+        None => pending().await,
     }
 }

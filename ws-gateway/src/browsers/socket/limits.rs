@@ -5,15 +5,14 @@ use std::time::Duration;
 
 use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 
-/// Bytes read at once. tungstenite allocates its default of 128 KiB for every connection.
-const READ_BUFFER: usize = 1024;
-
 /// A number that is allowed at once, and the time after which one more is allowed.
 pub(crate) type Allowance = (u32, Duration);
 
 /// The limits of one page's WebSocket.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Limits {
+    /// Bytes read at once, for which every connection has room all of its time. tungstenite's default is 128 KiB.
+    pub read: usize,
     /// Bytes of one message from a page.
     pub message: usize,
     /// Bytes that may wait for a page that does not read.
@@ -27,6 +26,8 @@ pub(crate) struct Limits {
 impl Default for Limits {
     fn default() -> Self {
         Self {
+            // A pong has 6 bytes, and a refresh less than 50.
+            read: 64,
             // Pages send only short messages.
             message: 4 * 1024,
             // One QR code is about 2 KiB.
@@ -43,7 +44,7 @@ impl Limits {
     /// The limits that the WebSocket library enforces.
     pub(super) fn websocket(&self) -> WebSocketConfig {
         WebSocketConfig::default()
-            .read_buffer_size(READ_BUFFER)
+            .read_buffer_size(self.read)
             .write_buffer_size(0)
             .max_write_buffer_size(self.unsent)
             .max_message_size(Some(self.message))

@@ -7,11 +7,13 @@ use std::time::Duration;
 
 use futures_util::{SinkExt, StreamExt};
 use server::listen;
-use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 use tokio::time::{Instant, timeout};
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::error::ProtocolError;
 use tokio_tungstenite::tungstenite::protocol::Role;
+use tokio_tungstenite::tungstenite::protocol::frame::Frame;
+use tokio_tungstenite::tungstenite::protocol::frame::coding::{Data, OpCode};
 use tokio_tungstenite::tungstenite::{Bytes, Error, Message};
 
 pub(crate) use self::limits::Limits;
@@ -24,6 +26,10 @@ const WRITE_WITHIN: Duration = Duration::from_secs(10);
 
 /// Limit for the close handshake, which is only a courtesy.
 pub(crate) const CLOSE_WITHIN: Duration = Duration::from_secs(1);
+
+/// Bytes of a message that is written past the WebSocket library. The library keeps the room of the longest message that it
+/// has written, for as long as the connection lasts.
+const LONG: usize = 512;
 
 /// How a page's connection ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -52,15 +58,18 @@ impl From<Error> for Ended {
 /// The socket of one page.
 #[derive(Debug)]
 pub(crate) struct PageSocket<S> {
-    socket: WebSocketStream<Throttled<S>>,
+    /// In a box, because it is moved about before it rests.
+    socket: Box<WebSocketStream<Throttled<S>>>,
     pace: Pace,
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> PageSocket<S> {
-    /// A page's socket over a stream whose handshake is done.
-    pub(crate) async fn over(stream: S, limits: Limits) -> Self {
-        let stream = Throttled::new(stream, limits.portions);
-        let socket = WebSocketStream::from_raw_socket(stream, Role::Server, Some(limits.websocket())).await;
+    /// A page's socket over a stream whose handshake is done, and from which this was `read` since.
+    pub(crate) async fn over(stream: S, read: Bytes, limits: Limits) -> Self {
+        let (stream, config) = (Throttled::new(stream, limits.portions), Some(limits.websocket()));
+        // A copy, because these few bytes would keep the buffer of the whole request.
+        let socket = WebSocketStream::from_partially_read(stream, read.to_vec(), Role::Server, config).await;
+        let socket = Box::new(socket);
         Self { socket, pace: Pace::new(limits.messages.0, limits.messages.1, Instant::now()) }
     }
 
@@ -93,46 +102,64 @@ impl<S: AsyncRead + AsyncWrite + Unpin> PageSocket<S> {
         }
     }
 
+    /// Sends a message. It fails when the page does not read.
     pub(super) async fn send(&mut self, message: &ToPage) -> Result<(), Ended> {
         // Our own messages always serialise.
         let json = serde_json::to_string(message).map_err(|_| Ended::Gone)?;
-        self.write(Message::text(json)).await
+        if json.len() < LONG {
+            return self.write(Message::text(json)).await;
+        }
+        let frame = Frame::message(json, OpCode::Data(Data::Text), true);
+        let mut bytes = Vec::with_capacity(frame.len());
+        frame.format(&mut bytes).map_err(|_| Ended::Gone)?;
+        let writing = async {
+            // An answer to a ping may be on its way.
+            self.socket.flush().await?;
+            self.socket.get_mut().write_all(&bytes).await?;
+            Ok(())
+        };
+        in_time(writing).await
     }
 
     pub(super) async fn ping(&mut self) -> Result<(), Ended> {
         self.write(Message::Ping(Bytes::new())).await
     }
 
-    /// Sends a message. It fails when the page does not read.
+    /// As [`PageSocket::send`], any message.
     pub(crate) async fn write(&mut self, message: Message) -> Result<(), Ended> {
-        match timeout(WRITE_WITHIN, self.socket.send(message)).await {
-            Ok(Ok(())) => Ok(()),
-            Ok(Err(error)) => {
-                tracing::debug!(%error, "a page's connection broke");
-                Err(Ended::Gone)
-            }
-            Err(_) => {
-                tracing::debug!("a page does not read");
-                Err(Ended::Gone)
-            }
-        }
+        in_time(self.socket.send(message)).await
     }
 
-    /// Sends the reason, waits for the page's answer, and drops the connection.
-    pub(crate) async fn end(mut self, ended: Ended) {
+    /// Sends the reason and waits for the page's answer. The connection is over.
+    pub(crate) async fn end(&mut self, ended: Ended) {
         let goodbye = async {
             match ended {
                 Ended::Gone => {}
                 Ended::Told(close) => {
-                    let _ = self.socket.close(Some(close.frame())).await;
+                    let _ = (*self.socket).close(Some(close.frame())).await;
                     while let Some(Ok(_)) = self.socket.next().await {}
                 }
                 Ended::Garbled(close) => {
-                    let _ = self.socket.close(Some(close.frame())).await;
+                    let _ = (*self.socket).close(Some(close.frame())).await;
                     listen::let_go(self.socket.get_mut().unpaced()).await;
                 }
             }
         };
         let _ = timeout(CLOSE_WITHIN, goodbye).await;
+    }
+}
+
+/// Waits for a write, for as long as a page may take to read.
+async fn in_time(writing: impl Future<Output = Result<(), Error>>) -> Result<(), Ended> {
+    match timeout(WRITE_WITHIN, writing).await {
+        Ok(Ok(())) => Ok(()),
+        Ok(Err(error)) => {
+            tracing::debug!(%error, "a page's connection broke");
+            Err(Ended::Gone)
+        }
+        Err(_) => {
+            tracing::debug!("a page does not read");
+            Err(Ended::Gone)
+        }
     }
 }
