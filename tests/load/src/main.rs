@@ -4,21 +4,37 @@
 //! A command starts a [`system`] (gateway, callback service, offline WeChat), sends [`visit`]ors with a
 //! [`page`] and a [`phone`] to it, takes a [`sample`] of each program from time to time, and prints its
 //! findings. `soak` asks whether memory stays flat; [`verdict`] is its rule. `pages` asks what an idle page
-//! costs, and `oidc` what a login at a site does. Each command has limits, ends by itself, and ends its programs.
+//! costs, and `oidc` what a login at a site does.
+//!
+//! Other commands compare: `open` and `notices` start a [`target`] in each of several [`rounds`], the gateway and two
+//! [`reference`] servers by turns, send a [`crowd`] to it, and print [`figures`] and their ratios as a [`table`].
+//! Each command has limits, ends by itself, and ends its programs.
 
+mod cores;
+mod crowd;
+mod figures;
+mod notices;
 mod oidc;
+mod open;
 mod orphans;
 mod page;
 mod pages;
 mod phone;
+mod plot;
+mod reference;
 mod report;
+mod rounds;
 mod sample;
 mod site_login;
 mod soak;
+mod spent;
 mod system;
+mod table;
 mod tally;
+mod target;
 mod verdict;
 mod visit;
+mod wire;
 
 use std::process::ExitCode;
 
@@ -42,6 +58,13 @@ enum Command {
     Soak(soak::Options),
     /// Opens pages that do nothing, and says what each costs the gateway in memory.
     Pages(pages::Options),
+    /// Opens pages that show their code and wait: processor time, memory, and a burst, beside two reference servers.
+    Open(open::Options),
+    /// Ends the logins of pages that wait: rate, processor time and latency, beside two reference servers.
+    Notices(notices::Options),
+    /// A reference server, until its input ends. The commands that compare start it.
+    #[command(hide = true)]
+    Reference(reference::Order),
     /// Logs in at a site, and says what each step of that takes, what it costs the services, and what it costs those who
     /// log in without a site.
     Oidc(oidc::Options),
@@ -54,8 +77,14 @@ fn main() -> ExitCode {
         Ok(flags) => flags,
         Err(nothing) => return nothing.report("load"),
     };
-    orphans::end_on_panic();
-    match run(flags.command) {
+    let found = match flags.command {
+        Command::Reference(order) => reference::serve(&order).map(|()| true),
+        command => {
+            orphans::end_on_panic();
+            run(command)
+        }
+    };
+    match found {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,
         Err(error) => {
@@ -63,6 +92,11 @@ fn main() -> ExitCode {
             ExitCode::from(EXIT_UNKNOWN)
         }
     }
+}
+
+/// Measures on a thread of its own, which may be kept to a core and waits for nothing but its sockets.
+async fn apart(measure: impl FnOnce() -> anyhow::Result<bool> + Send + 'static) -> anyhow::Result<bool> {
+    tokio::task::spawn_blocking(measure).await?
 }
 
 /// Runs a command, and returns whether its result is good.
@@ -73,10 +107,19 @@ async fn run(command: Command) -> anyhow::Result<bool> {
             Command::Soak(options) => soak::run(&options).await,
             Command::Pages(options) => pages::run(&options).await,
             Command::Oidc(options) => oidc::run(&options).await,
+            Command::Open(options) => apart(move || open::run(&options)).await,
+            Command::Notices(options) => apart(move || notices::run(&options)).await,
+            Command::Reference(_) => anyhow::bail!("a reference has no part in this"),
         }
     };
     tokio::select! {
         found = found => found,
-        () = stop::signalled() => anyhow::bail!("stopped by a signal before anything was found out"),
+        () = stop::signalled() => {
+            eprintln!("load: stopped by a signal before anything was found out");
+            // A measurement on a thread of its own goes on, and would keep its programs.
+            orphans::end();
+            cores::give_way();
+            std::process::exit(EXIT_UNKNOWN.into());
+        }
     }
 }

@@ -10,11 +10,16 @@ pub(crate) fn end_on_panic() {
     let report = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |panic| {
         report(panic);
-        for child in children() {
-            // It may have ended already.
-            let _ = kill_process(child, Signal::KILL);
-        }
+        end();
     }));
+}
+
+/// Ends this process's children.
+pub(crate) fn end() {
+    for child in children() {
+        // It may have ended already.
+        let _ = kill_process(child, Signal::KILL);
+    }
 }
 
 /// The children of every thread, as the kernel lists them: see proc_pid_task(5).

@@ -17,10 +17,10 @@ use crate::sample::Sample;
 use crate::visit::Visitors;
 
 /// A free port of loopback.
-const FREE: &str = "127.0.0.1:0";
+pub(crate) const FREE: &str = "127.0.0.1:0";
 
 /// The key of the internal port. It never leaves this machine.
-const NOTIFY_KEY: &str = "the load generator's own, on loopback only";
+pub(crate) const NOTIFY_KEY: &str = "the load generator's own, on loopback only";
 
 /// The issuer, as the sites know it. Requests name it and go to the callback service's own port.
 pub(crate) const ISSUER: &str = "http://localhost:8080";
@@ -44,6 +44,51 @@ pub(crate) struct System {
     http: reqwest::Client,
     /// The folder of the callback service's SQLite file.
     _folder: TempDir,
+}
+
+/// Starts an offline WeChat that forgets no code of a run.
+pub(crate) fn wechat() -> Program {
+    Program::start(
+        "simulator",
+        &HashMap::from([
+            ("SIMULATOR_LISTEN", FREE.to_owned()),
+            ("SIMULATOR_NICKNAMES", "true".to_owned()),
+            ("SIMULATOR_MAX_CODES", MAX_CODES.to_string()),
+        ]),
+    )
+}
+
+/// What both services are told.
+pub(crate) fn common(wechat: SocketAddr, account: &simulator::Settings) -> HashMap<&'static str, String> {
+    HashMap::from([
+        ("WECHAT_APP_ID", account.app_id.clone()),
+        ("WECHAT_APP_SECRET", account.app_secret.clone()),
+        ("WECHAT_API_URL", format!("http://{wechat}")),
+        ("NOTIFY_KEY", NOTIFY_KEY.to_owned()),
+    ])
+}
+
+/// Settings of a gateway that is at no limit but that of its pages.
+pub(crate) fn unlimited_gateway(
+    wechat: SocketAddr,
+    account: &simulator::Settings,
+    login_ttl: Duration,
+    pages: usize,
+) -> HashMap<&'static str, String> {
+    let mut settings = common(wechat, account);
+    settings.extend([
+        ("GATEWAY_LISTEN", FREE.to_owned()),
+        ("GATEWAY_NOTIFY_LISTEN", FREE.to_owned()),
+        ("GATEWAY_ADMIN_LISTEN", FREE.to_owned()),
+        ("GATEWAY_LOGIN_TTL", format!("{}s", login_ttl.as_secs())),
+        ("GATEWAY_QR_PER_DAY", QR_PER_DAY.to_string()),
+        ("GATEWAY_ADDRESS_RATE", "1000000".to_owned()),
+        ("GATEWAY_MAX_PAGES", pages.to_string()),
+        // All come from one address. That is too many for anybody but a proxy.
+        ("GATEWAY_TRUSTED_PROXIES", "127.0.0.1".to_owned()),
+        ("GATEWAY_DRAIN_TIME", "2s".to_owned()),
+    ]);
+    settings
 }
 
 /// A sample of each program at one moment.
@@ -78,39 +123,14 @@ impl System {
     ) -> anyhow::Result<Self> {
         let folder = tempfile::tempdir()?;
         let account = simulator::Settings::default();
-        let wechat = Program::start(
-            "simulator",
-            &HashMap::from([
-                ("SIMULATOR_LISTEN", FREE.to_owned()),
-                ("SIMULATOR_NICKNAMES", "true".to_owned()),
-                ("SIMULATOR_MAX_CODES", MAX_CODES.to_string()),
-            ]),
-        );
+        let wechat = wechat();
         let api = wechat.address("wechat");
-        let common = HashMap::from([
-            ("WECHAT_APP_ID", account.app_id),
-            ("WECHAT_APP_SECRET", account.app_secret),
-            ("WECHAT_API_URL", format!("http://{api}")),
-            ("NOTIFY_KEY", NOTIFY_KEY.to_owned()),
-        ]);
-        let mut settings = common.clone();
-        settings.extend([
-            ("GATEWAY_LISTEN", FREE.to_owned()),
-            ("GATEWAY_NOTIFY_LISTEN", FREE.to_owned()),
-            ("GATEWAY_ADMIN_LISTEN", FREE.to_owned()),
-            ("GATEWAY_LOGIN_TTL", format!("{}s", login_ttl.as_secs())),
-            ("GATEWAY_QR_PER_DAY", QR_PER_DAY.to_string()),
-            ("GATEWAY_ADDRESS_RATE", "1000000".to_owned()),
-            ("GATEWAY_MAX_PAGES", pages.to_string()),
-            // All come from one address. That is too many for anybody but a proxy.
-            ("GATEWAY_TRUSTED_PROXIES", "127.0.0.1".to_owned()),
-            ("GATEWAY_DRAIN_TIME", "2s".to_owned()),
-        ]);
+        let mut settings = unlimited_gateway(api, &account, login_ttl, pages);
         if site.is_some() {
             settings.insert("GATEWAY_ALLOWED_ORIGINS", ISSUER.to_owned());
         }
         let gateway = Program::start("ws-gateway", &settings);
-        let mut settings = common;
+        let mut settings = common(api, &account);
         settings.extend([
             ("CALLBACK_LISTEN", FREE.to_owned()),
             ("CALLBACK_ADMIN_LISTEN", FREE.to_owned()),

@@ -20,6 +20,9 @@ fn a_wrong_flag_is_named() {
         (&["soak", "--workers", "0"], "--workers"),
         (&["pages", "--pages", "many"], "--pages"),
         (&["oidc", "--logins", "9"], "--logins"),
+        (&["open", "--pages", "9"], "--pages"),
+        (&["open", "--rounds", "0"], "--rounds"),
+        (&["notices", "--clients", "0"], "--clients"),
         (&["flood"], "flood"),
         (&[], "subcommand"),
     ] {
@@ -80,5 +83,39 @@ fn logins_at_a_site_are_measured_beside_plain_ones() {
     }
     for kind in ["plain, without", "plain, with ", "at a site, one", "at a site, several"] {
         assert!(said.lines().any(|line| line.starts_with(kind)), "{kind}: {said}");
+    }
+}
+
+/// So few say nothing about costs, only that every server is measured, and that what was found is written down.
+#[test]
+fn servers_are_compared_in_a_table_in_json_and_in_a_picture() {
+    let folder = tempfile::tempdir().unwrap();
+    let (json, svg) = (folder.path().join("found.json"), folder.path().join("found.svg"));
+    for (command, flags, measures) in [
+        ("open", ["--burst", "50"], &["open.cpu", "open.cpu_alone", "open.memory", "open.burst_p99"][..]),
+        ("notices", ["--clients", "2"], &["notices.rate", "notices.cpu_with_end", "notices.p999_at_20000"]),
+    ] {
+        let files = ["--json", json.to_str().unwrap(), "--plot", svg.to_str().unwrap()];
+        let few = [command, "--rounds", "2", "--pages", "100"];
+        let (output, said) = load(&[&few[..], &flags[..], &files[..]].concat());
+        assert!(output.status.success(), "{:?}", output.status);
+        assert!(said.contains("ours / floor"), "{said}");
+        let found: serde_json::Value = serde_json::from_slice(&std::fs::read(&json).unwrap()).unwrap();
+        for id in measures {
+            let rows = found["measures"].as_array().unwrap();
+            let row = rows.iter().find(|row| row["id"] == **id).unwrap();
+            assert!(said.contains(row["name"].as_str().unwrap()), "{id}: {said}");
+            for server in ["ours", "tuned", "floor"] {
+                assert_eq!(row[server]["rounds"].as_array().unwrap().len(), 2, "{id}: {row}");
+            }
+        }
+        let cpu = found["measures"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .find(|row| row["id"].as_str().unwrap().ends_with(".cpu"));
+        assert!(cpu.unwrap()["ours / floor"]["median"].as_f64().unwrap() > 0.0, "{found}");
+        let svg = std::fs::read_to_string(&svg).unwrap();
+        assert!(svg.starts_with("<svg ") && svg.contains("floor"), "{svg}");
     }
 }
