@@ -101,7 +101,7 @@ fn of_server(
     figures: &mut Figures,
 ) -> anyhow::Result<usize> {
     let (pages, burst) = (usize::try_from(options.pages)?, usize::try_from(options.burst)?);
-    let limit = pages.max(burst) + AT_ONCE;
+    let limit = pages.max(burst).max(FIRST) + AT_ONCE;
     let target = Target::start(server, Shows::Code, limit, code_bytes, cores)?;
     let mut crowd = Crowd::new(target.pages())?;
     crowd.open(FIRST, AT_ONCE)?;

@@ -13,6 +13,8 @@ use crate::{plot, table};
 
 /// What may be chosen of every measurement.
 #[derive(Debug, Clone, Args)]
+// Its name would be that of the options that it is among.
+#[group(skip)]
 pub(crate) struct Options {
     /// Rounds, of which the medians are shown. Differences below 15 % need seven or more.
     #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u8).range(1..=50))]
