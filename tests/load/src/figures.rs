@@ -1,6 +1,7 @@
 //! What some rounds found out: of each measure, for each server, one figure a round. Machines differ from minute to minute,
 //! so servers are compared by their ratio within a round, and of figures and ratios the median is shown with its spread.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use serde::Serialize;
@@ -8,12 +9,12 @@ use serde::Serialize;
 use crate::target::Server;
 
 /// One thing that is measured.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub(crate) struct Measure {
     /// For programs: `open.cpu`.
-    pub(crate) id: &'static str,
+    pub(crate) id: Cow<'static, str>,
     /// For people.
-    pub(crate) name: &'static str,
+    pub(crate) name: Cow<'static, str>,
     pub(crate) unit: Unit,
 }
 
@@ -30,6 +31,8 @@ pub(crate) enum Unit {
     ASecond,
     #[serde(rename = "%")]
     Percent,
+    #[serde(rename = "")]
+    Count,
 }
 
 /// The one in the middle, with the least and the most.
@@ -43,6 +46,18 @@ pub(crate) struct Spread {
 /// All figures of a run.
 #[derive(Debug, Default)]
 pub(crate) struct Figures(Vec<(Measure, BTreeMap<Server, Vec<f64>>)>);
+
+impl Measure {
+    /// One of those that are known by name.
+    pub(crate) const fn named(id: &'static str, name: &'static str, unit: Unit) -> Self {
+        Self { id: Cow::Borrowed(id), name: Cow::Borrowed(name), unit }
+    }
+
+    /// One of a family.
+    pub(crate) fn of(id: String, name: String, unit: Unit) -> Self {
+        Self { id: id.into(), name: name.into(), unit }
+    }
+}
 
 impl Spread {
     /// That of these; `None` if there are none.
@@ -72,19 +87,24 @@ impl Figures {
     }
 
     /// What was measured, in the order in which it first was.
-    pub(crate) fn measures(&self) -> impl Iterator<Item = Measure> {
-        self.0.iter().map(|(measure, _)| *measure)
+    pub(crate) fn measures(&self) -> impl Iterator<Item = &Measure> {
+        self.0.iter().map(|(measure, _)| measure)
     }
 
     /// A server's figures, one a round.
-    pub(crate) fn of(&self, measure: Measure, server: Server) -> &[f64] {
-        let row = self.0.iter().find(|(known, _)| *known == measure);
+    pub(crate) fn of(&self, measure: &Measure, server: Server) -> &[f64] {
+        let row = self.0.iter().find(|(known, _)| known == measure);
         row.and_then(|(_, servers)| servers.get(&server)).map_or(&[], Vec::as_slice)
+    }
+
+    /// Adds those of another measurement.
+    pub(crate) fn extend(&mut self, other: Self) {
+        self.0.extend(other.0);
     }
 
     /// Ours as a multiple of another's, of each round that has both. There is none to the floor's memory, which is next to
     /// nothing.
-    pub(crate) fn ratios(&self, measure: Measure, to: Server) -> Vec<f64> {
+    pub(crate) fn ratios(&self, measure: &Measure, to: Server) -> Vec<f64> {
         if measure.unit == Unit::Bytes && to == Server::Floor {
             return Vec::new();
         }
@@ -107,7 +127,7 @@ mod tests {
 
     use super::*;
 
-    const CPU: Measure = Measure { id: "cpu", name: "processor", unit: Unit::Micros };
+    const CPU: Measure = Measure::named("cpu", "processor", Unit::Micros);
 
     #[test]
     fn ratios_are_of_each_round() {
@@ -116,9 +136,9 @@ mod tests {
             figures.add(Server::Ours, CPU, ours);
             figures.add(Server::Floor, CPU, floor);
         }
-        let spread = Spread::of(&figures.ratios(CPU, Server::Floor)).unwrap();
+        let spread = Spread::of(&figures.ratios(&CPU, Server::Floor)).unwrap();
         assert_eq!(spread, Spread { median: 3.0, least: 2.0, most: 4.0 });
-        assert!(figures.ratios(CPU, Server::Tuned).is_empty());
+        assert!(figures.ratios(&CPU, Server::Tuned).is_empty());
         assert_eq!(Spread::of(&[4.0, 1.0]).unwrap().median, 2.5);
         assert_eq!(Spread::of(&[]), None);
     }

@@ -7,12 +7,17 @@
 //! costs, and `oidc` what a login at a site does.
 //!
 //! Other commands compare: `open` and `notices` start a [`target`] in each of several [`rounds`], the gateway and two
-//! [`reference`] servers by turns, send a [`crowd`] to it, and print [`figures`] and their ratios as a [`table`].
+//! [`reference`] servers by turns, send a [`crowd`] to it, and print [`figures`] and their ratios as a [`table`]. `scans` does
+//! so with the callback service at a [`played`] gateway, and `logins` with both services and both kinds of stores. `all` is all of
+//! these, and judges them by what is [`kept`].
 //! Each command has limits, ends by itself, and ends its programs.
 
+mod all;
 mod cores;
 mod crowd;
 mod figures;
+mod kept;
+mod logins;
 mod notices;
 mod oidc;
 mod open;
@@ -20,11 +25,13 @@ mod orphans;
 mod page;
 mod pages;
 mod phone;
+mod played;
 mod plot;
 mod reference;
 mod report;
 mod rounds;
 mod sample;
+mod scans;
 mod site_login;
 mod soak;
 mod spent;
@@ -58,10 +65,16 @@ enum Command {
     Soak(soak::Options),
     /// Opens pages that do nothing, and says what each costs the gateway in memory.
     Pages(pages::Options),
+    /// Everything that compares, in one table; fails if something costs more than half as much again as it did.
+    All(all::Options),
     /// Opens pages that show their code and wait: processor time, memory, and a burst, beside two reference servers.
     Open(open::Options),
     /// Ends the logins of pages that wait: rate, processor time and latency, beside two reference servers.
     Notices(notices::Options),
+    /// Scans of pages at a played gateway: what one costs the callback service, and how fast it answers.
+    Scans(scans::Options),
+    /// Whole logins through both services, with their stores in one process and in Redis.
+    Logins(logins::Options),
     /// A reference server, until its input ends. The commands that compare start it.
     #[command(hide = true)]
     Reference(reference::Order),
@@ -70,7 +83,7 @@ enum Command {
     Oidc(oidc::Options),
 }
 
-const EXIT_CODES: &str = "Exit code 0: all is well. 1: memory grew, or a login went wrong. 2: nothing was found out. 64: a wrong flag.";
+const EXIT_CODES: &str = "Exit code 0: all is well. 1: memory grew, a login went wrong, or something costs much more than it did. 2: nothing was found out. 64: a wrong flag.";
 
 fn main() -> ExitCode {
     let flags: Flags = match settings::parse(std::env::args_os()) {
@@ -107,8 +120,11 @@ async fn run(command: Command) -> anyhow::Result<bool> {
             Command::Soak(options) => soak::run(&options).await,
             Command::Pages(options) => pages::run(&options).await,
             Command::Oidc(options) => oidc::run(&options).await,
+            Command::All(options) => apart(move || all::run(&options)).await,
             Command::Open(options) => apart(move || open::run(&options)).await,
             Command::Notices(options) => apart(move || notices::run(&options)).await,
+            Command::Scans(options) => apart(move || scans::run(&options)).await,
+            Command::Logins(options) => apart(move || logins::run(&options)).await,
             Command::Reference(_) => anyhow::bail!("a reference has no part in this"),
         }
     };

@@ -13,7 +13,8 @@ use server::descriptors;
 
 use crate::cores::{self, Cores};
 use crate::crowd::Crowd;
-use crate::crowd::back_end::{BackEnds, Pace, Told};
+use crate::crowd::back_end::BackEnds;
+use crate::crowd::course::{Pace, Told};
 use crate::figures::{Figures, Measure, Unit, percentile};
 use crate::open::{micros, millis};
 use crate::rounds::{self, Progress};
@@ -46,58 +47,54 @@ struct Part {
     p999: Measure,
 }
 
-const fn measure_of(id: &'static str, name: &'static str, unit: Unit) -> Measure {
-    Measure { id, name, unit }
-}
-
 const PARTS: [Part; 4] = [
     Part {
         pace: Pace::InFlight(64),
         share: 0.3,
-        rate: Some(measure_of("notices.rate", "notices, 64 in flight", Unit::ASecond)),
-        cpu: measure_of("notices.cpu", "server CPU of a notice, 64 in flight", Unit::Micros),
-        with_end: Some(measure_of(
+        rate: Some(Measure::named("notices.rate", "notices, 64 in flight", Unit::ASecond)),
+        cpu: Measure::named("notices.cpu", "server CPU of a notice, 64 in flight", Unit::Micros),
+        with_end: Some(Measure::named(
             "notices.cpu_with_end",
             "the same with the end of the page's connection",
             Unit::Micros,
         )),
-        load: Some(measure_of("notices.load", "the load's own core, 64 in flight", Unit::Percent)),
-        p50: measure_of("notices.p50", "64 in flight: p50", Unit::Millis),
-        p99: measure_of("notices.p99", "64 in flight: p99", Unit::Millis),
-        p999: measure_of("notices.p999", "64 in flight: p99.9", Unit::Millis),
+        load: Some(Measure::named("notices.load", "the load's own core, 64 in flight", Unit::Percent)),
+        p50: Measure::named("notices.p50", "64 in flight: p50", Unit::Millis),
+        p99: Measure::named("notices.p99", "64 in flight: p99", Unit::Millis),
+        p999: Measure::named("notices.p999", "64 in flight: p99.9", Unit::Millis),
     },
     Part {
         pace: Pace::InFlight(1024),
         share: 0.3,
-        rate: Some(measure_of("notices.rate_1024", "notices, 1,024 in flight", Unit::ASecond)),
-        cpu: measure_of("notices.cpu_1024", "server CPU of a notice, 1,024 in flight", Unit::Micros),
+        rate: Some(Measure::named("notices.rate_1024", "notices, 1,024 in flight", Unit::ASecond)),
+        cpu: Measure::named("notices.cpu_1024", "server CPU of a notice, 1,024 in flight", Unit::Micros),
         with_end: None,
         load: None,
-        p50: measure_of("notices.p50_1024", "1,024 in flight: p50", Unit::Millis),
-        p99: measure_of("notices.p99_1024", "1,024 in flight: p99", Unit::Millis),
-        p999: measure_of("notices.p999_1024", "1,024 in flight: p99.9", Unit::Millis),
+        p50: Measure::named("notices.p50_1024", "1,024 in flight: p50", Unit::Millis),
+        p99: Measure::named("notices.p99_1024", "1,024 in flight: p99", Unit::Millis),
+        p999: Measure::named("notices.p999_1024", "1,024 in flight: p99.9", Unit::Millis),
     },
     Part {
         pace: Pace::Rate(2000.0),
         share: 0.1,
         rate: None,
-        cpu: measure_of("notices.cpu_at_2000", "server CPU of a notice at 2,000/s", Unit::Micros),
+        cpu: Measure::named("notices.cpu_at_2000", "server CPU of a notice at 2,000/s", Unit::Micros),
         with_end: None,
         load: None,
-        p50: measure_of("notices.p50_at_2000", "at 2,000/s: p50", Unit::Millis),
-        p99: measure_of("notices.p99_at_2000", "at 2,000/s: p99", Unit::Millis),
-        p999: measure_of("notices.p999_at_2000", "at 2,000/s: p99.9", Unit::Millis),
+        p50: Measure::named("notices.p50_at_2000", "at 2,000/s: p50", Unit::Millis),
+        p99: Measure::named("notices.p99_at_2000", "at 2,000/s: p99", Unit::Millis),
+        p999: Measure::named("notices.p999_at_2000", "at 2,000/s: p99.9", Unit::Millis),
     },
     Part {
         pace: Pace::Rate(20_000.0),
         share: 0.3,
         rate: None,
-        cpu: measure_of("notices.cpu_at_20000", "server CPU of a notice at 20,000/s", Unit::Micros),
+        cpu: Measure::named("notices.cpu_at_20000", "server CPU of a notice at 20,000/s", Unit::Micros),
         with_end: None,
         load: None,
-        p50: measure_of("notices.p50_at_20000", "at 20,000/s: p50", Unit::Millis),
-        p99: measure_of("notices.p99_at_20000", "at 20,000/s: p99", Unit::Millis),
-        p999: measure_of("notices.p999_at_20000", "at 20,000/s: p99.9", Unit::Millis),
+        p50: Measure::named("notices.p50_at_20000", "at 20,000/s: p50", Unit::Millis),
+        p99: Measure::named("notices.p99_at_20000", "at 20,000/s: p99", Unit::Millis),
+        p999: Measure::named("notices.p999_at_20000", "at 20,000/s: p99.9", Unit::Millis),
     },
 ];
 
@@ -156,7 +153,7 @@ pub(crate) fn measure(options: &Options, cores: &Cores, progress: &Progress) -> 
 fn of_server(server: Server, options: &Options, cores: &Cores, figures: &mut Figures) -> anyhow::Result<()> {
     let pages = usize::try_from(options.pages)?;
     let target = Target::start(server, Shows::Code, pages + FIRST + AT_ONCE, 1500, cores)?;
-    let mut crowd = Crowd::new(target.pages())?;
+    let mut crowd = Crowd::new(&[target.pages()])?;
     let mut back_ends = BackEnds::connect(&crowd, target.notices(), options.clients.into(), NOTIFY_KEY)?;
     crowd.open(FIRST, AT_ONCE)?;
     crowd.tell(&mut back_ends, FIRST, Pace::InFlight(64))?;
@@ -184,17 +181,17 @@ fn add(
     [cpu, with_end, own]: [Duration; 3],
 ) {
     let count = told.each.len() as f64;
-    let mut add = |measure: Option<Measure>, figure: f64| {
+    let mut add = |measure: Option<&Measure>, figure: f64| {
         if let Some(measure) = measure {
-            figures.add(server, measure, figure);
+            figures.add(server, measure.clone(), figure);
         }
     };
-    add(part.rate, count / told.took.as_secs_f64());
-    add(Some(part.cpu), micros(cpu) / count);
-    add(part.with_end, micros(with_end) / count);
+    add(part.rate.as_ref(), count / told.took.as_secs_f64());
+    add(Some(&part.cpu), micros(cpu) / count);
+    add(part.with_end.as_ref(), micros(with_end) / count);
     told.each.sort_unstable();
-    for (measure, share) in [(part.p50, 0.5), (part.p99, 0.99), (part.p999, 0.999)] {
+    for (measure, share) in [(&part.p50, 0.5), (&part.p99, 0.99), (&part.p999, 0.999)] {
         add(Some(measure), millis(percentile(&told.each, share)));
     }
-    add(part.load, 100.0 * own.as_secs_f64() / told.took.as_secs_f64());
+    add(part.load.as_ref(), 100.0 * own.as_secs_f64() / told.took.as_secs_f64());
 }

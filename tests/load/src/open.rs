@@ -17,7 +17,7 @@ use crate::spent;
 use crate::target::{Server, Shows, Target};
 
 /// Pages that are opened and closed first, so that what a server takes only once is not counted.
-const FIRST: usize = 200;
+const FIRST: usize = 50;
 
 /// Pages that are being opened at the same time.
 const AT_ONCE: usize = 64;
@@ -28,19 +28,14 @@ const SETTLED: Duration = Duration::from_millis(1500);
 /// Open files that this program needs beside its pages.
 const FILES_BESIDE_PAGES: usize = 200;
 
-const CPU: Measure =
-    Measure { id: "open.cpu", name: "server CPU to open a page with its code", unit: Unit::Micros };
-const CPU_ALONE: Measure =
-    Measure { id: "open.cpu_alone", name: "the same without WeChat's code", unit: Unit::Micros };
-const RATE: Measure = Measure { id: "open.rate", name: "pages opened", unit: Unit::ASecond };
-const MEMORY: Measure =
-    Measure { id: "open.memory", name: "memory of a waiting page (PSS)", unit: Unit::Bytes };
-const BURST: Measure =
-    Measure { id: "open.burst", name: "a burst: until all show their code", unit: Unit::Millis };
-const BURST_P50: Measure = Measure { id: "open.burst_p50", name: "a burst: p50", unit: Unit::Millis };
-const BURST_P99: Measure = Measure { id: "open.burst_p99", name: "a burst: p99", unit: Unit::Millis };
-const LOAD: Measure =
-    Measure { id: "open.load", name: "the load's own core while pages open", unit: Unit::Percent };
+const CPU: Measure = Measure::named("open.cpu", "server CPU to open a page with its code", Unit::Micros);
+const CPU_ALONE: Measure = Measure::named("open.cpu_alone", "the same without WeChat's code", Unit::Micros);
+const RATE: Measure = Measure::named("open.rate", "pages opened", Unit::ASecond);
+const MEMORY: Measure = Measure::named("open.memory", "memory of a waiting page (PSS)", Unit::Bytes);
+const BURST: Measure = Measure::named("open.burst", "a burst: until all show their code", Unit::Millis);
+const BURST_P50: Measure = Measure::named("open.burst_p50", "a burst: p50", Unit::Millis);
+const BURST_P99: Measure = Measure::named("open.burst_p99", "a burst: p99", Unit::Millis);
+const LOAD: Measure = Measure::named("open.load", "the load's own core while pages open", Unit::Percent);
 
 /// What may be chosen.
 #[derive(Debug, Clone, Args)]
@@ -103,7 +98,7 @@ fn of_server(
     let (pages, burst) = (usize::try_from(options.pages)?, usize::try_from(options.burst)?);
     let limit = pages.max(burst).max(FIRST) + AT_ONCE;
     let target = Target::start(server, Shows::Code, limit, code_bytes, cores)?;
-    let mut crowd = Crowd::new(target.pages())?;
+    let mut crowd = Crowd::new(&[target.pages()])?;
     crowd.open(FIRST, AT_ONCE)?;
     leave(&mut crowd)?;
 
@@ -129,7 +124,7 @@ fn of_server(
     drop((crowd, target));
 
     let target = Target::start(server, Shows::Typed, limit, code_bytes, cores)?;
-    let mut crowd = Crowd::new(target.pages())?;
+    let mut crowd = Crowd::new(&[target.pages()])?;
     crowd.open(FIRST, AT_ONCE)?;
     leave(&mut crowd)?;
     let busy = spent::busy(target.id())?;

@@ -19,7 +19,7 @@ pub(crate) fn svg(command: &str, figures: &Figures) -> String {
     let with: Vec<_> = measures
         .iter()
         .map(|measure| {
-            let spread = |server| Some((server, Spread::of(figures.of(*measure, server))?));
+            let spread = |server| Some((server, Spread::of(figures.of(measure, server))?));
             (measure, Server::ALL.into_iter().filter_map(spread).collect::<Vec<_>>())
         })
         .collect();
@@ -84,9 +84,9 @@ mod tests {
 
     #[test]
     fn every_server_has_a_bar_on_the_scale() {
-        let measure = Measure { id: "cpu", name: "processor", unit: Unit::Micros };
+        let measure = Measure::named("cpu", "processor", Unit::Micros);
         let mut figures = Figures::default();
-        figures.add(Server::Ours, measure, 20.0);
+        figures.add(Server::Ours, measure.clone(), 20.0);
         figures.add(Server::Floor, measure, 10.0);
         let svg = svg("open", &figures);
         assert!(svg.contains(&format!(r##"width="{BARS:.1}" height="9" fill="#07803f""##)), "{svg}");

@@ -20,6 +20,13 @@ pub(crate) struct Options {
     #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u8).range(1..=50))]
     pub(crate) rounds: u8,
 
+    #[command(flatten)]
+    pub(crate) files: Files,
+}
+
+/// Where else figures go.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct Files {
     /// Also writes all figures to this file, as JSON.
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
@@ -42,8 +49,8 @@ impl Options {
             }
             None => Ok(()),
         };
-        write(&self.json, table::json(command, self.rounds, cores, figures)?)?;
-        write(&self.plot, plot::svg(command, figures))
+        write(&self.files.json, table::json(command, self.rounds, cores, figures)?)?;
+        write(&self.files.plot, plot::svg(command, figures))
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::net::SocketAddr;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -91,6 +92,30 @@ pub(crate) fn unlimited_gateway(
     settings
 }
 
+/// Settings of a callback service without those of its store.
+pub(crate) fn callback(
+    wechat: SocketAddr,
+    account: &simulator::Settings,
+    gateways: String,
+) -> HashMap<&'static str, String> {
+    let mut settings = common(wechat, account);
+    settings.extend([
+        ("CALLBACK_LISTEN", FREE.to_owned()),
+        ("CALLBACK_ADMIN_LISTEN", FREE.to_owned()),
+        ("CALLBACK_GATEWAY", gateways),
+        ("CALLBACK_DRAIN_TIME", "2s".to_owned()),
+        ("WECHAT_TOKEN", account.token.clone()),
+        ("WECHAT_AES_KEY", account.aes_key.clone()),
+        ("WECHAT_ORIGINAL_ID", account.original_id.clone()),
+    ]);
+    settings
+}
+
+/// A store in a SQLite file of this folder.
+pub(crate) fn sqlite(folder: &Path) -> String {
+    format!("sqlite:{}", folder.join("callback.db").display())
+}
+
 /// A sample of each program at one moment.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Samples {
@@ -130,17 +155,8 @@ impl System {
             settings.insert("GATEWAY_ALLOWED_ORIGINS", ISSUER.to_owned());
         }
         let gateway = Program::start("ws-gateway", &settings);
-        let mut settings = common(api, &account);
-        settings.extend([
-            ("CALLBACK_LISTEN", FREE.to_owned()),
-            ("CALLBACK_ADMIN_LISTEN", FREE.to_owned()),
-            ("CALLBACK_GATEWAY", gateway.address("notices").to_string()),
-            ("CALLBACK_STORE", format!("sqlite:{}", folder.path().join("callback.db").display())),
-            ("CALLBACK_DRAIN_TIME", "2s".to_owned()),
-            ("WECHAT_TOKEN", account.token),
-            ("WECHAT_AES_KEY", account.aes_key),
-            ("WECHAT_ORIGINAL_ID", account.original_id),
-        ]);
+        let mut settings = callback(api, &account, gateway.address("notices").to_string());
+        settings.insert("CALLBACK_STORE", sqlite(folder.path()));
         if let Some(site) = site {
             let file = folder.path().join("sites.toml");
             std::fs::write(&file, site.entry())?;

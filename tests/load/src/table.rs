@@ -41,6 +41,17 @@ pub(crate) fn print(command: &str, rounds: u8, cores: &Cores, figures: &Figures)
     }
 }
 
+/// Says what was lost of what had been reached, if anything was.
+pub(crate) fn lost(lost: &[String]) {
+    println!();
+    if lost.is_empty() {
+        println!("Nothing is worse by more than half than what was reached.");
+    }
+    for what in lost {
+        println!("WORSE BY MORE THAN HALF  {what}");
+    }
+}
+
 /// All figures of each round, for programs.
 ///
 /// # Errors
@@ -88,13 +99,14 @@ fn kernel() -> String {
     fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default().trim().to_owned()
 }
 
-fn label(Measure { name, unit, .. }: Measure) -> String {
+fn label(Measure { name, unit, .. }: &Measure) -> String {
     match unit {
         Unit::Micros => format!("{name}, µs"),
         Unit::Millis => format!("{name}, ms"),
         Unit::Bytes => format!("{name}, bytes"),
         Unit::ASecond => format!("{name} a second"),
         Unit::Percent => format!("{name}, %"),
+        Unit::Count => name.to_string(),
     }
 }
 
@@ -102,7 +114,7 @@ fn label(Measure { name, unit, .. }: Measure) -> String {
 fn digits(unit: Unit, spread: Spread) -> usize {
     match unit {
         Unit::Bytes | Unit::ASecond | Unit::Percent => 0,
-        Unit::Micros => 1,
+        Unit::Micros | Unit::Count => 1,
         Unit::Millis if spread.median < 10.0 => 2,
         Unit::Millis => 0,
     }

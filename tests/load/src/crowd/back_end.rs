@@ -1,29 +1,15 @@
-//! Back ends that tell the server of logins, over lasting connections, and the pages that hear of them.
-//!
-//! A notice's latency counts from when it was due until its page has read the message. At a fixed rate it is due when the
-//! rate says so, whether or not the load was able to send it then; without a rate it is due when there is room among those
-//! in flight. It is in flight until both its page and its back end have heard.
+//! Back ends that tell the server of logins, over lasting connections.
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::SocketAddr;
-use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail, ensure};
 use mio::net::TcpStream;
-use mio::{Interest, Token};
 use protocol::Key;
 
-use super::{BUFFER, Crowd, FIRST_BACK_END, PATIENCE};
+use super::course::{Pace, Senders, Told};
+use super::{BUFFER, Crowd, PATIENCE};
 use crate::wire;
-
-/// How notices are sent.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub(crate) enum Pace {
-    /// So many in flight.
-    InFlight(usize),
-    /// So many a second.
-    Rate(f64),
-}
 
 /// Connections to the internal port.
 pub(crate) struct BackEnds(Vec<BackEnd>);
@@ -34,22 +20,6 @@ struct BackEnd {
     out: Vec<u8>,
     /// A part of a frame.
     left: Vec<u8>,
-}
-
-/// What some notices took.
-#[derive(Debug, Default)]
-pub(crate) struct Told {
-    /// From the first one's due time until the last was heard of.
-    pub(crate) took: Duration,
-    /// Each one's latency.
-    pub(crate) each: Vec<Duration>,
-}
-
-/// A notice on its way.
-struct OnItsWay {
-    due: Instant,
-    heard: Option<Instant>,
-    is_answered: bool,
 }
 
 impl BackEnds {
@@ -74,13 +44,29 @@ impl BackEnds {
             let mut out = Vec::new();
             let auth = format!(r#"{{"type":"auth","client":"callback","proof":"{proof}"}}"#);
             wire::push_notice(&mut out, auth.as_bytes());
-            stream.set_nonblocking(true)?;
-            let mut stream = TcpStream::from_std(stream);
-            let interest = Interest::READABLE | Interest::WRITABLE;
-            crowd.poll.registry().register(&mut stream, Token(FIRST_BACK_END + at), interest)?;
-            back_ends.push(BackEnd { stream, out, left: Vec::new() });
+            back_ends.push(BackEnd { stream: crowd.adopt(stream, at)?, out, left: Vec::new() });
         }
         Ok(Self(back_ends))
+    }
+}
+
+impl Senders for BackEnds {
+    fn take(&mut self, number: usize, bytes: &[u8]) {
+        let at = number % self.0.len();
+        self.0[at].out.extend_from_slice(bytes);
+    }
+
+    fn write(&mut self) -> anyhow::Result<()> {
+        self.0.iter_mut().try_for_each(BackEnd::write)
+    }
+
+    fn read(
+        &mut self,
+        connection: usize,
+        buffer: &mut [u8],
+        answered: &mut Vec<usize>,
+    ) -> anyhow::Result<()> {
+        self.0[connection].read(buffer, answered)
     }
 }
 
@@ -96,7 +82,6 @@ impl BackEnd {
         Ok(())
     }
 
-    /// Reads answers, and gives the number of each notice that was answered.
     fn read(&mut self, buffer: &mut [u8], answered: &mut Vec<usize>) -> anyhow::Result<()> {
         loop {
             match self.stream.read(buffer) {
@@ -138,67 +123,10 @@ impl Crowd {
         count: usize,
         pace: Pace,
     ) -> anyhow::Result<Told> {
-        let mut pages: Vec<usize> = (0..self.pages.len()).filter(|at| self.pages[*at].is_waiting()).collect();
-        ensure!(pages.len() >= count, "{count} notices for {} pages", pages.len());
-        fastrand::Rng::with_seed(1).shuffle(&mut pages);
-        pages.truncate(count);
-        let mut number_of = vec![usize::MAX; self.pages.len()];
-        for (number, page) in pages.iter().enumerate() {
-            number_of[*page] = number;
-        }
-        let frames: Vec<Vec<u8>> =
-            pages.iter().enumerate().map(|(number, page)| notice(number, &self.pages[*page].scene)).collect();
-
-        let (mut sent, mut done, mut answered) = (Vec::<OnItsWay>::with_capacity(count), 0, Vec::new());
-        let (began, mut last_news) = (Instant::now(), Instant::now());
-        let due = |number: usize| match pace {
-            Pace::InFlight(_) => Instant::now(),
-            Pace::Rate(rate) => began + Duration::from_secs_f64(number as f64 / rate),
-        };
-        while done < count {
-            loop {
-                let number = sent.len();
-                let is_time = number < count
-                    && match pace {
-                        Pace::InFlight(most) => number - done < most,
-                        Pace::Rate(_) => due(number) <= Instant::now(),
-                    };
-                if !is_time {
-                    break;
-                }
-                let at = number % back_ends.0.len();
-                back_ends.0[at].out.extend_from_slice(&frames[number]);
-                sent.push(OnItsWay { due: due(number), heard: None, is_answered: false });
-            }
-            for back_end in &mut back_ends.0 {
-                back_end.write()?;
-            }
-            // The kernel waits for whole milliseconds, which is too long at a rate: so this looks again at once.
-            let wait = match pace {
-                Pace::Rate(_) if sent.len() < count => Duration::ZERO,
-                _ => Duration::from_secs(1),
-            };
-            self.turn(Some(wait))?;
-            ensure!(self.news.gone.is_empty(), "the server let go of a page that waits");
-            for (page, at) in &self.news.told {
-                let told = sent.get_mut(number_of[*page]).context("a page was told of a login too early")?;
-                told.heard = Some(*at);
-                done += usize::from(told.is_answered);
-                last_news = *at;
-            }
-            answered.clear();
-            for at in &self.news.back_ends {
-                back_ends.0[*at].read(&mut self.buffer, &mut answered)?;
-            }
-            for number in &answered {
-                let told = sent.get_mut(*number).context("an answer to no notice")?;
-                told.is_answered = true;
-                done += usize::from(told.heard.is_some());
-            }
-            ensure!(last_news.elapsed() < PATIENCE, "of {count} notices {done} were heard of in time");
-        }
-        let each = sent.iter().filter_map(|told| Some(told.heard?.duration_since(told.due))).collect();
-        Ok(Told { took: began.elapsed(), each })
+        let (pages, scenes) = self.choose(count)?;
+        let notices: Vec<_> =
+            scenes.iter().enumerate().map(|(number, scene)| notice(number, scene)).collect();
+        self.send(back_ends, &notices, Some(&pages), pace)
     }
 }
 

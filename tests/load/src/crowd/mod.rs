@@ -1,10 +1,13 @@
 //! Browsers by the thousand in one thread. They send what a browser does, byte for byte ready before, and read no more than
 //! a measurement needs, so that they are not what is measured.
 //!
-//! A [`Crowd`] opens pages and reads what comes to them; [`back_end`] sends notices about their logins.
+//! A [`Crowd`] opens pages and reads what comes to them. A [`course`] is how their logins are ended: by [`back_end`]s that
+//! send notices, or by WeChat's [`pushes`].
 
 pub(crate) mod back_end;
+pub(crate) mod course;
 mod page;
+pub(crate) mod pushes;
 
 use std::io::{self, ErrorKind};
 use std::net::{Ipv4Addr, SocketAddr};
@@ -23,8 +26,8 @@ const ADDRESSES: u32 = 64;
 /// Limit for a server that lets everybody wait.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 
-/// Tokens from here on are back ends.
-const FIRST_BACK_END: usize = 1 << 32;
+/// Tokens from here on are those who send notices or pushes.
+const FIRST_SENDER: usize = 1 << 32;
 
 /// Bytes that are read at once. A message with a code is about two thousand.
 const BUFFER: usize = 64 * 1024;
@@ -36,8 +39,8 @@ pub(crate) type Scene = [u8; 22];
 pub(crate) struct Crowd {
     poll: Poll,
     events: Events,
-    to: SocketAddr,
-    request: Vec<u8>,
+    /// Servers that take its pages by turns, and the request to each.
+    to: Vec<(SocketAddr, Vec<u8>)>,
     pages: Vec<Page>,
     buffer: Vec<u8>,
     /// What the last turn brought.
@@ -49,7 +52,7 @@ struct News {
     shown: Vec<usize>,
     told: Vec<(usize, Instant)>,
     gone: Vec<usize>,
-    back_ends: Vec<usize>,
+    senders: Vec<usize>,
 }
 
 /// What opening some pages took.
@@ -64,28 +67,31 @@ pub(crate) struct Opened {
 }
 
 impl Crowd {
-    /// No page at this server yet.
+    /// No page yet at these servers, which take them by turns.
     ///
     /// # Errors
     /// When the kernel has no epoll to give.
-    pub(crate) fn new(to: SocketAddr) -> io::Result<Self> {
-        let request = format!(
-            "GET /ws HTTP/1.1\r\nHost: {to}\r\nConnection: Upgrade\r\nPragma: no-cache\r\nCache-Control: no-cache\r\n\
-             User-Agent: Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) \
-             Chrome/142.0.0.0 Safari/537.36\r\nUpgrade: websocket\r\nOrigin: http://{to}\r\n\
-             Sec-WebSocket-Version: 13\r\nAccept-Encoding: gzip, deflate, br, zstd\r\n\
-             Accept-Language: zh-CN,zh;q=0.9\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\
-             Sec-WebSocket-Protocol: saoma.v1\r\n\r\n"
-        );
+    pub(crate) fn new(to: &[SocketAddr]) -> io::Result<Self> {
         Ok(Self {
             poll: Poll::new()?,
             events: Events::with_capacity(1024),
-            to,
-            request: request.into_bytes(),
+            to: to.iter().map(|to| (*to, request(*to))).collect(),
             pages: Vec::new(),
             buffer: vec![0; BUFFER],
             news: News::default(),
         })
+    }
+
+    /// Takes a connection of a sender among the crowd's, under its number.
+    ///
+    /// # Errors
+    /// When the kernel refuses.
+    fn adopt(&self, stream: std::net::TcpStream, number: usize) -> io::Result<mio::net::TcpStream> {
+        stream.set_nonblocking(true)?;
+        let mut stream = mio::net::TcpStream::from_std(stream);
+        let interest = Interest::READABLE | Interest::WRITABLE;
+        self.poll.registry().register(&mut stream, Token(FIRST_SENDER + number), interest)?;
+        Ok(stream)
     }
 
     /// How many pages there are that have not been told of a login.
@@ -159,7 +165,7 @@ impl Crowd {
         socket.set_nonblocking(true)?;
         socket.set_tcp_nodelay(true)?;
         socket.bind(&SocketAddr::from((Ipv4Addr::from(own), 0)).into())?;
-        match socket.connect(&self.to.into()) {
+        match socket.connect(&self.to[self.pages.len() % self.to.len()].0.into()) {
             Err(error) if error.raw_os_error() != Some(rustix::io::Errno::INPROGRESS.raw_os_error()) => {
                 return Err(error.into());
             }
@@ -174,25 +180,25 @@ impl Crowd {
 
     /// Waits for anything to happen, at most so long, and takes note of it.
     fn turn(&mut self, within: Option<Duration>) -> anyhow::Result<()> {
-        let News { shown, told, gone, back_ends } = &mut self.news;
+        let News { shown, told, gone, senders } = &mut self.news;
         shown.clear();
         told.clear();
         gone.clear();
-        back_ends.clear();
+        senders.clear();
         match self.poll.poll(&mut self.events, within) {
             Err(error) if error.kind() != ErrorKind::Interrupted => return Err(error.into()),
             _ => {}
         }
         for event in &self.events {
             let Token(at) = event.token();
-            if at >= FIRST_BACK_END {
-                back_ends.push(at - FIRST_BACK_END);
+            if at >= FIRST_SENDER {
+                senders.push(at - FIRST_SENDER);
                 continue;
             }
             // A page that has left may still be named by an event of the same turn.
             let Some(page) = self.pages.get_mut(at) else { continue };
             if event.is_writable() {
-                page.ask(&self.request)?;
+                page.ask(&self.to[at % self.to.len()].1)?;
             }
             if !event.is_readable() && !event.is_read_closed() {
                 continue;
@@ -213,4 +219,17 @@ impl Crowd {
         }
         Ok(())
     }
+}
+
+/// What a browser sends to open a page's connection.
+fn request(to: SocketAddr) -> Vec<u8> {
+    format!(
+        "GET /ws HTTP/1.1\r\nHost: {to}\r\nConnection: Upgrade\r\nPragma: no-cache\r\nCache-Control: no-cache\r\n\
+         User-Agent: Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) \
+         Chrome/142.0.0.0 Safari/537.36\r\nUpgrade: websocket\r\nOrigin: http://{to}\r\n\
+         Sec-WebSocket-Version: 13\r\nAccept-Encoding: gzip, deflate, br, zstd\r\n\
+         Accept-Language: zh-CN,zh;q=0.9\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\
+         Sec-WebSocket-Protocol: saoma.v1\r\n\r\n"
+    )
+    .into_bytes()
 }

@@ -1,10 +1,11 @@
 //! Servers of our own that are measured beside the gateway in the same rounds, because machines differ by more than a
-//! change does: the [`floor`], which does the least that any server can, and the [`tuned`] one, which is what a good
+//! change does: the [`floor`], which does the least that any server can (and [`answers`], which does the same of the callback service), and the [`tuned`] one, which is what a good
 //! library gives whoever uses it plainly.
 //!
 //! Each is this same program with the hidden command `reference`, so it is a process as the gateway is. It says where it
 //! listens in a line of JSON, and ends when its input does: nobody has to end it.
 
+mod answers;
 mod floor;
 mod tuned;
 
@@ -42,6 +43,8 @@ pub(crate) enum Kind {
     Floor,
     /// A library, plainly.
     Tuned,
+    /// The least that answers a push.
+    Answers,
 }
 
 /// Where one listens.
@@ -66,6 +69,7 @@ impl Reference {
         let kind = match kind {
             Kind::Floor => "floor",
             Kind::Tuned => "tuned",
+            Kind::Answers => "answers",
         };
         let mut command = Command::new(std::env::current_exe()?);
         command.args(["reference", kind, "--code-bytes", &code_bytes.to_string()]);
@@ -118,6 +122,7 @@ pub(crate) fn serve(order: &Order) -> anyhow::Result<()> {
     output.flush()?;
     match order.kind {
         Kind::Floor => floor::serve(pages, notices, order.code_bytes),
+        Kind::Answers => answers::serve(pages),
         Kind::Tuned => tuned::serve(pages, notices, order.code_bytes, order.wechat),
     }
 }
