@@ -3,15 +3,15 @@
 #
 #   tests/run.sh           everything; on Debian it installs what is missing, elsewhere it says what to install
 #   tests/run.sh quick     what to run while working: format, lints, the libraries' tests, one whole journey
-#   tests/run.sh PART...   these parts alone: format lints documentation building tests redis clients nemesis websocket
-#                          stage images dependencies fuzzing
+#   tests/run.sh PART...   these parts alone: format lints documentation building load tests redis clients nemesis
+#                          websocket stage images dependencies fuzzing
 #
 # A part that fails says how to run it alone. The last line is "N passed, N failed"; the exit code is 0 only if
 # everything passed.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-all=(format lints documentation building tests redis clients nemesis websocket stage images dependencies fuzzing)
+all=(format lints documentation building load tests redis clients nemesis websocket stage images dependencies fuzzing)
 quick=(format lints unit journey)
 
 # What the tests need beside Rust: a C compiler for SQLite and the TLS library, a C++ compiler for the fuzzer, a real
@@ -65,6 +65,11 @@ documentation() { RUSTDOCFLAGS='-D warnings' cargo doc --locked --workspace --no
 building() {
     cargo test --locked --workspace --no-run
     "${CARGO_TARGET_DIR:-target}/debug/examples/previous"
+}
+# What a page, a notice, a scan and a login cost, as ratios to servers that are measured beside them: the programs as tests have
+# them, because another build would cost minutes. A session of its own goes before the other lanes.
+load() {
+    setsid --wait cargo run --locked --quiet --bin load -- all --quick && echo '1 passed, 0 failed'
 }
 # Most of these wait for a process or a clock, so more of them than there are cores run at once.
 tests() {
@@ -184,7 +189,8 @@ else
     lanes+=($!)
     beside stage &
     stage=$!
-    live format lints documentation building
+    # While that measures, nothing runs beside it but the stage, which compiles, and the network.
+    live format lints documentation building load
     { tail --pid="$stage" -f /dev/null && beside images; } &
     lanes+=($!)
     { beside clients websocket; } &

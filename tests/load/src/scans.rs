@@ -46,6 +46,10 @@ pub(crate) struct Options {
     #[arg(long)]
     pub(crate) no_redis: bool,
 
+    /// In safe mode alone.
+    #[arg(skip)]
+    pub(crate) safe_alone: bool,
+
     #[command(flatten)]
     pub(crate) rounds: rounds::Options,
 }
@@ -101,8 +105,11 @@ pub(crate) fn measure(options: &Options, cores: &Cores, progress: &Progress) -> 
     cores::go_first();
     cores.keep_off()?;
     let mut figures = Figures::default();
+    let is_left_out = |variant: &Variant| {
+        variant.redis && options.no_redis || variant.mode != Mode::Safe && options.safe_alone
+    };
     for round in 1..=options.rounds.rounds {
-        for variant in VARIANTS.into_iter().filter(|variant| !(variant.redis && options.no_redis)) {
+        for variant in VARIANTS.into_iter().filter(|variant| !is_left_out(variant)) {
             let store = if variant.redis { "Redis" } else { "SQLite" };
             progress.say(&format!(
                 "scans: round {round} of {}, {}, {store}",

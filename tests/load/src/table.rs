@@ -48,7 +48,7 @@ pub(crate) fn lost(lost: &[String]) {
         println!("Nothing is worse by more than half than what was reached.");
     }
     for what in lost {
-        println!("WORSE BY MORE THAN HALF  {what}");
+        println!("FAILED: worse by more than half: {what}");
     }
 }
 
