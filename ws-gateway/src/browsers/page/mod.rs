@@ -221,14 +221,21 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> PageTask<'_, S> {
             Then::LeaveSeat => self.held = Held::Nothing,
             Then::Wait | Then::Close(_) | Then::Drop => {}
         }
-        for say in turn.say {
+        let mut says = turn.say.into_iter().peekable();
+        while let Some(say) = says.next() {
             match say {
                 Say::Message(message) => {
                     if message != ToPage::Heartbeat {
                         tracing::debug!(what = message.name(), "the page is told");
                     }
                     self.logins.told(&message);
-                    self.socket.send(&message).await?;
+                    // Where the login is over nothing has to be noted between its end and the close.
+                    match turn.then {
+                        Then::Close(close @ Close::Done) if says.peek().is_none() => {
+                            self.socket.send_last(&message, close).await?;
+                        }
+                        _ => self.socket.send(&message).await?,
+                    }
                 }
                 Say::Code(code) => self.socket.send(&self.with_picture(code)).await?,
                 Say::Ping => self.socket.ping().await?,

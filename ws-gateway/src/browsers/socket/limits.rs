@@ -5,6 +5,10 @@ use std::time::Duration;
 
 use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 
+/// Bytes that wait for what follows them before they are sent, until they are flushed: the last message, and the close
+/// behind it, go out in one write.
+const WRITE_BUFFER: usize = 1024;
+
 /// A number that is allowed at once, and the time after which one more is allowed.
 pub(crate) type Allowance = (u32, Duration);
 
@@ -45,7 +49,7 @@ impl Limits {
     pub(super) fn websocket(&self) -> WebSocketConfig {
         WebSocketConfig::default()
             .read_buffer_size(self.read)
-            .write_buffer_size(0)
+            .write_buffer_size(WRITE_BUFFER)
             .max_write_buffer_size(self.unsent)
             .max_message_size(Some(self.message))
             .max_frame_size(Some(self.message))

@@ -121,6 +121,16 @@ impl<S: AsyncRead + AsyncWrite + Unpin> PageSocket<S> {
         in_time(writing).await
     }
 
+    /// Sends the last message and the close behind it, in one write. [`PageSocket::end`] then waits for the page's answer.
+    pub(super) async fn send_last(&mut self, message: &ToPage, close: Close) -> Result<(), Ended> {
+        let json = serde_json::to_string(message).map_err(|_| Ended::Gone)?;
+        let writing = async {
+            self.socket.feed(Message::text(json)).await?;
+            self.socket.send(Message::Close(Some(close.frame()))).await
+        };
+        in_time(writing).await
+    }
+
     pub(super) async fn ping(&mut self) -> Result<(), Ended> {
         self.write(Message::Ping(Bytes::new())).await
     }
@@ -130,7 +140,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> PageSocket<S> {
         in_time(self.socket.send(message)).await
     }
 
-    /// Sends the reason and waits for the page's answer. The connection is over.
+    /// Sends the reason, unless that was sent before, and waits for the page's answer. The connection is over.
     pub(crate) async fn end(&mut self, ended: Ended) {
         let goodbye = async {
             match ended {
@@ -161,5 +171,67 @@ async fn in_time(writing: impl Future<Output = Result<(), Error>>) -> Result<(),
             tracing::debug!("a page does not read");
             Err(Ended::Gone)
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use std::io;
+    use std::pin::Pin;
+    use std::task::{Context, Poll};
+
+    use tokio::io::{AsyncReadExt, DuplexStream, ReadBuf, duplex};
+
+    use super::*;
+
+    /// A stream that counts what is written to it at once.
+    struct Counting {
+        stream: DuplexStream,
+        writes: usize,
+    }
+
+    impl AsyncRead for Counting {
+        fn poll_read(
+            mut self: Pin<&mut Self>,
+            cx: &mut Context<'_>,
+            buf: &mut ReadBuf<'_>,
+        ) -> Poll<io::Result<()>> {
+            Pin::new(&mut self.stream).poll_read(cx, buf)
+        }
+    }
+
+    impl AsyncWrite for Counting {
+        fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+            self.writes += 1;
+            Pin::new(&mut self.stream).poll_write(cx, buf)
+        }
+
+        fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Pin::new(&mut self.stream).poll_flush(cx)
+        }
+
+        fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Pin::new(&mut self.stream).poll_shutdown(cx)
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_last_message_and_the_close_are_one_write_and_the_close_is_not_said_twice() {
+        let (mut page, stream) = duplex(4096);
+        let stream = Counting { stream, writes: 0 };
+        let mut socket = PageSocket::over(stream, Bytes::new(), Limits::default()).await;
+        socket.send_last(&ToPage::Denied, Close::Done).await.unwrap();
+        assert_eq!(socket.socket.get_mut().unpaced().writes, 1);
+        socket.end(Ended::Told(Close::Done)).await;
+        drop(socket);
+        let mut said = Vec::new();
+        page.read_to_end(&mut said).await.unwrap();
+        let denied = br#"{"message_type":"denied"}"#;
+        let length = u8::try_from(denied.len()).unwrap();
+        let (first, last) = said.split_at(2 + denied.len());
+        assert_eq!(first, [&[0x81, length], &denied[..]].concat());
+        assert_eq!((last[0], usize::from(last[1]), &last[2..4]), (0x88, last.len() - 2, &[0x0f, 0xaa][..]));
     }
 }
