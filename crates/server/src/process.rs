@@ -1,6 +1,7 @@
 //! A program's life once its settings are read: logging, the work, and the exit code that says how it went.
 
 use std::process::ExitCode;
+use std::thread;
 
 use tokio::runtime::Builder;
 
@@ -19,7 +20,11 @@ pub fn run(
         Ok(started) => started,
         Err(error) => return NoSettings::from(error).report(program),
     };
-    let served = Builder::new_multi_thread().enable_all().build().map_err(anyhow::Error::from);
+    // One processor has nobody to share the tasks with. The runtime for many then keeps those that came first waiting where
+    // many are woken at once: it sets aside what its queue does not hold.
+    let is_alone = thread::available_parallelism().is_ok_and(|processors| processors.get() == 1);
+    let mut builder = if is_alone { Builder::new_current_thread() } else { Builder::new_multi_thread() };
+    let served = builder.enable_all().build().map_err(anyhow::Error::from);
     let served = served.and_then(|runtime| {
         let served = runtime.block_on(serving);
         if let Some(finish) = finish {
