@@ -53,6 +53,13 @@ impl<R> Memory<R> {
         Ok(value)
     }
 
+    /// Gives what `look` sees in a record, under the lock and without a copy.
+    pub(crate) fn look<T>(&self, name: &str, look: impl FnOnce(Option<&R>, Moment) -> T) -> T {
+        let (records, now) = (self.records.lock(), self.now());
+        let entry = records.get(name).filter(|entry| now < entry.forget_at);
+        look(entry.map(|entry| &entry.record), now)
+    }
+
     /// Takes forgotten records out, for as long as it is polled.
     pub(crate) async fn sweep(&self) {
         loop {
@@ -73,9 +80,7 @@ impl<R> Memory<R> {
 
 impl<R: Clone> Memory<R> {
     pub(crate) fn read(&self, name: &str) -> Found<R> {
-        let (records, now) = (self.records.lock(), self.now());
-        let entry = records.get(name).filter(|entry| now < entry.forget_at);
-        Found { record: entry.map(|entry| entry.record.clone()), now }
+        self.look(name, |record, now| Found { record: record.cloned(), now })
     }
 }
 

@@ -79,6 +79,12 @@ impl<R> Records<R> {
         Self { metrics: metrics.clone(), ..self }
     }
 
+    /// Whether they are in this process's memory, and so nowhere else.
+    #[must_use]
+    pub fn are_in_memory(&self) -> bool {
+        matches!(self.store, Store::Memory(_))
+    }
+
     /// What measures them: that of their SQLite file or their Redis, where they are in one.
     #[must_use]
     pub fn metrics(&self) -> &StoreMetrics {
@@ -125,6 +131,24 @@ impl<R: AsText + Clone> Records<R> {
                 Ok(Found { record, now })
             }
         }
+    }
+
+    /// Reads a record, and gives what `look` sees in it: a record in memory is not copied for that. It gets the record and
+    /// the store's clock.
+    ///
+    /// # Errors
+    /// [`Failure`]; nothing was changed.
+    pub async fn look<T>(
+        &self,
+        name: &str,
+        look: impl FnOnce(Option<&R>, Moment) -> T,
+    ) -> Result<T, Failure> {
+        let began = Instant::now();
+        let seen = match &self.store {
+            Store::Memory(memory) => Ok(memory.look(name, look)),
+            Store::Texts(_) => self.found(name).await.map(|found| look(found.record.as_ref(), found.now)),
+        };
+        self.metrics.note(Operation::Read, began, seen)
     }
 
     /// Reads a record, lets `rule` decide, and writes what it decided if the record is still the same; if not,

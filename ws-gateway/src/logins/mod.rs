@@ -28,7 +28,7 @@ use records::{Failure, Keeper, Moment, Records, Redis, RedisUrl, Step, StoreMetr
 use self::connection::Connection;
 use self::presence::Presence;
 use self::probes::Probes;
-pub(crate) use self::record::{Done, Record, Sender};
+pub(crate) use self::record::{Done, Opened, Record, Sender};
 pub(crate) use self::resume_key::{ResumeKey, SecretHash};
 use self::seats::{Pages, SeatName};
 use self::typed::TypedCodes;
@@ -94,16 +94,18 @@ pub(crate) struct Snapshot {
     pub user: String,
     /// The code that goes with `granted`.
     pub code: Option<Code>,
-    /// Who asked.
-    pub context: Context,
-    /// What was shown.
-    pub shown: Shown,
-    /// What the resume key must match.
-    pub secret: SecretHash,
+    /// Who asked, what was shown, and what the resume key must match.
+    pub opened: Opened,
     /// The page that shows it.
     pub seat: Option<SeatName>,
+}
+
+impl Snapshot {
     /// It is a client's probe and no person's login, so nothing may count it as one.
-    pub is_probe: bool,
+    #[must_use]
+    pub(crate) fn is_probe(&self) -> bool {
+        self.opened.probe_of().is_some()
+    }
 }
 
 /// Why the store did not do what was asked.
@@ -140,12 +142,12 @@ pub(crate) struct NewLogin {
 }
 
 /// What a notice came to.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Answered {
     /// For the client.
     pub answer: Answer,
-    /// The login shows a QR code that WeChat has made.
-    pub has_account_code: bool,
+    /// The login, where this was the first to say that somebody has scanned the QR code that WeChat made for it.
+    pub scanned: Option<Opened>,
     /// The login is a probe's.
     pub is_probe: bool,
 }
@@ -153,7 +155,7 @@ pub(crate) struct Answered {
 impl Answered {
     /// An answer that says nothing of a login.
     pub(crate) fn of(answer: Answer) -> Self {
-        Self { answer, has_account_code: false, is_probe: false }
+        Self { answer, scanned: None, is_probe: false }
     }
 }
 
@@ -224,6 +226,12 @@ impl Logins {
     #[must_use]
     pub(crate) fn gateways(&self) -> Option<Vec<presence::Present>> {
         self.presence.heard()
+    }
+
+    /// Whether they are in this process's memory, where reading one fails for nobody.
+    #[must_use]
+    pub(crate) fn are_in_memory(&self) -> bool {
+        self.records.are_in_memory()
     }
 
     /// What measures the store.
@@ -309,16 +317,22 @@ impl Logins {
     /// Takes a notice; `None` when its login is unknown.
     async fn record(&self, notice: &Notice, from: &Sender) -> Result<Option<Answered>, Failure> {
         let Some(scene) = self.meant(notice).await? else { return Ok(None) };
-        let (mut has_account_code, mut is_probe) = (false, false);
+        let (mut scanned, mut is_probe) = (None, false);
         let work = self.change(scene, |login, now| {
-            (has_account_code, is_probe) = (login.has_account_code(), login.is_probe());
-            login.apply(notice, from, now)
+            let was_claimed = login.is_claimed();
+            let done = login.apply(notice, from, now);
+            let (opened, answer) = (login.opened(), &done.value);
+            let is_scan = matches!(notice, Notice::Claim { .. } | Notice::Scan { .. });
+            let is_first = answer.status.is_recorded() && !answer.repeat && !was_claimed;
+            scanned = Some(opened).filter(|opened| is_scan && is_first && opened.has_account_code()).cloned();
+            is_probe = opened.probe_of().is_some();
+            done
         });
         let Some(mut answer) = work.await? else { return Ok(None) };
         if answer.status == Status::Ok && matches!(notice, Notice::Find { .. }) {
             answer.scene = Some(scene);
         }
-        Ok(Some(Answered { answer, has_account_code, is_probe }))
+        Ok(Some(Answered { answer, scanned, is_probe }))
     }
 
     /// The login that a notice is about, where there may be one.
@@ -335,8 +349,8 @@ impl Logins {
 
     /// Reads a login; `None` when it is unknown.
     pub(crate) async fn look(&self, scene: Scene) -> Result<Option<Snapshot>, StoreError> {
-        let found = self.records.read(scene.as_str()).await?;
-        Ok(found.record.map(|login| login.snapshot(found.now)))
+        let seen = self.records.look(scene.as_str(), |login, now| login.map(|login| login.snapshot(now)));
+        Ok(seen.await?)
     }
 
     /// Makes the page in `seat` the one that shows the login, and wakes the one that did before, wherever it

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 use protocol::Scene;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use tokio::sync::Notify;
 use tokio::time::sleep;
 
@@ -35,8 +35,8 @@ pub(crate) struct Pages {
 }
 
 /// The name of one page's connection, unique among all gateways: `<gateway>.<number>`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct SeatName(String);
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct SeatName(Arc<str>);
 
 impl SeatName {
     /// The name of the gateway that holds the connection.
@@ -49,6 +49,18 @@ impl SeatName {
 impl fmt::Display for SeatName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
+    }
+}
+
+impl Serialize for SeatName {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&self.0)
+    }
+}
+
+impl<'de> Deserialize<'de> for SeatName {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer).map(|name| Self(name.into()))
     }
 }
 
@@ -81,7 +93,7 @@ impl Pages {
         let bell = Arc::new(Notify::new());
         self.bells.lock().entry(scene).or_default().push(Arc::clone(&bell));
         let number = self.joined.fetch_add(1, Ordering::Relaxed);
-        let name = SeatName(format!("{}.{number}", self.gateway));
+        let name = SeatName(format!("{}.{number}", self.gateway).into());
         Seat { pages: Arc::clone(self), scene, name, bell }
     }
 

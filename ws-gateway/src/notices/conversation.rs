@@ -3,14 +3,16 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::future::{BoxFuture, FutureExt};
+use futures_util::future::FutureExt;
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use protocol::Notice;
 use protocol::codec::FrameError;
 use protocol::message::{Answer, ClientMessage, Context, ServerMessage, Status};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::watch;
+use tokio::task::yield_now;
 use tokio::time::{Instant, sleep_until};
+use tokio_util::sync::ReusableBoxFuture;
 use tracing::{Instrument, Span};
 
 use super::{Admitted, End, Frames, HEARTBEAT, write};
@@ -26,6 +28,9 @@ pub(super) const IN_FLIGHT: usize = 64;
 /// A client is closed after this silence.
 const SILENCE: Duration = Duration::from_secs(2 * HEARTBEAT as u64);
 
+/// What answers a notice.
+type Work<'g> = ReusableBoxFuture<'g, Answer>;
+
 /// One connection's state between two waits.
 struct Conversation<'g> {
     gateway: &'g Gateway,
@@ -34,7 +39,9 @@ struct Conversation<'g> {
     listed: Listed,
     clients: watch::Receiver<Arc<Clients>>,
     /// Notices that were taken and are not answered.
-    working: FuturesUnordered<BoxFuture<'g, Answer>>,
+    working: FuturesUnordered<Work<'g>>,
+    /// The room of a notice that was answered at once, for the next one.
+    room: Option<Work<'g>>,
     heard: Instant,
     /// Why no more notices are taken. Those that were taken are still answered.
     end: Option<End>,
@@ -54,16 +61,24 @@ where
     let Admitted { proved, clients, _places } = admitted;
     let counted = gateway.metrics.count_client(&proved.labels());
     let (working, heard) = (FuturesUnordered::new(), Instant::now());
-    let mut talk = Conversation { gateway, proved, counted, listed, clients, working, heard, end: None };
+    let (room, end) = (None, None);
+    let mut talk = Conversation { gateway, proved, counted, listed, clients, working, room, heard, end };
     let mut said_bye = false;
+    let mut answers = Vec::new();
     loop {
-        let mut answers = talk.answers_at_hand();
+        answers.extend(talk.answers_at_hand());
         while talk.listens() && answers.len() < IN_FLIGHT {
             let Some(next) = frames.next().now_or_never() else { break };
             answers.extend(talk.hear(next));
         }
-        if let Err(end) = write(frames, answers).await {
+        let is_full = answers.len() >= IN_FLIGHT;
+        if let Err(end) = write(frames, answers.drain(..)).await {
             return end;
+        }
+        if is_full {
+            // More may have come already. The pages that these have woken are told first: else a client with much to say
+            // lets those wait that it named first.
+            yield_now().await;
         }
         if let Some(end) = talk.end.take_if(|_| talk.working.is_empty()) {
             return end;
@@ -97,9 +112,9 @@ impl<'g> Conversation<'g> {
         self.end.is_none() && self.working.len() < IN_FLIGHT
     }
 
-    fn answers_at_hand(&mut self) -> Vec<ServerMessage> {
+    fn answers_at_hand(&mut self) -> impl Iterator<Item = ServerMessage> {
         let ready = || self.working.next().now_or_never().flatten();
-        std::iter::from_fn(ready).map(ServerMessage::Answer).collect()
+        std::iter::from_fn(ready).map(ServerMessage::Answer)
     }
 
     /// Takes what the client said, and gives the answer if it is there at once.
@@ -117,14 +132,7 @@ impl<'g> Conversation<'g> {
         }
         match next {
             Some(Ok(ClientMessage::Notice { id, notice })) => {
-                let span = notice.scene().map_or_else(Span::none, |scene| trace::step(scene, notice.kind()));
-                let work = take(self.gateway, Arc::clone(&self.proved.known), id, notice);
-                let mut work = work.instrument(span).boxed();
-                let answer = work.as_mut().now_or_never();
-                if answer.is_none() {
-                    self.working.push(work);
-                }
-                answer.map(ServerMessage::Answer)
+                self.take(id, notice).map(ServerMessage::Answer)
             }
             Some(Ok(ClientMessage::Ping { id })) => Some(ServerMessage::Pong { id }),
             Some(Ok(ClientMessage::Bad { id, message })) => {
@@ -145,6 +153,29 @@ impl<'g> Conversation<'g> {
         }
     }
 
+    /// Works on a notice, and gives the answer if it is there at once.
+    fn take(&mut self, id: Option<String>, notice: Notice) -> Option<Answer> {
+        let (gateway, known) = (self.gateway, Arc::clone(&self.proved.known));
+        // It ends with its span, whenever its room is used again.
+        let work = async move {
+            let span = notice.scene().map_or_else(Span::none, |scene| trace::step(scene, notice.kind()));
+            take(gateway, known, id, notice).instrument(span).await
+        };
+        let mut work = match self.room.take() {
+            Some(mut room) => {
+                room.set(work);
+                room
+            }
+            None => Work::new(work),
+        };
+        let answer = work.get_pin().now_or_never();
+        match answer {
+            Some(_) => self.room = Some(work),
+            None => self.working.push(work),
+        }
+        answer
+    }
+
     /// The clients were read again. The key of this one may have been withdrawn.
     fn ask_again(&mut self) {
         let now = self.clients.borrow_and_update().prove_again(&self.proved);
@@ -159,32 +190,22 @@ impl<'g> Conversation<'g> {
     }
 }
 
-/// Notes the first claim of a login that shows a code of WeChat's: it no longer counts against the address that it was
-/// made for. The answer does not wait for that.
-fn note_scan(gateway: &Gateway, notice: &Notice, answered: &Answered) {
-    let (Notice::Claim { scene, .. } | Notice::Scan { scene, .. }) = *notice else { return };
-    let Answered { answer, has_account_code, .. } = answered;
-    if !answer.status.is_recorded() || answer.repeat || !has_account_code {
-        return;
-    }
-    let (accounts, logins) = (Arc::clone(&gateway.accounts), Arc::clone(&gateway.logins));
-    // The answer to a claim has the address; for a scan without a claim it has to be looked up.
-    let claimed = answer.context.as_deref().cloned();
+/// Notes that somebody has scanned a code of WeChat's: it no longer counts against the address that it was made for. The
+/// answer does not wait for that.
+fn note_scan(gateway: &Gateway, answered: &Answered) {
+    let Some(login) = &answered.scanned else { return };
+    let (accounts, login) = (Arc::clone(&gateway.accounts), login.clone());
     let noting = async move {
-        let unclaimed = async || {
-            let login = logins.look(scene).await.ok()??;
-            (!login.is_claimed).then_some(login.context)
-        };
-        let context = match claimed {
-            Some(context) => Some(context),
-            None => unclaimed().await,
-        };
-        let Some(Context { ip, account, .. }) = context else { return };
+        let Context { ip, account, .. } = login.context();
         if let (Some(account), Ok(address)) = (accounts.of(account.as_deref()), ip.parse()) {
             account.qr.scanned(address).await;
         }
     };
-    gateway.drain.tasks().spawn(noting.in_current_span());
+    let mut noting = Box::pin(noting.in_current_span());
+    // In memory it is done at once.
+    if noting.as_mut().now_or_never().is_none() {
+        gateway.drain.tasks().spawn(noting);
+    }
 }
 
 async fn take(gateway: &Gateway, known: Arc<Known>, id: Option<String>, notice: Notice) -> Answer {
@@ -193,7 +214,7 @@ async fn take(gateway: &Gateway, known: Arc<Known>, id: Option<String>, notice: 
         Ok(()) => {
             let from = Sender { client: client.name.clone(), may: client.may, id: id.clone() };
             let answered = gateway.logins.notify(&notice, &from).await;
-            note_scan(gateway, &notice, &answered);
+            note_scan(gateway, &answered);
             answered
         }
         Err(wait) => {

@@ -313,7 +313,7 @@ impl Conversation {
         now: Instant,
     ) -> Turn {
         let shown = Login::new(key, seat, has_picture, now);
-        let say = Say::Code(shown.code(login.shown.clone(), login.expires_in));
+        let say = Say::Code(shown.code(login.opened.shown(), login.expires_in));
         self.stage = Stage::Showing(shown);
         Turn { say: vec![say], then: Then::Wait }.and(self.tell(login, now))
     }
@@ -329,7 +329,7 @@ impl Conversation {
         if std::mem::take(&mut shown.waits) {
             // The page took the code off its screen, and is told everything anew.
             shown.told = State::Waiting;
-            turn.say.push(Say::Code(shown.code(login.shown.clone(), login.expires_in)));
+            turn.say.push(Say::Code(shown.code(login.opened.shown(), login.expires_in)));
         }
         // Claim and end may come faster than the task runs. The page hears of both, in order.
         let skipped = shown.told == State::Waiting && login.is_claimed;

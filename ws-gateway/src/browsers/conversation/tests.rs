@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::account::ways::{Typed, Ways};
+use crate::logins::NewLogin;
 use crate::logins::seats::{Pages, Seat};
 
 /// No jitter.
@@ -83,11 +84,14 @@ impl Told {
             number: None,
             user: String::new(),
             code: None,
-            context: Context::default(),
-            shown: code(),
-            secret: key.hash(),
+            opened: NewLogin {
+                context: Context::default(),
+                shown: code(),
+                secret: key.hash(),
+                probe_of: None,
+            }
+            .into(),
             seat: Some(seat.name().clone()),
-            is_probe: false,
         };
         let turn = talk.show(key, seat.name().clone(), code(), TTL, now);
         assert_heard(&turn, &["code 120"], Then::Wait);

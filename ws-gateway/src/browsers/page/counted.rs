@@ -11,7 +11,7 @@ use crate::metrics::logins::{End, LoginMetrics};
 /// Whether a login that a page comes back to is counted as one. This is the only place where that is decided: whatever
 /// is no person's login comes back to a record that says so.
 pub(crate) fn is_counted(login: &Snapshot) -> bool {
-    !login.is_probe
+    !login.is_probe()
 }
 
 /// What is counted of one page's logins, one after the other. Dropping it ends the last one as left.
@@ -52,7 +52,7 @@ impl PageLogins {
     /// The page has come back to this login, which somebody else may have counted as left.
     pub(crate) fn comes_back_to(&mut self, login: &Snapshot) {
         // It may be another gateway that has shown it, so only the wall clock knows when.
-        let age = clock::unix_now().saturating_sub(login.context.created_at);
+        let age = clock::unix_now().saturating_sub(login.opened.context().created_at);
         let now = Instant::now();
         self.begin(now.checked_sub(Duration::from_secs(age)).unwrap_or(now), login.is_claimed);
     }

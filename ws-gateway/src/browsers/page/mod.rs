@@ -18,7 +18,7 @@ use protocol::message::Context;
 use server::shares::Share;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::{Instant, sleep_until};
-use tracing::{Instrument, Span};
+use tracing::{Instrument, Level, Span};
 
 use self::counted::PageLogins;
 use crate::account::Taken;
@@ -55,7 +55,7 @@ where
     if matches!(ended, Ended::Garbled(Close::TooFast | Close::TooBig)) {
         gateway.metrics.limits.hit("browsers::socket");
     }
-    let span = page.span();
+    let span = page.span_of_reading();
     span.in_scope(|| tracing::debug!(?ended, "a page's connection ends"));
     page.leave(ended).instrument(span).boxed().await;
 }
@@ -149,7 +149,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> PageTask<'_, S> {
     /// Handles an event, in a box of its own: that takes some thousand bytes, and seldom.
     fn turn(&mut self, event: Event) -> BoxFuture<'_, Result<(), Ended>> {
         async {
-            let (gateway, span) = (self.gateway, self.span());
+            let gateway = self.gateway;
+            let span = match event {
+                Event::Opened | Event::Heard(_) | Event::Made(_) => self.span(),
+                Event::Beat | Event::Look => self.span_of_reading(),
+            };
             tokio::select! {
                 biased;
                 handled = self.handle(event).instrument(span) => handled,
@@ -163,6 +167,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> PageTask<'_, S> {
     /// The span of the login that the page shows.
     fn span(&self) -> Span {
         self.talk.shows().map_or_else(Span::none, trace::login)
+    }
+
+    /// The same for what only reads the login's record and tells the page: it says nothing above debug level, unless the
+    /// store fails. A span costs as much as the rest of that together.
+    fn span_of_reading(&self) -> Span {
+        let is_silent = self.gateway.logins.are_in_memory() && !tracing::enabled!(Level::DEBUG);
+        if is_silent { Span::none() } else { self.span() }
     }
 
     /// Lets the page in: to a new login, or to the one that it comes back to.
@@ -271,8 +282,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> PageTask<'_, S> {
         let (gateway, scene) = (self.gateway, key.scene());
         let found = gateway.logins.look(scene).await;
         match self.needed(found).await? {
-            Some(login) if key.fits(&login.secret) => {
-                if login.context.origin != self.opening.context.origin {
+            Some(login) if key.fits(login.opened.secret()) => {
+                if login.opened.context().origin != self.opening.context.origin {
                     return Err(Ended::Told(Close::Policy));
                 }
             }
@@ -288,11 +299,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> PageTask<'_, S> {
         if counted::is_counted(&login) {
             gateway.metrics.resumed.inc();
             self.logins.comes_back_to(&login);
-            self.watch = Some(gateway.watched.takes_back(scene, login.state, &login.shown, &login.context));
+            let (shown, context) = (login.opened.shown(), login.opened.context());
+            self.watch = Some(gateway.watched.takes_back(scene, login.state, &shown, context));
         }
         // A later login on this socket is for the same site, but from where the page is now.
         let Context { ip, user_agent, .. } = std::mem::take(&mut self.opening.context);
-        self.opening.context = Context { ip, user_agent, ..login.context.clone() };
+        self.opening.context = Context { ip, user_agent, ..login.opened.context().clone() };
         let (name, has_picture) = (seat.name().clone(), self.opening.has_picture);
         self.held = Held::Seat(seat);
         let turn = self.talk.resume(key, name, has_picture, login, Instant::now());

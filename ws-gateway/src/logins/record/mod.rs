@@ -4,6 +4,8 @@
 //! Expiry is never written: it is what the clock says of a login that has not ended otherwise, so no two
 //! readers can differ about it.
 
+mod opened;
+
 use std::ops::{Deref, DerefMut};
 use std::time::Duration;
 
@@ -12,9 +14,10 @@ use protocol::message::{Answer, Code, Context, State, Status};
 use records::{AsText, Kept, Moment};
 use serde::{Deserialize, Serialize};
 
+pub(crate) use self::opened::Opened;
 use super::rights::{Right, Rights};
 use super::seats::SeatName;
-use super::{AFTER_CLAIM, KEPT_AFTER_END, NewLogin, QrCode, SecretHash, Shown, Snapshot};
+use super::{AFTER_CLAIM, KEPT_AFTER_END, NewLogin, Snapshot};
 
 /// Who sent a notice.
 #[derive(Debug, Clone)]
@@ -44,7 +47,7 @@ impl AsText for Record {}
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Login {
-    opened: Kept<Opened>,
+    opened: Opened,
     expires_at: Moment,
     /// The page that shows it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -53,49 +56,6 @@ pub(crate) struct Login {
     claim: Option<Kept<Claim>>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     end: Option<Kept<End>>,
-}
-
-/// A [`NewLogin`] as it is kept.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-struct Opened {
-    context: Kept<Context>,
-    qr: Kept<KeptCode>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    typed: Option<String>,
-    secret: SecretHash,
-    /// The client whose probe it is.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    probe_of: Option<String>,
-}
-
-/// A QR code as it is kept. Older versions know only the account's, and need the field: the web code has no picture of
-/// WeChat's, and where there is none both texts are empty.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-struct KeptCode {
-    url: String,
-    content: String,
-}
-
-impl From<Option<QrCode>> for KeptCode {
-    fn from(code: Option<QrCode>) -> Self {
-        let (url, content) = match code {
-            Some(QrCode::Account { url, content }) => (url, content),
-            Some(QrCode::Web { address }) => (String::new(), address),
-            None => Default::default(),
-        };
-        Self { url, content }
-    }
-}
-
-impl KeptCode {
-    fn shown(&self) -> Option<QrCode> {
-        let Self { url, content } = self.clone();
-        match (url.is_empty(), content.is_empty()) {
-            (true, true) => None,
-            (true, false) => Some(QrCode::Web { address: content }),
-            (false, _) => Some(QrCode::Account { url, content }),
-        }
-    }
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -174,10 +134,7 @@ impl Record {
     /// A login that waits, for `ttl` from `now`, and is shown by the page in `seat`.
     #[must_use]
     pub(crate) fn new(opened: NewLogin, now: Moment, ttl: Duration, seat: Option<SeatName>) -> Self {
-        let NewLogin { context, shown: Shown { qr, typed }, secret, probe_of } = opened;
-        let qr = KeptCode::from(qr).into();
-        let opened = Opened { context: context.into(), qr, typed, secret, probe_of }.into();
-        Self(Login { opened, expires_at: now + ttl, seat, claim: None, end: None }.into())
+        Self(Login { opened: opened.into(), expires_at: now + ttl, seat, claim: None, end: None }.into())
     }
 
     /// The state at `now`.
@@ -236,28 +193,26 @@ impl Record {
             number: self.claim.as_ref().and_then(|claim| claim.number.clone()),
             user,
             code,
-            context: Context::clone(&self.opened.context),
-            shown: Shown { qr: self.opened.qr.shown(), typed: self.opened.typed.clone() },
-            secret: self.opened.secret,
+            opened: self.opened.clone(),
             seat: self.seat.clone(),
-            is_probe: self.is_probe(),
         }
     }
 
-    /// Whether it is a probe's.
-    pub(crate) fn is_probe(&self) -> bool {
-        self.opened.probe_of.is_some()
+    /// Whether somebody has claimed it.
+    pub(crate) fn is_claimed(&self) -> bool {
+        self.claim.is_some()
     }
 
-    /// Whether the login shows a QR code that WeChat has made.
-    pub(crate) fn has_account_code(&self) -> bool {
-        matches!(self.opened.qr.shown(), Some(QrCode::Account { .. }))
+    /// What does not change of it.
+    pub(crate) fn opened(&self) -> &Opened {
+        &self.opened
     }
 
     /// What a page would be told anew: whether somebody has scanned, the number, and the end.
-    fn shown(&self) -> (bool, Option<String>, bool) {
-        let number = self.claim.as_ref().and_then(|claim| claim.number.clone());
-        (self.claim.is_some(), number, self.end.is_some())
+    fn shown(&self) -> (bool, bool, bool) {
+        // A number that is there does not change.
+        let has_number = self.claim.as_ref().is_some_and(|claim| claim.number.is_some());
+        (self.claim.is_some(), has_number, self.end.is_some())
     }
 
     /// Takes a notice: records it, or recognises its repeat, or says why not.
@@ -281,9 +236,7 @@ impl Record {
         match notice {
             Notice::Query { .. } => Answer::new(Status::Ok),
             // The login was looked up by the code; it says itself whether it shows it.
-            Notice::Find { typed, .. } if self.opened.typed.as_ref() == Some(typed) => {
-                Answer::new(Status::Ok)
-            }
+            Notice::Find { typed, .. } if self.opened.shows_typed(typed) => Answer::new(Status::Ok),
             Notice::Find { .. } => Answer::new(Status::Unknown),
             Notice::Probe => Answer::bad("a probe is about no login"),
             Notice::Claim { by, number, .. } => self.claim(by, number.as_ref(), now),
@@ -298,7 +251,7 @@ impl Record {
     /// A login that names a site or a request is an identity for a third party, so only clients with
     /// `grant` may touch it, and a scan must bring the code that the site will redeem. A probe is its client's alone.
     fn refusal(&self, notice: &Notice, from: &Sender) -> Option<Answer> {
-        let Context { site, request, .. } = &*self.opened.context;
+        let Context { site, request, .. } = self.opened.context();
         let is_for_a_site = site.is_some() || request.is_some();
         let code = match notice {
             Notice::Scan { code, .. } => Some(code.is_some()),
@@ -307,7 +260,7 @@ impl Record {
         if !from.may_send(notice) {
             return Some(Answer::new(Status::Forbidden));
         }
-        if self.opened.probe_of.as_ref().is_some_and(|client| *client != from.client) {
+        if self.opened.probe_of().is_some_and(|client| client != from.client) {
             return Some(Answer::new(Status::Forbidden));
         }
         if !from.may.has(Right::Grant) && (is_for_a_site || code == Some(true)) {
@@ -342,7 +295,7 @@ impl Record {
             claim.number = number.cloned();
         }
         let (number, delivered) = (claim.number.clone(), claim.delivered);
-        let context = Context { number, ..Context::clone(&self.opened.context) };
+        let context = Context { number, ..self.opened.context().clone() };
         Answer { repeat, context: Some(Box::new(context)), ..recorded(delivered) }
     }
 

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use super::*;
 use crate::logins::seats::Pages;
-use crate::logins::{QrCode, ResumeKey};
+use crate::logins::{QrCode, ResumeKey, Shown};
 
 const TTL: Duration = Duration::from_secs(120);
 
@@ -22,8 +22,12 @@ fn seat() -> SeatName {
 
 /// A login whose page is connected.
 fn record(context: Context) -> (Record, Scene, Moment) {
+    record_of(context, None)
+}
+
+fn record_of(context: Context, typed: Option<&str>) -> (Record, Scene, Moment) {
     let (scene, now) = (Scene::random(), Moment(1_000_000));
-    let shown = Shown { qr: None, typed: None };
+    let shown = Shown { qr: None, typed: typed.map(str::to_owned) };
     let opened = NewLogin { context, shown, secret: ResumeKey::new(scene).hash(), probe_of: None };
     (Record::new(opened, now, TTL, Some(seat())), scene, now)
 }
@@ -231,7 +235,7 @@ fn a_record_is_written_as_ever() {
     login.take(&granted, &from, now);
     let claim = json!({"by": "a", "number": "42", "delivered": false});
     let opened = json!({
-        "context": {"ip": "", "created_at": 5}, "qr": {"url": "", "content": ""}, "secret": login.opened.secret,
+        "context": {"ip": "", "created_at": 5}, "qr": {"url": "", "content": ""}, "secret": login.opened.secret(),
     });
     let end = |end: Value| json!({"opened": opened, "expires_at": 1_120_000, "claim": claim, "end": end});
     let granted = json!({
@@ -265,15 +269,14 @@ fn what_was_shown_is_read_again_and_older_versions_find_the_fields_that_they_nee
             let opened = &serde_json::from_str::<Value>(&text).unwrap()["opened"];
             assert_eq!(opened["qr"], kept);
             assert_eq!(opened.get("typed"), typed.map(Value::from).as_ref(), "absent where there is none");
-            assert_eq!(Record::from_text(&text).unwrap().snapshot(now).shown, shown);
+            assert_eq!(Record::from_text(&text).unwrap().snapshot(now).opened.shown(), shown);
         }
     }
 }
 
 #[test]
 fn a_find_reads_and_a_code_that_the_login_does_not_show_is_nobodys() {
-    let (mut login, _, now) = record(Context::default());
-    login.opened.typed = Some("048291".to_owned());
+    let (mut login, _, now) = record_of(Context::default(), Some("048291"));
     let find = |typed: &str| Notice::Find { typed: typed.to_owned(), account: None };
     let (before, from) = (login.clone(), sender(Rights::all(), None));
     let found = login.take(&find("048291"), &from, now);

@@ -149,6 +149,29 @@ async fn a_scan_at_any_gateway_ends_the_login_and_wakes_its_page() {
     .await;
 }
 
+#[tokio::test]
+async fn the_first_who_says_that_wechats_code_was_scanned_is_told_so_and_nobody_else() {
+    on_each_store(async |here, there| {
+        let from = Sender { client: "callback".to_owned(), may: Rights::all(), id: None };
+        let first = async |at: &Gateway, notice: &Notice| {
+            let scanned = at.logins.notify(notice, &from).await.scanned;
+            scanned.map(|login| login.context().ip.clone())
+        };
+        let ip = Some("192.0.2.1".to_owned());
+        let (claimed, _seat) = here.open(TTL).await;
+        assert_eq!(first(there, &Notice::Query { scene: claimed }).await, None);
+        assert_eq!(first(there, &claim(claimed, "p")).await, ip);
+        for notice in [claim(claimed, "p"), claim(claimed, "q"), scan(claimed, "p"), scan(claimed, "p")] {
+            assert_eq!(first(here, &notice).await, None, "{notice:?}");
+        }
+        let (unclaimed, _seat) = here.open(TTL).await;
+        assert_eq!(first(there, &scan(unclaimed, "p")).await, ip);
+        let (denied, _seat) = here.open(TTL).await;
+        assert_eq!(first(there, &Notice::Deny { scene: denied, by: None }).await, None);
+    })
+    .await;
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn of_a_hundred_people_who_scan_at_once_one_gets_the_login() {
     on_each_store(async |here, there| {
@@ -179,8 +202,8 @@ async fn a_probe_is_a_login_of_its_client_alone_whose_page_comes_by_its_key() {
         assert_eq!((opened.status, opened.state), (Status::Ok, None));
         let (scene, Resume(key)) = (opened.scene.unwrap(), opened.resume.unwrap());
         let login = there.look(scene).await;
-        assert!(login.is_probe && login.shown == Shown { qr: None, typed: None }, "{login:?}");
-        assert!(ResumeKey::parse(&key).unwrap().fits(&login.secret) && login.seat.is_none());
+        assert!(login.is_probe() && login.opened.shown() == Shown { qr: None, typed: None }, "{login:?}");
+        assert!(ResumeKey::parse(&key).unwrap().fits(login.opened.secret()) && login.seat.is_none());
         assert!(login.expires_in <= Duration::from_secs(30), "{login:?}");
 
         let other = Sender { client: "shop".to_owned(), may: Rights::all(), id: None };
@@ -196,7 +219,7 @@ async fn a_probe_is_a_login_of_its_client_alone_whose_page_comes_by_its_key() {
         woken(&seat).await;
 
         let (page, _seat) = here.open(TTL).await;
-        assert!(!there.look(page).await.is_probe);
+        assert!(!there.look(page).await.is_probe());
         let may = Rights::of(&[Right::Scan, Right::Claim, Right::Deny, Right::Query, Right::Grant]);
         let client = Sender { client: "callback".to_owned(), may, id: None };
         assert_eq!(here.logins.notify(&Notice::Probe, &client).await.answer.status, Status::Forbidden);

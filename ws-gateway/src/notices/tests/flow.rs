@@ -31,6 +31,24 @@ async fn five_hundred_notices_in_one_write_are_all_answered() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn pages_that_were_woken_have_their_turn_before_all_is_taken_that_has_come() {
+    let (port, begun) = Port::slow();
+    let (scene, seat) = port.login_with_page().await;
+    let mut wire = port.client().await;
+    let claim = frame(&json!({"type": "claim", "scene": scene, "by": "0"}));
+    let query = frame(&json!({"type": "query", "scene": scene}));
+    let page = tokio::spawn(async move {
+        seat.woken().await;
+        begun.load(Ordering::Relaxed)
+    });
+    wire.write(&[claim, query.repeat(8 * IN_FLIGHT)].concat()).await;
+    for _ in 0..=8 * IN_FLIGHT {
+        wire.hear().await;
+    }
+    assert!(page.await.unwrap() <= 2 * IN_FLIGHT);
+}
+
+#[tokio::test(start_paused = true)]
 async fn answers_come_as_they_are_ready_and_only_so_many_notices_are_taken_at_once() {
     let (port, begun) = Port::slow();
     let mut wire = port.client().await;

@@ -121,7 +121,10 @@ async fn a_login_after_a_resume_is_from_where_the_page_is_now() {
     page.refresh().await;
     let next = Code::shown_by(&mut page).await;
     let login = gateway.logins.look(next.scene).await.unwrap().unwrap();
-    assert_eq!((login.context.site.as_deref(), login.context.ip.as_str()), (Some("shop"), "192.0.2.2"));
+    assert_eq!(
+        (login.opened.context().site.as_deref(), login.opened.context().ip.as_str()),
+        (Some("shop"), "192.0.2.2")
+    );
 }
 
 #[tokio::test(start_paused = true)]
