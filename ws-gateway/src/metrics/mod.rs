@@ -2,6 +2,7 @@
 //! register what they know by themselves: what is left of an account's day, the keys of the internal port, the store.
 
 pub(crate) mod logins;
+mod notices;
 
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
@@ -9,10 +10,10 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Registry, Unit};
 use server::metrics::{Limits, buckets};
-use tokio::time::Duration;
 use wechat::CallMetrics;
 
 pub(crate) use self::logins::LoginMetrics;
+pub(crate) use self::notices::NoticeCounts;
 
 /// The limits that a gateway meets, by their names in docs/limits.md.
 const LIMITS: &[&str] = &[
@@ -190,19 +191,6 @@ impl Metrics {
     /// Counts a proof that held.
     pub(crate) fn count_proof(&self, client: &ClientKey) {
         self.proofs.get_or_create(client).inc();
-    }
-
-    /// Counts a notice that was answered after this time.
-    pub(crate) fn count_notice(
-        &self,
-        client: &str,
-        kind: &'static str,
-        status: &'static str,
-        took: Duration,
-    ) {
-        let labels = ([("client", client.to_owned())], [("type", kind), ("status", status)]);
-        self.notices.get_or_create(&labels).inc();
-        self.notice_seconds.get_or_create(&[("type", kind)]).observe(took.as_secs_f64());
     }
 
     /// Registers everything under names that begin with `gateway_`.

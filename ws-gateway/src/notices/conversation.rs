@@ -225,7 +225,8 @@ async fn take(gateway: &Gateway, known: Arc<Known>, id: Option<String>, notice: 
     };
     tell(&client.name, &notice, &answered);
     let answer = answered.answer;
-    gateway.metrics.count_notice(&client.name, notice.kind(), answer.status.as_str(), began.elapsed());
+    let (kind, status) = (notice.kind(), answer.status.as_str());
+    gateway.metrics.count_notice(&known.counts, &client.name, kind, status, began.elapsed());
     Answer { id, ..answer }
 }
 

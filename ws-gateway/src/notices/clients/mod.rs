@@ -15,7 +15,7 @@ use tokio::time::Instant;
 
 use self::rate::Rate;
 use crate::logins::rights::Rights;
-use crate::metrics::{self, ClientKey};
+use crate::metrics::{self, ClientKey, NoticeCounts};
 
 /// The name of the client whose key is `NOTIFY_KEY`.
 pub(crate) const CALLBACK: &str = "callback";
@@ -52,6 +52,8 @@ pub(crate) struct Known {
     pub(crate) client: Client,
     rate: Mutex<Option<Rate>>,
     places: Arc<Semaphore>,
+    /// The counts of its notices.
+    pub(crate) counts: NoticeCounts,
 }
 
 /// A client that has proved one of its keys.
@@ -79,7 +81,8 @@ impl Clients {
     pub(crate) fn new(clients: Vec<Client>, places: usize) -> Self {
         let known = |client: Client| {
             let rate = Mutex::new(client.rate.map(|rate| Rate::new(rate, Instant::now())));
-            Arc::new(Known { client, rate, places: Arc::new(Semaphore::new(places)) })
+            let (places, counts) = (Arc::new(Semaphore::new(places)), NoticeCounts::default());
+            Arc::new(Known { client, rate, places, counts })
         };
         Self(clients.into_iter().map(known).collect())
     }
