@@ -60,6 +60,11 @@ impl Measure {
 }
 
 impl Spread {
+    /// A figure without any.
+    pub(crate) fn exactly(figure: f64) -> Self {
+        Self { median: figure, least: figure, most: figure }
+    }
+
     /// That of these; `None` if there are none.
     pub(crate) fn of(figures: &[f64]) -> Option<Self> {
         let mut sorted = figures.to_vec();

@@ -9,13 +9,14 @@
 //! Other commands compare: `open` and `notices` start a [`target`] in each of several [`rounds`], the gateway and two
 //! [`reference`] servers by turns, send a [`crowd`] to it, and print [`figures`] and their ratios as a [`table`]. `scans` does
 //! so with the callback service at a [`played`] gateway, and `logins` with both services and both kinds of stores. `all` is all of
-//! these, and judges them by what is [`kept`].
+//! these, and judges them by what is [`kept`]. [`growth`] asks whether anything grows faster than the work.
 //! Each command has limits, ends by itself, and ends its programs.
 
 mod all;
 mod cores;
 mod crowd;
 mod figures;
+mod growth;
 mod kept;
 mod logins;
 mod notices;
@@ -75,6 +76,11 @@ enum Command {
     Scans(scans::Options),
     /// Whole logins through both services, with their stores in one process and in Redis.
     Logins(logins::Options),
+    /// Whether anything grows faster than the work: pages, logins that are kept, back ends; and the services without work.
+    Growth(growth::Options),
+    /// A process that holds pages, until its input ends. `growth` starts it.
+    #[command(hide = true)]
+    Hold(growth::hold::Order),
     /// A reference server, until its input ends. The commands that compare start it.
     #[command(hide = true)]
     Reference(reference::Order),
@@ -92,6 +98,7 @@ fn main() -> ExitCode {
     };
     let found = match flags.command {
         Command::Reference(order) => reference::serve(&order).map(|()| true),
+        Command::Hold(order) => growth::hold::hold(&order).map(|()| true),
         command => {
             orphans::end_on_panic();
             run(command)
@@ -125,7 +132,8 @@ async fn run(command: Command) -> anyhow::Result<bool> {
             Command::Notices(options) => apart(move || notices::run(&options)).await,
             Command::Scans(options) => apart(move || scans::run(&options)).await,
             Command::Logins(options) => apart(move || logins::run(&options)).await,
-            Command::Reference(_) => anyhow::bail!("a reference has no part in this"),
+            Command::Growth(options) => apart(move || growth::run(&options)).await,
+            Command::Reference(_) | Command::Hold(_) => anyhow::bail!("it has no part in this"),
         }
     };
     tokio::select! {

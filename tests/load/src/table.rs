@@ -75,13 +75,17 @@ pub(crate) fn json(command: &str, rounds: u8, cores: &Cores, figures: &Figures) 
             row
         })
         .collect();
-    let machine = json!({"processor": processor(), "kernel": kernel(), "cores": cores.count(), "placed": placed(cores)});
-    let whole = json!({"command": command, "machine": machine, "rounds": rounds, "measures": rows});
+    let whole = json!({"command": command, "machine": machine(cores), "rounds": rounds, "measures": rows});
     Ok(serde_json::to_string_pretty(&whole)?)
 }
 
+/// The machine, for programs.
+pub(crate) fn machine(cores: &Cores) -> Value {
+    json!({"processor": processor(), "kernel": kernel(), "cores": cores.count(), "placed": placed(cores)})
+}
+
 /// How server and load share the machine.
-fn placed(cores: &Cores) -> String {
+pub(crate) fn placed(cores: &Cores) -> String {
     if cores.are_apart() {
         format!("{} cores, the server on one of its own", cores.count())
     } else {
@@ -111,7 +115,7 @@ fn label(Measure { name, unit, .. }: &Measure) -> String {
 }
 
 /// Digits behind the point that are worth showing.
-fn digits(unit: Unit, spread: Spread) -> usize {
+pub(crate) fn digits(unit: Unit, spread: Spread) -> usize {
     match unit {
         Unit::Bytes | Unit::ASecond | Unit::Percent => 0,
         Unit::Micros | Unit::Count => 1,
@@ -120,7 +124,8 @@ fn digits(unit: Unit, spread: Spread) -> usize {
     }
 }
 
-fn text(Spread { median, least, most }: Spread, digits: usize) -> String {
+/// A figure with its spread, if it has one.
+pub(crate) fn text(Spread { median, least, most }: Spread, digits: usize) -> String {
     let number = |number: f64| {
         let plain = format!("{number:.digits$}");
         let (whole, rest) = plain.split_once('.').map_or((plain.as_str(), ""), |(whole, rest)| (whole, rest));

@@ -11,6 +11,9 @@ use crate::cores::Cores;
 use crate::reference::{Kind, Reference};
 use crate::system;
 
+/// The life of a code: longer than any page waits here, and short enough that codes are made ahead.
+const LOGIN_TTL: Duration = Duration::from_secs(600);
+
 /// A server by the name that tables give it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Server {
@@ -112,9 +115,9 @@ impl Target {
 }
 
 /// The gateway's settings: everything on, and no limit that the load would meet.
-fn settings(wechat: SocketAddr, shows: Shows, pages: usize) -> HashMap<&'static str, String> {
+pub(crate) fn settings(wechat: SocketAddr, shows: Shows, pages: usize) -> HashMap<&'static str, String> {
     let account = simulator::Settings::default();
-    let mut settings = system::unlimited_gateway(wechat, &account, Duration::from_secs(1680), pages);
+    let mut settings = system::unlimited_gateway(wechat, &account, LOGIN_TTL, pages);
     if shows == Shows::Typed {
         settings.insert("GATEWAY_WAYS", "typed".to_owned());
     }

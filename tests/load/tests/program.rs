@@ -26,6 +26,7 @@ fn a_wrong_flag_is_named() {
         (&["scans", "--scans", "1"], "--scans"),
         (&["logins", "--logins", "1"], "--logins"),
         (&["all", "--quickly"], "--quickly"),
+        (&["growth", "--logins", "900001"], "--logins"),
         (&["flood"], "flood"),
         (&[], "subcommand"),
     ] {
@@ -134,4 +135,23 @@ fn servers_are_compared_in_a_table_in_json_and_in_a_picture() {
         let svg = std::fs::read_to_string(&svg).unwrap();
         assert!(svg.starts_with("<svg ") && svg.contains("floor"), "{svg}");
     }
+}
+
+/// Of the smallest numbers only that each is measured.
+#[test]
+fn growth_is_measured_over_how_many_there_are() {
+    let folder = tempfile::tempdir().unwrap();
+    let (json, svg) = (folder.path().join("found.json"), folder.path().join("found.svg"));
+    let files = ["--json", json.to_str().unwrap(), "--plot", svg.to_str().unwrap()];
+    let few = ["growth", "--rounds", "1", "--pages", "1000", "--logins", "0"];
+    let (output, said) = load(&[&few[..], &files].concat());
+    assert!(output.status.success(), "{:?}", output.status);
+    assert!(said.contains("callback-service: ") && said.contains("the last is 1.00 of the first"), "{said}");
+    let found: serde_json::Value = serde_json::from_slice(&std::fs::read(&json).unwrap()).unwrap();
+    let clients =
+        found["curves"].as_array().unwrap().iter().find(|curve| curve["id"] == "clients.cpu").unwrap();
+    let at: Vec<_> =
+        clients["points"].as_array().unwrap().iter().map(|point| point["at"].as_u64().unwrap()).collect();
+    assert_eq!(at, [1, 10, 100]);
+    assert!(std::fs::read_to_string(&svg).unwrap().contains("<circle "), "a point for each");
 }

@@ -44,7 +44,9 @@ impl BackEnds {
             let mut out = Vec::new();
             let auth = format!(r#"{{"type":"auth","client":"callback","proof":"{proof}"}}"#);
             wire::push_notice(&mut out, auth.as_bytes());
-            back_ends.push(BackEnd { stream: crowd.adopt(stream, at)?, out, left: Vec::new() });
+            // At once, because only a few of an address may be without a proof.
+            stream.write_all(&out)?;
+            back_ends.push(BackEnd { stream: crowd.adopt(stream, at)?, out: Vec::new(), left: Vec::new() });
         }
         Ok(Self(back_ends))
     }

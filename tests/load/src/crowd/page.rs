@@ -148,7 +148,10 @@ impl Page {
                     self.state = State::Told;
                     heard = Heard::Success;
                 }
-                (CLOSE, State::Open | State::Waiting) => heard = self.ends(),
+                (CLOSE, State::Open | State::Waiting) => {
+                    let code = payload.get(..2).map_or(1005, |code| u16::from_be_bytes([code[0], code[1]]));
+                    heard = Heard::Refusal(format!("the close {code}"));
+                }
                 _ => {}
             }
             *read += frame.payload.end;
