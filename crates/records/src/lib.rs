@@ -31,7 +31,7 @@ pub use self::metrics::{Operation, StoreMetrics};
 pub use self::moment::Moment;
 pub use self::records::{Found, Records, Step, Write};
 pub use self::redis::{
-    Bucket, Count, Heard, Keeper, Redis, RedisState, RedisUrl, Replicas, Subscription, Taken,
+    Bucket, Count, Heard, Keeper, Redis, RedisState, RedisUrl, Replicas, Subscription, Take, Taken,
 };
 pub use self::sqlite::{OpenError, Sqlite, SqliteState, inspect as inspect_sqlite};
 pub use self::store_url::{Local, RedisSettings, StoreUrl};

@@ -26,7 +26,8 @@ pub(crate) use self::budgets::Budgets;
 pub(crate) use self::settings::Settings;
 use self::ways::{Kind, Ways};
 use self::web::WebUrl;
-use crate::codes::{Free, NewCode, NoQrCode, Ready};
+use crate::codes::admission::{Addresses, NotAdmitted};
+use crate::codes::{Free, NewCode, NoQrCode, Prepaid, Ready};
 use crate::logins::QrCode;
 
 /// What the settings say of an account.
@@ -91,17 +92,38 @@ impl Account {
         }
     }
 
-    /// Takes a code for a page at `address`, which has had none so many times in a row, within some seconds.
+    /// Counts a new login of `address` with this account. Perhaps that also asks for the address's share of WeChat's codes.
+    ///
+    /// # Errors
+    /// [`NotAdmitted`].
+    pub(crate) async fn admit(
+        &self,
+        address: IpAddr,
+        addresses: &Addresses,
+    ) -> Result<Option<Prepaid>, NotAdmitted> {
+        match self.presented.ways.first() {
+            Kind::Account => addresses.admit_to_code(address, self.qr.unscanned()).await,
+            Kind::Web | Kind::None => addresses.admit(address).await.map(|()| None),
+        }
+    }
+
+    /// Takes a code for a page at `address`, which has had none so many times in a row, within some seconds. `prepaid` is what
+    /// came of [admitting](Self::admit) it, where no code was taken since.
     ///
     /// # Errors
     /// [`NoQrCode`], where the ways leave nothing in place of WeChat's code, or waiting is better.
-    pub(crate) async fn take(&self, address: IpAddr, failures: u32) -> Result<Taken, NoQrCode> {
+    pub(crate) async fn take(
+        &self,
+        address: IpAddr,
+        prepaid: Option<Prepaid>,
+        failures: u32,
+    ) -> Result<Taken, NoQrCode> {
         let ways = self.presented.ways;
         match ways.first() {
             Kind::Account => {}
             kind => return self.take_free(kind, None).await,
         }
-        match (self.qr.take(address).await, ways.in_its_place()) {
+        match (self.qr.take(address, prepaid).await, ways.in_its_place()) {
             (Ok(NewCode { scene, code }), _) => {
                 Ok(Taken { scene, qr: Some(code), has_typed: ways.has_typed(Kind::Account), in_place: None })
             }

@@ -13,7 +13,9 @@ use server::tell;
 use server::told::Told;
 use tokio::time::sleep;
 
+use super::Unscanned;
 use super::limit::{Limit, NotTaken};
+use super::unscanned::Prepaid;
 use crate::logins::StoreError;
 
 /// Pages that may come back to their login, for each new login that their address may have. After the restart of a
@@ -57,13 +59,30 @@ impl Addresses {
     /// # Errors
     /// [`NotAdmitted`].
     pub(crate) async fn admit(&self, address: IpAddr) -> Result<(), NotAdmitted> {
-        self.logins.take(address).await.map_err(|why| match why {
+        self.logins.take(address).await.map_err(|why| self.not_admitted(address, why))
+    }
+
+    /// The same of a login that is shown a code of WeChat's, for which the address's share of those that nobody scans is asked
+    /// for at the same time, where that spares a round trip.
+    ///
+    /// # Errors
+    /// [`NotAdmitted`].
+    pub(crate) async fn admit_to_code(
+        &self,
+        address: IpAddr,
+        unscanned: &Unscanned,
+    ) -> Result<Option<Prepaid>, NotAdmitted> {
+        unscanned.take_after(&self.logins, address).await.map_err(|why| self.not_admitted(address, why))
+    }
+
+    fn not_admitted(&self, address: IpAddr, why: NotTaken) -> NotAdmitted {
+        match why {
             NotTaken::Wait(wait) => {
                 self.tell(address, "new logins");
                 NotAdmitted::Wait(wait)
             }
             NotTaken::Uncounted(failure) => NotAdmitted::Uncounted(failure.into()),
-        })
+        }
     }
 
     /// Counts a page of `address` that comes back to its login.

@@ -35,7 +35,7 @@ pub(crate) use self::settings::{PER_DAY, Settings};
 #[cfg(any(test, feature = "testing"))]
 pub(crate) use self::source::Source;
 pub(crate) use self::source::WeChat;
-pub(crate) use self::unscanned::Unscanned;
+pub(crate) use self::unscanned::{Prepaid, Unscanned};
 use crate::logins::QrCode;
 
 /// The wait after a failure that may pass by itself. It doubles with each failure in a row, up to the longest.

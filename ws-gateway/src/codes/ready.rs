@@ -20,6 +20,7 @@ use super::budget::{Budget, Purpose};
 use super::purse::Purse;
 use super::source::{Source, WECHAT_EXPIRY};
 use super::standstill::Clocks;
+use super::unscanned::Prepaid;
 use super::{NewCode, NoQrCode, Unscanned};
 use crate::logins::AFTER_CLAIM;
 use crate::metrics::OfAccount;
@@ -113,6 +114,11 @@ impl Ready {
         &self.budget
     }
 
+    /// What addresses have left unscanned.
+    pub(crate) fn unscanned(&self) -> &Unscanned {
+        &self.unscanned
+    }
+
     /// Forgets addresses that have their whole share again, for as long as it is polled.
     pub(crate) async fn sweep(&self) {
         self.unscanned.sweep().await;
@@ -145,12 +151,12 @@ impl Ready {
         }
     }
 
-    /// Takes a code for a page at `address`, within some seconds.
+    /// Takes a code for a page at `address`, within some seconds. Perhaps the address's share was asked for before.
     ///
     /// # Errors
     /// [`NoQrCode`]. Dropping the future leaves at most a code that nobody is shown.
-    pub(crate) async fn take(&self, address: IpAddr) -> Result<NewCode, NoQrCode> {
-        self.unscanned.take(address).await?;
+    pub(crate) async fn take(&self, address: IpAddr, prepaid: Option<Prepaid>) -> Result<NewCode, NoQrCode> {
+        self.unscanned.use_prepaid(prepaid, address).await?;
         // If the page leaves meanwhile, this is not reached: perhaps a code was made, so it stays counted.
         let made = self.make_for(address).await;
         if made.is_err() {
@@ -292,7 +298,7 @@ mod tests {
         /// Takes a code; says for which scene and how long it took.
         async fn take(&self) -> (Scene, Duration) {
             let began = Instant::now();
-            let NewCode { scene, code } = self.ready.take(SOMEBODY).await.unwrap();
+            let NewCode { scene, code } = self.ready.take(SOMEBODY, None).await.unwrap();
             assert_eq!(code, code_of(scene), "the scene is the one that WeChat was asked for");
             (scene, began.elapsed())
         }
@@ -323,13 +329,13 @@ mod tests {
         sleep(Duration::from_secs(10)).await;
         played.refilling.abort();
         let first = played.wechat.asked.lock()[0];
-        let taking = played.ready.take(SOMEBODY);
+        let taking = played.ready.take(SOMEBODY, None);
         assert_eq!(taking.now_or_never().unwrap().unwrap().scene, first);
         // The next page leaves while its code is being made.
         for _ in 0..7 {
             assert_ne!(played.take().await.0, first);
         }
-        assert!(timeout(Duration::from_millis(500), played.ready.take(SOMEBODY)).await.is_err());
+        assert!(timeout(Duration::from_millis(500), played.ready.take(SOMEBODY, None)).await.is_err());
         let left = *played.wechat.asked.lock().last().unwrap();
         assert_ne!(played.take().await.0, left);
     }
@@ -400,7 +406,7 @@ mod tests {
             sleep(Duration::from_secs(1000)).await;
             assert_eq!(played.take().await.1, Duration::from_secs(1), "made on demand");
         }
-        assert!(matches!(played.ready.take(SOMEBODY).await, Err(NoQrCode::Spent(_))));
+        assert!(matches!(played.ready.take(SOMEBODY, None).await, Err(NoQrCode::Spent(_))));
         assert_eq!(played.wechat.calls(), 50);
     }
 
@@ -413,7 +419,7 @@ mod tests {
             Ready::new(Box::new(Arc::clone(&wechat)), budget, unscanned, 8, ttl, &metrics.of_account(""));
         assert!(timeout(Duration::from_secs(3600), ready.refill()).await.is_err());
         assert_eq!(wechat.calls(), 0);
-        assert!(ready.take(SOMEBODY).await.is_ok());
+        assert!(ready.take(SOMEBODY, None).await.is_ok());
     }
 
     /// A hundred pages ask while WeChat feels so; says what was counted meanwhile, and whether all the codes of the
@@ -423,12 +429,12 @@ mod tests {
         played.refilling.abort();
         played.wechat.feels(mood);
         for _ in 0..100 {
-            assert!(matches!(played.ready.take(SOMEBODY).await, Err(NoQrCode::Refused(_))));
+            assert!(matches!(played.ready.take(SOMEBODY, None).await, Err(NoQrCode::Refused(_))));
         }
         let counted = played.metrics.calls.get();
         played.wechat.feels(Mood::Well);
         for _ in 0..100 {
-            if played.ready.take(SOMEBODY).await.is_err() {
+            if played.ready.take(SOMEBODY, None).await.is_err() {
                 return (counted, false);
             }
         }
@@ -445,10 +451,10 @@ mod tests {
     async fn a_refusal_of_wechat_comes_before_the_budget_is_asked() {
         let played = Played::with(100, 0);
         played.refilling.abort();
-        while played.ready.take(SOMEBODY).await.is_ok() {}
-        assert!(matches!(played.ready.take(SOMEBODY).await, Err(NoQrCode::Spent(_))));
+        while played.ready.take(SOMEBODY, None).await.is_ok() {}
+        assert!(matches!(played.ready.take(SOMEBODY, None).await, Err(NoQrCode::Spent(_))));
         played.wechat.feels(Mood::Refuses);
-        assert!(matches!(played.ready.take(SOMEBODY).await, Err(NoQrCode::Refused(_))));
+        assert!(matches!(played.ready.take(SOMEBODY, None).await, Err(NoQrCode::Refused(_))));
     }
 
     #[tokio::test(start_paused = true)]
@@ -458,7 +464,7 @@ mod tests {
         played.wechat.feels(Mood::Busy);
         played.take().await;
         assert_eq!((played.metrics.calls.get(), played.wechat.calls()), (3, 3));
-        assert!(timeout(Duration::from_millis(1500), played.ready.take(SOMEBODY)).await.is_err());
+        assert!(timeout(Duration::from_millis(1500), played.ready.take(SOMEBODY, None)).await.is_err());
         assert_eq!((played.metrics.calls.get(), played.wechat.calls()), (5, 5));
     }
 }

@@ -5,13 +5,15 @@
 //! people who log in use nothing up, and a flood ends at its share. Networks where somebody has scanned a code are
 //! remembered for some days: part of each hour's codes, and the last of the day, are kept for them.
 
+use std::collections::HashSet;
 use std::net::IpAddr;
 use std::time::Duration;
 
 use futures_util::future::join;
+use parking_lot::Mutex;
 use records::{Moment, Records, Redis, Step, Write};
 use server::allowance::network;
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep};
 
 use super::NoQrCode;
 use super::admission::SWEEP_EVERY;
@@ -33,6 +35,24 @@ const REMEMBERED: Duration = Duration::from_secs(8 * 24 * 3600);
 /// Networks that are remembered in memory, at about 100 bytes each. No more are added beyond that.
 const MOST_REMEMBERED: usize = 100_000;
 
+/// How long a gateway does not ask again whether a network is remembered, and how many it knows.
+const LATELY: Duration = Duration::from_secs(3600);
+const MOST_LATELY: usize = 10_000;
+
+/// What came of an address's share, which was asked for when the address was admitted. The code that it pays for is still
+/// to be taken.
+#[derive(Debug)]
+pub(crate) struct Prepaid(Result<(), NotTaken>);
+
+impl From<NotTaken> for NoQrCode {
+    fn from(why: NotTaken) -> Self {
+        match why {
+            NotTaken::Wait(wait) => Self::Unscanned(wait),
+            NotTaken::Uncounted(failure) => Self::Uncounted(failure),
+        }
+    }
+}
+
 /// What each address has left unscanned, and the networks where somebody has scanned.
 #[derive(Debug)]
 pub(crate) struct Unscanned {
@@ -41,6 +61,34 @@ pub(crate) struct Unscanned {
     scanned: Records<Moment>,
     /// What stands before a network in the names of these records: the account's appid, where it has a name.
     of: String,
+    lately: Mutex<Lately>,
+}
+
+/// Networks that this gateway knows to be remembered, so that the store need not be asked at each scan. They are forgotten now
+/// and then, in case the store has lost them.
+#[derive(Debug)]
+struct Lately {
+    networks: HashSet<String>,
+    since: Instant,
+}
+
+impl Lately {
+    fn contains(&self, network: &str) -> bool {
+        self.since.elapsed() < LATELY && self.networks.contains(network)
+    }
+
+    fn note(&mut self, network: String) {
+        if self.since.elapsed() >= LATELY || self.networks.len() >= MOST_LATELY {
+            *self = Self::default();
+        }
+        self.networks.insert(network);
+    }
+}
+
+impl Default for Lately {
+    fn default() -> Self {
+        Self { networks: HashSet::new(), since: Instant::now() }
+    }
 }
 
 impl Unscanned {
@@ -67,7 +115,12 @@ impl Unscanned {
             None => Records::in_memory("scanned", MOST_REMEMBERED),
         };
         let name = app_id.map_or_else(|| "unscanned".to_owned(), |app_id| format!("unscanned:{app_id}"));
-        Self { shares: Limit::new(name, share(per_day, a_minute), DAY, shared), scanned, of }
+        Self {
+            shares: Limit::new(name, share(per_day, a_minute), DAY, shared),
+            scanned,
+            of,
+            lately: Mutex::default(),
+        }
     }
 
     /// Counts a code for `address`.
@@ -75,10 +128,34 @@ impl Unscanned {
     /// # Errors
     /// [`NoQrCode::Unscanned`] or [`NoQrCode::Uncounted`]. The address then gets no code.
     pub(crate) async fn take(&self, address: IpAddr) -> Result<(), NoQrCode> {
-        self.shares.take(address).await.map_err(|why| match why {
-            NotTaken::Wait(wait) => NoQrCode::Unscanned(wait),
-            NotTaken::Uncounted(failure) => NoQrCode::Uncounted(failure),
-        })
+        Ok(self.shares.take(address).await?)
+    }
+
+    /// The same, after one of `limit` was taken for `address`; nothing where that is still to be done.
+    ///
+    /// # Errors
+    /// Why there is none of `limit`.
+    pub(super) async fn take_after(
+        &self,
+        limit: &Limit,
+        address: IpAddr,
+    ) -> Result<Option<Prepaid>, NotTaken> {
+        Ok(limit.take_and(&self.shares, address).await?.map(Prepaid))
+    }
+
+    /// A code for `address`, of which perhaps something came before.
+    ///
+    /// # Errors
+    /// As [`Unscanned::take`].
+    pub(super) async fn use_prepaid(
+        &self,
+        prepaid: Option<Prepaid>,
+        address: IpAddr,
+    ) -> Result<(), NoQrCode> {
+        match prepaid {
+            Some(Prepaid(taken)) => Ok(taken?),
+            None => self.take(address).await,
+        }
     }
 
     /// Takes off a code that could not be had.
@@ -90,12 +167,16 @@ impl Unscanned {
     pub(crate) async fn note_scan(&self, address: IpAddr) {
         self.shares.give_back(address).await;
         let network = self.name(address);
+        if self.lately.lock().contains(&network) {
+            return;
+        }
         let noted = self.scanned.update(&network, |at, now| match at {
             Some(at) if now.since(*at) < DAY => Step::Keep(()),
             _ => Step::Write(Write::new(now, now + REMEMBERED), ()),
         });
-        if let Err(failure) = noted.await {
-            tracing::debug!("a network that has had a scan is not noted: {failure}");
+        match noted.await {
+            Ok(()) => self.lately.lock().note(network),
+            Err(failure) => tracing::debug!("a network that has had a scan is not noted: {failure}"),
         }
     }
 

@@ -1,8 +1,9 @@
 //! What all processes together may do: buckets that set a pace, and a count beside them.
 //!
-//! One script takes from all buckets or from none (`take.lua`), another gives back what was not used after all
-//! (`give_back.lua`).
+//! One script takes from all buckets or from none (`take.lua`), perhaps several times for different things, and another gives
+//! back what was not used after all (`give_back.lua`).
 
+use std::sync::LazyLock;
 use std::time::{Duration, Instant};
 
 use redis::Script;
@@ -35,6 +36,18 @@ pub struct Count<'a> {
     pub kept: Duration,
 }
 
+/// One thing that is taken: one from each of some buckets, and counted.
+#[derive(Debug, Clone, Copy)]
+pub struct Take<'a> {
+    /// The buckets.
+    pub from: &'a [Bucket<'a>],
+    /// The count.
+    pub count: Option<Count<'a>>,
+}
+
+static TAKE: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("take.lua")));
+static GIVE_BACK: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("give_back.lua")));
+
 /// What came of taking one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Taken {
@@ -64,30 +77,42 @@ impl Redis {
         from: &[Bucket<'_>],
         count: Option<Count<'_>>,
     ) -> Result<(Taken, u32), Failure> {
-        let began = Instant::now();
-        self.metrics.note(Operation::Take, began, self.taken(from, count).await)
+        let told = self.take_in_turn(&[Take { from, count }]).await?;
+        told.first().copied().ok_or_else(|| Failure::NotDone("Redis does not say what was taken".to_owned()))
     }
 
-    async fn taken(&self, from: &[Bucket<'_>], count: Option<Count<'_>>) -> Result<(Taken, u32), Failure> {
-        let script = Script::new(include_str!("take.lua"));
-        let mut call = script.arg(from.len());
-        for bucket in from {
-            call.key(self.key(bucket.name))
-                .arg(bucket.most)
-                .arg(microseconds(bucket.refill))
-                .arg(bucket.stay);
+    /// Takes one thing after the other, in one round trip, until one cannot be had; tells for each what
+    /// [`Redis::take_counted`] tells, and nothing of those that come after that one.
+    ///
+    /// # Errors
+    /// [`Failure`]; perhaps some were taken.
+    pub async fn take_in_turn(&self, takes: &[Take<'_>]) -> Result<Vec<(Taken, u32)>, Failure> {
+        let began = Instant::now();
+        self.metrics.note(Operation::Take, began, self.taken(takes).await)
+    }
+
+    async fn taken(&self, takes: &[Take<'_>]) -> Result<Vec<(Taken, u32)>, Failure> {
+        let mut call = TAKE.prepare_invoke();
+        for Take { from, count } in takes {
+            call.arg(from.len()).arg(u8::from(count.is_some()));
+            for bucket in *from {
+                call.key(self.key(bucket.name))
+                    .arg(bucket.most)
+                    .arg(microseconds(bucket.refill))
+                    .arg(bucket.stay);
+            }
+            if let Some(count) = count {
+                call.key(self.key(count.name)).arg(count.most).arg(milliseconds(count.kept));
+            }
         }
-        if let Some(count) = count {
-            call.key(self.key(count.name)).arg(count.most).arg(milliseconds(count.kept));
-        }
-        let (wait, counted): (i64, u32) =
+        let told: Vec<(i64, u32)> =
             self.link.ask(|mut redis| async move { call.invoke_async(&mut redis).await }).await?;
-        let taken = match u64::try_from(wait) {
-            Ok(0) => Taken::Yes,
-            Ok(wait) => Taken::Wait(Duration::from_micros(wait)),
-            Err(_) => Taken::Full,
+        let taken = |(wait, counted): (i64, u32)| match u64::try_from(wait) {
+            Ok(0) => (Taken::Yes, counted),
+            Ok(wait) => (Taken::Wait(Duration::from_micros(wait)), counted),
+            Err(_) => (Taken::Full, counted),
         };
-        Ok((taken, counted))
+        Ok(told.into_iter().map(taken).collect())
     }
 
     /// Gives one back to each bucket and takes it off the count. A full bucket and a count of 0 stay as they are.
@@ -100,8 +125,7 @@ impl Redis {
     }
 
     async fn given_back(&self, to: &[Bucket<'_>], count: Option<Count<'_>>) -> Result<(), Failure> {
-        let script = Script::new(include_str!("give_back.lua"));
-        let mut call = script.arg(to.len());
+        let mut call = GIVE_BACK.arg(to.len());
         for bucket in to {
             call.key(self.key(bucket.name)).arg(microseconds(bucket.refill));
         }

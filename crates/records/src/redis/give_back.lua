@@ -2,15 +2,13 @@
 -- count falls below nothing. Only commands that take.lua needs as well.
 -- KEYS: the buckets, and perhaps the count. ARGV: how many buckets; of each the microseconds until one more; then the
 -- milliseconds to keep the count.
-local time = redis.call('TIME')
-local now = time[1] * 1000000 + time[2]
 local buckets = tonumber(ARGV[1])
 for i = 1, buckets do
-  -- A bucket that is full has no key.
+  -- A bucket that is full has no key, and has none any more where the moment at which it is full has passed.
   local full_at = tonumber(redis.call('GET', KEYS[i]) or 0)
   if full_at > 0 then
-    full_at = full_at - tonumber(ARGV[1 + i])
-    redis.call('SET', KEYS[i], string.format('%.0f', full_at), 'PX', math.max(1, math.ceil((full_at - now) / 1000)))
+    full_at = math.max(full_at - tonumber(ARGV[1 + i]), 1)
+    redis.call('SET', KEYS[i], string.format('%.0f', full_at), 'PXAT', math.ceil(full_at / 1000))
   end
 end
 local count = KEYS[buckets + 1]

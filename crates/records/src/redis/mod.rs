@@ -18,7 +18,7 @@ mod url;
 use futures_util::future::{BoxFuture, FutureExt};
 use redis::Script;
 
-pub use self::buckets::{Bucket, Count, Taken};
+pub use self::buckets::{Bucket, Count, Take, Taken};
 pub use self::inspection::RedisState;
 pub use self::keeper::{Heard, Keeper, Subscription};
 use self::link::Link;

@@ -27,7 +27,7 @@ use crate::browsers::message::{Close, FromPage, ToPage};
 use crate::browsers::opening::{Arrival, Opening};
 use crate::browsers::socket::{CLOSE_WITHIN, Ended, PageSocket};
 use crate::browsers::words;
-use crate::codes::NoQrCode;
+use crate::codes::{NoQrCode, Prepaid};
 use crate::logins::seats::Seat;
 use crate::logins::watched::Watch;
 use crate::logins::{ResumeKey, StoreError};
@@ -84,6 +84,8 @@ type Made = Result<Taken, NoQrCode>;
 /// What the task holds for its page.
 enum Held {
     Nothing,
+    /// What its address is told of its share of WeChat's codes, of which it takes one next.
+    Prepaid(Prepaid),
     /// A code that is being made, perhaps after a wait.
     Code(BoxFuture<'static, Made>),
     /// The seat at the login that the page shows.
@@ -113,7 +115,7 @@ impl Held {
                 seat.woken().await;
                 Event::Look
             }
-            Self::Nothing => pending().await,
+            Self::Nothing | Self::Prepaid(_) => pending().await,
         }
     }
 }
@@ -190,7 +192,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> PageTask<'_, S> {
                     return self.close(self.talk.refuse(words::UNKNOWN_ACCOUNT)).await;
                 };
                 self.opening.context.account.clone_from(&account.id);
-                self.admit().await?;
+                self.admit_to(account).await?;
                 let first = self.talk.begin();
                 self.take_turn(first).await
             }

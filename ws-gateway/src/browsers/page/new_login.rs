@@ -45,10 +45,24 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> PageTask<'_, S> {
         }
     }
 
-    /// Counts a new login for the page's address. One too many is told when to come back.
-    pub(super) async fn admit(&mut self) -> Result<(), Ended> {
-        match self.gateway.addresses.admit(self.opening.address).await {
-            Ok(()) => Ok(()),
+    /// Counts a new login for the page's address, whose code is taken at once. One too many is told when to come back.
+    pub(super) async fn admit_to(&mut self, account: &Account) -> Result<(), Ended> {
+        let admitted = account.admit(self.opening.address, &self.gateway.addresses).await;
+        if let Some(prepaid) = self.admitted(admitted).await? {
+            self.held = Held::Prepaid(prepaid);
+        }
+        Ok(())
+    }
+
+    /// Counts another login for the page's address.
+    async fn admit(&mut self) -> Result<(), Ended> {
+        let admitted = self.gateway.addresses.admit(self.opening.address).await;
+        self.admitted(admitted).await
+    }
+
+    async fn admitted<T>(&mut self, admitted: Result<T, NotAdmitted>) -> Result<T, Ended> {
+        match admitted {
+            Ok(admitted) => Ok(admitted),
             Err(NotAdmitted::Wait(wait)) => self.too_many("address", "GATEWAY_ADDRESS_RATE", wait).await,
             Err(NotAdmitted::Uncounted(error)) => self.needed(Err(error)).await,
         }
@@ -78,13 +92,17 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> PageTask<'_, S> {
         self.gateway.metrics.limits.hit(limit);
     }
 
-    pub(super) fn code_after(&self, wait: Duration) -> Held {
+    pub(super) fn code_after(&mut self, wait: Duration) -> Held {
         let (account, address) = (self.account().cloned(), self.opening.address);
+        let prepaid = match std::mem::replace(&mut self.held, Held::Nothing) {
+            Held::Prepaid(prepaid) => Some(prepaid),
+            Held::Nothing | Held::Code(_) | Held::Seat(_) => None,
+        };
         let failures = self.talk.failures();
         Held::Code(Box::pin(async move {
             sleep(wait).await;
             match account {
-                Some(account) => account.take(address, failures).await,
+                Some(account) => account.take(address, prepaid, failures).await,
                 None => Err(NoQrCode::NoAccount),
             }
         }))

@@ -88,3 +88,23 @@ async fn of_several_buckets_all_give_one_or_none_does_and_what_must_stay_stays()
     assert_eq!([take(&[network]).await, take(&[network]).await], [Taken::Yes, Taken::Yes]);
     assert!(matches!(take(&[network]).await, Taken::Wait(_)));
 }
+
+#[tokio::test]
+async fn one_thing_is_taken_after_another_until_one_cannot_be_had() {
+    let redis = Server::start().await;
+    let process = Process::start(&redis.url(), 0).await;
+    let bucket = |name, most| [Bucket { name, most, refill: Duration::from_secs(3600), stay: 0 }];
+    let (admission, share) = (bucket("admission", 3), bucket("share", 1));
+    let count = Some(Count { name: "count", most: 9, kept: Duration::from_secs(60) });
+    let take = async || {
+        let takes = [Take { from: &admission, count: None }, Take { from: &share, count }];
+        process.redis.take_in_turn(&takes).await.unwrap()
+    };
+    assert_eq!(take().await, [(Taken::Yes, 0), (Taken::Yes, 1)]);
+    // Whoever is admitted has been counted, although there is no share.
+    for _ in 0..2 {
+        assert!(matches!(take().await[..], [(Taken::Yes, 0), (Taken::Wait(_), 1)]));
+    }
+    assert!(matches!(take().await[..], [(Taken::Wait(_), 0)]), "and nobody asks for the share");
+    assert_eq!(redis.cli(&["GET", "test:count"]).await.trim(), "1");
+}
