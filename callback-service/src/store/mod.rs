@@ -16,7 +16,7 @@ use anyhow::Context;
 use futures_util::future::{BoxFuture, FutureExt, pending};
 use protocol::Scene;
 use records::{
-    Failure, Journal, Keeper, Keeps, Kept, Moment, Records, Redis, RedisUrl, Replicas, Sqlite, Step,
+    Failure, Found, Journal, Keeper, Keeps, Kept, Moment, Records, Redis, RedisUrl, Replicas, Sqlite, Step,
     StoreMetrics, StoreUrl, Write,
 };
 
@@ -220,8 +220,15 @@ impl Store {
     pub(crate) async fn recall(&self, scan: &Scan) -> Result<Memory, StoreError> {
         #[cfg(test)]
         self.faults.recall.happen().await?;
-        let found = self.people.read(&scan.openid.key()).await?;
-        Ok(found.record.map_or(Memory::Nothing, |person| person.recall(scan.scene, found.now)))
+        let key = scan.openid.key();
+        let recall = |Found { record, now }: Found<Kept<Person>>| {
+            record.map_or(Memory::Nothing, |person| person.recall(scan.scene, now))
+        };
+        match recall(self.people.glance_to_change(&key).await?) {
+            // Most scans are new, whatever the time is.
+            Memory::Nothing => Ok(Memory::Nothing),
+            _ => Ok(recall(self.people.read(&key).await?)),
+        }
     }
 
     /// Notes that the gateway is going to be asked to end the login.

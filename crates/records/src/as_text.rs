@@ -33,6 +33,15 @@ impl<T: Serialize + DeserializeOwned> AsText for Kept<T> {}
 
 impl AsText for Moment {}
 
+/// What came of comparing and setting.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Compared {
+    /// It is written.
+    Written,
+    /// It is not: this is there, or the moment has come.
+    Not(Found<String>),
+}
+
 /// A store of texts by key.
 pub(crate) trait TextStore: fmt::Debug + Send + Sync {
     /// What it is called in the log.
@@ -41,13 +50,41 @@ pub(crate) trait TextStore: fmt::Debug + Send + Sync {
     /// Reads a text.
     fn read<'a>(&'a self, key: &'a str) -> BoxFuture<'a, Result<Found<String>, Failure>>;
 
-    /// Writes a text if the present one is `from`, and only before the moment that `write` names; says whether it did.
+    /// Reads a text, where it is no harm if the clock is known a little less well. Perhaps a change of it follows.
+    fn glance<'a>(
+        &'a self,
+        key: &'a str,
+        _change_follows: bool,
+    ) -> BoxFuture<'a, Result<Found<String>, Failure>> {
+        self.read(key)
+    }
+
+    /// What the text probably is; nothing where the store has to be asked. No text is a guess, too.
+    fn guess(&self, _key: &str) -> Option<Found<String>> {
+        None
+    }
+
+    /// What this process has just written there, as [`Write::is_news`], if nothing is known to have changed it since.
+    fn news(&self, _key: &str) -> Option<Found<String>> {
+        None
+    }
+
+    /// Another process says that it has changed the text.
+    fn outdate(&self, _key: &str) {}
+
+    /// The store's clock, as far as it is known.
+    fn now(&self) -> BoxFuture<'_, Result<Moment, Failure>>;
+
+    /// Writes a text, whatever was there.
+    fn put<'a>(&'a self, key: &'a str, write: &'a Write<String>) -> BoxFuture<'a, Result<(), Failure>>;
+
+    /// Writes a text if the present one is `from`, and only before the moment that `write` names.
     fn compare_and_set<'a>(
         &'a self,
         key: &'a str,
         from: Option<&'a str>,
         write: &'a Write<String>,
-    ) -> BoxFuture<'a, Result<bool, Failure>>;
+    ) -> BoxFuture<'a, Result<Compared, Failure>>;
 
     /// Whether a durable change must be written even if the text stays the same.
     fn writes_repeats(&self) -> bool {

@@ -100,6 +100,23 @@ async fn a_rule_may_leave_a_record_as_it_is() {
 }
 
 #[tokio::test]
+async fn what_is_put_stands_whatever_was_there_and_whoever_left_it_alone_says_what_it_is() {
+    on_each_store(async |here, there| {
+        here.update("a", add).await.unwrap();
+        there.put("a", |now| Write::new(Kept::from(Sum { sum: 7 }), now + MINUTE)).await.unwrap();
+        // Here it was 1 last.
+        let kept = here.update("a", |found, _| Step::Keep(found.map(|sum| sum.sum)));
+        assert_eq!(kept.await, Ok(Some(7)));
+        assert_eq!(here.update("a", add).await, Ok(8));
+        assert_eq!(there.glance("a", |found, _| found.map(|sum| sum.sum)).await, Ok(Some(8)));
+        assert_eq!(there.update("a", add).await, Ok(9));
+        assert_eq!(here.glance_to_change("a").await.unwrap().record.unwrap().sum, 9);
+        assert_eq!(here.glance("b", |found, _| found.is_none()).await, Ok(true));
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn a_record_is_forgotten_at_its_moment_and_begins_anew() {
     on_each_store(async |here, there| {
         let soon = Duration::from_millis(200);

@@ -5,7 +5,7 @@ use std::future::pending;
 use std::sync::Arc;
 use std::time::Instant;
 
-use crate::as_text::{AsText, TextStore};
+use crate::as_text::{AsText, Compared, TextStore};
 use crate::memory::Memory;
 use crate::{Failure, Moment, Operation, Redis, Sqlite, StoreMetrics};
 
@@ -40,14 +40,27 @@ pub struct Write<R> {
     pub tell: Option<(String, String)>,
     /// It counts only once enough replicas have it.
     pub durably: bool,
+    /// Somebody in this process is told of it, and will ask for it with [`Records::news`].
+    pub is_news: bool,
 }
 
 impl<R> Write<R> {
     /// A change that nobody is told of and that waits for no replica.
     #[must_use]
     pub fn new(to: R, forget_at: Moment) -> Self {
-        Self { to, forget_at, only_before: None, tell: None, durably: false }
+        Self { to, forget_at, only_before: None, tell: None, durably: false, is_news: false }
     }
+}
+
+/// How much is known of a record on which a rule decides.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Known {
+    /// It is what this process had last. A change of it is compared by the store; to leave it as it is takes more.
+    Guessed,
+    /// The store has said what the record is, and its clock may be known less well.
+    Glanced,
+    /// The store has said both.
+    Read,
 }
 
 /// Attempts of one update. Each fails only because another process's succeeded, or because its moment came.
@@ -151,8 +164,96 @@ impl<R: AsText + Clone> Records<R> {
         self.metrics.note(Operation::Read, began, seen)
     }
 
+    /// As [`Records::look`], where it is no harm if the store's clock is a little later than is said. With Redis that is one command
+    /// instead of two. Where its clock was set a second ago at most, it may even be earlier.
+    ///
+    /// # Errors
+    /// [`Failure`]; nothing was changed.
+    pub async fn glance<T>(
+        &self,
+        name: &str,
+        look: impl FnOnce(Option<&R>, Moment) -> T,
+    ) -> Result<T, Failure> {
+        let began = Instant::now();
+        let seen = match &self.store {
+            Store::Memory(memory) => Ok(memory.look(name, look)),
+            Store::Texts(texts) => {
+                let found = self.glanced(&**texts, name, false).await;
+                found.map(|found| look(found.record.as_ref(), found.now))
+            }
+        };
+        self.metrics.note(Operation::Read, began, seen)
+    }
+
+    /// The same, of a record that the caller is probably going to change.
+    ///
+    /// # Errors
+    /// [`Failure`]; nothing was changed.
+    pub async fn glance_to_change(&self, name: &str) -> Result<Found<R>, Failure> {
+        let began = Instant::now();
+        let found = match &self.store {
+            Store::Memory(memory) => Ok(memory.read(name)),
+            Store::Texts(texts) => self.glanced(&**texts, name, true).await,
+        };
+        self.metrics.note(Operation::Read, began, found)
+    }
+
+    async fn glanced(
+        &self,
+        texts: &dyn TextStore,
+        name: &str,
+        change_follows: bool,
+    ) -> Result<Found<R>, Failure> {
+        let Found { record, now } = texts.glance(&self.key(name), change_follows).await?;
+        Ok(Found { record: record.map(|text| self.typed(texts, &text)).transpose()?, now })
+    }
+
+    /// What this process has just written as news ([`Write::is_news`]), unless it is known that another one has changed it
+    /// since. It is said once. `None` where the store has to be asked.
+    #[must_use]
+    pub fn news(&self, name: &str) -> Option<Found<R>> {
+        let Store::Texts(texts) = &self.store else { return None };
+        let Found { record, now } = texts.news(&self.key(name))?;
+        Some(Found { record: Some(R::from_text(&record?).ok()?), now })
+    }
+
+    /// Notes that another process says that it has changed a record.
+    pub fn outdate(&self, name: &str) {
+        if let Store::Texts(texts) = &self.store {
+            texts.outdate(&self.key(name));
+        }
+    }
+
+    /// Writes a record, whatever was there. `make` gets the store's clock, as [`Records::glance`] knows it.
+    ///
+    /// # Errors
+    /// As [`Records::update`].
+    pub async fn put(&self, name: &str, make: impl FnOnce(Moment) -> Write<R>) -> Result<(), Failure> {
+        let began = Instant::now();
+        let put = async {
+            match &self.store {
+                Store::Memory(memory) => {
+                    let mut make = Some(make);
+                    memory.update(name, |_, now| match make.take() {
+                        Some(make) => Step::Write(make(now), ()),
+                        None => Step::Keep(()),
+                    })
+                }
+                Store::Texts(texts) => {
+                    let now = texts.now().await.map_err(Failure::certain)?;
+                    texts.put(&self.key(name), &text_of(make(now))?).await
+                }
+            }
+        };
+        self.metrics.note(Operation::Update, began, put.await)
+    }
+
     /// Reads a record, lets `rule` decide, and writes what it decided if the record is still the same; if not,
     /// `rule` decides anew. It gets the record and the store's clock.
+    ///
+    /// A store may know what the record probably is, and spare the reading: then the rule is asked first what it would do
+    /// with that. So it may be called with a record that is not there any more, and what it says then does not count
+    /// unless the store finds it to be true.
     ///
     /// # Errors
     /// [`Failure`]. A change that too few replicas have in time is [`Failure::Unknown`]: this Redis has it, and may
@@ -176,19 +277,48 @@ impl<R: AsText + Clone> Records<R> {
             Store::Texts(texts) => &**texts,
         };
         let key = self.key(name);
-        for _ in 0..ATTEMPTS {
-            // Reading changes nothing, whatever becomes of it.
-            let Found { record: from, now } = texts.read(&key).await.map_err(Failure::certain)?;
-            let record = from.as_deref().map(|text| self.typed(texts, text)).transpose()?;
-            let (write, value) = match rule(record.as_ref(), now) {
-                Step::Keep(value) => return Ok(value),
-                Step::Write(write, value) => (text_of(write)?, value),
+        // Reading changes nothing, whatever becomes of it.
+        let read = async || texts.read(&key).await.map_err(Failure::certain);
+        let (mut found, mut known) = match texts.guess(&key) {
+            Some(guess) => (guess, Known::Guessed),
+            None => (read().await?, Known::Read),
+        };
+        let mut attempts = 0;
+        while attempts < ATTEMPTS {
+            let record = match found.record.as_deref().map(|text| self.typed(texts, text)).transpose() {
+                Err(_) if known != Known::Read => {
+                    (found, known) = (read().await?, Known::Read);
+                    continue;
+                }
+                record => record?,
             };
-            // A repeat is written as well, because replicas can only be asked about what was written.
-            let is_old = from.as_ref() == Some(&write.to) && !(write.durably && texts.writes_repeats());
-            if is_old || texts.compare_and_set(&key, from.as_deref(), &write).await? {
-                return Ok(value);
+            let (write, value) = match rule(record.as_ref(), found.now) {
+                Step::Keep(value) => (None, value),
+                Step::Write(write, value) => {
+                    let write = text_of(write)?;
+                    // A repeat is written as well, because replicas can only be asked about what was written.
+                    let is_old = found.record.as_ref() == Some(&write.to)
+                        && !(write.durably && texts.writes_repeats());
+                    ((!is_old).then_some(write), value)
+                }
+            };
+            let Some(write) = write else {
+                // Whoever hears of a record that stays as it is hears what the store says, by its own clock.
+                (found, known) = match (known, &found.record) {
+                    (Known::Read, _) | (Known::Glanced, None) => return Ok(value),
+                    // There is no copy, so it is probably some other process's record.
+                    (Known::Guessed, None) => {
+                        (texts.glance(&key, true).await.map_err(Failure::certain)?, Known::Glanced)
+                    }
+                    (Known::Guessed | Known::Glanced, Some(_)) => (read().await?, Known::Read),
+                };
+                continue;
+            };
+            match texts.compare_and_set(&key, found.record.as_deref(), &write).await? {
+                Compared::Written => return Ok(value),
+                Compared::Not(present) => (found, known) = (present, Known::Read),
             }
+            attempts += 1;
         }
         Err(Failure::NotDone("too many others change the same record".to_owned()))
     }
@@ -207,9 +337,9 @@ impl<R: AsText + Clone> Records<R> {
 }
 
 fn text_of<R: AsText>(write: Write<R>) -> Result<Write<String>, Failure> {
-    let Write { to, forget_at, only_before, tell, durably } = write;
+    let Write { to, forget_at, only_before, tell, durably, is_news } = write;
     let to = to.to_text().map_err(|error| Failure::NotDone(error.to_string()))?;
-    Ok(Write { to, forget_at, only_before, tell, durably })
+    Ok(Write { to, forget_at, only_before, tell, durably, is_news })
 }
 
 impl<R> Clone for Records<R> {

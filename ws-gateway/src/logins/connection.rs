@@ -4,14 +4,16 @@
 //! all pages read their records again once there is a connection again. They are woken as well when an outage lasts,
 //! so that they can tell people to wait.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use records::{Heard, Keeper, Redis, RedisUrl, Subscription};
+use protocol::Scene;
+use records::{Heard, Keeper, Records, Redis, RedisUrl, Subscription};
 use tokio::sync::Notify;
 use tokio::time::sleep;
 
+use super::record::Record;
 use super::seats::Pages;
 
 /// An outage of this length is told to the pages; most are over sooner.
@@ -20,6 +22,7 @@ const PATIENCE: Duration = Duration::from_secs(2);
 /// This gateway's connection to the Redis that holds the logins.
 pub(super) struct Connection {
     pub(super) redis: Redis,
+    pub(super) records: Records<Record>,
     pages: Arc<Pages>,
     connected: Arc<Notify>,
     was_connected: AtomicBool,
@@ -29,14 +32,19 @@ impl Connection {
     /// Nothing is connected before the keeper runs.
     pub(super) fn new(url: RedisUrl, prefix: &str, replicas: u32, pages: Arc<Pages>) -> (Self, Keeper) {
         let connected = Arc::new(Notify::new());
+        // They are made of the Redis, which is made with who hears what is published there.
+        let logins = Arc::new(OnceLock::<Records<Record>>::new());
         let subscription = {
-            let (pages, connected) = (Arc::clone(&pages), Arc::clone(&connected));
+            let (pages, connected, logins) =
+                (Arc::clone(&pages), Arc::clone(&connected), Arc::clone(&logins));
             Subscription {
                 channel: pages.gateway().to_owned(),
                 hear: Box::new(move |heard| match heard {
                     Heard::Connected => connected.notify_one(),
                     Heard::Message(scene) => {
-                        if let Ok(scene) = scene.parse() {
+                        if let Ok(scene) = scene.parse::<Scene>() {
+                            // What this gateway wrote last is not what its page has to be told now.
+                            logins.get().into_iter().for_each(|logins| logins.outdate(scene.as_str()));
                             pages.wake(scene);
                         }
                     }
@@ -45,7 +53,9 @@ impl Connection {
         };
         // The version of all that is kept there.
         let (redis, keeper) = Redis::new(url, format!("{prefix}1:"), replicas, Some(subscription));
-        (Self { redis, pages, connected, was_connected: AtomicBool::new(false) }, keeper)
+        let records = Records::in_redis("login", &redis);
+        let _ = logins.set(records.clone());
+        (Self { redis, records, pages, connected, was_connected: AtomicBool::new(false) }, keeper)
     }
 
     /// Whether there has ever been a connection.

@@ -23,7 +23,7 @@ use std::time::Duration;
 use futures_util::future::join;
 use protocol::message::{Answer, Code, Context, State, Status};
 use protocol::{Notice, Scene};
-use records::{Failure, Keeper, Moment, Records, Redis, RedisUrl, Step, StoreMetrics, Write};
+use records::{Failure, Found, Keeper, Moment, Records, Redis, RedisUrl, Step, StoreMetrics, Write};
 
 use self::connection::Connection;
 use self::presence::Presence;
@@ -192,8 +192,7 @@ impl Logins {
     #[must_use]
     pub(crate) fn in_redis(url: RedisUrl, prefix: &str, replicas: u32, pages: Arc<Pages>) -> (Self, Keeper) {
         let (connection, keeper) = Connection::new(url, prefix, replicas, Arc::clone(&pages));
-        let redis = &connection.redis;
-        let (records, typed) = (Records::in_redis("login", redis), TypedCodes::in_redis(redis));
+        let (records, typed) = (connection.records.clone(), TypedCodes::in_redis(&connection.redis));
         (Self::new(records, typed, pages, Some(connection)), keeper)
     }
 
@@ -286,10 +285,10 @@ impl Logins {
         seat: Option<SeatName>,
     ) -> Result<(), Failure> {
         // An attempt that was lost has shown nobody anything, so a login that is there already is no harm.
-        let opening = self.records.update(scene.as_str(), |_, now| {
-            let login = Record::new(new.clone(), now, ttl, seat.clone());
+        let opening = self.records.put(scene.as_str(), |now| {
+            let login = Record::new(new, now, ttl, seat);
             let forget_at = login.forget_at();
-            Step::Write(Write::new(login, forget_at), ())
+            Write::new(login, forget_at)
         });
         opening.await
     }
@@ -349,8 +348,17 @@ impl Logins {
 
     /// Reads a login; `None` when it is unknown.
     pub(crate) async fn look(&self, scene: Scene) -> Result<Option<Snapshot>, StoreError> {
-        let seen = self.records.look(scene.as_str(), |login, now| login.map(|login| login.snapshot(now)));
-        Ok(seen.await?)
+        let snapshot = |login: Option<&Record>, now| login.map(|login| login.snapshot(now));
+        let name = scene.as_str();
+        let seen = match self.records.news(name) {
+            Some(Found { record, now }) => snapshot(record.as_ref(), now),
+            None => self.records.glance(name, snapshot).await?,
+        };
+        match seen {
+            // That the clock alone has ended a login is for the store's clock to say.
+            Some(login) if login.state == State::Expired => Ok(self.records.look(name, snapshot).await?),
+            login => Ok(login),
+        }
     }
 
     /// Makes the page in `seat` the one that shows the login, and wakes the one that did before, wherever it
@@ -399,6 +407,7 @@ impl Logins {
                     only_before: before.holds_until(now),
                     tell: elsewhere.map(|seat| (seat.gateway().to_owned(), scene.to_string())),
                     durably,
+                    is_news: is_here,
                     to: after,
                 };
                 Step::Write(write, Some(value))

@@ -1,6 +1,6 @@
 //! Makes the connection to Redis, watches it, and makes it again.
 //!
-//! It looks each second, and whenever somebody doubts it, whether Redis answers and still is the master. It hears what
+//! It looks each second, and whenever somebody doubts it, whether Redis answers and still is the master, and what time it is there. It hears what
 //! is published on the channel that it was given, and says when there is a connection again, because what was published
 //! meanwhile is lost.
 
@@ -13,10 +13,13 @@ use redis::{AsyncConnectionConfig, Client, ConnectionInfo, PushInfo, PushKind};
 use tokio::sync::{Notify, mpsc, watch};
 use tokio::time::{sleep, timeout};
 
+use super::clock::Clock;
+use super::copies::Copies;
 use super::greeting::{Role, is_young_enough, listen_for, role, text, why_not};
 use super::link::{COMMAND, Connections};
 use super::replicas::{Durable, Replicas};
 use super::url::RedisUrl;
+use super::{Time, moment};
 
 /// How long a command may take that stands behind one that waits for replicas, and one that has given up waiting.
 const DURABLE: Duration = Duration::from_millis(1100);
@@ -73,8 +76,16 @@ pub struct Keeper {
     url: RedisUrl,
     subscription: Option<Subscription>,
     connections: watch::Sender<Option<Connections>>,
-    doubt: Arc<Notify>,
-    replicas: Replicas,
+    shared: Shared,
+}
+
+/// What the keeper shares with those who ask Redis.
+#[derive(Debug)]
+pub(super) struct Shared {
+    pub(super) doubt: Arc<Notify>,
+    pub(super) replicas: Replicas,
+    pub(super) clock: Clock,
+    pub(super) copies: Copies,
 }
 
 /// A connection that stands.
@@ -90,10 +101,9 @@ impl Keeper {
         url: RedisUrl,
         subscription: Option<Subscription>,
         connections: watch::Sender<Option<Connections>>,
-        doubt: Arc<Notify>,
-        replicas: Replicas,
+        shared: Shared,
     ) -> Self {
-        Self { url, subscription, connections, doubt, replicas }
+        Self { url, subscription, connections, shared }
     }
 
     /// Connects, and connects again whenever that is needed, for as long as it is polled.
@@ -108,6 +118,7 @@ impl Keeper {
                     told.clear();
                     let why = self.watch(session).await;
                     self.connections.send_replace(None);
+                    self.shared.clock.forget();
                     tracing::warn!(place = %self.url, "the connection to Redis is lost: {why}; connecting again");
                 }
                 Err(why) => {
@@ -145,7 +156,7 @@ impl Keeper {
                 connecting.await.map_err(|error| why_not(&error))
             };
             let mut each = connect(&config).await?;
-            let durable = match self.replicas.are_wanted() {
+            let durable = match self.shared.replicas.are_wanted() {
                 true => Some(connect(&patient).await?),
                 false => None,
             };
@@ -161,6 +172,7 @@ impl Keeper {
             if let Some(subscription) = &self.subscription {
                 listen_for(&mut connections.each.clone(), &subscription.channel).await?;
             }
+            self.ask_time(&connections.each).await;
             Ok(Session { connections, master, pushes })
         };
         timeout(2 * CONNECT, connecting).await.unwrap_or_else(|_| Err("it does not answer".to_owned()))
@@ -169,6 +181,8 @@ impl Keeper {
     /// Watches a connection until it is lost, and says why.
     async fn watch(&self, session: Session) -> String {
         let Session { connections, master, pushes } = session;
+        // Another process's change may have been published meanwhile.
+        self.shared.copies.outdate_all();
         self.connections.send_replace(Some(connections.clone()));
         self.tell(Heard::Connected);
         tokio::select! {
@@ -195,12 +209,22 @@ impl Keeper {
     async fn look(&self, connections: Connections, master: Option<(String, u16)>) -> String {
         loop {
             tokio::select! {
-                () = self.doubt.notified() => {}
+                () = self.shared.doubt.notified() => {}
                 () = sleep(LOOK_EVERY) => {}
             }
             if let Err(why) = self.check(&connections, master.as_ref()).await {
                 return why;
             }
+            self.ask_time(&connections.each).await;
+        }
+    }
+
+    /// Asks for the time. Where there is no answer, that is noticed otherwise, and what was known is soon not believed.
+    async fn ask_time(&self, connection: &MultiplexedConnection) {
+        let time = redis::cmd("TIME");
+        let asked = timeout(COMMAND, time.query_async::<Time>(&mut connection.clone())).await;
+        if let Ok(Ok(time)) = asked {
+            self.shared.clock.is_told(moment(time));
         }
     }
 
@@ -235,9 +259,9 @@ impl Keeper {
                 return Err(format!("{}:{} is the master now", now.0, now.1));
             }
             // A master that is cut off from the Sentinels does not know whether they have made another one.
-            is_master = !self.replicas.are_too_few(connected) || sentinels.agree_on(master).await;
+            is_master = !self.shared.replicas.are_too_few(connected) || sentinels.agree_on(master).await;
         }
-        self.replicas.note(connected, is_master);
+        self.shared.replicas.note(connected, is_master);
         Ok(role)
     }
 
@@ -259,7 +283,7 @@ mod tests {
 
     /// Why one try to connect comes to nothing; nothing where it does not.
     async fn tried(url: RedisUrl) -> Option<String> {
-        let (_link, keeper) = Link::new(url, None, Replicas::new(0));
+        let (_link, keeper) = Link::new(url, None, Replicas::new(0), Copies::default());
         keeper.connect().await.err()
     }
 

@@ -15,7 +15,9 @@ use redis::{ErrorKind, RedisError, RedisResult, ServerErrorKind};
 use tokio::sync::{Notify, watch};
 use tokio::time::timeout;
 
-use super::keeper::{Keeper, Subscription};
+use super::clock::Clock;
+use super::copies::Copies;
+use super::keeper::{Keeper, Shared, Subscription};
 use super::replicas::{Durable, Replicas};
 use super::url::RedisUrl;
 use crate::Failure;
@@ -29,6 +31,8 @@ pub(super) struct Link {
     connections: watch::Receiver<Option<Connections>>,
     doubt: Arc<Notify>,
     replicas: Replicas,
+    /// What is known of its clock.
+    pub(super) clock: Clock,
 }
 
 /// The connections to one Redis.
@@ -46,11 +50,13 @@ impl Link {
         url: RedisUrl,
         subscription: Option<Subscription>,
         replicas: Replicas,
+        copies: Copies,
     ) -> (Self, Keeper) {
         let (sender, connections) = watch::channel(None);
-        let doubt = Arc::new(Notify::new());
-        let keeper = Keeper::new(url, subscription, sender, Arc::clone(&doubt), replicas.clone());
-        (Self { connections, doubt, replicas }, keeper)
+        let (doubt, clock) = (Arc::new(Notify::new()), Clock::default());
+        let shared =
+            Shared { doubt: Arc::clone(&doubt), replicas: replicas.clone(), clock: clock.clone(), copies };
+        (Self { connections, doubt, replicas, clock }, Keeper::new(url, subscription, sender, shared))
     }
 
     /// Whether there is a connection now.
@@ -74,16 +80,17 @@ impl Link {
     }
 
     /// Asks Redis to write something, and waits until enough replicas have it if it was written.
-    pub(super) async fn ask_durably<F>(
+    pub(super) async fn ask_durably<T, F>(
         &self,
         work: impl FnOnce(MultiplexedConnection) -> F,
-    ) -> Result<bool, Failure>
+        is_written: impl FnOnce(&T) -> bool,
+    ) -> Result<T, Failure>
     where
-        F: Future<Output = RedisResult<bool>>,
+        F: Future<Output = RedisResult<T>>,
     {
         let Some(durable) = self.connections()?.durable else { return self.ask(work).await };
         let done = self.answer(work(durable.connection.clone())).await?;
-        if done {
+        if is_written(&done) {
             durable.confirm(&self.replicas, || self.doubt.notify_one()).await?;
         }
         Ok(done)

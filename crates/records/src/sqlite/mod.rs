@@ -19,7 +19,7 @@ use tokio::sync::oneshot;
 pub use self::file::OpenError;
 pub use self::inspection::{SqliteState, inspect};
 use self::thread::Work;
-use crate::as_text::TextStore;
+use crate::as_text::{Compared, TextStore};
 use crate::{Failure, Found, Moment, StoreMetrics, Write};
 
 /// A SQLite file. Clones share its thread, which ends with the last of them.
@@ -86,9 +86,18 @@ impl TextStore for Sqlite {
         key: &'a str,
         from: Option<&'a str>,
         write: &'a Write<String>,
-    ) -> BoxFuture<'a, Result<bool, Failure>> {
+    ) -> BoxFuture<'a, Result<Compared, Failure>> {
         let (key, from, write) = (key.to_owned(), from.map(str::to_owned), write.clone());
         self.ask(move |transaction| compare_and_set(transaction, &key, from.as_deref(), &write))
+    }
+
+    fn now(&self) -> BoxFuture<'_, Result<Moment, Failure>> {
+        async { Ok(Moment::by_this_machine()) }.boxed()
+    }
+
+    fn put<'a>(&'a self, key: &'a str, write: &'a Write<String>) -> BoxFuture<'a, Result<(), Failure>> {
+        let (key, write) = (key.to_owned(), write.clone());
+        self.ask(move |transaction| put(transaction, &key, &write))
     }
 }
 
@@ -104,16 +113,22 @@ fn compare_and_set(
     key: &str,
     from: Option<&str>,
     write: &Write<String>,
-) -> rusqlite::Result<bool> {
+) -> rusqlite::Result<Compared> {
     let now = Moment::by_this_machine();
     let is_late = write.only_before.is_some_and(|moment| now >= moment);
-    if is_late || find(transaction, key, now)?.as_deref() != from {
-        return Ok(false);
+    let record = find(transaction, key, now)?;
+    if is_late || record.as_deref() != from {
+        return Ok(Compared::Not(Found { record, now }));
     }
+    put(transaction, key, write)?;
+    Ok(Compared::Written)
+}
+
+fn put(transaction: &Transaction<'_>, key: &str, write: &Write<String>) -> rusqlite::Result<()> {
     transaction
         .prepare_cached("INSERT OR REPLACE INTO records (key, record, forget_at) VALUES (?1, ?2, ?3)")?
         .execute(params![key, write.to, integer(write.forget_at)])?;
-    Ok(true)
+    Ok(())
 }
 
 /// A moment as SQLite keeps it.

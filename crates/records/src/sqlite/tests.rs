@@ -53,7 +53,7 @@ fn behind_a_full_disk_nothing_is_written_without_its_transaction() {
             let is_alone = transaction.is_autocommit();
             let result = compare_and_set(transaction, &key, None, &write);
             Box::new(move |committed| {
-                let is_written = matches!(result, Ok(true)) && committed.is_ok();
+                let is_written = matches!(result, Ok(Compared::Written)) && committed.is_ok();
                 told.lock().unwrap().push((is_alone, is_written));
             })
         })

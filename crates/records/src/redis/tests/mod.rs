@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod buckets;
+mod copies;
 mod replicas;
 
 use std::sync::Arc;
