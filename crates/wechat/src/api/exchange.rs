@@ -24,8 +24,9 @@ const CONNECT_LIMIT: Duration = Duration::from_secs(2);
 /// The longest answer read, in bytes: real ones are below 2 KiB.
 const MAX_ANSWER: usize = 64 * 1024;
 
-/// Idle connections kept for the next calls. Bursts open more and close them again.
-const MAX_IDLE: usize = 16;
+/// Idle connections kept for the next calls: as many as a gateway has calls under way at once. To connect for a call costs
+/// as much again as the call.
+const MAX_IDLE: usize = 64;
 
 /// The longest part of WeChat's `errmsg` kept, in characters: it goes into logs.
 const MAX_MESSAGE: usize = 256;
