@@ -3,6 +3,7 @@
 
 use std::borrow::Cow;
 use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
 
 use http::header::{ACCEPT_LANGUAGE, HeaderMap, HeaderName, ORIGIN, SEC_WEBSOCKET_PROTOCOL, USER_AGENT};
 use http::{Request, StatusCode};
@@ -39,8 +40,8 @@ pub(crate) enum Arrival {
 /// What a page said.
 #[derive(Debug, Clone)]
 pub(crate) struct Opening {
-    /// Who asks for a login.
-    pub context: Context,
+    /// Who asks for a login. Its record has the same.
+    pub context: Arc<Context>,
     /// Its address. `context.ip` is the same as text.
     pub address: IpAddr,
     /// Whether it comes back to a login.
@@ -148,6 +149,7 @@ impl Opening {
         }
         let langs = langs.iter().map(|lang| lang.as_ref());
         let language = Language::choose(langs, text(ACCEPT_LANGUAGE).as_deref());
+        let context = Arc::new(context);
         Ok(Self { context, address, arrival, has_picture, is_ours, selects_ours, language, fault })
     }
 }

@@ -132,7 +132,7 @@ impl From<Failure> for StoreError {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct NewLogin {
     /// Who asks.
-    pub context: Context,
+    pub context: Arc<Context>,
     /// What is shown.
     pub shown: Shown,
     /// What the resume key must match.
@@ -270,17 +270,17 @@ impl Logins {
     pub(crate) async fn open(
         &self,
         scene: Scene,
-        new: NewLogin,
+        new: impl Into<Opened>,
         ttl: Duration,
         seat: SeatName,
     ) -> Result<(), StoreError> {
-        Ok(self.write_new(scene, new, ttl, Some(seat)).await?)
+        Ok(self.write_new(scene, new.into(), ttl, Some(seat)).await?)
     }
 
     async fn write_new(
         &self,
         scene: Scene,
-        new: NewLogin,
+        new: Opened,
         ttl: Duration,
         seat: Option<SeatName>,
     ) -> Result<(), Failure> {

@@ -3,6 +3,7 @@
 //! Such a login has no code to scan or to type, costs none, and belongs to the client that has asked for it. Beside that
 //! it is a login like any other: its page comes to it by its resume key, and a scan ends it.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use parking_lot::Mutex;
@@ -47,12 +48,12 @@ impl Logins {
         let context =
             Context { ip: NO_ADDRESS.to_owned(), created_at: clock::unix_now(), ..Context::default() };
         let new = NewLogin {
-            context,
+            context: Arc::new(context),
             shown: Shown { qr: None, typed: None },
             secret: key.hash(),
             probe_of: Some(from.client.clone()),
         };
-        match self.write_new(scene, new, LIVES, None).await {
+        match self.write_new(scene, new.into(), LIVES, None).await {
             Ok(()) => {
                 let resume = Some(Resume(key.reveal()));
                 Answer { scene: Some(scene), resume, ..Answer::new(Status::Ok) }

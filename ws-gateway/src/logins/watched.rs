@@ -18,7 +18,7 @@ use server::address;
 use server::visible::plain;
 use tokio::time::Instant;
 
-use super::{QrCode, Shown};
+use super::{Opened, QrCode, Shown};
 pub(crate) use crate::metrics::logins::End;
 
 /// The ended logins that are kept.
@@ -111,7 +111,10 @@ struct Known {
 
 #[derive(Debug)]
 struct Held {
-    login: Login,
+    /// What is seen of it is made of that when an operator looks.
+    opened: Opened,
+    /// Whether somebody has scanned it, or has sent its code.
+    is_scanned: bool,
     scene: Scene,
     /// Two while a newer socket takes it over.
     pages: u32,
@@ -135,14 +138,14 @@ impl Default for Watched {
 impl Watched {
     /// A page shows a new login.
     #[must_use]
-    pub(crate) fn shows(&self, scene: Scene, shown: &Shown, context: &Context) -> Watch {
+    pub(crate) fn shows(&self, scene: Scene, opened: &Opened) -> Watch {
         self.0.lock().rates.count(place(Kind::Shown), Instant::now());
-        self.takes_back(scene, State::Waiting, shown, context)
+        self.takes_back(scene, State::Waiting, opened)
     }
 
     /// A page shows a login that there was before.
     #[must_use]
-    pub(crate) fn takes_back(&self, scene: Scene, state: State, shown: &Shown, context: &Context) -> Watch {
+    pub(crate) fn takes_back(&self, scene: Scene, state: State, opened: &Opened) -> Watch {
         let id = LoginId::of(scene);
         let mut known = self.0.lock();
         if let Some(end) = end_of(state) {
@@ -152,7 +155,8 @@ impl Watched {
         // It had gone only for a while.
         known.take_left(id);
         let held = known.shown.entry(id).or_insert_with(|| Held {
-            login: Login::new(id, state, shown, context),
+            opened: opened.clone(),
+            is_scanned: state == State::Scanned,
             scene,
             pages: 0,
         });
@@ -176,16 +180,18 @@ impl Watched {
         let mut known = self.0.lock();
         let minutes = known.rates.minutes(Instant::now());
         let over = known.over.iter().rev().cloned().collect();
-        let mut shown: Vec<&Login> = known.shown.values().map(|held| &held.login).collect();
+        let mut shown: Vec<_> = known.shown.iter().map(|(id, held)| (held.since(), *id, held)).collect();
         let all = shown.len();
-        let by_age =
-            |one: &&Login, other: &&Login| (other.since, other.id.bytes()).cmp(&(one.since, one.id.bytes()));
+        let by_age = |one: &(u64, LoginId, &Held), other: &(u64, LoginId, &Held)| {
+            (other.0, other.1).cmp(&(one.0, one.1))
+        };
         if all > most {
             shown.select_nth_unstable_by(most, by_age);
             shown.truncate(most);
         }
         shown.sort_unstable_by(by_age);
-        Seen { shown: shown.into_iter().cloned().collect(), all, over, minutes }
+        let shown = shown.into_iter().map(|(_, id, held)| held.login(id)).collect();
+        Seen { shown, all, over, minutes }
     }
 }
 
@@ -216,7 +222,7 @@ impl Watch {
         }
         let mut known = self.of.0.lock();
         if let Some(held) = known.let_go(self.id) {
-            known.ended(held.login, end);
+            known.ended(held.login(self.id), end);
         }
     }
 }
@@ -238,9 +244,9 @@ impl Known {
     /// A login has been scanned.
     fn scanned(&mut self, id: LoginId) {
         if let Some(held) = self.shown.get_mut(&id)
-            && held.login.state == State::Waiting
+            && !held.is_scanned
         {
-            held.login.state = State::Scanned;
+            held.is_scanned = true;
             self.rates.count(place(Kind::Scanned), Instant::now());
         }
     }
@@ -249,7 +255,7 @@ impl Known {
     /// gone, or has not looked yet. Else somebody who comes back to one login again and again would push the others out of
     /// the list, and be counted each time.
     fn learns(&mut self, id: LoginId, end: End) {
-        let held = self.shown.remove(&id).map(|held| held.login);
+        let held = self.shown.remove(&id).map(|held| held.login(id));
         if let Some(login) = held.or_else(|| self.take_left(id)) {
             self.ended(login, end);
         }
@@ -278,12 +284,24 @@ impl Known {
     }
 }
 
+impl Held {
+    /// When the login was made, in seconds since 1970.
+    fn since(&self) -> u64 {
+        self.opened.context().created_at
+    }
+
+    fn login(&self, id: LoginId) -> Login {
+        let (shown, context) = (self.opened.shown(), self.opened.context());
+        Login::new(id, self.is_scanned, &shown, context)
+    }
+}
+
 impl Login {
-    fn new(id: LoginId, state: State, shown: &Shown, context: &Context) -> Self {
+    fn new(id: LoginId, is_scanned: bool, shown: &Shown, context: &Context) -> Self {
         let user_agent = context.user_agent.as_deref().unwrap_or_default();
         Self {
             id,
-            state: if state == State::Scanned { state } else { State::Waiting },
+            state: if is_scanned { State::Scanned } else { State::Waiting },
             since: UNIX_EPOCH + Duration::from_secs(context.created_at),
             of: match (&context.site, &context.request) {
                 (Some(site), _) => Of::Site(plain(site.chars().take(MOST_OF_SITE).collect::<String>())),
@@ -321,6 +339,7 @@ mod tests {
     #![allow(clippy::unwrap_used)]
 
     use super::*;
+    use crate::logins::{NewLogin, ResumeKey};
 
     fn context() -> Context {
         Context {
@@ -334,7 +353,15 @@ mod tests {
         }
     }
 
-    const TYPED: Shown = Shown { qr: None, typed: None };
+    fn opened_by(context: Context) -> Opened {
+        let shown = Shown { qr: None, typed: None };
+        let secret = ResumeKey::new(Scene::random()).hash();
+        NewLogin { context: context.into(), shown, secret, probe_of: None }.into()
+    }
+
+    fn opened() -> Opened {
+        opened_by(context())
+    }
 
     /// The states of those in progress, and how others ended.
     fn seen(watched: &Watched) -> (Vec<State>, Vec<End>) {
@@ -349,7 +376,7 @@ mod tests {
     #[test]
     fn a_login_is_seen_from_its_code_to_its_end() {
         let (watched, scene) = (Watched::default(), Scene::random());
-        let mut watch = watched.shows(scene, &TYPED, &context());
+        let mut watch = watched.shows(scene, &opened());
         assert_eq!(seen(&watched), (vec![State::Waiting], vec![]));
         assert_eq!(watched.scene_of(&LoginId::of(scene).to_string()), Some(scene));
         watch.stands(State::Scanned);
@@ -362,20 +389,20 @@ mod tests {
         assert_eq!(watched.scene_of(&LoginId::of(scene).to_string()), None);
         assert_eq!(totals(&watched), [1, 1, 1, 0, 0]);
         // A claim that nobody has seen is one all the same, and expiry needs none.
-        watched.shows(Scene::random(), &TYPED, &context()).stands(State::Denied);
-        watched.shows(Scene::random(), &TYPED, &context()).stands(State::Expired);
+        watched.shows(Scene::random(), &opened()).stands(State::Denied);
+        watched.shows(Scene::random(), &opened()).stands(State::Expired);
         assert_eq!(totals(&watched), [3, 2, 1, 1, 1]);
     }
 
     #[test]
     fn a_page_that_goes_and_comes_back_has_not_ended_its_login() {
         let (watched, scene) = (Watched::default(), Scene::random());
-        let watch = watched.shows(scene, &TYPED, &context());
+        let watch = watched.shows(scene, &opened());
         drop(watch);
         assert_eq!(seen(&watched), (vec![], vec![End::Left]));
-        let older = watched.takes_back(scene, State::Scanned, &TYPED, &context());
+        let older = watched.takes_back(scene, State::Scanned, &opened());
         assert_eq!(seen(&watched), (vec![State::Scanned], vec![]));
-        let newer = watched.takes_back(scene, State::Scanned, &TYPED, &context());
+        let newer = watched.takes_back(scene, State::Scanned, &opened());
         older.taken_over();
         assert_eq!(seen(&watched), (vec![State::Scanned], vec![]));
         newer.replaced();
@@ -386,18 +413,18 @@ mod tests {
     #[test]
     fn whoever_comes_back_to_an_ended_login_again_and_again_pushes_nobody_out() {
         let watched = Watched::default();
-        watched.shows(Scene::random(), &TYPED, &context()).stands(State::Denied);
+        watched.shows(Scene::random(), &opened()).stands(State::Denied);
         let ended = Scene::random();
-        watched.shows(ended, &TYPED, &context()).stands(State::Granted);
+        watched.shows(ended, &opened()).stands(State::Granted);
         let before = (seen(&watched), totals(&watched));
         for state in [State::Granted, State::Granted, State::Expired] {
             // Also one of another gateway, or of long ago, of which nothing is known here.
             for scene in [ended, Scene::random()] {
-                let mut watch = watched.takes_back(scene, state, &TYPED, &context());
+                let mut watch = watched.takes_back(scene, state, &opened());
                 watch.stands(state);
                 drop(watch);
-                watched.takes_back(scene, state, &TYPED, &context()).replaced();
-                watched.takes_back(scene, state, &TYPED, &context()).taken_over();
+                watched.takes_back(scene, state, &opened()).replaced();
+                watched.takes_back(scene, state, &opened()).taken_over();
             }
         }
         assert_eq!((seen(&watched), totals(&watched)), before);
@@ -406,17 +433,17 @@ mod tests {
     #[test]
     fn the_end_of_a_login_whose_page_had_gone_is_learned_once() {
         let (watched, scene) = (Watched::default(), Scene::random());
-        drop(watched.shows(scene, &TYPED, &context()));
+        drop(watched.shows(scene, &opened()));
         assert_eq!(seen(&watched), (vec![], vec![End::Left]));
         for _ in 0..3 {
-            drop(watched.takes_back(scene, State::Granted, &TYPED, &context()));
+            drop(watched.takes_back(scene, State::Granted, &opened()));
             assert_eq!(seen(&watched), (vec![], vec![End::Granted]));
             assert_eq!(totals(&watched), [1, 1, 1, 0, 0]);
         }
         // Or whose page has another socket now, which heard of it first.
         let scene = Scene::random();
-        let older = watched.shows(scene, &TYPED, &context());
-        drop(watched.takes_back(scene, State::Denied, &TYPED, &context()));
+        let older = watched.shows(scene, &opened());
+        drop(watched.takes_back(scene, State::Denied, &opened()));
         older.taken_over();
         assert_eq!(seen(&watched), (vec![], vec![End::Denied, End::Granted]));
         assert_eq!(totals(&watched), [2, 2, 1, 1, 0]);
@@ -426,7 +453,7 @@ mod tests {
     fn a_login_is_found_by_its_id_as_it_is_written() {
         let watched = Watched::default();
         let scene = Scene::random();
-        let _watch = watched.shows(scene, &TYPED, &context());
+        let _watch = watched.shows(scene, &opened());
         let id = LoginId::of(scene).to_string();
         assert_eq!(watched.scene_of(&id), Some(scene));
         for other in ["", &id[..31], &format!("{id}0"), &LoginId::of(Scene::random()).to_string()] {
@@ -438,7 +465,7 @@ mod tests {
     fn a_sites_name_hides_nothing_and_turns_nothing() {
         let watched = Watched::default();
         let context = Context { site: Some("shop\u{202e}moc\u{200b}".to_owned()), ..context() };
-        let _watch = watched.shows(Scene::random(), &TYPED, &context);
+        let _watch = watched.shows(Scene::random(), &opened_by(context));
         assert_eq!(watched.look(1).shown[0].of, Of::Site("shop moc ".to_owned()));
     }
 
@@ -446,8 +473,7 @@ mod tests {
     fn what_is_kept_is_bounded_and_says_nothing_that_a_log_may_not() {
         let watched = Watched::default();
         let scenes: Vec<Scene> = (0..2 * MOST_ENDED).map(|_| Scene::random()).collect();
-        let watches: Vec<Watch> =
-            scenes.iter().map(|scene| watched.shows(*scene, &TYPED, &context())).collect();
+        let watches: Vec<Watch> = scenes.iter().map(|scene| watched.shows(*scene, &opened())).collect();
         let few = watched.look(10);
         assert_eq!((few.shown.len(), few.all), (10, scenes.len()));
         drop(watches);

@@ -44,7 +44,7 @@ pub struct Page {
 pub fn page(query: &str, config: &Config) -> Option<Page> {
     let request = Request::builder().uri(format!("/ws?{query}")).body(()).ok()?;
     let Opening { context, fault, .. } = Opening::read(&request, PAGE, &config.browsers).ok()?;
-    Some(Page { context, fault: fault.map(|fault| fault.en) })
+    Some(Page { context: Arc::unwrap_or_clone(context), fault: fault.map(|fault| fault.en) })
 }
 
 /// Whether a page's text message asks for a new code.
@@ -96,7 +96,7 @@ where
         metrics,
     });
     let new = NewLogin {
-        context: Context::default(),
+        context: Arc::default(),
         shown: Shown { qr: None, typed: None },
         secret: ResumeKey::new(scene).hash(),
         probe_of: None,

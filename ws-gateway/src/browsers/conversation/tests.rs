@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 
-use protocol::message::{Code, Context};
+use protocol::message::Code;
 use serde_json::{Value, json};
 
 use super::*;
@@ -84,13 +84,8 @@ impl Told {
             number: None,
             user: String::new(),
             code: None,
-            opened: NewLogin {
-                context: Context::default(),
-                shown: code(),
-                secret: key.hash(),
-                probe_of: None,
-            }
-            .into(),
+            opened: NewLogin { context: Arc::default(), shown: code(), secret: key.hash(), probe_of: None }
+                .into(),
             seat: Some(seat.name().clone()),
         };
         let turn = talk.show(key, seat.name().clone(), code(), TTL, now);

@@ -12,6 +12,7 @@ mod tests;
 use std::convert::Infallible;
 use std::future::pending;
 use std::pin::pin;
+use std::sync::Arc;
 
 use futures_util::future::{BoxFuture, FutureExt};
 use protocol::message::Context;
@@ -191,7 +192,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> PageTask<'_, S> {
                 let Some(account) = named else {
                     return self.close(self.talk.refuse(words::UNKNOWN_ACCOUNT)).await;
                 };
-                self.opening.context.account.clone_from(&account.id);
+                Arc::make_mut(&mut self.opening.context).account.clone_from(&account.id);
                 self.admit_to(account).await?;
                 let first = self.talk.begin();
                 self.take_turn(first).await
@@ -301,12 +302,17 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> PageTask<'_, S> {
         if counted::is_counted(&login) {
             gateway.metrics.resumed.inc();
             self.logins.comes_back_to(&login);
-            let (shown, context) = (login.opened.shown(), login.opened.context());
-            self.watch = Some(gateway.watched.takes_back(scene, login.state, &shown, context));
+            self.watch = Some(gateway.watched.takes_back(scene, login.state, &login.opened));
         }
         // A later login on this socket is for the same site, but from where the page is now.
-        let Context { ip, user_agent, .. } = std::mem::take(&mut self.opening.context);
-        self.opening.context = Context { ip, user_agent, ..login.opened.context().clone() };
+        let (before, here) = (login.opened.context(), &self.opening.context);
+        let is_the_same = before.ip == here.ip && before.user_agent == here.user_agent;
+        self.opening.context = if is_the_same {
+            login.opened.shared_context()
+        } else {
+            let (ip, user_agent) = (here.ip.clone(), here.user_agent.clone());
+            Arc::new(Context { ip, user_agent, ..before.clone() })
+        };
         let (name, has_picture) = (seat.name().clone(), self.opening.has_picture);
         self.held = Held::Seat(seat);
         let turn = self.talk.resume(key, name, has_picture, login, Instant::now());

@@ -22,7 +22,7 @@ use crate::browsers::message::ToPage;
 use crate::browsers::socket::Ended;
 use crate::codes::admission::NotAdmitted;
 use crate::codes::{NoQrCode, draw};
-use crate::logins::{NewLogin, QrCode, ResumeKey, Shown, StoreError};
+use crate::logins::{NewLogin, Opened, QrCode, ResumeKey, Shown, StoreError};
 
 impl<S: AsyncRead + AsyncWrite + Unpin + Send> PageTask<'_, S> {
     /// Takes one of the pages that the page's address may have open. One too many is told when to come back.
@@ -156,19 +156,19 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> PageTask<'_, S> {
         let Taken { scene, qr, has_typed, in_place } = taken;
         let key = ResumeKey::new(scene);
         let seat = self.gateway.pages.join(scene);
-        let mut context = self.opening.context.clone();
-        context.created_at = clock::unix_now();
+        Arc::make_mut(&mut self.opening.context).created_at = clock::unix_now();
+        let context = Arc::clone(&self.opening.context);
         let (ttl, now) = (self.gateway.login_ttl, Instant::now());
         let typed = if has_typed { self.typed_code(scene).await? } else { None };
         let shown = Shown { qr, typed };
         let new = NewLogin { context, shown: shown.clone(), secret: key.hash(), probe_of: None };
-        let seen = new.context.clone();
-        let opened = self.gateway.logins.open(scene, new, ttl, seat.name().clone()).await;
+        let new = Opened::from(new);
+        let opened = self.gateway.logins.open(scene, new.clone(), ttl, seat.name().clone()).await;
         self.stored(opened, "GATEWAY_MAX_LOGINS").await?;
         self.tell_of_codes(in_place.as_ref());
         self.count_login(&shown);
         self.logins.shows();
-        self.watch = Some(self.gateway.watched.shows(scene, &shown, &seen));
+        self.watch = Some(self.gateway.watched.shows(scene, &new));
         let turn = self.talk.show(key, seat.name().clone(), shown, ttl, now);
         self.held = Held::Seat(seat);
         self.take_turn(turn).await

@@ -34,8 +34,10 @@ const LONG: usize = 512;
 /// How a page's connection ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Ended {
-    /// The page closed the connection, or it broke, or the page does not read. Nothing more is sent.
+    /// The connection broke, or the page does not read. Nothing more is sent.
     Gone,
+    /// The page has closed the connection. Its close is answered.
+    Closed,
     /// The page is sent the reason.
     Told(Close),
     /// The page is sent the reason. What it sends after that cannot be read as messages.
@@ -82,7 +84,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> PageSocket<S> {
         }
     }
 
-    /// Waits for any message but a close, which is answered here. Pings are already answered. Dropping the future
+    /// Waits for any message but a close, which [`PageSocket::end`] answers. Pings are already answered. Dropping the future
     /// loses nothing.
     pub(crate) async fn receive(&mut self) -> Result<Message, Ended> {
         let message = match self.socket.next().await {
@@ -93,11 +95,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> PageSocket<S> {
             return Err(Ended::Garbled(Close::TooFast));
         }
         match message {
-            Message::Close(_) => {
-                // tungstenite has prepared the answer; the flush sends it.
-                let _ = timeout(CLOSE_WITHIN, self.socket.flush()).await;
-                Err(Ended::Gone)
-            }
+            Message::Close(_) => Err(Ended::Closed),
             message => Ok(message),
         }
     }
@@ -145,6 +143,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> PageSocket<S> {
         let goodbye = async {
             match ended {
                 Ended::Gone => {}
+                // tungstenite has prepared the answer; the flush sends it.
+                Ended::Closed => _ = self.socket.flush().await,
                 Ended::Told(close) => {
                     let _ = (*self.socket).close(Some(close.frame())).await;
                     while let Some(Ok(_)) = self.socket.next().await {}

@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 pub(crate) use self::opened::Opened;
 use super::rights::{Right, Rights};
 use super::seats::SeatName;
-use super::{AFTER_CLAIM, KEPT_AFTER_END, NewLogin, Snapshot};
+use super::{AFTER_CLAIM, KEPT_AFTER_END, Snapshot};
 
 /// Who sent a notice.
 #[derive(Debug, Clone)]
@@ -45,6 +45,7 @@ pub(crate) struct Record(Kept<Login>);
 
 impl AsText for Record {}
 
+/// Most logins wait, so what others have beside it is in boxes.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Login {
     opened: Opened,
@@ -53,9 +54,9 @@ pub(crate) struct Login {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     seat: Option<SeatName>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    claim: Option<Kept<Claim>>,
+    claim: Option<Box<Kept<Claim>>>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    end: Option<Kept<End>>,
+    end: Option<Box<Kept<End>>>,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -133,7 +134,7 @@ impl DerefMut for Record {
 impl Record {
     /// A login that waits, for `ttl` from `now`, and is shown by the page in `seat`.
     #[must_use]
-    pub(crate) fn new(opened: NewLogin, now: Moment, ttl: Duration, seat: Option<SeatName>) -> Self {
+    pub(crate) fn new(opened: impl Into<Opened>, now: Moment, ttl: Duration, seat: Option<SeatName>) -> Self {
         Self(Login { opened: opened.into(), expires_at: now + ttl, seat, claim: None, end: None }.into())
     }
 
@@ -284,7 +285,8 @@ impl Record {
         if !repeat {
             self.expires_at = self.expires_at.max(now + AFTER_CLAIM);
             let delivered = self.seat.is_some();
-            self.claim = Some(Claim { by: by.to_owned(), number: number.cloned(), delivered }.into());
+            let claim = Claim { by: by.to_owned(), number: number.cloned(), delivered };
+            self.claim = Some(Box::new(claim.into()));
         }
         let is_live = self.state(now) == State::Scanned;
         let Some(claim) = &mut self.claim else {
@@ -333,7 +335,7 @@ impl Record {
             delivered,
             at: now,
         };
-        self.end = Some(end.into());
+        self.end = Some(Box::new(end.into()));
         recorded(delivered)
     }
 }

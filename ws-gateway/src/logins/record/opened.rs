@@ -16,7 +16,8 @@ pub(crate) struct Opened(Arc<Kept<Facts>>);
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 struct Facts {
-    context: Kept<Context>,
+    /// Its page has the same one, for the logins that may follow.
+    context: Kept<Arc<Context>>,
     qr: Kept<KeptCode>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     typed: Option<String>,
@@ -47,6 +48,12 @@ impl Opened {
     #[must_use]
     pub(crate) fn context(&self) -> &Context {
         &self.0.context
+    }
+
+    /// The same, for whoever keeps it.
+    #[must_use]
+    pub(crate) fn shared_context(&self) -> Arc<Context> {
+        Arc::clone(&self.0.context)
     }
 
     /// What was shown.

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use super::*;
 use crate::logins::seats::Pages;
-use crate::logins::{QrCode, ResumeKey, Shown};
+use crate::logins::{NewLogin, QrCode, ResumeKey, Shown};
 
 const TTL: Duration = Duration::from_secs(120);
 
@@ -28,7 +28,8 @@ fn record(context: Context) -> (Record, Scene, Moment) {
 fn record_of(context: Context, typed: Option<&str>) -> (Record, Scene, Moment) {
     let (scene, now) = (Scene::random(), Moment(1_000_000));
     let shown = Shown { qr: None, typed: typed.map(str::to_owned) };
-    let opened = NewLogin { context, shown, secret: ResumeKey::new(scene).hash(), probe_of: None };
+    let opened =
+        NewLogin { context: context.into(), shown, secret: ResumeKey::new(scene).hash(), probe_of: None };
     (Record::new(opened, now, TTL, Some(seat())), scene, now)
 }
 
@@ -263,7 +264,7 @@ fn what_was_shown_is_read_again_and_older_versions_find_the_fields_that_they_nee
         for typed in [None, Some("048291".to_owned())] {
             let (shown, now) = (Shown { qr: qr.clone(), typed: typed.clone() }, Moment(1_000_000));
             let secret = ResumeKey::new(Scene::random()).hash();
-            let new = NewLogin { context: Context::default(), shown: shown.clone(), secret, probe_of: None };
+            let new = NewLogin { context: Arc::default(), shown: shown.clone(), secret, probe_of: None };
             let login = Record::new(new, now, TTL, None);
             let text = login.to_text().unwrap();
             let opened = &serde_json::from_str::<Value>(&text).unwrap()["opened"];

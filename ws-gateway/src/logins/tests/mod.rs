@@ -50,7 +50,8 @@ impl Gateway {
         let (url, content) = ("http://pictures/1".to_owned(), "http://weixin.qq.com/q/…".to_owned());
         let shown = Shown { qr: Some(QrCode::Account { url, content }), typed };
         let context = Context { ip: "192.0.2.1".to_owned(), created_at: 1, ..context };
-        let new = NewLogin { context, shown, secret: ResumeKey::new(scene).hash(), probe_of: None };
+        let new =
+            NewLogin { context: context.into(), shown, secret: ResumeKey::new(scene).hash(), probe_of: None };
         self.logins.open(scene, new, ttl, seat.name().clone()).await.unwrap();
         (scene, seat)
     }

@@ -91,7 +91,7 @@ impl Port {
         let scene = Scene::random();
         let seat = self.gateway.pages.join(scene);
         let new = NewLogin {
-            context,
+            context: context.into(),
             shown: Shown { qr: None, typed: None },
             secret: ResumeKey::new(scene).hash(),
             probe_of: None,

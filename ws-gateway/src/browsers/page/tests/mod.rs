@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use futures_util::{SinkExt, StreamExt};
 use login_page::Language;
-use protocol::message::{Context, Status};
+use protocol::message::Status;
 use protocol::{Notice, Scene};
 use serde_json::Value;
 use tokio::io::{DuplexStream, duplex};
@@ -36,7 +36,7 @@ fn gateway() -> Arc<Gateway> {
 
 fn opening() -> Opening {
     Opening {
-        context: Context::default(),
+        context: Arc::default(),
         address: "192.0.2.1".parse().unwrap(),
         arrival: Arrival::New,
         has_picture: false,

@@ -7,7 +7,7 @@ use protocol::Notice;
 use protocol::message::{Context, Resume, Status};
 use tokio::time::sleep;
 
-use super::{Code, Page, back_to, gateway, gateway_on_a_budget, notify, opening};
+use super::{Code, Page, back_to, gateway, notify, opening};
 use crate::browsers::opening::Opening;
 use crate::codes::admission::Addresses;
 use crate::logins::Sender;
@@ -88,7 +88,7 @@ async fn the_qr_code_alone_opens_nothing() {
     }
     let elsewhere = Context { origin: Some("https://evil.example".to_owned()), ..Context::default() };
     let arrival = back_to(&code.resume);
-    let mut foreign = Page::open(&gateway, Opening { context: elsewhere, arrival, ..opening() }).await;
+    let mut foreign = Page::open(&gateway, Opening { context: elsewhere.into(), arrival, ..opening() }).await;
     assert_eq!(foreign.closed().await, 1008, "another Origin");
     // And none of them has disturbed the page.
     assert_eq!(notify(&gateway, &code.scan("p", "")).await, Status::Delivered);
@@ -112,11 +112,11 @@ async fn the_newer_socket_takes_over() {
 async fn a_login_after_a_resume_is_from_where_the_page_is_now() {
     let gateway = gateway();
     let from = |ip: &str| Context { ip: ip.to_owned(), site: Some("shop".to_owned()), ..Context::default() };
-    let mut page = Page::open(&gateway, Opening { context: from("192.0.2.1"), ..opening() }).await;
+    let mut page = Page::open(&gateway, Opening { context: from("192.0.2.1").into(), ..opening() }).await;
     let code = Code::shown_by(&mut page).await;
     let arrival = back_to(&code.resume);
     let elsewhere = Context { site: None, ..from("192.0.2.2") };
-    let mut page = Page::open(&gateway, Opening { context: elsewhere, arrival, ..opening() }).await;
+    let mut page = Page::open(&gateway, Opening { context: elsewhere.into(), arrival, ..opening() }).await;
     page.hear_type("qrcode_url").await;
     page.refresh().await;
     let next = Code::shown_by(&mut page).await;

@@ -126,7 +126,7 @@ async fn a_page_inside_wechat_is_told_where_to_go_unless_its_login_is_a_sites() 
     let site = Context { site: named.clone(), ..Context::default() };
     let request = Context { request: named, ..Context::default() };
     for context in [site, request] {
-        let mut page = Page::open(&gateway, Opening { context, ..opening() }).await;
+        let mut page = Page::open(&gateway, Opening { context: context.into(), ..opening() }).await;
         assert_eq!(page.hear_type("qrcode_url").await.get("open"), None);
     }
     let without = gateway_of(&["--gateway-web-url", WEB, "--gateway-ways", "scan"]);
