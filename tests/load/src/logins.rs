@@ -136,7 +136,7 @@ fn of_stack(stack: &Stack, options: &Options, figures: &mut Figures) -> anyhow::
     alone.each.sort_unstable();
     add("p50", "from push to page, p50", Unit::Millis, millis(percentile(&alone.each, 0.5)));
     add("p99", "from push to page, p99", Unit::Millis, millis(percentile(&alone.each, 0.99)));
-    add("rate", "64 at once,", Unit::ASecond, rest as f64 / together.took.as_secs_f64());
+    add("rate", "ended, 64 at once", Unit::ASecond, rest as f64 / together.took.as_secs_f64());
     add(
         "gateway_cpu",
         "CPU of the gateways for a login",

@@ -32,7 +32,8 @@ const SETTLED: Duration = Duration::from_millis(1500);
 const FILES_BESIDE_PAGES: usize = 200;
 
 const CPU: Measure = Measure::named("open.cpu", "server CPU to open a page with its code", Unit::Micros);
-const CPU_ALONE: Measure = Measure::named("open.cpu_alone", "the same without WeChat's code", Unit::Micros);
+const CPU_ALONE: Measure =
+    Measure::named("open.cpu_alone", "server CPU to open a page without WeChat's code", Unit::Micros);
 const RATE: Measure = Measure::named("open.rate", "pages opened", Unit::ASecond);
 const MEMORY: Measure = Measure::named("open.memory", "memory of a waiting page (PSS)", Unit::Bytes);
 const BURST: Measure = Measure::named("open.burst", "a burst: until all show their code", Unit::Millis);

@@ -6,8 +6,8 @@ use crate::figures::{Figures, Spread, Unit};
 use crate::target::Server;
 
 /// Sizes in the picture's own units.
-const WIDTH: f64 = 860.0;
-const LABELS: f64 = 340.0;
+const WIDTH: f64 = 900.0;
+const LABELS: f64 = 390.0;
 const BARS: f64 = WIDTH - LABELS - 110.0;
 const BAR: f64 = 11.0;
 const GAP: f64 = 12.0;

@@ -31,6 +31,10 @@ pub(crate) struct Files {
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
 
+    /// Also writes the table to this file, as Markdown.
+    #[arg(long, value_name = "FILE")]
+    markdown: Option<PathBuf>,
+
     /// Also draws the figures into this file, as SVG.
     #[arg(long, value_name = "FILE")]
     plot: Option<PathBuf>,
@@ -50,6 +54,7 @@ impl Options {
             None => Ok(()),
         };
         write(&self.files.json, table::json(command, self.rounds, cores, figures)?)?;
+        write(&self.files.markdown, table::markdown(self.rounds, cores, figures))?;
         write(&self.files.plot, plot::svg(command, figures))
     }
 }

@@ -2,6 +2,7 @@
 
 #![expect(clippy::print_stdout, reason = "this is what the program is for")]
 
+use std::fmt::Write;
 use std::fs;
 
 use serde_json::{Value, json};
@@ -20,15 +21,7 @@ pub(crate) fn print(command: &str, rounds: u8, cores: &Cores, figures: &Figures)
         "", head[0], head[1], head[2], head[3], head[4]
     );
     for measure in figures.measures() {
-        let [ours, tuned, floor] = Server::ALL.map(|server| {
-            Spread::of(figures.of(measure, server))
-                .map_or_else(String::new, |spread| text(spread, digits(measure.unit, spread)))
-        });
-        let [to_tuned, to_floor] = [Server::Tuned, Server::Floor].map(|server| {
-            let is_ratio = measure.unit != Unit::Percent;
-            let spread = Spread::of(&figures.ratios(measure, server)).filter(|_| is_ratio);
-            spread.map_or_else(String::new, |spread| text(spread, 2))
-        });
+        let [ours, tuned, floor, to_tuned, to_floor] = row(measure, figures);
         println!(
             "{:width$}  {ours:>24}  {tuned:>24}  {floor:>24}  {to_tuned:>18}  {to_floor:>18}",
             label(measure)
@@ -39,6 +32,35 @@ pub(crate) fn print(command: &str, rounds: u8, cores: &Cores, figures: &Figures)
             "\nWhere the load's own core is at 90 % or more, a rate is at least what is shown: compare processor time."
         );
     }
+}
+
+/// A row: what each server takes, and what ours is of the others'.
+fn row(measure: &Measure, figures: &Figures) -> [String; 5] {
+    let shown = |spread: Option<Spread>, digits: &dyn Fn(Spread) -> usize| {
+        spread.map_or_else(String::new, |spread| text(spread, digits(spread)))
+    };
+    let of = |server| shown(Spread::of(figures.of(measure, server)), &|spread| digits(measure.unit, spread));
+    let to = |server| {
+        let is_ratio = measure.unit != Unit::Percent;
+        shown(Spread::of(&figures.ratios(measure, server)).filter(|_| is_ratio), &|_| 2)
+    };
+    let [ours, tuned, floor] = Server::ALL.map(of);
+    [ours, tuned, floor, to(Server::Tuned), to(Server::Floor)]
+}
+
+/// The table as Markdown, for a document.
+pub(crate) fn markdown(rounds: u8, cores: &Cores, figures: &Figures) -> String {
+    let mut table = format!(
+        "{}; Linux {}; {}; medians of {rounds} rounds (least–most).\n\n\
+         | | ours | tuned | floor | ours / tuned | ours / floor |\n|---|---|---|---|---|---|\n",
+        processor(),
+        kernel(),
+        placed(cores)
+    );
+    for measure in figures.measures() {
+        let _ = writeln!(table, "| {} | {} |", label(measure), row(measure, figures).join(" | "));
+    }
+    table
 }
 
 /// Says what was lost of what had been reached, if anything was.
