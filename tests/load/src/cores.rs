@@ -4,7 +4,7 @@
 //! cores of the thread that starts it, so it knows from its beginning how many there are for it.
 
 use std::fs;
-use std::sync::OnceLock;
+use std::sync::{Once, OnceLock};
 
 use anyhow::Context;
 use rustix::process::Pid;
@@ -85,12 +85,15 @@ static BEFORE: OnceLock<String> = OnceLock::new();
 /// Lets this thread, and the programs that it starts, go before others, where this user may: neighbours that compile would be
 /// seen in every latency. Until [`give_way`] that holds for the whole session.
 pub(crate) fn go_first() {
-    let _ = rustix::process::nice(-15);
-    let Ok(before) = fs::read_to_string(WEIGHT) else { return };
-    if let Some(nice) = before.split_whitespace().last() {
-        let _ = BEFORE.set(nice.to_owned());
-        let _ = fs::write(WEIGHT, "-15");
-    }
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| {
+        let _ = rustix::process::nice(-15);
+        let Ok(before) = fs::read_to_string(WEIGHT) else { return };
+        if let Some(nice) = before.split_whitespace().last() {
+            let _ = BEFORE.set(nice.to_owned());
+            let _ = fs::write(WEIGHT, "-15");
+        }
+    });
 }
 
 /// Gives the session the weight that it had.

@@ -93,7 +93,6 @@ pub(crate) fn measure(options: &Options, cores: &Cores, progress: &Progress) -> 
             measured.with_context(|| stack.log())?;
         }
     }
-    cores::give_way();
     cores.let_go()?;
     Ok(figures)
 }

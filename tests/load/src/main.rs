@@ -116,7 +116,9 @@ fn main() -> ExitCode {
 
 /// Measures on a thread of its own, which may be kept to a core and waits for nothing but its sockets.
 async fn apart(measure: impl FnOnce() -> anyhow::Result<bool> + Send + 'static) -> anyhow::Result<bool> {
-    tokio::task::spawn_blocking(measure).await?
+    let found = tokio::task::spawn_blocking(measure).await?;
+    cores::give_way();
+    found
 }
 
 /// Runs a command, and returns whether its result is good.
@@ -142,7 +144,6 @@ async fn run(command: Command) -> anyhow::Result<bool> {
             eprintln!("load: stopped by a signal before anything was found out");
             // A measurement on a thread of its own goes on, and would keep its programs.
             orphans::end();
-            cores::give_way();
             std::process::exit(EXIT_UNKNOWN.into());
         }
     }

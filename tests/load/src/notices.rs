@@ -7,7 +7,7 @@
 
 use std::time::Duration;
 
-use anyhow::ensure;
+use anyhow::{Context, ensure};
 use clap::Args;
 use server::descriptors;
 
@@ -144,7 +144,6 @@ pub(crate) fn measure(options: &Options, cores: &Cores, progress: &Progress) -> 
             of_server(server, options, cores, &mut figures)?;
         }
     }
-    cores::give_way();
     cores.let_go()?;
     Ok(figures)
 }
@@ -154,11 +153,14 @@ fn of_server(server: Server, options: &Options, cores: &Cores, figures: &mut Fig
     let pages = usize::try_from(options.pages)?;
     let target = Target::start(server, Shows::Code, pages + FIRST + AT_ONCE, 1500, cores)?;
     let mut crowd = Crowd::new(&[target.pages()])?;
-    let mut back_ends = BackEnds::connect(&crowd, target.notices(), options.clients.into(), NOTIFY_KEY)?;
+    let connect =
+        |crowd: &Crowd| BackEnds::connect(crowd, target.notices(), options.clients.into(), NOTIFY_KEY);
     crowd.open(FIRST, AT_ONCE)?;
-    crowd.tell(&mut back_ends, FIRST, Pace::InFlight(64))?;
+    crowd.tell(&mut connect(&crowd)?, FIRST, Pace::InFlight(64))?;
     crowd.leave()?;
-    crowd.open(pages, AT_ONCE)?;
+    crowd.open(pages, AT_ONCE).with_context(|| target.log())?;
+    // Only now, because one that sends nothing while pages open would be let go.
+    let mut back_ends = connect(&crowd)?;
     std::thread::sleep(SETTLED);
     for part in &PARTS {
         let count = ((pages as f64 * part.share) as usize).min(crowd.waiting());

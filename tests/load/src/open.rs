@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use anyhow::ensure;
+use anyhow::{Context, ensure};
 use clap::Args;
 use server::descriptors;
 
@@ -86,7 +86,6 @@ pub(crate) fn measure(options: &Options, cores: &Cores, progress: &Progress) -> 
             code_bytes = of_server(server, options, code_bytes, cores, &mut figures)?;
         }
     }
-    cores::give_way();
     cores.let_go()?;
     Ok(figures)
 }
@@ -108,7 +107,7 @@ fn of_server(
 
     let (memory, busy, own) =
         (spent::memory(target.id())?, spent::busy(target.id())?, spent::busy(std::process::id())?);
-    let opened = crowd.open(pages, AT_ONCE)?;
+    let opened = crowd.open(pages, AT_ONCE).with_context(|| target.log())?;
     let (busy, own) = (spent::busy(target.id())? - busy, spent::busy(std::process::id())? - own);
     std::thread::sleep(SETTLED);
     let memory = spent::memory(target.id())?.saturating_sub(memory);

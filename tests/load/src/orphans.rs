@@ -5,6 +5,8 @@ use std::fs;
 
 use rustix::process::{Pid, Signal, kill_process};
 
+use crate::cores;
+
 /// From now on a panic first ends this process's children.
 pub(crate) fn end_on_panic() {
     let report = std::panic::take_hook();
@@ -14,8 +16,9 @@ pub(crate) fn end_on_panic() {
     }));
 }
 
-/// Ends this process's children.
+/// Ends this process's children, and what it has changed of its session.
 pub(crate) fn end() {
+    cores::give_way();
     for child in children() {
         // It may have ended already.
         let _ = kill_process(child, Signal::KILL);

@@ -120,7 +120,6 @@ pub(crate) fn measure(options: &Options, cores: &Cores, progress: &Progress) -> 
             of_floor(variant, options, cores, &mut figures)?;
         }
     }
-    cores::give_way();
     cores.let_go()?;
     Ok(figures)
 }

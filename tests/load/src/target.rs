@@ -97,6 +97,14 @@ impl Target {
         }
     }
 
+    /// What it has logged, if it does.
+    pub(crate) fn log(&self) -> String {
+        match &self.process {
+            Process::Gateway(gateway) => gateway.log(),
+            Process::Reference(_) => String::new(),
+        }
+    }
+
     /// Where pages connect.
     pub(crate) fn pages(&self) -> SocketAddr {
         match &self.process {

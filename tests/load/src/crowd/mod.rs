@@ -107,7 +107,7 @@ impl Crowd {
         let (began, mut opened) = (Instant::now(), Opened::default());
         let mut begun = 0;
         while opened.each.len() < count {
-            ensure!(began.elapsed() < PATIENCE * 10, "{} of {count} pages opened in time", opened.each.len());
+            ensure!(began.elapsed() < PATIENCE * 4, "{} of {count} pages opened in time", opened.each.len());
             while begun < count && begun - opened.each.len() < at_once {
                 self.begin()
                     .context("a page cannot connect; does the limit on open files (ulimit -n) allow it?")?;

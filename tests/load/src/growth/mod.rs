@@ -95,7 +95,6 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<bool> {
     pages(options, &cores, &progress, &mut curves)?;
     clients(options, &cores, &progress, &mut curves)?;
     logins(options, &cores, &progress, &mut curves)?;
-    cores::give_way();
     cores.let_go()?;
     curve::print(options.rounds, &cores, &services, &curves);
     let write = |file: &Option<PathBuf>, text: String| match file {
