@@ -164,6 +164,9 @@ impl Crowd {
         let socket = Socket::new(Domain::IPV4, Type::STREAM, None)?;
         socket.set_nonblocking(true)?;
         socket.set_tcp_nodelay(true)?;
+        // Its end is a reset: else the kernel, and a firewall that follows connections, remember it for a minute or two, and
+        // have no room left after some rounds.
+        socket.set_linger(Some(Duration::ZERO))?;
         socket.bind(&SocketAddr::from((Ipv4Addr::from(own), 0)).into())?;
         match socket.connect(&self.to[self.pages.len() % self.to.len()].0.into()) {
             Err(error) if error.raw_os_error() != Some(rustix::io::Errno::INPROGRESS.raw_os_error()) => {
