@@ -6,7 +6,7 @@
 use std::io;
 use std::marker::PhantomData;
 
-use bytes::{Bytes, BytesMut};
+use bytes::{BufMut, BytesMut};
 use serde::Serialize;
 use tokio_util::codec::length_delimited::{LengthDelimitedCodec, LengthDelimitedCodecError};
 use tokio_util::codec::{Decoder, Encoder};
@@ -105,8 +105,30 @@ impl<In, Out: Serialize> Encoder<Out> for Codec<In> {
     type Error = FrameError;
 
     fn encode(&mut self, message: Out, bytes: &mut BytesMut) -> Result<(), FrameError> {
-        let json = serde_json::to_vec(&message).map_err(io::Error::from)?;
-        self.frames.encode(Bytes::from(json), bytes).map_err(too_long_or_io)
+        put(&message, bytes)
+    }
+}
+
+/// Puts a message's frame behind `bytes`, or leaves them as they are. It is written where it will be sent from, because
+/// there are many.
+///
+/// # Errors
+/// [`FrameError::TooLong`], or [`FrameError::Io`] for a message that cannot be written as JSON.
+pub(crate) fn put(message: &impl Serialize, bytes: &mut BytesMut) -> Result<(), FrameError> {
+    let before = bytes.len();
+    bytes.put_u32(0);
+    let written = serde_json::to_writer((&mut *bytes).writer(), message).map_err(io::Error::from);
+    let start = before + size_of::<u32>();
+    let length = u32::try_from(bytes.len() - start).ok().filter(|_| bytes.len() - start <= MAX_FRAME);
+    match (written, length) {
+        (Ok(()), Some(length)) => {
+            bytes[before..start].copy_from_slice(&length.to_be_bytes());
+            Ok(())
+        }
+        (written, _) => {
+            bytes.truncate(before);
+            Err(written.err().map_or(FrameError::TooLong, FrameError::Io))
+        }
     }
 }
 
@@ -183,7 +205,10 @@ mod tests {
         assert!(matches!(decode(u32::from_be_bytes(*b"GET "), 0), Err(FrameError::TooLong)));
         assert!(matches!(decode(4, 2), Err(FrameError::NotAnObject(_))), "two objects are not one");
         let long = serde_json::json!({"type": "x".repeat(MAX_FRAME)});
-        let refused = Codec::<Raw>::default().encode(&long, &mut BytesMut::new());
+        let mut bytes = encoded(&serde_json::json!({}));
+        let before = bytes.clone();
+        let refused = Codec::<Raw>::default().encode(&long, &mut bytes);
         assert!(matches!(refused, Err(FrameError::TooLong)), "nor do we send one");
+        assert_eq!(bytes, before, "nor a part of it");
     }
 }

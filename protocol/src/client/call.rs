@@ -6,13 +6,13 @@ use std::sync::atomic::{AtomicU8, Ordering};
 use tokio::sync::oneshot;
 
 use super::NoAnswer;
-use crate::message::{Answer, ClientMessage, Notice, Status};
+use crate::message::{Answer, Notice, Sent, Status};
 
 /// A notice, and where its answer goes.
 #[derive(Debug)]
 pub(super) struct Call {
     pub(super) id: String,
-    pub(super) notice: Notice,
+    pub(super) notice: Arc<Notice>,
     pub(super) fate: Fate,
     pub(super) reply: oneshot::Sender<Answer>,
     /// An earlier connection sent it, and ended before the answer came.
@@ -29,12 +29,12 @@ impl Call {
         let _ = self.reply.send(answer);
     }
 
-    /// The frame to send, unless the caller has given up. From here on the notice counts as sent.
-    pub(super) fn to_send(&self) -> Option<ClientMessage> {
+    /// What to send, unless the caller has given up. From here on the notice counts as sent.
+    pub(super) fn to_send(&self) -> Option<Sent<'_>> {
         if self.reply.is_closed() || !self.fate.send() {
             return None;
         }
-        Some(ClientMessage::Notice { id: Some(self.id.clone()), notice: self.notice.clone() })
+        Some(Sent { id: Some(&self.id), notice: &self.notice })
     }
 }
 

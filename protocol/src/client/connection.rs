@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::io;
 use std::time::Duration;
 
-use futures_util::{SinkExt, StreamExt};
+use futures_util::{FutureExt, SinkExt, StreamExt};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, sleep_until, timeout};
@@ -13,7 +13,7 @@ use tokio_util::codec::Framed;
 use super::call::Call;
 use super::{Link, Settings};
 use crate::VERSION;
-use crate::codec::{Codec, FrameError};
+use crate::codec::{self, Codec, FrameError};
 use crate::message::{ClientMessage, Hello, ServerMessage};
 use crate::tls::TlsError;
 
@@ -136,6 +136,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
     async fn converse(&mut self, queue: &mut mpsc::Receiver<Call>, link: &watch::Sender<Link>) -> End {
         let (mut open, mut bye) = (true, false);
         loop {
+            // What has come together is handed out together: waiting costs more than an answer.
+            while let Some(message) = self.frames.next().now_or_never() {
+                if let Err(end) = self.take(message, &mut bye, link) {
+                    return end;
+                }
+            }
             if self.pending.is_empty() && (bye || !open) {
                 return if bye { End::Bye } else { End::Unused };
             }
@@ -144,15 +150,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             let ping_at = self.last_sent + self.heartbeat;
             let room = IN_FLIGHT.saturating_sub(self.pending.len());
             let went = tokio::select! {
-                message = self.frames.next() => match message {
-                    None => Err(End::Closed),
-                    Some(Err(error)) => Err(error.into()),
-                    Some(Ok(ServerMessage::Bye)) => {
-                        bye = true;
-                        Ok(())
-                    }
-                    Some(Ok(message)) => self.hear(message, link),
-                },
+                message = self.frames.next() => self.take(message, &mut bye, link),
                 () = sleep_until(silent_at), if is_waiting => Err(End::Silent),
                 () = sleep_until(ping_at) => self.ping().await,
                 calls = receive(queue, room), if open && !bye && room > 0 => {
@@ -163,6 +161,23 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             if let Err(end) = went {
                 return end;
             }
+        }
+    }
+
+    fn take(
+        &mut self,
+        message: Option<Result<ServerMessage, FrameError>>,
+        bye: &mut bool,
+        link: &watch::Sender<Link>,
+    ) -> Result<(), End> {
+        match message {
+            None => Err(End::Closed),
+            Some(Err(error)) => Err(error.into()),
+            Some(Ok(ServerMessage::Bye)) => {
+                *bye = true;
+                Ok(())
+            }
+            Some(Ok(message)) => self.hear(message, link),
         }
     }
 
@@ -192,15 +207,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
     }
 
     async fn send_all(&mut self, calls: Vec<Call>) -> Result<(), End> {
-        let mut messages = Vec::with_capacity(calls.len());
         self.start_waiting();
         for call in calls {
-            if let Some(message) = call.to_send() {
-                messages.push(message);
-                self.pending.insert(call.id.clone(), call);
-            }
+            let Some(notice) = call.to_send() else { continue };
+            let put = codec::put(&notice, self.frames.write_buffer_mut());
+            self.pending.insert(call.id.clone(), call);
+            put?;
         }
-        self.write(messages).await
+        self.write([]).await
     }
 
     fn start_waiting(&mut self) {

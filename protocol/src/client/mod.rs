@@ -175,7 +175,7 @@ impl Client {
     /// # Errors
     /// [`NoAnswer`], which tells "certainly not recorded" from "perhaps recorded".
     pub async fn send(&self, notice: Notice, deadline: Instant) -> Result<Answer, NoAnswer> {
-        let id = self.ids.next();
+        let (id, notice) = (self.ids.next(), Arc::new(notice));
         let (fate, answer) = hand_over(&self.calls, &id, &notice);
         let mut answer = pin!(answer);
         let second_at = match &self.second {
@@ -216,11 +216,11 @@ impl Client {
 fn hand_over(
     calls: &mpsc::Sender<Call>,
     id: &str,
-    notice: &Notice,
+    notice: &Arc<Notice>,
 ) -> (Fate, impl Future<Output = Option<Answer>> + use<>) {
     let (calls, fate) = (calls.clone(), Fate::waiting());
     let (reply, answer) = oneshot::channel();
-    let (id, notice) = (id.to_owned(), notice.clone());
+    let (id, notice) = (id.to_owned(), Arc::clone(notice));
     let call = Call { id, notice, fate: fate.clone(), reply, sent_before: false };
     let answered = async move {
         calls.send(call).await.ok()?;

@@ -256,7 +256,7 @@ async fn what_a_gateway_does_not_answer_soon_is_sent_to_a_second_one_too() {
         let hangs = sent(&mut first).await;
         let answers = sent(&mut second).await;
         assert_eq!(began.elapsed(), SECOND_AFTER);
-        assert_eq!((&answers.id, &answers.notice), (&hangs.id, &asked));
+        assert_eq!((&answers.id, &*answers.notice), (&hangs.id, &asked));
         answers.answer(Answer::new(Status::Delivered));
         hangs
     };

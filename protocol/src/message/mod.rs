@@ -10,6 +10,7 @@ mod server;
 
 pub use self::answer::{Answer, Context, Resume, State, Status};
 pub use self::client::ClientMessage;
+pub(crate) use self::client::Sent;
 pub use self::notice::{Code, MAX_ACCOUNT, MAX_BY, MAX_CODE, MAX_ID, MAX_NICKNAME, Notice, TYPED};
 pub use self::server::{Hello, ServerMessage};
 use crate::codec::FrameError;
