@@ -107,16 +107,18 @@ impl Handshake {
     ) -> Response
     where
         F: FnOnce(PageSocket<TcpStream>) -> S + Send + 'static,
-        S: Future<Output = ()> + Send,
+        S: Future<Output = ()> + Send + 'static,
     {
-        let upgrade = hyper::upgrade::on(request);
+        let (upgrade, pages) = (hyper::upgrade::on(request), tasks.clone());
         let serving = async move {
             let upgraded = tokio::time::timeout(UPGRADE_WITHIN, upgrade).await;
             // The connection is a stream of `web::serve`, so it can be had back as one.
             if let Ok(Ok(upgraded)) = upgraded
                 && let Some((stream, read)) = web::taken_over(upgraded)
             {
-                serve(PageSocket::over(stream, read, limits).await).await;
+                // In a task of its own, which has no room for what was before.
+                let socket = PageSocket::over(stream, read, limits).await;
+                pages.spawn(serve(socket).in_current_span());
             }
         };
         tasks.spawn(serving.in_current_span());

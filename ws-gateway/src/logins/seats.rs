@@ -91,7 +91,7 @@ impl Pages {
     /// Takes a seat at `scene`.
     pub(crate) fn join(self: &Arc<Self>, scene: Scene) -> Seat {
         let bell = Arc::new(Notify::new());
-        self.bells.lock().entry(scene).or_default().push(Arc::clone(&bell));
+        self.bells.lock().entry(scene).or_insert_with(|| Vec::with_capacity(1)).push(Arc::clone(&bell));
         let number = self.joined.fetch_add(1, Ordering::Relaxed);
         let name = SeatName(format!("{}.{number}", self.gateway).into());
         Seat { pages: Arc::clone(self), scene, name, bell }

@@ -11,6 +11,7 @@ mod tests;
 
 use std::convert::Infallible;
 use std::future::pending;
+use std::net::IpAddr;
 use std::pin::pin;
 use std::sync::Arc;
 
@@ -42,17 +43,19 @@ where
 {
     let mut page = PageTask {
         gateway,
+        context: Arc::clone(&opening.context),
+        address: opening.address,
+        has_picture: opening.has_picture,
         talk: Conversation::new(opening.language, opening.is_ours, Instant::now()),
         logins: PageLogins::new(&gateway.metrics.of_logins),
         socket,
-        opening,
         held: Held::Nothing,
         watch: None,
         share: None,
         goes: None,
         _counted: gateway.metrics.count_page(),
     };
-    let Err(ended) = page.run().await;
+    let Err(ended) = page.run(opening).await;
     if matches!(ended, Ended::Garbled(Close::TooFast | Close::TooBig)) {
         gateway.metrics.limits.hit("browsers::socket");
     }
@@ -66,7 +69,12 @@ where
 struct PageTask<'g, S> {
     gateway: &'g Gateway,
     socket: PageSocket<S>,
-    opening: Box<Opening>,
+    /// Who asks for its logins.
+    context: Arc<Context>,
+    /// Its address.
+    address: IpAddr,
+    /// It still shows the picture of the login that it comes back to.
+    has_picture: bool,
     talk: Conversation,
     held: Held,
     /// What is counted of the page's logins.
@@ -95,8 +103,8 @@ enum Held {
 
 /// What happened to a page.
 enum Event {
-    /// It is connected.
-    Opened,
+    /// It is connected, and has said this.
+    Opened(Box<Opening>),
     /// It sent something.
     Heard(Option<FromPage>),
     /// Its next heartbeat is due.
@@ -124,8 +132,8 @@ impl Held {
 impl<S: AsyncRead + AsyncWrite + Unpin + Send> PageTask<'_, S> {
     /// Waits for four things: a message from the page, the next moment at which something is due, progress of the page's
     /// login (a code made, a wake-up), and the moment at which this gateway lets go of the page.
-    async fn run(&mut self) -> Result<Infallible, Ended> {
-        self.turn(Event::Opened).await?;
+    async fn run(&mut self, opening: Box<Opening>) -> Result<Infallible, Ended> {
+        self.turn(Event::Opened(opening)).await?;
         let gateway = self.gateway;
         let mut leaving = pin!(gateway.drain.leaving().cancelled());
         let mut alarm = pin!(sleep_until(self.talk.next_due()));
@@ -154,7 +162,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> PageTask<'_, S> {
         async {
             let gateway = self.gateway;
             let span = match event {
-                Event::Opened | Event::Heard(_) | Event::Made(_) => self.span(),
+                Event::Opened(_) | Event::Heard(_) | Event::Made(_) => self.span(),
                 Event::Beat | Event::Look => self.span_of_reading(),
             };
             tokio::select! {
@@ -180,19 +188,19 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> PageTask<'_, S> {
     }
 
     /// Lets the page in: to a new login, or to the one that it comes back to.
-    async fn begin(&mut self) -> Result<(), Ended> {
-        if let Some(fault) = self.opening.fault {
+    async fn begin(&mut self, opening: Opening) -> Result<(), Ended> {
+        if let Some(fault) = opening.fault {
             return self.close(self.talk.refuse(fault)).await;
         }
         self.share = self.take_share().await?;
-        match self.opening.arrival.clone() {
+        match opening.arrival {
             Arrival::New => {
                 // A page that comes back is its login's account's, whatever it names.
-                let named = self.gateway.accounts.named(self.opening.context.account.as_deref());
+                let named = self.gateway.accounts.named(self.context.account.as_deref());
                 let Some(account) = named else {
                     return self.close(self.talk.refuse(words::UNKNOWN_ACCOUNT)).await;
                 };
-                Arc::make_mut(&mut self.opening.context).account.clone_from(&account.id);
+                Arc::make_mut(&mut self.context).account.clone_from(&account.id);
                 self.admit_to(account).await?;
                 let first = self.talk.begin();
                 self.take_turn(first).await
@@ -207,7 +215,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> PageTask<'_, S> {
 
     async fn handle(&mut self, event: Event) -> Result<(), Ended> {
         match event {
-            Event::Opened => self.begin().await,
+            Event::Opened(opening) => self.begin(*opening).await,
             Event::Heard(said) => match self.talk.heard(said) {
                 true => self.refresh().await,
                 false => Ok(()),
@@ -286,7 +294,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> PageTask<'_, S> {
         let found = gateway.logins.look(scene).await;
         match self.needed(found).await? {
             Some(login) if key.fits(login.opened.secret()) => {
-                if login.opened.context().origin != self.opening.context.origin {
+                if login.opened.context().origin != self.context.origin {
                     return Err(Ended::Told(Close::Policy));
                 }
             }
@@ -305,15 +313,15 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> PageTask<'_, S> {
             self.watch = Some(gateway.watched.takes_back(scene, login.state, &login.opened));
         }
         // A later login on this socket is for the same site, but from where the page is now.
-        let (before, here) = (login.opened.context(), &self.opening.context);
+        let (before, here) = (login.opened.context(), &self.context);
         let is_the_same = before.ip == here.ip && before.user_agent == here.user_agent;
-        self.opening.context = if is_the_same {
+        self.context = if is_the_same {
             login.opened.shared_context()
         } else {
             let (ip, user_agent) = (here.ip.clone(), here.user_agent.clone());
             Arc::new(Context { ip, user_agent, ..before.clone() })
         };
-        let (name, has_picture) = (seat.name().clone(), self.opening.has_picture);
+        let (name, has_picture) = (seat.name().clone(), self.has_picture);
         self.held = Held::Seat(seat);
         let turn = self.talk.resume(key, name, has_picture, login, Instant::now());
         self.take_turn(turn).await

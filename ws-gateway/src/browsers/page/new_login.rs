@@ -27,7 +27,7 @@ use crate::logins::{NewLogin, Opened, QrCode, ResumeKey, Shown, StoreError};
 impl<S: AsyncRead + AsyncWrite + Unpin + Send> PageTask<'_, S> {
     /// Takes one of the pages that the page's address may have open. One too many is told when to come back.
     pub(super) async fn take_share(&mut self) -> Result<Option<Share>, Ended> {
-        let (gateway, address) = (self.gateway, self.opening.address);
+        let (gateway, address) = (self.gateway, self.address);
         match gateway.shares.take(address) {
             Ok(share) => Ok(share),
             Err(AllTaken) => {
@@ -47,7 +47,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> PageTask<'_, S> {
 
     /// Counts a new login for the page's address, whose code is taken at once. One too many is told when to come back.
     pub(super) async fn admit_to(&mut self, account: &Account) -> Result<(), Ended> {
-        let admitted = account.admit(self.opening.address, &self.gateway.addresses).await;
+        let admitted = account.admit(self.address, &self.gateway.addresses).await;
         if let Some(prepaid) = self.admitted(admitted).await? {
             self.held = Held::Prepaid(prepaid);
         }
@@ -56,7 +56,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> PageTask<'_, S> {
 
     /// Counts another login for the page's address.
     async fn admit(&mut self) -> Result<(), Ended> {
-        let admitted = self.gateway.addresses.admit(self.opening.address).await;
+        let admitted = self.gateway.addresses.admit(self.address).await;
         self.admitted(admitted).await
     }
 
@@ -70,7 +70,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> PageTask<'_, S> {
 
     /// Counts a page that comes back. Where too many of its address do, it is told when to try again.
     pub(super) async fn admit_back(&mut self) -> Result<(), Ended> {
-        match self.gateway.addresses.admit_back(self.opening.address) {
+        match self.gateway.addresses.admit_back(self.address) {
             Ok(()) => Ok(()),
             Err(wait) => self.too_many("resume", "codes::admission", wait).await,
         }
@@ -93,7 +93,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> PageTask<'_, S> {
     }
 
     pub(super) fn code_after(&mut self, wait: Duration) -> Held {
-        let (account, address) = (self.account().cloned(), self.opening.address);
+        let (account, address) = (self.account().cloned(), self.address);
         let prepaid = match std::mem::replace(&mut self.held, Held::Nothing) {
             Held::Prepaid(prepaid) => Some(prepaid),
             Held::Nothing | Held::Code(_) | Held::Seat(_) => None,
@@ -110,11 +110,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> PageTask<'_, S> {
 
     /// The official account of the page.
     fn account(&self) -> Option<&Arc<Account>> {
-        self.gateway.accounts.of(self.opening.context.account.as_deref())
+        self.gateway.accounts.of(self.context.account.as_deref())
     }
 
     fn account_label(&self) -> &str {
-        self.opening.context.account.as_deref().unwrap_or_default()
+        self.context.account.as_deref().unwrap_or_default()
     }
 
     /// There is no code just now.
@@ -126,7 +126,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> PageTask<'_, S> {
                 warn,
                 self.gateway.told,
                 "unscanned",
-                [address = %self.opening.address],
+                [address = %self.address],
                 "{none}; name it in GATEWAY_TRUSTED_PROXIES if it is your proxy, or raise GATEWAY_ADDRESS_RATE if many \
                  people share it"
             );
@@ -156,8 +156,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> PageTask<'_, S> {
         let Taken { scene, qr, has_typed, in_place } = taken;
         let key = ResumeKey::new(scene);
         let seat = self.gateway.pages.join(scene);
-        Arc::make_mut(&mut self.opening.context).created_at = clock::unix_now();
-        let context = Arc::clone(&self.opening.context);
+        Arc::make_mut(&mut self.context).created_at = clock::unix_now();
+        let context = Arc::clone(&self.context);
         let (ttl, now) = (self.gateway.login_ttl, Instant::now());
         let typed = if has_typed { self.typed_code(scene).await? } else { None };
         let shown = Shown { qr, typed };
@@ -176,7 +176,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> PageTask<'_, S> {
 
     /// A code to type, for the login that is about to be opened.
     async fn typed_code(&mut self, scene: Scene) -> Result<Option<String>, Ended> {
-        let (gateway, account) = (self.gateway, self.opening.context.account.as_deref());
+        let (gateway, account) = (self.gateway, self.context.account.as_deref());
         let code = gateway.logins.typed_code(scene, account, gateway.login_ttl).await;
         self.stored(code, "logins::typed").await.map(Some)
     }
@@ -260,8 +260,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> PageTask<'_, S> {
 
     pub(super) fn with_picture(&self, code: ShowCode) -> ToPage {
         let (account, scene) = (self.account(), self.talk.shows());
-        let open =
-            account.zip(scene).and_then(|(account, scene)| account.opens(scene, &self.opening.context));
+        let open = account.zip(scene).and_then(|(account, scene)| account.opens(scene, &self.context));
         let beside = Beside { account: account.map(|account| &account.presented), open };
         code.message(beside, draw)
     }
