@@ -11,6 +11,7 @@ mod tests;
 
 use std::convert::Infallible;
 use std::future::pending;
+use std::mem;
 use std::net::IpAddr;
 use std::pin::pin;
 use std::sync::Arc;
@@ -37,13 +38,13 @@ use crate::metrics::Counted;
 use crate::{Gateway, trace};
 
 /// Serves a page until one side ends the connection.
-pub(crate) async fn serve<S>(gateway: &Gateway, socket: PageSocket<S>, opening: Box<Opening>)
+pub(crate) async fn serve<S>(gateway: &Gateway, socket: PageSocket<S>, mut opening: Box<Opening>)
 where
     S: AsyncRead + AsyncWrite + Unpin + Send,
 {
     let mut page = PageTask {
         gateway,
-        context: Arc::clone(&opening.context),
+        context: mem::take(&mut opening.context),
         address: opening.address,
         has_picture: opening.has_picture,
         talk: Conversation::new(opening.language, opening.is_ours, Instant::now()),
