@@ -4,10 +4,10 @@
 //! hangs costs lines and delays nothing else.
 
 use std::io::Write;
-use std::mem;
-use std::time::Duration;
+use std::time::{Duration, Instant};
+use std::{mem, thread};
 
-use parking_lot::{Condvar, Mutex};
+use parking_lot::{Condvar, Mutex, MutexGuard};
 use prometheus_client::metrics::counter::Counter;
 
 /// Bytes of lines in the queue, about 5,000 lines. As many again may be in the batch that is being written.
@@ -15,6 +15,10 @@ pub(super) const MOST: usize = 1024 * 1024;
 
 /// Bytes of the buffer that are kept between two batches. What a burst needed beyond them is freed.
 const KEPT: usize = 64 * 1024;
+
+/// A batch is written no sooner than this after the one before. Else each line of a busy process would be a batch. Whoever
+/// logs after a pause does not wait.
+const APART: Duration = Duration::from_millis(5);
 
 /// The lines that wait for the writer.
 #[derive(Debug, Default)]
@@ -55,9 +59,10 @@ impl Queue {
     /// Writes every line to `out`, and never ends. When a write succeeds after lines were dropped, `lost` gets their
     /// number.
     pub(super) fn write_to(&self, mut out: impl Write, lost: impl Fn(u64)) -> ! {
-        let (mut batch, mut told) = (Vec::new(), 0);
+        let (mut batch, mut told, mut next) = (Vec::new(), 0, Instant::now());
         loop {
-            let lines = self.take(&mut batch);
+            let lines = self.take(&mut batch, next);
+            next = Instant::now() + APART;
             let written = out.write_all(&batch);
             batch.clear();
             batch.shrink_to(KEPT);
@@ -78,10 +83,15 @@ impl Queue {
         }
     }
 
-    /// Waits for lines, takes all of them, and gives their number.
-    fn take(&self, batch: &mut Vec<u8>) -> u64 {
+    /// Waits for lines, takes all of them once it is time, and gives their number.
+    fn take(&self, batch: &mut Vec<u8>, not_before: Instant) -> u64 {
         let mut waiting = self.waiting.lock();
         self.filled.wait_while(&mut waiting, |waiting| waiting.text.is_empty());
+        let left = not_before.saturating_duration_since(Instant::now());
+        if !left.is_zero() {
+            // Nobody need wake this thread meanwhile.
+            MutexGuard::unlocked(&mut waiting, || thread::sleep(left));
+        }
         mem::swap(&mut waiting.text, batch);
         waiting.is_writing = true;
         mem::take(&mut waiting.lines)
@@ -103,7 +113,6 @@ mod tests {
     use std::io;
     use std::sync::Arc;
     use std::sync::mpsc::{Receiver, Sender, channel};
-    use std::thread;
 
     use super::*;
 
