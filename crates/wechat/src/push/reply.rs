@@ -66,9 +66,12 @@ impl Salt {
     /// When the system gives no random bytes.
     pub fn fresh(now: u64) -> Self {
         let (mut random, mut nonce) = ([0; RANDOM], [0; 4]);
-        for bytes in [&mut random[..], &mut nonce] {
-            aws_lc_rs::rand::fill(bytes).expect("the system gives random bytes");
-        }
+        // Asked for at once, because asking costs more than what comes.
+        let mut bytes = [0; RANDOM + 4];
+        aws_lc_rs::rand::fill(&mut bytes).expect("the system gives random bytes");
+        let (first, rest) = bytes.split_at(RANDOM);
+        random.copy_from_slice(first);
+        nonce.copy_from_slice(rest);
         Self { random, timestamp: now, nonce: u32::from_be_bytes(nonce).to_string() }
     }
 }
