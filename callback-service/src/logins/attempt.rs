@@ -16,7 +16,7 @@ use super::outcome::{Ended, Seen};
 use super::verdict::{self, Before, Heard, Next, Refused};
 use super::words::{PhoneReply, ToPhone};
 use super::{Scans, gateway};
-use crate::audit::Confirmed;
+use crate::audit::{Confirmed, Outcome};
 use crate::provider::{Admitted, NotGranted, Scanned};
 use crate::store::{Memory, Recorded, Scan, StoreError};
 
@@ -28,6 +28,8 @@ pub(super) struct Attempt<'a> {
     known: Option<User>,
     arrived: Instant,
     seen: Seen,
+    /// The audit has what it came to.
+    is_noted: bool,
 }
 
 /// What a claim came to.
@@ -41,13 +43,13 @@ struct Claimed {
 
 impl<'a> Attempt<'a> {
     pub(super) fn new(scans: &'a Arc<Scans>, scan: &'a Scan, known: Option<User>, arrived: Instant) -> Self {
-        Self { scans, scan, known, arrived, seen: Seen::default() }
+        Self { scans, scan, known, arrived, seen: Seen::default(), is_noted: false }
     }
 
     /// Makes the attempt; gives what it came to.
     pub(super) async fn run(mut self) -> Ended {
         let told = self.make().await;
-        Ended { told, seen: self.seen }
+        Ended { told, seen: self.seen, is_noted: self.is_noted }
     }
 
     /// Gives what the phone hears, and in which language.
@@ -131,7 +133,13 @@ impl<'a> Attempt<'a> {
         let end = self.end(nickname.clone(), code, before.keeps_asking() || !is_noted).await;
         ControlFlow::Continue(match verdict::after_end(before, is_noted, end) {
             Some(reply) => reply,
-            None => self.count(nickname, language).await,
+            None => {
+                // Both are one transaction of the store, where nothing else comes between.
+                let noted = self.scans.note(self.scan, Outcome::Granted, &self.seen, self.arrived);
+                let (reply, ()) = tokio::join!(self.count(nickname, language), noted);
+                self.is_noted = true;
+                reply
+            }
         })
     }
 

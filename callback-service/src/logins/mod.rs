@@ -358,8 +358,10 @@ impl Scans {
         let attempt = async move {
             let left = Left { scans: &scans, key, _place: place };
             let ended = Attempt::new(&scans, &scan, known, arrived).run().await;
-            scans.note(&scan, &ended, arrived).await;
-            let Ended { told: reply, .. } = ended;
+            let Ended { told: reply, seen, is_noted } = ended;
+            if let Some(outcome) = reply.reply.outcome().filter(|_| !is_noted) {
+                scans.note(&scan, outcome, &seen, arrived).await;
+            }
             let (person, outcome) = (log_openids.shown(&scan.openid), reply.reply.name());
             tracing::info!(%person, outcome, "a scan was answered");
             scans.shared.answered.note(&scans.account, scan.scene, scan.way, &reply.reply, arrived);

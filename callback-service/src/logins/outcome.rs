@@ -41,6 +41,8 @@ pub(super) struct Ended {
     pub told: ToPhone,
     /// What was seen.
     pub seen: Seen,
+    /// The audit has it already.
+    pub is_noted: bool,
 }
 
 /// What an attempt has seen of a login.
@@ -66,9 +68,8 @@ impl Seen {
 
 impl Scans {
     /// Writes into the audit what an attempt came to, before its person hears it, in time for a push that has `arrived`.
-    pub(super) async fn note(&self, scan: &Scan, ended: &Ended, arrived: Instant) {
-        let Ended { told, seen: Seen { from, site, confirmed } } = ended;
-        let Some(outcome) = told.reply.outcome() else { return };
+    pub(super) async fn note(&self, scan: &Scan, outcome: Outcome, seen: &Seen, arrived: Instant) {
+        let Seen { from, site, confirmed } = seen;
         let fact = Fact {
             site: site.clone(),
             way: Some(scan.way.into()),
