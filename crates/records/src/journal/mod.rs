@@ -4,7 +4,7 @@
 //! A line has two parts: an entry, which stays for the journal's time, and what is personal in it, which may be erased
 //! before that for one subject, all lines at once. An entry must not say by itself whom it is about.
 //!
-//! A line may have a name. Of lines of the same name only the first is written, for an hour: so whoever does not know
+//! A line may have a name. Of lines of the same name only the first is written, for an hour or longer: so whoever does not know
 //! whether a line was written may write it again.
 
 use std::fmt;
@@ -36,7 +36,7 @@ pub struct Keeps {
 /// A line to be written.
 #[derive(Debug, Clone)]
 pub struct Note<E, P> {
-    /// Its name, of up to a hundred bytes, where it must not be written twice.
+    /// Its name, of up to a hundred bytes, where it must not be written twice. No line about somebody else has the same.
     pub name: Option<String>,
     /// What stays.
     pub entry: E,

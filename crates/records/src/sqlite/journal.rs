@@ -4,19 +4,24 @@ use futures_util::future::{BoxFuture, FutureExt};
 use rusqlite::{Transaction, params};
 
 use super::{Sqlite, integer};
-use crate::journal::{Keeps, NAMED, Note, Place, Range, STEP, TextJournal, TextLine, TextPage};
+use crate::journal::{Keeps, Note, Place, Range, STEP, TextJournal, TextLine, TextPage};
 use crate::moment::milliseconds;
 use crate::{Failure, Moment};
 
 /// The table, made at each opening unless it is there.
+///
+/// Where a line's place in an index is random, writing it costs a page of the file and of the log. So there is one such index,
+/// which keeps repeats out and finds whom a line is about. Versions before that had two, and make them again.
 pub(super) const TABLE: &str = "
     CREATE TABLE IF NOT EXISTS journal (
         id INTEGER PRIMARY KEY, kind TEXT NOT NULL, at INTEGER NOT NULL,
         name TEXT, subject TEXT, entry TEXT NOT NULL, personal TEXT
     );
     CREATE INDEX IF NOT EXISTS journal_by_time ON journal (kind, at);
-    CREATE UNIQUE INDEX IF NOT EXISTS journal_by_name ON journal (kind, name) WHERE name IS NOT NULL;
-    CREATE INDEX IF NOT EXISTS journal_by_subject ON journal (kind, subject, at) WHERE subject IS NOT NULL;";
+    CREATE UNIQUE INDEX IF NOT EXISTS journal_of_subject ON journal (kind, subject, name) WHERE subject IS NOT NULL;
+    CREATE UNIQUE INDEX IF NOT EXISTS journal_of_nobody ON journal (kind, name) WHERE subject IS NULL AND name IS NOT NULL;
+    DROP INDEX IF EXISTS journal_by_name;
+    DROP INDEX IF EXISTS journal_by_subject;";
 
 impl TextJournal for Sqlite {
     fn append<'a>(
@@ -61,7 +66,7 @@ impl TextJournal for Sqlite {
         self.ask(move |transaction| {
             let erased = transaction
                 .prepare_cached(
-                    "UPDATE journal SET name = NULL, subject = NULL, personal = NULL
+                    "UPDATE journal INDEXED BY journal_of_subject SET name = NULL, subject = NULL, personal = NULL
                      WHERE kind = ?1 AND subject = ?2 AND at <= ?3",
                 )?
                 .execute(params![kind, subject, integer(until)])?;
@@ -106,7 +111,7 @@ fn page(
             .collect(),
         Some(subjects) => transaction
             .prepare_cached(
-                "SELECT at, id, entry, personal FROM journal
+                "SELECT at, id, entry, personal FROM journal INDEXED BY journal_of_subject
                  WHERE kind = ?1 AND at >= ?2 AND (at, id) < (?3, ?4)
                      AND subject IN (SELECT value FROM json_each(?6)) ORDER BY at DESC, id DESC LIMIT ?5",
             )?
@@ -123,7 +128,8 @@ fn as_json(subjects: &[String]) -> String {
     serde_json::Value::from(subjects.to_vec()).to_string()
 }
 
-/// Takes lines out by their age and by their number, and the names that keep none out any more. Lines are taken out at the
+/// Takes lines out by their age and by their number. Their names stay as long as they: to take them out would write each line
+/// once more. Lines are taken out at the
 /// old end alone, so the ids of those that stay follow each other, and nobody has to count them.
 fn trim(transaction: &Transaction<'_>, kind: &str, keeps: Keeps) -> rusqlite::Result<u32> {
     let now = Moment::by_this_machine().0;
@@ -141,12 +147,5 @@ fn trim(transaction: &Transaction<'_>, kind: &str, keeps: Keeps) -> rusqlite::Re
                  ORDER BY id LIMIT ?3)",
         )?
         .execute(params![kind, keeps.most, STEP])?;
-    let unnamed = transaction
-        .prepare_cached(
-            "UPDATE journal SET name = NULL WHERE id IN (
-                 SELECT id FROM journal INDEXED BY journal_by_name
-                 WHERE kind = ?1 AND name IS NOT NULL AND at <= ?2 LIMIT ?3)",
-        )?
-        .execute(params![kind, before(NAMED), STEP])?;
-    Ok(u32::try_from(trimmed.max(over).max(unnamed)).unwrap_or(u32::MAX))
+    Ok(u32::try_from(trimmed.max(over)).unwrap_or(u32::MAX))
 }
