@@ -2,11 +2,12 @@
 //!
 //! [`mod@file`] opens the file, makes its table, and turns an older version's tables into records. [`thread`] is the one
 //! thread that works on it, and [`inspection`] looks for an operator: SQLite blocks, and what comes together is written in one
-//! transaction. [`mod@journal`] is a table beside that of records.
+//! transaction. [`log`] has the write-ahead log copied into the file meanwhile. [`mod@journal`] is a table beside that of records.
 
 mod file;
 mod inspection;
 mod journal;
+mod log;
 mod thread;
 
 use std::path::Path;
@@ -18,6 +19,7 @@ use tokio::sync::oneshot;
 
 pub use self::file::OpenError;
 pub use self::inspection::{SqliteState, inspect};
+use self::log::Log;
 use self::thread::Work;
 use crate::as_text::{Compared, TextStore};
 use crate::{Failure, Found, Moment, StoreMetrics, Write};
@@ -36,8 +38,9 @@ impl Sqlite {
     /// # Errors
     /// When the file cannot be opened, or was written by a newer version.
     pub fn open(path: &Path, from_schema_1: &str) -> Result<Self, OpenError> {
-        let connection = file::open(path, from_schema_1)?;
-        Ok(Self { work: thread::start(connection)?, metrics: StoreMetrics::default() })
+        let mut connection = file::open(path, from_schema_1)?;
+        let log = Log::of(&mut connection, log::LENGTHS)?;
+        Ok(Self { work: thread::start(connection, log)?, metrics: StoreMetrics::default() })
     }
 
     /// What measures all records in this file.
@@ -115,13 +118,29 @@ fn compare_and_set(
     write: &Write<String>,
 ) -> rusqlite::Result<Compared> {
     let now = Moment::by_this_machine();
-    let is_late = write.only_before.is_some_and(|moment| now >= moment);
-    let record = find(transaction, key, now)?;
-    if is_late || record.as_deref() != from {
-        return Ok(Compared::Not(Found { record, now }));
+    if write.only_before.is_some_and(|moment| now >= moment) {
+        return Ok(Compared::Not(Found { record: find(transaction, key, now)?, now }));
     }
-    put(transaction, key, write)?;
-    Ok(Compared::Written)
+    // Each looks for the key once. What is forgotten may still be there.
+    let (to, forget_at, at) = (&write.to, integer(write.forget_at), integer(now));
+    let changed = match from {
+        Some(from) => transaction
+            .prepare_cached(
+                "UPDATE records SET record = ?2, forget_at = ?3 WHERE key = ?1 AND record = ?4 AND forget_at > ?5",
+            )?
+            .execute(params![key, to, forget_at, from, at])?,
+        None => transaction
+            .prepare_cached(
+                "INSERT INTO records (key, record, forget_at) VALUES (?1, ?2, ?3)
+                 ON CONFLICT (key) DO UPDATE SET record = excluded.record, forget_at = excluded.forget_at
+                 WHERE records.forget_at <= ?4",
+            )?
+            .execute(params![key, to, forget_at, at])?,
+    };
+    match changed {
+        0 => Ok(Compared::Not(Found { record: find(transaction, key, now)?, now })),
+        _ => Ok(Compared::Written),
+    }
 }
 
 fn put(transaction: &Transaction<'_>, key: &str, write: &Write<String>) -> rusqlite::Result<()> {

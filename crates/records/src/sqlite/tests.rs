@@ -11,7 +11,7 @@ use std::time::Duration;
 use rusqlite::Connection;
 use tempfile::TempDir;
 
-use super::thread::{empty_log, transact, work_off};
+use super::thread::{transact, work_off};
 use super::*;
 use crate::contract::Plain;
 use crate::{Journal, Keeps, Note, Records, Step};
@@ -273,7 +273,8 @@ async fn a_file_without_a_journal_gets_one_and_older_versions_go_on_with_it() {
 #[test]
 fn what_was_erased_is_in_none_of_the_files_once_the_log_is_emptied() {
     let (folder, path) = folder();
-    let connection = file::open(&path, "").unwrap();
+    let mut connection = file::open(&path, "").unwrap();
+    let log = Log::of(&mut connection, log::LENGTHS).unwrap();
     let personal = |person: u32| format!("person-{person:04}-{}", "x".repeat(700));
     for person in 0..200 {
         connection
@@ -291,10 +292,31 @@ fn what_was_erased_is_in_none_of_the_files_once_the_log_is_emptied() {
         let files = fs::read_dir(folder.path()).unwrap().map(|file| fs::read(file.unwrap().path()).unwrap());
         files.into_iter().any(|bytes| bytes.windows(wanted.len()).any(|found| found == wanted))
     };
-    empty_log(&connection);
+    log.empty(&connection);
     connection.execute("UPDATE journal SET personal = NULL WHERE subject >= 150", []).unwrap();
     connection.execute("DELETE FROM records WHERE CAST(key AS INTEGER) >= 150", []).unwrap();
     assert!(is_found(170));
-    empty_log(&connection);
+    log.empty(&connection);
     assert!(is_found(149) && (150..200).all(|person| !is_found(person)));
+}
+
+#[test]
+fn a_log_that_grows_all_the_time_is_copied_meanwhile_and_begun_anew() {
+    let (_folder, path) = folder();
+    let mut connection = file::open(&path, "").unwrap();
+    let lengths = log::Lengths { part: 20, long: 60, most: 1000 };
+    let mut log = Log::of(&mut connection, lengths).unwrap();
+    for key in 0..2000 {
+        let write = Write::new("x".repeat(3000), Moment::by_this_machine() + MINUTE);
+        let transaction = connection.transaction().unwrap();
+        let compared = compare_and_set(&transaction, &key.to_string(), None, &write);
+        assert_eq!(compared, Ok(Compared::Written));
+        transaction.commit().unwrap();
+        log.keep_short(&connection);
+    }
+    // Each of them has written a page of the records at least, and one of their index.
+    let length = beside(&path, "-wal").metadata().unwrap().len();
+    assert!(length < 2000 * 4096, "{length}");
+    let kept: u32 = connection.query_row("SELECT count(*) FROM records", [], |row| row.get(0)).unwrap();
+    assert_eq!(kept, 2000);
 }

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 
 use super::integer;
+use super::log::Log;
 use crate::{Failure, Moment};
 
 /// Requests that may wait for the thread; the next one is refused. A transaction takes about a millisecond and holds a
@@ -15,6 +16,10 @@ const QUEUE: usize = 4096;
 
 /// Requests in one transaction.
 const BATCH: usize = 256;
+
+/// A transaction begins no sooner than this after the one before. What has come meanwhile is then one transaction: beginning
+/// and committing cost more than what is done in it. Whoever comes after a pause does not wait.
+const APART: Duration = Duration::from_micros(500);
 
 /// How often forgotten records are taken out.
 const SWEEP_EVERY: Duration = Duration::from_secs(60);
@@ -25,17 +30,22 @@ pub(super) type Work = Box<dyn FnOnce(&Transaction<'_>) -> Done + Send>;
 pub(super) type Done = Box<dyn FnOnce(Result<(), Failure>) + Send>;
 
 /// Starts the thread. It ends when the sender is dropped.
-pub(super) fn start(connection: Connection) -> std::io::Result<SyncSender<Work>> {
+pub(super) fn start(connection: Connection, log: Log) -> std::io::Result<SyncSender<Work>> {
     let (work, queue) = sync_channel(QUEUE);
-    std::thread::Builder::new().name("sqlite".to_owned()).spawn(move || run(connection, &queue))?;
+    std::thread::Builder::new().name("sqlite".to_owned()).spawn(move || run(connection, log, &queue))?;
     Ok(work)
 }
 
-fn run(mut connection: Connection, queue: &Receiver<Work>) {
-    let mut swept = Instant::now();
+fn run(mut connection: Connection, mut log: Log, queue: &Receiver<Work>) {
+    let (mut swept, mut next) = (Instant::now(), Instant::now());
     loop {
         let batch: Vec<Work> = match queue.recv_timeout(SWEEP_EVERY) {
-            Ok(first) => std::iter::once(first).chain(queue.try_iter().take(BATCH - 1)).collect(),
+            Ok(first) => {
+                let began = Instant::now();
+                std::thread::sleep(next.saturating_duration_since(began));
+                next = began.max(next) + APART;
+                std::iter::once(first).chain(queue.try_iter().take(BATCH - 1)).collect()
+            }
             Err(RecvTimeoutError::Timeout) => Vec::new(),
             Err(RecvTimeoutError::Disconnected) => return,
         };
@@ -44,17 +54,10 @@ fn run(mut connection: Connection, queue: &Receiver<Work>) {
             swept = Instant::now();
         }
         work_off(&mut connection, batch, sweep);
-        if sweep {
-            empty_log(&connection);
+        match sweep {
+            true => log.empty(&connection),
+            false => log.keep_short(&connection),
         }
-    }
-}
-
-/// Empties the write-ahead log into the file. Else it would have what was erased for as long as nothing is written over it.
-/// Another process that reads prevents it, and then the next sweep does it.
-pub(super) fn empty_log(connection: &Connection) {
-    if let Err(error) = connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(())) {
-        tracing::warn!("SQLite's write-ahead log is not emptied: {error}; it is tried again in a minute");
     }
 }
 
