@@ -12,6 +12,7 @@
 //! of these an operator wants. [`StoreMetrics`] measures whichever it is.
 
 mod as_text;
+mod copies;
 mod failure;
 mod journal;
 mod kept;

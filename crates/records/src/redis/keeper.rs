@@ -14,12 +14,12 @@ use tokio::sync::{Notify, mpsc, watch};
 use tokio::time::{sleep, timeout};
 
 use super::clock::Clock;
-use super::copies::Copies;
 use super::greeting::{Role, is_young_enough, listen_for, role, text, why_not};
 use super::link::{COMMAND, Connections};
 use super::replicas::{Durable, Replicas};
 use super::url::RedisUrl;
 use super::{Time, moment};
+use crate::copies::Copies;
 
 /// How long a command may take that stands behind one that waits for replicas, and one that has given up waiting.
 const DURABLE: Duration = Duration::from_millis(1100);

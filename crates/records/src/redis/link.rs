@@ -16,11 +16,11 @@ use tokio::sync::{Notify, watch};
 use tokio::time::timeout;
 
 use super::clock::Clock;
-use super::copies::Copies;
 use super::keeper::{Keeper, Shared, Subscription};
 use super::replicas::{Durable, Replicas};
 use super::url::RedisUrl;
 use crate::Failure;
+use crate::copies::Copies;
 
 /// A command is answered within this time, or Redis counts as silent.
 pub(super) const COMMAND: Duration = Duration::from_millis(500);

@@ -3,11 +3,10 @@
 //! [`url`] says where Redis is, [`sentinel`] who the master is. [`keeper`] makes the connection and watches it,
 //! [`greeting`] is what it asks a server first, and [`link`] is what everybody else holds. [`inspection`] asks for an operator. [`replicas`] waits for
 //! copies. [`buckets`] count what all processes together may do. A record is written by `change.lua`, which compares and
-//! sets, in one round trip where [`copies`] has what it is and [`clock`] what time it is. [`mod@journal`] is a stream beside them.
+//! sets, in one round trip where [`copies`](crate::copies) has what it is and [`clock`] what time it is. [`mod@journal`] is a stream beside them.
 
 mod buckets;
 mod clock;
-mod copies;
 mod greeting;
 mod inspection;
 mod journal;
@@ -24,13 +23,13 @@ use redis::aio::MultiplexedConnection;
 use redis::{Cmd, RedisResult, Script};
 
 pub use self::buckets::{Bucket, Count, Take, Taken};
-use self::copies::Copies;
 pub use self::inspection::RedisState;
 pub use self::keeper::{Heard, Keeper, Subscription};
 use self::link::Link;
 pub use self::replicas::Replicas;
 pub use self::url::RedisUrl;
 use crate::as_text::{Compared, TextStore};
+use crate::copies::Copies;
 use crate::{Failure, Found, Moment, StoreMetrics, Write};
 
 /// What `TIME` answers: seconds since 1970, and microseconds.

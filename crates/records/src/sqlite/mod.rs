@@ -2,7 +2,7 @@
 //!
 //! [`mod@file`] opens the file, makes its table, and turns an older version's tables into records. [`thread`] is the one
 //! thread that works on it, and [`inspection`] looks for an operator: SQLite blocks, and what comes together is written in one
-//! transaction. [`log`] has the write-ahead log copied into the file meanwhile. [`mod@journal`] is a table beside that of records.
+//! transaction. A change begins with the [copy](crate::copies) that this process had last. [`log`] has the write-ahead log copied into the file meanwhile. [`mod@journal`] is a table beside that of records.
 
 mod file;
 mod inspection;
@@ -22,12 +22,14 @@ pub use self::inspection::{SqliteState, inspect};
 use self::log::Log;
 use self::thread::Work;
 use crate::as_text::{Compared, TextStore};
+use crate::copies::Copies;
 use crate::{Failure, Found, Moment, StoreMetrics, Write};
 
 /// A SQLite file. Clones share its thread, which ends with the last of them.
 #[derive(Debug, Clone)]
 pub struct Sqlite {
     work: SyncSender<Work>,
+    copies: Copies,
     metrics: StoreMetrics,
 }
 
@@ -40,7 +42,8 @@ impl Sqlite {
     pub fn open(path: &Path, from_schema_1: &str) -> Result<Self, OpenError> {
         let mut connection = file::open(path, from_schema_1)?;
         let log = Log::of(&mut connection, log::LENGTHS)?;
-        Ok(Self { work: thread::start(connection, log)?, metrics: StoreMetrics::default() })
+        let work = thread::start(connection, log)?;
+        Ok(Self { work, copies: Copies::default(), metrics: StoreMetrics::default() })
     }
 
     /// What measures all records in this file.
@@ -84,14 +87,47 @@ impl TextStore for Sqlite {
         })
     }
 
+    fn glance<'a>(
+        &'a self,
+        key: &'a str,
+        change_follows: bool,
+    ) -> BoxFuture<'a, Result<Found<String>, Failure>> {
+        if !change_follows {
+            return self.read(key);
+        }
+        async move {
+            let before = self.copies.before(key);
+            let found = self.read(key).await?;
+            self.copies.put(key, &before, found.record.as_deref(), false);
+            Ok(found)
+        }
+        .boxed()
+    }
+
+    fn guess(&self, key: &str) -> Option<Found<String>> {
+        let record = self.copies.get(key).map(|text| text.to_string());
+        Some(Found { record, now: Moment::by_this_machine() })
+    }
+
     fn compare_and_set<'a>(
         &'a self,
         key: &'a str,
         from: Option<&'a str>,
         write: &'a Write<String>,
     ) -> BoxFuture<'a, Result<Compared, Failure>> {
-        let (key, from, write) = (key.to_owned(), from.map(str::to_owned), write.clone());
-        self.ask(move |transaction| compare_and_set(transaction, &key, from.as_deref(), &write))
+        async move {
+            let before = self.copies.before(key);
+            let (owned, from, to) = (key.to_owned(), from.map(str::to_owned), write.clone());
+            let set = self.ask(move |transaction| compare_and_set(transaction, &owned, from.as_deref(), &to));
+            let compared = set.await.inspect_err(|_| self.copies.outdate(key))?;
+            let record = match &compared {
+                Compared::Written => Some(&write.to),
+                Compared::Not(found) => found.record.as_ref(),
+            };
+            self.copies.put(key, &before, record.map(String::as_str), false);
+            Ok(compared)
+        }
+        .boxed()
     }
 
     fn now(&self) -> BoxFuture<'_, Result<Moment, Failure>> {
@@ -99,6 +135,7 @@ impl TextStore for Sqlite {
     }
 
     fn put<'a>(&'a self, key: &'a str, write: &'a Write<String>) -> BoxFuture<'a, Result<(), Failure>> {
+        self.copies.outdate(key);
         let (key, write) = (key.to_owned(), write.clone());
         self.ask(move |transaction| put(transaction, &key, &write))
     }

@@ -1,9 +1,9 @@
 //! Copies of records that this process has written or read last.
 //!
-//! A change begins with the copy, and Redis says whether the record is still that. So a copy need not be right, and
+//! A change begins with the copy, and the store says whether the record is still that. So a copy need not be right, and
 //! usually is: most records are changed by one process, several times in a row.
 //!
-//! A copy may also be news: this process has written it, and somebody here is told of that and will ask what it says. Then
+//! With Redis a copy may also be news: this process has written it, and somebody here is told of that and will ask what it says. Then
 //! Redis need not be asked. A copy stops being news as soon as another process says that it has changed the record.
 
 use std::collections::{HashMap, VecDeque};
@@ -17,7 +17,7 @@ const MOST: usize = 4096;
 
 /// The copies of one process. Clones share them.
 #[derive(Clone, Default)]
-pub(super) struct Copies(Arc<Mutex<Held>>);
+pub(crate) struct Copies(Arc<Mutex<Held>>);
 
 #[derive(Default)]
 struct Held {
@@ -38,11 +38,11 @@ struct Copy {
 
 /// Proves what a copy was when something began.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Before(u64);
+pub(crate) struct Before(u64);
 
 impl Copies {
     /// Something that will tell what a record is begins now.
-    pub(super) fn before(&self, key: &str) -> Before {
+    pub(crate) fn before(&self, key: &str) -> Before {
         let mut held = self.0.lock();
         if let Some(copy) = held.copies.get(key) {
             return Before(copy.number);
@@ -60,7 +60,7 @@ impl Copies {
 
     /// The record is this now. It is only news if nothing else has happened to it meanwhile: what comes second here may have
     /// come first in Redis.
-    pub(super) fn put(&self, key: &str, before: &Before, text: Option<&str>, is_news: bool) {
+    pub(crate) fn put(&self, key: &str, before: &Before, text: Option<&str>, is_news: bool) {
         let mut held = self.0.lock();
         let number = held.number();
         if let Some(copy) = held.copies.get_mut(key) {
@@ -70,7 +70,7 @@ impl Copies {
     }
 
     /// The record is perhaps another one now.
-    pub(super) fn outdate(&self, key: &str) {
+    pub(crate) fn outdate(&self, key: &str) {
         let mut held = self.0.lock();
         let number = held.number();
         if let Some(copy) = held.copies.get_mut(key) {
@@ -79,7 +79,7 @@ impl Copies {
     }
 
     /// No copy is news any more.
-    pub(super) fn outdate_all(&self) {
+    pub(crate) fn outdate_all(&self) {
         let mut held = self.0.lock();
         let number = held.number();
         for copy in held.copies.values_mut() {
@@ -88,12 +88,12 @@ impl Copies {
     }
 
     /// The copy, which need not be right.
-    pub(super) fn get(&self, key: &str) -> Option<Arc<str>> {
+    pub(crate) fn get(&self, key: &str) -> Option<Arc<str>> {
         self.0.lock().copies.get(key)?.text.clone()
     }
 
     /// The copy if it is news; it is so once.
-    pub(super) fn take_news(&self, key: &str) -> Option<Arc<str>> {
+    pub(crate) fn take_news(&self, key: &str) -> Option<Arc<str>> {
         let mut held = self.0.lock();
         let copy = held.copies.get_mut(key)?;
         std::mem::take(&mut copy.is_news).then(|| copy.text.clone()).flatten()
