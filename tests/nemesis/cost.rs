@@ -46,18 +46,18 @@ async fn monitor(redis: &Redis) -> BufReader<TcpStream> {
     heard
 }
 
-/// How many commands were sent up to the operator's own first look, but for those that each process asks every second; and
-/// how many bytes it took to hear of them.
+/// How many commands were sent up to the operator's own first look, but for those that each process asks every second, `ROLE`
+/// and a `TIME` behind it; and how many bytes it took to hear of them.
 async fn sent(mut heard: BufReader<TcpStream>) -> (u64, u64) {
-    let (mut sent, mut bytes, mut line) = (0, 0, String::new());
+    let (mut sent, mut looks, mut bytes, mut line) = (0_u64, 0, 0, String::new());
     loop {
         line.clear();
         bytes += heard.read_line(&mut line).await.unwrap() as u64;
         if line.contains("\"INFO\"") {
-            return (sent, bytes);
+            return (sent.saturating_sub(2 * looks), bytes);
         }
-        let is_sent = [" lua] ", "\"ROLE\"", "\"TIME\""].iter().all(|other| !line.contains(other));
-        sent += u64::from(is_sent);
+        sent += u64::from(!line.contains(" lua] "));
+        looks += u64::from(line.contains("\"ROLE\""));
     }
 }
 
