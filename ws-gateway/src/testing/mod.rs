@@ -1,5 +1,6 @@
 //! The gateway as tests want it: without ports (`in_memory`, [`fuzz`]), or without logins ([`echo`]).
 
+pub mod bench;
 pub mod echo;
 pub mod fuzz;
 #[cfg(test)]
