@@ -34,7 +34,8 @@ impl Login {
             content: format!("http://weixin.qq.com/q/{scene}"),
         };
         let (secret, opened_at) = (ResumeKey::new(scene).hash(), Moment(1_000_000));
-        let new = NewLogin { context, shown: Shown { qr: Some(qr), typed: None }, secret, probe_of: None };
+        let shown = Shown { qr: Some(qr), typed: None };
+        let new = NewLogin { context: Arc::new(context), shown, secret, probe_of: None };
         let seat = Arc::new(Pages::default()).join(scene).name().clone();
         let from = Sender { client: "callback".to_owned(), may: rights::Rights::all(), id: None };
         let record = Record::new(new, opened_at, Duration::from_secs(120), Some(seat));
