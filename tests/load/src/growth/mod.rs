@@ -238,7 +238,6 @@ fn logins(
     let wechat = system::wechat();
     let gateway = gateway(&wechat, 3 * COME_AND_GO, cores)?;
     let mut crowd = Crowd::new(&[gateway.address("browsers")])?;
-    let mut back_ends = BackEnds::connect(&crowd, gateway.address("notices"), 1, NOTIFY_KEY)?;
     crowd.open(COME_AND_GO, AT_ONCE)?;
     crowd.leave()?;
     let (before, mut kept) = (spent::memory(gateway.id())?, 0);
@@ -256,6 +255,8 @@ fn logins(
         crowd.open(COME_AND_GO, AT_ONCE)?;
         open.add(count, &[micros(spent::busy(gateway.id())? - busy) / COME_AND_GO as f64])?;
         crowd.leave()?;
+        // Only now, because one that sends nothing while logins are made would be let go.
+        let mut back_ends = BackEnds::connect(&crowd, gateway.address("notices"), 1, NOTIFY_KEY)?;
         let (busy, _) = tell(&gateway, &mut crowd, &mut back_ends)?;
         notice.add(count, &[micros(busy) / TOLD as f64])?;
         kept += u32::try_from(COME_AND_GO)?;
