@@ -8,7 +8,7 @@ use http::header::{
     ALLOW, CACHE_CONTROL, CONNECTION, CONTENT_TYPE, HOST, HeaderValue, RETRY_AFTER, X_CONTENT_TYPE_OPTIONS,
 };
 use http::{Request, StatusCode, Version};
-use http_body_util::{BodyExt, Full};
+use http_body_util::Full;
 use hyper::body::{Body, Incoming};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
@@ -18,6 +18,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+pub use crate::bodies::{BodyError, discard, read_body};
 use crate::places::Place;
 use crate::read_deadline::{Late, ReadDeadline};
 use crate::streamed::goes_on;
@@ -45,12 +46,6 @@ const MAX_HEAD: usize = 16 * 1024;
 
 /// Header lines in a request; browsers behind several proxies send about thirty.
 const MAX_HEADERS: usize = 64;
-
-/// A refused body is still read up to this much, so that the sender sees the answer and not a reset.
-const DRAIN_BYTES: usize = 8 * 1024 * 1024;
-
-/// A refused body is read for no longer than this.
-const DRAIN_TIME: Duration = Duration::from_secs(1);
 
 /// What a connection of a full port gets when there is no place for [`refuse`] either.
 pub const FULL: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\nretry-after: 5\r\nconnection: close\r\n\
@@ -177,83 +172,6 @@ where
     let _ = tokio::time::timeout(HEAD_WITHIN, refused).await;
 }
 
-/// Why a body was not read.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum BodyError {
-    /// It is longer than the limit; answer 413.
-    #[error("the body is too large")]
-    TooLarge,
-    /// It did not come in time; answer 408.
-    #[error("the body did not come in time")]
-    TooSlow,
-    /// The connection broke; no answer will be read.
-    #[error("the body was cut off")]
-    Cut,
-}
-
-impl BodyError {
-    /// The HTTP status that says so.
-    #[must_use]
-    pub fn status(self) -> StatusCode {
-        match self {
-            Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
-            Self::TooSlow => StatusCode::REQUEST_TIMEOUT,
-            Self::Cut => StatusCode::BAD_REQUEST,
-        }
-    }
-}
-
-/// Reads a body of at most `limit` bytes within `time`.
-///
-/// A longer one is read on and dropped (8 MiB and 1 s at most), so that the sender sees the refusal.
-///
-/// # Errors
-/// [`BodyError`], by what went wrong.
-pub async fn read_body<B>(mut body: B, limit: usize, time: Duration) -> Result<Vec<u8>, BodyError>
-where
-    B: Body<Data = Bytes> + Unpin,
-{
-    let deadline = Instant::now() + time;
-    let mut read = Vec::new();
-    if body.size_hint().lower() > limit as u64 {
-        discard(body).await;
-        return Err(BodyError::TooLarge);
-    }
-    loop {
-        let frame = tokio::time::timeout_at(deadline, body.frame()).await.map_err(|_| BodyError::TooSlow)?;
-        match frame {
-            None => return Ok(read),
-            Some(Err(_)) => return Err(BodyError::Cut),
-            Some(Ok(frame)) => {
-                let Ok(data) = frame.into_data() else { continue };
-                if read.len() + data.len() > limit {
-                    break;
-                }
-                read.extend_from_slice(&data);
-            }
-        }
-    }
-    discard(body).await;
-    Err(BodyError::TooLarge)
-}
-
-/// Reads a body that nobody wants, and drops it (8 MiB and 1 s at most), so that the sender sees the refusal.
-pub async fn discard<B>(mut body: B)
-where
-    B: Body<Data = Bytes> + Unpin,
-{
-    let drain = async {
-        let mut left = DRAIN_BYTES;
-        while let Some(Ok(frame)) = body.frame().await {
-            match left.checked_sub(frame.data_ref().map_or(0, Bytes::len)) {
-                Some(rest) => left = rest,
-                None => return,
-            }
-        }
-    };
-    let _ = tokio::time::timeout(DRAIN_TIME, drain).await;
-}
-
 /// An answer that is not to be cached or sniffed.
 #[must_use]
 pub fn answer(status: StatusCode, content_type: &'static str, body: impl Into<Bytes>) -> Response {
@@ -291,13 +209,6 @@ mod tests {
 
     use super::*;
     use crate::places::Room;
-
-    #[tokio::test]
-    async fn a_body_at_the_limit_is_read_and_one_byte_more_is_not() {
-        let read = |size: usize| read_body(Full::new(Bytes::from(vec![b'x'; size])), 100, HEAD_WITHIN);
-        assert_eq!(read(100).await.unwrap().len(), 100);
-        assert_eq!(read(101).await.unwrap_err(), BodyError::TooLarge);
-    }
 
     /// Longer than balancers keep connections.
     const PAUSE: Duration = Duration::from_secs(75);

@@ -12,6 +12,7 @@
 pub mod address;
 pub mod admin;
 pub mod allowance;
+mod bodies;
 pub mod clock;
 pub mod command_line;
 pub mod descriptors;
