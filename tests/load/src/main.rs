@@ -7,7 +7,7 @@
 //! costs, and `oidc` what a login at a site does.
 //!
 //! Other commands compare: `open` and `notices` start a [`target`] in each of several [`rounds`], the gateway and two
-//! [`reference`] servers by turns, send a [`crowd`] to it, and print [`figures`] and their ratios as a [`table`]. `scans` does
+//! [`mod@reference`] servers by turns, send a [`crowd`] to it, and print [`figures`] and their ratios as a [`table`]. `scans` does
 //! so with the callback service at a [`played`] gateway, and `logins` with both services and both kinds of stores. `all` is all of
 //! these, and judges them by what is [`kept`]. [`growth`] asks whether anything grows faster than the work.
 //! Each command has limits, ends by itself, and ends its programs.
