@@ -246,6 +246,30 @@ impl Redis {
         self.setup.clock.as_ref().expect("the server has a clock of its own").set(seconds);
     }
 
+    /// The same, and waits until so many `programs`, each of which asks for the time every second, have asked for it since.
+    ///
+    /// # Panics
+    /// As [`Redis::set_clock`], and when they do not ask.
+    pub async fn set_clock_for(&self, programs: usize, seconds: i64) {
+        let cli = self.cli_handle();
+        self.set_clock(seconds);
+        let asked = move || {
+            let counts = cli.run(&["INFO", "commandstats"])?;
+            let calls = counts.lines().find_map(|line| line.strip_prefix("cmdstat_time:calls="));
+            let calls = calls.and_then(|calls| calls.split(',').next()?.parse::<usize>().ok());
+            Ok(calls.unwrap_or_default())
+        };
+        blocking(move || {
+            let before = wait_for("the number of TIME", &asked);
+            wait_for("programs to ask for the time", || match asked()? {
+                // Twice as often as there are programs: then each of them has asked.
+                now if now >= before + 2 * programs => Ok(()),
+                now => Err(format!("{} times", now - before)),
+            });
+        })
+        .await;
+    }
+
     fn running(&self) -> &Process {
         self.process.as_ref().expect("the server runs")
     }

@@ -224,15 +224,17 @@ async fn of_a_hundred_redemptions_at_both_exactly_one_wins() {
 /// By the store's clock, which is the only one that both have.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_code_is_good_for_its_time_and_no_longer() {
+    /// A gateway and two callback services.
+    const PROGRAMS: usize = 3;
     let redis = Redis::start_with(Options { clock: true, ..Options::default() }).await;
     let instances = two(&redis).await;
     let (provider, shop) = (instances.at(0), Site::shop());
     for (passed, status) in [(CODE_LIVES - 60, 200), (CODE_LIVES + 1, 400)] {
-        redis.set_clock(0);
+        redis.set_clock_for(PROGRAMS, 0).await;
         let (mut agent, request) = (Agent::new(&provider), shop.request());
         let answer = agent.log_in(&request, &provider.person()).await;
         let code = came_back(&provider, &request, &answer);
-        redis.set_clock(passed);
+        redis.set_clock_for(PROGRAMS, passed).await;
         let answer = shop.redeem(&instances.at(1), &shop.grant(&code)).await;
         assert_eq!(answer.status, status, "{passed} s: {answer:?}");
         if status == 400 {

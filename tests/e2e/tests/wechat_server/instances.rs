@@ -62,25 +62,27 @@ async fn a_code_of_one_instance_is_good_at_the_other_and_once_in_all() {
 /// By the store's clock, which is the only one that instances have together.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_code_and_a_qr_code_have_their_time() {
+    /// A gateway and a callback service.
+    const PROGRAMS: usize = 2;
     let redis =
         Redis::start_with(test_redis::Options { clock: true, ..test_redis::Options::default() }).await;
     let (fleet, _file, sites) = fleet(&redis, 1).await;
     let (site, person) = (&sites[0], fleet.wechat.invent_person("阿狸", true).openid);
-    for (passed, is_good) in [(170, true), (181, false)] {
-        redis.set_clock(0);
+    for (passed, is_good) in [(150, true), (181, false)] {
+        redis.set_clock_for(PROGRAMS, 0).await;
         let code = digits(&says(&fleet.wechat, &person, "验证码").await);
-        redis.set_clock(passed);
+        redis.set_clock_for(PROGRAMS, passed).await;
         assert_eq!(
             site.user(&code).await,
             if is_good { good(&person) } else { NOBODY.to_owned() },
             "{passed}"
         );
     }
-    redis.set_clock(0);
+    redis.set_clock_for(PROGRAMS, 0).await;
     let created = site.create().await;
     let login_token = created["data"]["login_token"].as_str().unwrap();
-    for (passed, success, status) in [(590, true, "pending"), (601, true, "expired"), (800, false, "")] {
-        redis.set_clock(passed);
+    for (passed, success, status) in [(570, true, "pending"), (601, true, "expired"), (800, false, "")] {
+        redis.set_clock_for(PROGRAMS, passed).await;
         let told = site.status(login_token).await;
         assert_eq!(
             (&told["success"], &told["data"]["status"]),
