@@ -1,7 +1,7 @@
 //! WeChat's pushes about scans, over connections that are kept. They are sealed and signed before any is sent, by the offline
 //! WeChat's own code, and an answer is looked at no more than its words take.
 
-use std::collections::VecDeque;
+use std::collections::{HashSet, VecDeque};
 use std::io::{ErrorKind, Read, Write};
 use std::net::SocketAddr;
 
@@ -138,7 +138,9 @@ pub(crate) fn scans(scenes: &[super::Scene], to: SocketAddr, mode: Mode) -> anyh
     let original_id = account.original_id.clone();
     let wechat = Simulator::new(account)?;
     let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH)?.as_secs();
-    let scan = |(number, scene): (usize, &super::Scene)| {
+    // Of ten thousands of pushes in a second two may have one nonce, and in plaintext mode the second is taken for a replay.
+    let mut signatures = HashSet::new();
+    let mut scan = |(number, scene): (usize, &super::Scene)| {
         let openid = format!("o{:027}", number % PEOPLE);
         let scene = String::from_utf8_lossy(scene);
         let xml = format!(
@@ -147,7 +149,12 @@ pub(crate) fn scans(scenes: &[super::Scene], to: SocketAddr, mode: Mode) -> anyh
              <EventKey><![CDATA[{scene}]]></EventKey>\
              <Ticket><![CDATA[gQH47joAAAAAAAAAASxodHRwOi8vd2VpeGluLnFxLmNvbS9xL2taZ2Z3TVRtNzJXV1Brb3ZhYmJJAAIEZ23sUwMEmm3sUw==]]></Ticket></xml>"
         );
-        let sealed = wechat.seal(&xml, &openid);
+        let sealed = loop {
+            let sealed = wechat.seal(&xml, &openid);
+            if sealed.query.first().is_none_or(|(_, signature)| signatures.insert(signature.clone())) {
+                break sealed;
+            }
+        };
         let query = form_urlencoded::Serializer::new(String::new()).extend_pairs(&sealed.query).finish();
         let push = format!(
             "POST /wechat?{query} HTTP/1.1\r\nUser-Agent: Mozilla/4.0\r\nAccept: */*\r\nHost: {to}\r\nPragma: no-cache\r\n\
@@ -157,5 +164,5 @@ pub(crate) fn scans(scenes: &[super::Scene], to: SocketAddr, mode: Mode) -> anyh
         );
         push.into_bytes()
     };
-    Ok(scenes.iter().enumerate().map(scan).collect())
+    Ok(scenes.iter().enumerate().map(&mut scan).collect())
 }
