@@ -205,7 +205,8 @@ async fn a_probe_is_a_login_of_its_client_alone_whose_page_comes_by_its_key() {
         let login = there.look(scene).await;
         assert!(login.is_probe() && login.opened.shown() == Shown { qr: None, typed: None }, "{login:?}");
         assert!(ResumeKey::parse(&key).unwrap().fits(login.opened.secret()) && login.seat.is_none());
-        assert!(login.expires_in <= Duration::from_secs(30), "{login:?}");
+        // Two gateways know Redis's clock to some milliseconds.
+        assert!(login.expires_in < Duration::from_secs(31), "{login:?}");
 
         let other = Sender { client: "shop".to_owned(), may: Rights::all(), id: None };
         for notice in [claim(scene, "p"), scan(scene, "p"), Notice::Query { scene }] {
