@@ -12,8 +12,11 @@ use std::sync::Arc;
 
 use parking_lot::Mutex;
 
-/// Copies at once, at about a kilobyte each; the oldest give way. Without its copy a change takes one more round trip.
+/// Copies at once; the oldest give way. Without its copy a change takes one more round trip.
 const MOST: usize = 4096;
+
+/// Bytes of one. A record that grows with what happens to it, such as a person's, would make the copies as large as all of that.
+const LONGEST: usize = 2048;
 
 /// The copies of one process. Clones share them.
 #[derive(Clone, Default)]
@@ -65,7 +68,8 @@ impl Copies {
         let number = held.number();
         if let Some(copy) = held.copies.get_mut(key) {
             let is_alone = copy.number == before.0;
-            *copy = Copy { text: text.map(Arc::from), is_news: is_news && is_alone, number };
+            let text = text.filter(|text| text.len() <= LONGEST).map(Arc::from);
+            *copy = Copy { text, is_news: is_news && is_alone, number };
         }
     }
 
@@ -151,6 +155,16 @@ mod tests {
         copies.put("a", &before, Some("four"), true);
         copies.outdate_all();
         assert_eq!(news(&copies), None);
+    }
+
+    #[test]
+    fn what_is_too_long_is_not_kept() {
+        let copies = Copies::default();
+        for (length, is_kept) in [(LONGEST, true), (LONGEST + 1, false), (1, true)] {
+            copies.put("a", &copies.before("a"), Some(&"x".repeat(length)), true);
+            assert_eq!(copies.get("a").map(|text| text.len()), is_kept.then_some(length));
+            assert_eq!(news(&copies).is_some(), is_kept, "{length} bytes");
+        }
     }
 
     #[test]
