@@ -157,6 +157,18 @@ impl Page {
         }
     }
 
+    /// The next message of this type, perhaps after some of the `other`: of changes that follow each other faster than the
+    /// page's task runs the page hears the last.
+    pub async fn expect_after(&mut self, other: &str, message_type: &str) -> Value {
+        loop {
+            match self.hear().await {
+                Heard::Message(said) if said["message_type"] == message_type => return said,
+                Heard::Message(said) if said["message_type"] == other => {}
+                heard => panic!("waited for {message_type}, heard {heard:?}"),
+            }
+        }
+    }
+
     /// The next QR code.
     pub async fn code(&mut self) -> Code {
         let said = self.expect("qrcode_url").await;
