@@ -101,7 +101,7 @@ impl Handshake {
         self,
         request: Request<Incoming>,
         selects_ours: bool,
-        limits: Limits,
+        limits: &'static Limits,
         tasks: &TaskTracker,
         serve: F,
     ) -> Response
@@ -117,7 +117,7 @@ impl Handshake {
                 && let Some((stream, read)) = web::taken_over(upgraded)
             {
                 // In a task of its own, which has no room for what was before.
-                let socket = PageSocket::over(stream, read, limits).await;
+                let socket = PageSocket::over(stream, &read, limits);
                 pages.spawn(serve(socket).in_current_span());
             }
         };

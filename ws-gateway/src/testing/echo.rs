@@ -19,9 +19,7 @@ use crate::browsers::socket::{Limits, PageSocket};
 
 /// Suites send messages of up to 64 KiB, faster than any page.
 const LIMITS: Limits = Limits {
-    read: 1024,
     message: 64 * 1024,
-    unsent: 128 * 1024,
     messages: (10_000, Duration::from_millis(1)),
     portions: (1_000_000, Duration::from_millis(1)),
 };
@@ -51,7 +49,7 @@ async fn serve_connection(accepted: Accepted, stop: CancellationToken, tasks: Ta
         let permit = permit.clone();
         let answer = match Handshake::check(&request) {
             Err(refusal) => handshake::refused(&refusal),
-            Ok(handshake) => handshake.answer(request, false, LIMITS, &tasks, |socket| async {
+            Ok(handshake) => handshake.answer(request, false, &LIMITS, &tasks, |socket| async {
                 echo(socket).await;
                 drop(permit);
             }),
@@ -65,7 +63,7 @@ async fn echo<S: AsyncRead + AsyncWrite + Unpin>(mut socket: PageSocket<S>) {
     let ended = loop {
         match socket.receive().await {
             Ok(message @ (Message::Text(_) | Message::Binary(_))) => {
-                if let Err(ended) = socket.write(message).await {
+                if let Err(ended) = socket.echo(message).await {
                     break ended;
                 }
             }

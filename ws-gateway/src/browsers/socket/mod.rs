@@ -1,25 +1,28 @@
 //! A page's WebSocket with limits on incoming messages, on the time of a write, and on the close.
 
+mod incoming;
 mod limits;
-mod throttle;
 
+use std::future::poll_fn;
+use std::io;
+use std::mem::MaybeUninit;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use futures_util::{SinkExt, StreamExt};
 use server::listen;
-use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
+use server::pace::Pace;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, timeout};
-use tokio_tungstenite::WebSocketStream;
-use tokio_tungstenite::tungstenite::error::ProtocolError;
-use tokio_tungstenite::tungstenite::protocol::Role;
+use tokio_tungstenite::tungstenite::protocol::CloseFrame;
 use tokio_tungstenite::tungstenite::protocol::frame::Frame;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::{Data, OpCode};
-use tokio_tungstenite::tungstenite::{Bytes, Error, Message};
+use tokio_tungstenite::tungstenite::{Bytes, Message};
 
+use self::incoming::Incoming;
 pub(crate) use self::limits::Limits;
-use self::throttle::{Throttled, is_too_fast};
+use self::limits::PORTION;
 use crate::browsers::message::{Close, FromPage, ToPage};
-use server::pace::Pace;
 
 /// Limit for writing a message. A page that takes longer does not read at all.
 const WRITE_WITHIN: Duration = Duration::from_secs(10);
@@ -27,9 +30,8 @@ const WRITE_WITHIN: Duration = Duration::from_secs(10);
 /// Limit for the close handshake, which is only a courtesy.
 pub(crate) const CLOSE_WITHIN: Duration = Duration::from_secs(1);
 
-/// Bytes of a message that is written past the WebSocket library. The library keeps the room of the longest message that it
-/// has written, for as long as the connection lasts.
-const LONG: usize = 512;
+/// Bytes read at once. They are on the stack, so a page that waits has no room for them.
+const READ: usize = 1024;
 
 /// How a page's connection ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -44,35 +46,39 @@ pub(crate) enum Ended {
     Garbled(Close),
 }
 
-impl From<Error> for Ended {
-    fn from(error: Error) -> Self {
-        match error {
-            Error::Capacity(_) => Self::Garbled(Close::TooBig),
-            Error::Utf8(_) => Self::Garbled(Close::NotUtf8),
-            Error::Protocol(ProtocolError::ResetWithoutClosingHandshake) => Self::Gone,
-            Error::Protocol(_) => Self::Garbled(Close::Protocol),
-            Error::Io(error) if is_too_fast(&error) => Self::Garbled(Close::TooFast),
-            _ => Self::Gone,
-        }
-    }
-}
-
-/// The socket of one page.
+/// The socket of one page. While nothing is on its way it has nothing on the heap.
 #[derive(Debug)]
 pub(crate) struct PageSocket<S> {
-    /// In a box, because it is moved about before it rests.
-    socket: Box<WebSocketStream<Throttled<S>>>,
-    pace: Pace,
+    stream: S,
+    limits: &'static Limits,
+    messages: Pace,
+    portions: Pace,
+    /// What has come and is no message yet.
+    incoming: Option<Box<Incoming>>,
+    /// The answer to the newest ping, while something else is on its way.
+    pong: Option<Box<Bytes>>,
+    /// Whole frames, but for what the page has taken of them.
+    unsent: Vec<u8>,
+    /// A close was sent, and nothing may follow it (RFC 6455, section 5.5.1).
+    is_closing: bool,
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> PageSocket<S> {
     /// A page's socket over a stream whose handshake is done, and from which this was `read` since.
-    pub(crate) async fn over(stream: S, read: Bytes, limits: Limits) -> Self {
-        let (stream, config) = (Throttled::new(stream, limits.portions), Some(limits.websocket()));
-        // A copy, because these few bytes would keep the buffer of the whole request.
-        let socket = WebSocketStream::from_partially_read(stream, read.to_vec(), Role::Server, config).await;
-        let socket = Box::new(socket);
-        Self { socket, pace: Pace::new(limits.messages.0, limits.messages.1, Instant::now()) }
+    pub(crate) fn over(stream: S, read: &[u8], limits: &'static Limits) -> Self {
+        let (now, (most, refill), (portions, each)) = (Instant::now(), limits.messages, limits.portions);
+        let mut socket = Self {
+            stream,
+            limits,
+            messages: Pace::new(most, refill, now),
+            portions: Pace::new(portions, each, now),
+            incoming: None,
+            pong: None,
+            unsent: Vec::new(),
+            is_closing: false,
+        };
+        socket.push(read);
+        socket
     }
 
     /// Waits for the next message; `None` for one that has no meaning for us, such as a pong. Dropping the future
@@ -84,58 +90,39 @@ impl<S: AsyncRead + AsyncWrite + Unpin> PageSocket<S> {
         }
     }
 
-    /// Waits for any message but a close, which [`PageSocket::end`] answers. Pings are already answered. Dropping the future
-    /// loses nothing.
+    /// Waits for any message but a close. Pings and closes are answered. Dropping the future loses nothing.
     pub(crate) async fn receive(&mut self) -> Result<Message, Ended> {
-        let message = match self.socket.next().await {
-            None => return Err(Ended::Gone),
-            Some(message) => message?,
-        };
-        if self.pace.take(Instant::now()).is_err() {
+        let message = poll_fn(|cx| self.poll_message(cx)).await?;
+        if self.messages.take(Instant::now()).is_err() {
             return Err(Ended::Garbled(Close::TooFast));
         }
-        match message {
-            Message::Close(_) => Err(Ended::Closed),
-            message => Ok(message),
-        }
+        Ok(message)
     }
 
     /// Sends a message. It fails when the page does not read.
     pub(super) async fn send(&mut self, message: &ToPage) -> Result<(), Ended> {
-        // Our own messages always serialise.
-        let json = serde_json::to_string(message).map_err(|_| Ended::Gone)?;
-        if json.len() < LONG {
-            return self.write(Message::text(json)).await;
-        }
-        let frame = Frame::message(json, OpCode::Data(Data::Text), true);
-        let mut bytes = Vec::with_capacity(frame.len());
-        frame.format(&mut bytes).map_err(|_| Ended::Gone)?;
-        let writing = async {
-            // An answer to a ping may be on its way.
-            self.socket.flush().await?;
-            self.socket.get_mut().write_all(&bytes).await?;
-            Ok(())
-        };
-        in_time(writing).await
+        self.queue(&text(message)?);
+        self.flush().await
     }
 
     /// Sends the last message and the close behind it, in one write. [`PageSocket::end`] then waits for the page's answer.
     pub(super) async fn send_last(&mut self, message: &ToPage, close: Close) -> Result<(), Ended> {
-        let json = serde_json::to_string(message).map_err(|_| Ended::Gone)?;
-        let writing = async {
-            self.socket.feed(Message::text(json)).await?;
-            self.socket.send(Message::Close(Some(close.frame()))).await
-        };
-        in_time(writing).await
+        self.queue(&text(message)?);
+        self.close(close.frame());
+        self.flush().await
     }
 
     pub(super) async fn ping(&mut self) -> Result<(), Ended> {
-        self.write(Message::Ping(Bytes::new())).await
+        self.queue(&Frame::ping(Bytes::new()));
+        self.flush().await
     }
 
-    /// As [`PageSocket::send`], any message.
-    pub(crate) async fn write(&mut self, message: Message) -> Result<(), Ended> {
-        in_time(self.socket.send(message)).await
+    /// Sends a message back.
+    #[cfg(any(test, feature = "testing"))]
+    pub(crate) async fn echo(&mut self, message: Message) -> Result<(), Ended> {
+        let data = if message.is_text() { Data::Text } else { Data::Binary };
+        self.queue(&Frame::message(message.into_data(), OpCode::Data(data), true));
+        self.flush().await
     }
 
     /// Sends the reason, unless that was sent before, and waits for the page's answer. The connection is over.
@@ -143,46 +130,149 @@ impl<S: AsyncRead + AsyncWrite + Unpin> PageSocket<S> {
         let goodbye = async {
             match ended {
                 Ended::Gone => {}
-                // tungstenite has prepared the answer; the flush sends it.
-                Ended::Closed => _ = self.socket.flush().await,
+                Ended::Closed => _ = self.flush().await,
                 Ended::Told(close) => {
-                    let _ = (*self.socket).close(Some(close.frame())).await;
-                    while let Some(Ok(_)) = self.socket.next().await {}
+                    self.close(close.frame());
+                    while poll_fn(|cx| self.poll_message(cx)).await.is_ok() {}
                 }
                 Ended::Garbled(close) => {
-                    let _ = (*self.socket).close(Some(close.frame())).await;
-                    listen::let_go(self.socket.get_mut().unpaced()).await;
+                    self.close(close.frame());
+                    let _ = self.flush().await;
+                    listen::let_go(&mut self.stream).await;
                 }
             }
         };
         let _ = timeout(CLOSE_WITHIN, goodbye).await;
     }
-}
 
-/// Waits for a write, for as long as a page may take to read.
-async fn in_time(writing: impl Future<Output = Result<(), Error>>) -> Result<(), Ended> {
-    match timeout(WRITE_WITHIN, writing).await {
-        Ok(Ok(())) => Ok(()),
-        Ok(Err(error)) => {
-            tracing::debug!(%error, "a page's connection broke");
-            Err(Ended::Gone)
-        }
-        Err(_) => {
-            tracing::debug!("a page does not read");
-            Err(Ended::Gone)
+    /// The next message. What is to be sent goes out meanwhile, as far as the page takes it.
+    fn poll_message(&mut self, cx: &mut Context<'_>) -> Poll<Result<Message, Ended>> {
+        loop {
+            if let Poll::Ready(sent) = self.poll_send(cx) {
+                sent?;
+            }
+            match self.take()? {
+                None => ready!(self.poll_read(cx))?,
+                Some(Message::Close(close)) => {
+                    // The answer says the same (section 5.5.1).
+                    self.close(close);
+                    return Poll::Ready(Err(Ended::Closed));
+                }
+                Some(Message::Ping(data)) => {
+                    // The newest one alone may be answered (section 5.5.3).
+                    self.pong = Some(data.clone().into());
+                    if let Poll::Ready(sent) = self.poll_send(cx) {
+                        sent?;
+                    }
+                    return Poll::Ready(Ok(Message::Ping(data)));
+                }
+                Some(message) => return Poll::Ready(Ok(message)),
+            }
         }
     }
+
+    /// The next message of what was read.
+    fn take(&mut self) -> Result<Option<Message>, Ended> {
+        let Some(incoming) = &mut self.incoming else { return Ok(None) };
+        let message = incoming.next(self.limits.message).map_err(Ended::Garbled)?;
+        if incoming.is_empty() {
+            self.incoming = None;
+        }
+        Ok(message)
+    }
+
+    /// Reads more. Not only messages are limited, because a page can also send what never becomes one, such as empty
+    /// fragments without end. A read costs whole portions, so one byte at a time costs more.
+    fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Ended>> {
+        let mut space = [MaybeUninit::uninit(); READ];
+        let mut read = ReadBuf::uninit(&mut space);
+        if let Err(error) = ready!(Pin::new(&mut self.stream).poll_read(cx, &mut read)) {
+            return Poll::Ready(Err(broken(&error)));
+        }
+        if read.filled().is_empty() {
+            return Poll::Ready(Err(Ended::Gone));
+        }
+        let now = Instant::now();
+        for _ in 0..read.filled().len().div_ceil(PORTION) {
+            if self.portions.take(now).is_err() {
+                return Poll::Ready(Err(Ended::Garbled(Close::TooFast)));
+            }
+        }
+        self.push(read.filled());
+        Poll::Ready(Ok(()))
+    }
+
+    fn push(&mut self, read: &[u8]) {
+        if !read.is_empty() {
+            self.incoming.get_or_insert_default().push(read);
+        }
+    }
+
+    /// The frame is sent after what is on its way; none is after a close.
+    fn queue(&mut self, frame: &Frame) {
+        if self.is_closing {
+            return;
+        }
+        let payload = frame.payload();
+        self.unsent.reserve_exact(frame.len());
+        // A header always fits into a vector.
+        if frame.header().format(payload.len() as u64, &mut self.unsent).is_ok() {
+            self.unsent.extend_from_slice(payload);
+        }
+    }
+
+    fn close(&mut self, close: impl Into<Option<CloseFrame>>) {
+        self.queue(&Frame::close(close.into()));
+        self.is_closing = true;
+        self.pong = None;
+    }
+
+    /// Waits until all is sent, for as long as a page may take to read.
+    async fn flush(&mut self) -> Result<(), Ended> {
+        match timeout(WRITE_WITHIN, poll_fn(|cx| self.poll_send(cx))).await {
+            Ok(sent) => sent,
+            Err(_) => {
+                tracing::debug!("a page does not read");
+                Err(Ended::Gone)
+            }
+        }
+    }
+
+    fn poll_send(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Ended>> {
+        loop {
+            while !self.unsent.is_empty() {
+                match ready!(Pin::new(&mut self.stream).poll_write(cx, &self.unsent)) {
+                    Ok(0) => return Poll::Ready(Err(Ended::Gone)),
+                    Ok(sent) if sent == self.unsent.len() => self.unsent = Vec::new(),
+                    Ok(sent) => _ = self.unsent.drain(..sent),
+                    Err(error) => return Poll::Ready(Err(broken(&error))),
+                }
+            }
+            match self.pong.take() {
+                Some(data) => self.queue(&Frame::pong(*data)),
+                None => break,
+            }
+        }
+        Pin::new(&mut self.stream).poll_flush(cx).map_err(|error| broken(&error))
+    }
+}
+
+fn text(message: &ToPage) -> Result<Frame, Ended> {
+    // Our own messages always serialise.
+    let json = serde_json::to_vec(message).map_err(|_| Ended::Gone)?;
+    Ok(Frame::message(json, OpCode::Data(Data::Text), true))
+}
+
+fn broken(error: &io::Error) -> Ended {
+    tracing::debug!(%error, "a page's connection broke");
+    Ended::Gone
 }
 
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
 
-    use std::io;
-    use std::pin::Pin;
-    use std::task::{Context, Poll};
-
-    use tokio::io::{AsyncReadExt, DuplexStream, ReadBuf, duplex};
+    use tokio::io::{AsyncReadExt, DuplexStream, duplex};
 
     use super::*;
 
@@ -221,9 +311,9 @@ mod tests {
     async fn the_last_message_and_the_close_are_one_write_and_the_close_is_not_said_twice() {
         let (mut page, stream) = duplex(4096);
         let stream = Counting { stream, writes: 0 };
-        let mut socket = PageSocket::over(stream, Bytes::new(), Limits::default()).await;
+        let mut socket = PageSocket::over(stream, &[], &Limits::OF_A_PAGE);
         socket.send_last(&ToPage::Denied, Close::Done).await.unwrap();
-        assert_eq!(socket.socket.get_mut().unpaced().writes, 1);
+        assert_eq!(socket.stream.writes, 1);
         socket.end(Ended::Told(Close::Done)).await;
         drop(socket);
         let mut said = Vec::new();

@@ -8,7 +8,7 @@ use futures_util::{SinkExt, StreamExt};
 use protocol::message::Status;
 use tokio::io::{AsyncWriteExt, duplex};
 use tokio::time::{Instant, sleep};
-use tokio_tungstenite::tungstenite::{Bytes, Message};
+use tokio_tungstenite::tungstenite::Message;
 
 use super::{Code, Page, gateway, notify, opening, serve};
 use crate::browsers::opening::Opening;
@@ -81,7 +81,7 @@ async fn a_message_over_the_limit_is_told_so() {
 async fn a_page_that_does_not_read_is_let_go() {
     let gateway = gateway();
     let (ours, theirs) = duplex(64);
-    let socket = PageSocket::over(theirs, Bytes::new(), Limits::default()).await;
+    let socket = PageSocket::over(theirs, &[], &Limits::OF_A_PAGE);
     let began = Instant::now();
     serve(&gateway, socket, Box::new(opening())).await;
     assert!(began.elapsed() <= Duration::from_secs(11), "{:?}", began.elapsed());
@@ -112,7 +112,7 @@ async fn a_page_that_does_not_read_is_gone_within_the_drain_time() {
     gateway.drain.tasks().spawn({
         let gateway = Arc::clone(&gateway);
         async move {
-            let socket = PageSocket::over(theirs, Bytes::new(), Limits::default()).await;
+            let socket = PageSocket::over(theirs, &[], &Limits::OF_A_PAGE);
             serve(&gateway, socket, Box::new(opening())).await;
         }
     });

@@ -18,8 +18,8 @@ use protocol::{Notice, Scene};
 use serde_json::Value;
 use tokio::io::{DuplexStream, duplex};
 use tokio_tungstenite::WebSocketStream;
+use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::protocol::Role;
-use tokio_tungstenite::tungstenite::{Bytes, Message};
 
 use super::serve;
 use crate::Gateway;
@@ -60,7 +60,7 @@ impl Page {
         let (ours, theirs) = duplex(64 * 1024);
         let gateway = Arc::clone(gateway);
         tokio::spawn(async move {
-            let socket = PageSocket::over(theirs, Bytes::new(), Limits::default()).await;
+            let socket = PageSocket::over(theirs, &[], &Limits::OF_A_PAGE);
             serve(&gateway, socket, Box::new(opening)).await;
         });
         Self(WebSocketStream::from_raw_socket(ours, Role::Client, None).await)
