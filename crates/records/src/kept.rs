@@ -2,7 +2,7 @@
 
 use std::ops::{Deref, DerefMut};
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Map, Value};
 
 /// A record, or a part of one, with what a newer version has added beside it. `T` is a struct without flattened
@@ -11,13 +11,19 @@ use serde_json::{Map, Value};
 pub struct Kept<T> {
     #[serde(flatten)]
     known: T,
-    #[serde(flatten)]
-    unknown: Map<String, Value>,
+    /// Nearly always nothing, so it is in a box.
+    #[serde(flatten, deserialize_with = "unknown")]
+    unknown: Option<Box<Map<String, Value>>>,
+}
+
+fn unknown<'de, D: Deserializer<'de>>(fields: D) -> Result<Option<Box<Map<String, Value>>>, D::Error> {
+    let unknown = Map::deserialize(fields)?;
+    Ok(if unknown.is_empty() { None } else { Some(unknown.into()) })
 }
 
 impl<T> From<T> for Kept<T> {
     fn from(known: T) -> Self {
-        Self { known, unknown: Map::new() }
+        Self { known, unknown: None }
     }
 }
 

@@ -15,7 +15,7 @@ use ipnet::IpNet;
 use parking_lot::Mutex;
 use tokio::time::Instant;
 
-use crate::pace::Pace;
+use crate::pace::{Bucket, Rate};
 use crate::shares::network as host;
 
 /// A network may have this many times what one address may have.
@@ -32,12 +32,12 @@ pub struct Allowance(Mutex<Known>);
 /// Never locked across an await.
 #[derive(Debug)]
 struct Known {
-    most: u32,
-    refill: Duration,
-    hosts: HashMap<IpAddr, Pace>,
-    networks: HashMap<IpNet, Pace>,
+    rate: Rate,
+    of_networks: Rate,
+    hosts: HashMap<IpAddr, Bucket>,
+    networks: HashMap<IpNet, Bucket>,
     /// Shared by networks that find no place in the table.
-    beyond: Pace,
+    beyond: Bucket,
 }
 
 impl Allowance {
@@ -45,8 +45,14 @@ impl Allowance {
     #[must_use]
     pub fn new(most: u32, time: Duration) -> Self {
         let refill = time / most.max(1);
-        let beyond = Pace::new(most.saturating_mul(NETWORK), refill / NETWORK, Instant::now());
-        Self(Mutex::new(Known { most, refill, hosts: HashMap::new(), networks: HashMap::new(), beyond }))
+        let of_networks = Rate { most: most.saturating_mul(NETWORK), refill: refill / NETWORK };
+        Self(Mutex::new(Known {
+            rate: Rate { most, refill },
+            of_networks,
+            hosts: HashMap::new(),
+            networks: HashMap::new(),
+            beyond: Bucket::full(Instant::now()),
+        }))
     }
 
     /// Takes one for `address` and its network.
@@ -56,12 +62,11 @@ impl Allowance {
     pub fn take(&self, address: IpAddr) -> Result<(), Duration> {
         let now = Instant::now();
         let mut known = self.0.lock();
-        let Known { most, refill, hosts, networks, beyond } = &mut *known;
-        let full = Pace::new(most.saturating_mul(NETWORK), *refill / NETWORK, now);
-        let network = place(networks, network(address), full).unwrap_or(beyond);
-        network.take(now)?;
-        match place(hosts, host(address), Pace::new(*most, *refill, now)) {
-            Some(host) => host.take(now).inspect_err(|_| network.give_back()),
+        let Known { rate, of_networks, hosts, networks, beyond } = &mut *known;
+        let network = place(networks, network(address), now).unwrap_or(beyond);
+        network.take(*of_networks, now)?;
+        match place(hosts, host(address), now) {
+            Some(host) => host.take(*rate, now).inspect_err(|_| network.give_back(*of_networks)),
             None => Ok(()),
         }
     }
@@ -69,10 +74,10 @@ impl Allowance {
     /// Gives back one that was taken for `address`.
     pub fn give_back(&self, address: IpAddr) {
         let mut known = self.0.lock();
-        let Known { hosts, networks, beyond, .. } = &mut *known;
-        networks.get_mut(&network(address)).unwrap_or(beyond).give_back();
+        let Known { rate, of_networks, hosts, networks, beyond } = &mut *known;
+        networks.get_mut(&network(address)).unwrap_or(beyond).give_back(*of_networks);
         if let Some(host) = hosts.get_mut(&host(address)) {
-            host.give_back();
+            host.give_back(*rate);
         }
     }
 
@@ -85,13 +90,13 @@ impl Allowance {
     }
 }
 
-fn place<K: Copy + Eq + Hash>(known: &mut HashMap<K, Pace>, whose: K, full: Pace) -> Option<&mut Pace> {
+fn place<K: Copy + Eq + Hash>(known: &mut HashMap<K, Bucket>, whose: K, now: Instant) -> Option<&mut Bucket> {
     let has_place = known.len() < MOST || known.contains_key(&whose);
-    has_place.then(|| known.entry(whose).or_insert(full))
+    has_place.then(|| known.entry(whose).or_insert_with(|| Bucket::full(now)))
 }
 
-fn forget_rested<K: Eq + Hash>(known: &mut HashMap<K, Pace>, now: Instant) {
-    known.retain(|_, pace| !pace.is_rested(now));
+fn forget_rested<K: Eq + Hash>(known: &mut HashMap<K, Bucket>, now: Instant) {
+    known.retain(|_, bucket| !bucket.is_rested(now));
     if known.capacity() > 4 * known.len() + 1024 {
         known.shrink_to_fit();
     }

@@ -5,36 +5,47 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 /// `most` at once, and then one more after each `refill`: the generic cell rate algorithm.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Rate {
+    /// As many as a full bucket holds.
+    pub most: u32,
+    /// The time after which one more is allowed.
+    pub refill: Duration,
+}
+
+/// What is left of a [`Rate`], for those who keep very many: whoever takes says of which rate it is.
 #[derive(Debug, Clone)]
-pub struct Pace {
-    most: u32,
-    refill: Duration,
-    /// When the bucket holds `most` again.
+pub struct Bucket {
+    /// When it holds all again.
     full_at: Instant,
 }
 
-impl Pace {
-    /// A full bucket of `most`.
+/// A rate and its bucket.
+#[derive(Debug, Clone)]
+pub struct Pace {
+    rate: Rate,
+    bucket: Bucket,
+}
+
+impl Bucket {
+    /// A full bucket.
     #[must_use]
-    pub fn new(most: u32, refill: Duration, now: Instant) -> Self {
-        Self { most, refill, full_at: now }
+    pub fn full(now: Instant) -> Self {
+        Self { full_at: now }
     }
 
     /// Takes one, or says how long until there is one.
     ///
     /// # Errors
     /// The time to wait.
-    pub fn take(&mut self, now: Instant) -> Result<(), Duration> {
-        self.take_but_leave(0, now)
+    pub fn take(&mut self, rate: Rate, now: Instant) -> Result<(), Duration> {
+        self.take_but_leave(0, rate, now)
     }
 
-    /// Takes one if more than `stay` are left, or says how long until there are.
-    ///
-    /// # Errors
-    /// The time to wait.
-    pub fn take_but_leave(&mut self, stay: u32, now: Instant) -> Result<(), Duration> {
-        let full_at = self.full_at.max(now) + self.refill;
-        let wait = full_at.saturating_duration_since(now + self.refill * self.most.saturating_sub(stay));
+    fn take_but_leave(&mut self, stay: u32, rate: Rate, now: Instant) -> Result<(), Duration> {
+        let Rate { most, refill } = rate;
+        let full_at = self.full_at.max(now) + refill;
+        let wait = full_at.saturating_duration_since(now + refill * most.saturating_sub(stay));
         if !wait.is_zero() {
             return Err(wait);
         }
@@ -43,14 +54,49 @@ impl Pace {
     }
 
     /// Gives back one that was taken and not used. A full bucket stays full.
-    pub fn give_back(&mut self) {
-        self.full_at = self.full_at.checked_sub(self.refill).unwrap_or(self.full_at);
+    pub fn give_back(&mut self, rate: Rate) {
+        self.full_at = self.full_at.checked_sub(rate.refill).unwrap_or(self.full_at);
     }
 
     /// Whether the bucket is full.
     #[must_use]
     pub fn is_rested(&self, now: Instant) -> bool {
         now >= self.full_at
+    }
+}
+
+impl Pace {
+    /// A full bucket of `most`.
+    #[must_use]
+    pub fn new(most: u32, refill: Duration, now: Instant) -> Self {
+        Self { rate: Rate { most, refill }, bucket: Bucket::full(now) }
+    }
+
+    /// Takes one, or says how long until there is one.
+    ///
+    /// # Errors
+    /// The time to wait.
+    pub fn take(&mut self, now: Instant) -> Result<(), Duration> {
+        self.bucket.take(self.rate, now)
+    }
+
+    /// Takes one if more than `stay` are left, or says how long until there are.
+    ///
+    /// # Errors
+    /// The time to wait.
+    pub fn take_but_leave(&mut self, stay: u32, now: Instant) -> Result<(), Duration> {
+        self.bucket.take_but_leave(stay, self.rate, now)
+    }
+
+    /// Gives back one that was taken and not used. A full bucket stays full.
+    pub fn give_back(&mut self) {
+        self.bucket.give_back(self.rate);
+    }
+
+    /// Whether the bucket is full.
+    #[must_use]
+    pub fn is_rested(&self, now: Instant) -> bool {
+        self.bucket.is_rested(now)
     }
 }
 

@@ -14,7 +14,7 @@ use server::http::{self as web, Response};
 use tokio::net::TcpStream;
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 use tokio_util::task::TaskTracker;
-use tracing::Instrument;
+use tracing::{Instrument, Span};
 
 use crate::browsers::opening::{self, SUBPROTOCOL};
 use crate::browsers::socket::{Limits, PageSocket};
@@ -116,9 +116,14 @@ impl Handshake {
             if let Ok(Ok(upgraded)) = upgraded
                 && let Some((stream, read)) = web::taken_over(upgraded)
             {
-                // In a task of its own, which has no room for what was before.
-                let socket = PageSocket::over(stream, &read, limits);
-                pages.spawn(serve(socket).in_current_span());
+                // In a task of its own, which has no room for what was before, nor for a span that is off.
+                let page = serve(PageSocket::over(stream, &read, limits));
+                let connection = Span::current();
+                if connection.is_disabled() {
+                    pages.spawn(page);
+                } else {
+                    pages.spawn(page.instrument(connection));
+                }
             }
         };
         tasks.spawn(serving.in_current_span());

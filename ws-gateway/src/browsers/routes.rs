@@ -101,8 +101,7 @@ fn open(
 
     let (permit, tasks) = (permit.clone(), gateway.drain.tasks());
     let (serving, selects_ours) = (Arc::clone(gateway), opening.selects_ours);
-    Ok(handshake.answer(request, selects_ours, &Limits::OF_A_PAGE, tasks, |socket| async move {
-        page::serve(&serving, socket, opening).await;
-        drop(permit);
+    Ok(handshake.answer(request, selects_ours, &Limits::OF_A_PAGE, tasks, |socket| {
+        page::serve(serving, socket, opening, Some(permit))
     }))
 }

@@ -4,16 +4,17 @@
 //! connection ends. A wake-up carries no data: the page reads its login's record, which also says whether the
 //! page still is the one that shows the login.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::task::{Context, Poll};
 use std::time::Duration;
 
+use futures_util::task::AtomicWaker;
 use parking_lot::Mutex;
 use protocol::Scene;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
-use tokio::sync::Notify;
 use tokio::time::sleep;
 
 /// Random characters in a gateway's name: no two processes share one.
@@ -29,9 +30,23 @@ const NEXT_AFTER: Duration = Duration::from_millis(20);
 pub(crate) struct Pages {
     gateway: String,
     joined: AtomicU64,
-    /// Usually a login has one bell. It has two while a newer socket takes it over. The lock is never held
-    /// across an await.
-    bells: Mutex<HashMap<Scene, Vec<Arc<Notify>>>>,
+    /// By login and number. Usually a login has one bell. It has two while a newer socket takes it over. A tree, because a
+    /// table that doubles has room for twice as many, and stands still while it does. The lock is never held across an await.
+    bells: Mutex<BTreeMap<(Scene, u64), Arc<Bell>>>,
+}
+
+/// Wakes the task of one page.
+#[derive(Debug, Default)]
+struct Bell {
+    has_rung: AtomicBool,
+    task: AtomicWaker,
+}
+
+impl Bell {
+    fn ring(&self) {
+        self.has_rung.store(true, Ordering::Release);
+        self.task.wake();
+    }
 }
 
 /// The name of one page's connection, unique among all gateways: `<gateway>.<number>`.
@@ -82,7 +97,7 @@ impl Pages {
         &self.gateway
     }
 
-    /// How many logins are shown by pages here.
+    /// How many pages show a login here.
     #[must_use]
     pub(crate) fn shown(&self) -> usize {
         self.bells.lock().len()
@@ -90,26 +105,25 @@ impl Pages {
 
     /// Takes a seat at `scene`.
     pub(crate) fn join(self: &Arc<Self>, scene: Scene) -> Seat {
-        let bell = Arc::new(Notify::new());
-        self.bells.lock().entry(scene).or_insert_with(|| Vec::with_capacity(1)).push(Arc::clone(&bell));
-        let number = self.joined.fetch_add(1, Ordering::Relaxed);
+        let (bell, number) = (Arc::<Bell>::default(), self.joined.fetch_add(1, Ordering::Relaxed));
+        self.bells.lock().insert((scene, number), Arc::clone(&bell));
         let name = SeatName(format!("{}.{number}", self.gateway).into());
-        Seat { pages: Arc::clone(self), scene, name, bell }
+        Seat { pages: Arc::clone(self), scene, number, name, bell }
     }
 
     /// Tells the pages that show `scene` to read its record again.
     pub(crate) fn wake(&self, scene: Scene) {
-        for bell in self.bells.lock().get(&scene).into_iter().flatten() {
-            bell.notify_one();
+        for (_, bell) in self.bells.lock().range((scene, 0)..=(scene, u64::MAX)) {
+            bell.ring();
         }
     }
 
     /// Tells all pages to read their records again, a part of them at a time.
     pub(crate) async fn wake_all(&self) {
-        let bells: Vec<_> = self.bells.lock().values().flatten().cloned().collect();
+        let bells: Vec<_> = self.bells.lock().values().cloned().collect();
         for some in bells.chunks(AT_A_TIME) {
             for bell in some {
-                bell.notify_one();
+                bell.ring();
             }
             sleep(NEXT_AFTER).await;
         }
@@ -121,8 +135,9 @@ impl Pages {
 pub(crate) struct Seat {
     pages: Arc<Pages>,
     scene: Scene,
+    number: u64,
     name: SeatName,
-    bell: Arc<Notify>,
+    bell: Arc<Bell>,
 }
 
 impl Seat {
@@ -132,21 +147,22 @@ impl Seat {
         &self.name
     }
 
+    /// Whether there was a wake-up since the last one that was told. One task may ask at a time.
+    pub(crate) fn poll_woken(&self, cx: &mut Context<'_>) -> Poll<()> {
+        self.bell.task.register(cx.waker());
+        if self.bell.has_rung.swap(false, Ordering::Acquire) { Poll::Ready(()) } else { Poll::Pending }
+    }
+
     /// Waits for a wake-up. A wake-up between two waits is not lost.
+    #[cfg(test)]
     pub(crate) async fn woken(&self) {
-        self.bell.notified().await;
+        std::future::poll_fn(|cx| self.poll_woken(cx)).await;
     }
 }
 
 impl Drop for Seat {
     fn drop(&mut self) {
-        let mut bells = self.pages.bells.lock();
-        if let Some(here) = bells.get_mut(&self.scene) {
-            here.retain(|bell| !Arc::ptr_eq(bell, &self.bell));
-            if here.is_empty() {
-                bells.remove(&self.scene);
-            }
-        }
+        self.pages.bells.lock().remove(&(self.scene, self.number));
     }
 }
 

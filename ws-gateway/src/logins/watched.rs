@@ -4,7 +4,7 @@
 //! record. Nothing here decides anything. Of a login there is its id and what a log may say: no scene leaves this room but to
 //! end a login, and no key or person comes into it.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -103,7 +103,8 @@ pub(crate) struct Watched(Arc<Mutex<Known>>);
 /// Never locked across an await.
 #[derive(Debug)]
 struct Known {
-    shown: HashMap<LoginId, Held>,
+    /// A tree, because a table that doubles has room for twice as many.
+    shown: BTreeMap<LoginId, Held>,
     /// The newest last.
     over: VecDeque<Over>,
     rates: Rates<{ KINDS.len() }>,
@@ -130,7 +131,8 @@ pub(crate) struct Watch {
 
 impl Default for Watched {
     fn default() -> Self {
-        let known = Known { shown: HashMap::new(), over: VecDeque::new(), rates: Rates::new(Instant::now()) };
+        let known =
+            Known { shown: BTreeMap::new(), over: VecDeque::new(), rates: Rates::new(Instant::now()) };
         Self(Arc::new(Mutex::new(known)))
     }
 }

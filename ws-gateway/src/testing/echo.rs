@@ -4,10 +4,12 @@
 //! HTTP, its handshake, and its socket with all limits; only the echo is new. The gateway itself does not use it:
 //! `examples/echo.rs` is the only program that does.
 
+use std::future::poll_fn;
 use std::time::Duration;
 
 use server::http as web;
 use server::listen::{self, Accepted};
+use server::pace::Rate;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpListener;
 use tokio_tungstenite::tungstenite::Message;
@@ -20,8 +22,8 @@ use crate::browsers::socket::{Limits, PageSocket};
 /// Suites send messages of up to 64 KiB, faster than any page.
 const LIMITS: Limits = Limits {
     message: 64 * 1024,
-    messages: (10_000, Duration::from_millis(1)),
-    portions: (1_000_000, Duration::from_millis(1)),
+    messages: Rate { most: 10_000, refill: Duration::from_millis(1) },
+    portions: Rate { most: 1_000_000, refill: Duration::from_millis(1) },
 };
 
 /// Connections at once; suites run a few cases side by side.
@@ -61,7 +63,7 @@ async fn serve_connection(accepted: Accepted, stop: CancellationToken, tasks: Ta
 
 async fn echo<S: AsyncRead + AsyncWrite + Unpin>(mut socket: PageSocket<S>) {
     let ended = loop {
-        match socket.receive().await {
+        match poll_fn(|cx| socket.poll_receive(cx)).await {
             Ok(message @ (Message::Text(_) | Message::Binary(_))) => {
                 if let Err(ended) = socket.echo(message).await {
                     break ended;

@@ -24,7 +24,7 @@ use crate::account::Presented;
 use crate::codes::NoQrCode;
 use crate::logins::seats::SeatName;
 use crate::logins::{AFTER_CLAIM, QrCode, ResumeKey, Shown, Snapshot};
-use server::pace::Pace;
+use server::pace::{Bucket, Rate};
 
 /// Retry delay after a store error, ±25 %.
 const STORE_RETRY: Duration = Duration::from_secs(2);
@@ -35,7 +35,7 @@ pub(crate) const OVER_FOR: Duration = Duration::from_secs(600);
 
 /// New codes that a page may ask for at once, and then one each five seconds. A person who clicks stays below
 /// that; a script must not spend WeChat's daily allowance.
-const REFRESHES: (u32, Duration) = (3, Duration::from_secs(5));
+const REFRESHES: Rate = Rate { most: 3, refill: Duration::from_secs(5) };
 
 /// The shortest wait of a page whose address asks too often. The pages of one address come back in turns.
 const ADDRESS_RETRY: Duration = Duration::from_secs(5);
@@ -44,7 +44,7 @@ const ADDRESS_RETRY: Duration = Duration::from_secs(5);
 pub(crate) struct Conversation {
     language: Language,
     heart: Heartbeat,
-    refreshes: Pace,
+    refreshes: Bucket,
     /// QR codes in a row that could not be had.
     failures: u32,
     stage: Stage,
@@ -67,7 +67,7 @@ struct Login {
     /// The state that the page has been told.
     told: State,
     /// The number that the page has been told. It may come after the claim.
-    number: Option<String>,
+    number: Option<Box<str>>,
     /// When to read the record again at the latest.
     look_at: Instant,
     /// The page has said that it still shows the picture of the code.
@@ -183,7 +183,7 @@ impl Conversation {
         Self {
             language,
             heart: Heartbeat::new(is_ours, now),
-            refreshes: Pace::new(REFRESHES.0, REFRESHES.1, now),
+            refreshes: Bucket::full(now),
             failures: 0,
             stage: Stage::Over(now + OVER_FOR),
         }
@@ -369,7 +369,7 @@ impl Conversation {
         if let Some(login) = ended.filter(|login| login.state == State::Granted) {
             return self.tell(login, now);
         }
-        let wait = self.refreshes.take(now).err().unwrap_or_default();
+        let wait = self.refreshes.take(REFRESHES, now).err().unwrap_or_default();
         let turn = self.take_code_after(wait);
         if wait.is_zero() {
             return turn;
@@ -387,7 +387,7 @@ impl Conversation {
         let Stage::Showing(shown) = &mut self.stage else { return Turn::silent(Then::Wait) };
         shown.look_at = now + login.expires_in;
         let told = std::mem::replace(&mut shown.told, login.state);
-        let has_new_number = login.number.is_some() && login.number != shown.number;
+        let has_new_number = login.number.is_some() && login.number.as_deref() != shown.number.as_deref();
         match login.state {
             State::Waiting => Turn::silent(Then::Wait),
             state if state == told && !(state == State::Scanned && has_new_number) => {
@@ -395,7 +395,7 @@ impl Conversation {
             }
             State::Scanned => {
                 let expires_in = seconds(login.expires_in);
-                shown.number.clone_from(&login.number);
+                shown.number = login.number.as_deref().map(Into::into);
                 Turn::tell(ToPage::Scanned { expires_in, number: login.number }, Then::Wait)
             }
             State::Granted => {

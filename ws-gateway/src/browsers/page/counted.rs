@@ -18,14 +18,13 @@ pub(crate) fn is_counted(login: &Snapshot) -> bool {
 #[derive(Debug)]
 pub(crate) struct PageLogins {
     metrics: LoginMetrics,
-    /// Since when the page waits for a QR code.
-    waits_since: Instant,
+    /// Since when the page waits for a QR code, or shows its login.
+    since: Instant,
     login: Option<InProgress>,
 }
 
 #[derive(Debug)]
 struct InProgress {
-    shown_at: Instant,
     is_scanned: bool,
     _counted: Counted,
 }
@@ -33,19 +32,19 @@ struct InProgress {
 impl PageLogins {
     /// Those of a page that has just been opened.
     pub(crate) fn new(metrics: &LoginMetrics) -> Self {
-        Self { metrics: metrics.clone(), waits_since: Instant::now(), login: None }
+        Self { metrics: metrics.clone(), since: Instant::now(), login: None }
     }
 
     /// The page gets another login. What it showed, if that has not ended, is replaced.
     pub(crate) fn takes_another(&mut self) {
         self.end(End::Replaced);
-        self.waits_since = Instant::now();
+        self.since = Instant::now();
     }
 
     /// The page is shown a new login.
     pub(crate) fn shows(&mut self) {
         let now = Instant::now();
-        self.metrics.shown(now.duration_since(self.waits_since));
+        self.metrics.shown(now.duration_since(self.since));
         self.begin(now, false);
     }
 
@@ -70,18 +69,18 @@ impl PageLogins {
 
     fn begin(&mut self, shown_at: Instant, is_scanned: bool) {
         let _counted = self.metrics.begin(is_scanned);
-        self.login = Some(InProgress { shown_at, is_scanned, _counted });
+        (self.since, self.login) = (shown_at, Some(InProgress { is_scanned, _counted }));
     }
 
     fn scanned(&mut self) {
         let Some(login) = self.login.as_mut().filter(|login| !login.is_scanned) else { return };
         (login.is_scanned, login._counted) = (true, self.metrics.begin(true));
-        self.metrics.scanned(login.shown_at.elapsed());
+        self.metrics.scanned(self.since.elapsed());
     }
 
     fn end(&mut self, end: End) {
-        if let Some(login) = self.login.take() {
-            self.metrics.end(end, login.shown_at.elapsed());
+        if self.login.take().is_some() {
+            self.metrics.end(end, self.since.elapsed());
         }
     }
 }

@@ -10,17 +10,20 @@ mod new_login;
 mod tests;
 
 use std::convert::Infallible;
-use std::future::pending;
+use std::future::poll_fn;
 use std::mem;
 use std::net::IpAddr;
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
+use std::task::{self, Poll};
 
 use futures_util::future::{BoxFuture, FutureExt};
 use protocol::message::Context;
+use server::places::Place;
 use server::shares::Share;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::time::{Instant, sleep_until};
+use tokio::time::{Instant, Sleep, sleep_until};
+use tokio_util::sync::WaitForCancellationFutureOwned;
 use tracing::{Instrument, Level, Span};
 
 use self::counted::PageLogins;
@@ -37,13 +40,19 @@ use crate::logins::{ResumeKey, StoreError};
 use crate::metrics::Counted;
 use crate::{Gateway, trace};
 
-/// Serves a page until one side ends the connection.
-pub(crate) async fn serve<S>(gateway: &Gateway, socket: PageSocket<S>, mut opening: Box<Opening>)
+/// Serves a page until one side ends the connection, and keeps its place at the port for so long.
+///
+/// It is no async function, because such a future has room for what it was given twice.
+pub(crate) fn serve<S>(
+    gateway: Arc<Gateway>,
+    socket: PageSocket<S>,
+    mut opening: Box<Opening>,
+    place: Option<Place>,
+) -> impl Future<Output = ()> + Send + 'static
 where
-    S: AsyncRead + AsyncWrite + Unpin + Send,
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     let mut page = PageTask {
-        gateway,
         context: mem::take(&mut opening.context),
         address: opening.address,
         has_picture: opening.has_picture,
@@ -55,20 +64,27 @@ where
         share: None,
         goes: None,
         _counted: gateway.metrics.count_page(),
+        _place: place,
+        gateway,
     };
-    let Err(ended) = page.run(opening).await;
-    if matches!(ended, Ended::Garbled(Close::TooFast | Close::TooBig)) {
-        gateway.metrics.limits.hit("browsers::socket");
+    async move {
+        let Err(ended) = match page.turn(Event::Opened(opening)).await {
+            Ok(()) => page.run().await,
+            Err(ended) => Err(ended),
+        };
+        if matches!(ended, Ended::Garbled(Close::TooFast | Close::TooBig)) {
+            page.gateway.metrics.limits.hit("browsers::socket");
+        }
+        let span = page.span_of_reading();
+        span.in_scope(|| tracing::debug!(?ended, "a page's connection ends"));
+        page.leave(ended).instrument(span).boxed().await;
     }
-    let span = page.span_of_reading();
-    span.in_scope(|| tracing::debug!(?ended, "a page's connection ends"));
-    page.leave(ended).instrument(span).boxed().await;
 }
 
 /// A page waits nearly all of its time, and there are many thousands of them: what it needs only now and then is in a box,
 /// and what it does is a future that is made when something happens.
-struct PageTask<'g, S> {
-    gateway: &'g Gateway,
+struct PageTask<S> {
+    gateway: Arc<Gateway>,
     socket: PageSocket<S>,
     /// Who asks for its logins.
     context: Arc<Context>,
@@ -85,8 +101,9 @@ struct PageTask<'g, S> {
     /// One of the pages that the page's address may have open.
     share: Option<Share>,
     /// Once this gateway drains, the page's moment to go.
-    goes: Option<BoxFuture<'g, ()>>,
+    goes: Option<BoxFuture<'static, ()>>,
     _counted: Counted,
+    _place: Option<Place>,
 }
 
 type Made = Result<Taken, NoQrCode>;
@@ -117,51 +134,69 @@ enum Event {
 }
 
 impl Held {
-    /// Waits until a code is made or the page is woken, whichever there is to wait for.
-    async fn progress(&mut self) -> Event {
+    /// Whether a code is made or the page is woken, whichever there is to wait for.
+    fn poll_progress(&mut self, cx: &mut task::Context<'_>) -> Poll<Event> {
         match self {
-            Self::Code(made) => Event::Made(made.await),
-            Self::Seat(seat) => {
-                seat.woken().await;
-                Event::Look
-            }
-            Self::Nothing | Self::Prepaid(_) => pending().await,
+            Self::Code(made) => made.poll_unpin(cx).map(Event::Made),
+            Self::Seat(seat) => seat.poll_woken(cx).map(|()| Event::Look),
+            Self::Nothing | Self::Prepaid(_) => Poll::Pending,
         }
     }
 }
 
-impl<S: AsyncRead + AsyncWrite + Unpin + Send> PageTask<'_, S> {
-    /// Waits for four things: a message from the page, the next moment at which something is due, progress of the page's
-    /// login (a code made, a wake-up), and the moment at which this gateway lets go of the page.
-    async fn run(&mut self, opening: Box<Opening>) -> Result<Infallible, Ended> {
-        self.turn(Event::Opened(opening)).await?;
-        let gateway = self.gateway;
-        let mut leaving = pin!(gateway.drain.leaving().cancelled());
+impl<S: AsyncRead + AsyncWrite + Unpin + Send> PageTask<S> {
+    /// Waits for one event after the other, and handles it.
+    async fn run(&mut self) -> Result<Infallible, Ended> {
+        let mut leaving = pin!(self.gateway.drain.leaving().clone().cancelled_owned());
         let mut alarm = pin!(sleep_until(self.talk.next_due()));
         loop {
-            let due = self.talk.next_due();
-            if alarm.deadline() != due {
-                alarm.as_mut().reset(due);
-            }
-            let event = tokio::select! {
-                message = self.socket.next_message() => Event::Heard(message?),
-                () = &mut alarm => if Instant::now() < self.talk.next_beat() { Event::Look } else { Event::Beat },
-                event = self.held.progress() => event,
-                () = &mut leaving, if self.goes.is_none() => {
-                    // Pages leave spread over the drain, so that they do not come to the next gateway all at once.
-                    self.goes = Some(gateway.drain.share(fastrand::f64(), CLOSE_WITHIN).boxed());
-                    continue;
-                }
-                () = if_any(&mut self.goes) => return Err(Ended::Told(Close::GoingAway)),
-            };
+            self.set(alarm.as_mut());
+            let event = poll_fn(|cx| self.poll_event(cx, alarm.as_mut(), leaving.as_mut())).await?;
             self.turn(event).await?;
         }
+    }
+
+    /// Sets the alarm for the next moment at which something is due.
+    fn set(&self, alarm: Pin<&mut Sleep>) {
+        let due = self.talk.next_due();
+        if alarm.deadline() != due {
+            alarm.reset(due);
+        }
+    }
+
+    /// There are four things to wait for: progress of the page's login (a code made, a wake-up), the next moment at which
+    /// something is due, the moment at which this gateway lets go of the page, and a message from the page, in this order.
+    /// A page that says too much is let go, so none of them is kept waiting.
+    ///
+    /// It is polled by hand, because the future of a `select!` has room for all that it waits for, and each page has one.
+    fn poll_event(
+        &mut self,
+        cx: &mut task::Context<'_>,
+        alarm: Pin<&mut Sleep>,
+        leaving: Pin<&mut WaitForCancellationFutureOwned>,
+    ) -> Poll<Result<Event, Ended>> {
+        if let Poll::Ready(event) = self.held.poll_progress(cx) {
+            return Poll::Ready(Ok(event));
+        }
+        if alarm.poll(cx).is_ready() {
+            let is_beat = Instant::now() >= self.talk.next_beat();
+            return Poll::Ready(Ok(if is_beat { Event::Beat } else { Event::Look }));
+        }
+        if self.goes.is_none() && leaving.poll(cx).is_ready() {
+            // Pages leave spread over the drain, so that they do not come to the next gateway all at once.
+            let (drain, share) = (self.gateway.drain.clone(), fastrand::f64());
+            self.goes = Some(async move { drain.share(share, CLOSE_WITHIN).await }.boxed());
+        }
+        if self.goes.as_mut().is_some_and(|goes| goes.poll_unpin(cx).is_ready()) {
+            return Poll::Ready(Err(Ended::Told(Close::GoingAway)));
+        }
+        self.socket.poll_next_message(cx).map_ok(Event::Heard)
     }
 
     /// Handles an event, in a box of its own: that takes some thousand bytes, and seldom.
     fn turn(&mut self, event: Event) -> BoxFuture<'_, Result<(), Ended>> {
         async {
-            let gateway = self.gateway;
+            let gateway = Arc::clone(&self.gateway);
             let span = match event {
                 Event::Opened(_) | Event::Heard(_) | Event::Made(_) => self.span(),
                 Event::Beat | Event::Look => self.span_of_reading(),
@@ -197,7 +232,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> PageTask<'_, S> {
         match opening.arrival {
             Arrival::New => {
                 // A page that comes back is its login's account's, whatever it names.
-                let named = self.gateway.accounts.named(self.context.account.as_deref());
+                let gateway = Arc::clone(&self.gateway);
+                let named = gateway.accounts.named(self.context.account.as_deref());
                 let Some(account) = named else {
                     return self.close(self.talk.refuse(words::UNKNOWN_ACCOUNT)).await;
                 };
@@ -291,7 +327,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> PageTask<'_, S> {
     async fn resume(&mut self, key: ResumeKey) -> Result<(), Ended> {
         let unknown = Err(Ended::Told(Close::Unknown));
         self.admit_back().await?;
-        let (gateway, scene) = (self.gateway, key.scene());
+        let (gateway, scene) = (Arc::clone(&self.gateway), key.scene());
         let found = gateway.logins.look(scene).await;
         match self.needed(found).await? {
             Some(login) if key.fits(login.opened.secret()) => {
@@ -375,13 +411,5 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> PageTask<'_, S> {
     async fn close<T>(&mut self, turn: Turn) -> Result<T, Ended> {
         self.take_turn(turn).await?;
         Err(Ended::Gone)
-    }
-}
-
-/// Waits for what there may be; else for ever.
-async fn if_any(future: &mut Option<BoxFuture<'_, ()>>) {
-    match future {
-        Some(future) => future.await,
-        None => pending().await,
     }
 }

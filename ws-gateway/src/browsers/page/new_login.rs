@@ -24,10 +24,10 @@ use crate::codes::admission::NotAdmitted;
 use crate::codes::{NoQrCode, draw};
 use crate::logins::{NewLogin, Opened, QrCode, ResumeKey, Shown, StoreError};
 
-impl<S: AsyncRead + AsyncWrite + Unpin + Send> PageTask<'_, S> {
+impl<S: AsyncRead + AsyncWrite + Unpin + Send> PageTask<S> {
     /// Takes one of the pages that the page's address may have open. One too many is told when to come back.
     pub(super) async fn take_share(&mut self) -> Result<Option<Share>, Ended> {
-        let (gateway, address) = (self.gateway, self.address);
+        let (gateway, address) = (Arc::clone(&self.gateway), self.address);
         match gateway.shares.take(address) {
             Ok(share) => Ok(share),
             Err(AllTaken) => {
@@ -176,7 +176,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> PageTask<'_, S> {
 
     /// A code to type, for the login that is about to be opened.
     async fn typed_code(&mut self, scene: Scene) -> Result<Option<String>, Ended> {
-        let (gateway, account) = (self.gateway, self.context.account.as_deref());
+        let (gateway, account) = (&self.gateway, self.context.account.as_deref());
         let code = gateway.logins.typed_code(scene, account, gateway.login_ttl).await;
         self.stored(code, "logins::typed").await.map(Some)
     }
@@ -197,7 +197,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> PageTask<'_, S> {
 
     /// Tells the operator when pages begin to be shown something in place of their QR code, and when that is over.
     fn tell_of_codes(&self, in_place: Option<&NoQrCode>) {
-        let Gateway { metrics, told, .. } = self.gateway;
+        let Gateway { metrics, told, .. } = &*self.gateway;
         if in_place.is_some() {
             metrics.of_account(self.account_label()).failures.inc();
         }

@@ -2,11 +2,10 @@
 
 use std::time::Duration;
 
+use server::pace::Rate;
+
 /// Bytes in a portion.
 pub(super) const PORTION: usize = 64;
-
-/// A number that is allowed at once, and the time after which one more is allowed.
-pub(crate) type Allowance = (u32, Duration);
 
 /// The limits of one page's WebSocket.
 #[derive(Debug, Clone, Copy)]
@@ -14,9 +13,9 @@ pub(crate) struct Limits {
     /// Bytes of one message from a page.
     pub message: usize,
     /// Messages, pings and pongs from a page.
-    pub messages: Allowance,
+    pub messages: Rate,
     /// Portions of 64 bytes from a page. A read costs whole ones.
-    pub portions: Allowance,
+    pub portions: Rate,
 }
 
 impl Limits {
@@ -25,8 +24,8 @@ impl Limits {
         // Pages send only short messages.
         message: 4 * 1024,
         // A person clicks now and then, and a browser answers a ping every 25 s.
-        messages: (20, Duration::from_millis(100)),
+        messages: Rate { most: 20, refill: Duration::from_millis(100) },
         // 64 KiB at once, then 6.4 KB a second. A page sends a pong each 25 s and a refresh now and then.
-        portions: (1024, Duration::from_millis(10)),
+        portions: Rate { most: 1024, refill: Duration::from_millis(10) },
     };
 }

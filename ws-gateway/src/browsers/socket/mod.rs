@@ -11,7 +11,7 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use server::listen;
-use server::pace::Pace;
+use server::pace::Bucket;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, timeout};
 use tokio_tungstenite::tungstenite::protocol::CloseFrame;
@@ -51,8 +51,8 @@ pub(crate) enum Ended {
 pub(crate) struct PageSocket<S> {
     stream: S,
     limits: &'static Limits,
-    messages: Pace,
-    portions: Pace,
+    messages: Bucket,
+    portions: Bucket,
     /// What has come and is no message yet.
     incoming: Option<Box<Incoming>>,
     /// The answer to the newest ping, while something else is on its way.
@@ -66,12 +66,12 @@ pub(crate) struct PageSocket<S> {
 impl<S: AsyncRead + AsyncWrite + Unpin> PageSocket<S> {
     /// A page's socket over a stream whose handshake is done, and from which this was `read` since.
     pub(crate) fn over(stream: S, read: &[u8], limits: &'static Limits) -> Self {
-        let (now, (most, refill), (portions, each)) = (Instant::now(), limits.messages, limits.portions);
+        let now = Instant::now();
         let mut socket = Self {
             stream,
             limits,
-            messages: Pace::new(most, refill, now),
-            portions: Pace::new(portions, each, now),
+            messages: Bucket::full(now),
+            portions: Bucket::full(now),
             incoming: None,
             pong: None,
             unsent: Vec::new(),
@@ -81,22 +81,22 @@ impl<S: AsyncRead + AsyncWrite + Unpin> PageSocket<S> {
         socket
     }
 
-    /// Waits for the next message; `None` for one that has no meaning for us, such as a pong. Dropping the future
-    /// loses nothing.
-    pub(super) async fn next_message(&mut self) -> Result<Option<FromPage>, Ended> {
-        match self.receive().await? {
-            Message::Text(text) => Ok(FromPage::read(text.as_str())),
-            _ => Ok(None),
-        }
+    /// The next message; `None` for one that has no meaning for us, such as a pong.
+    pub(super) fn poll_next_message(
+        &mut self,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<Option<FromPage>, Ended>> {
+        self.poll_receive(cx).map_ok(|message| match message {
+            Message::Text(text) => FromPage::read(text.as_str()),
+            _ => None,
+        })
     }
 
-    /// Waits for any message but a close. Pings and closes are answered. Dropping the future loses nothing.
-    pub(crate) async fn receive(&mut self) -> Result<Message, Ended> {
-        let message = poll_fn(|cx| self.poll_message(cx)).await?;
-        if self.messages.take(Instant::now()).is_err() {
-            return Err(Ended::Garbled(Close::TooFast));
-        }
-        Ok(message)
+    /// The next message of any kind but a close. Pings and closes are answered.
+    pub(crate) fn poll_receive(&mut self, cx: &mut Context<'_>) -> Poll<Result<Message, Ended>> {
+        let message = ready!(self.poll_message(cx))?;
+        let is_too_fast = self.messages.take(self.limits.messages, Instant::now()).is_err();
+        Poll::Ready(if is_too_fast { Err(Ended::Garbled(Close::TooFast)) } else { Ok(message) })
     }
 
     /// Sends a message. It fails when the page does not read.
@@ -194,7 +194,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> PageSocket<S> {
         }
         let now = Instant::now();
         for _ in 0..read.filled().len().div_ceil(PORTION) {
-            if self.portions.take(now).is_err() {
+            if self.portions.take(self.limits.portions, now).is_err() {
                 return Poll::Ready(Err(Ended::Garbled(Close::TooFast)));
             }
         }

@@ -83,7 +83,7 @@ async fn a_page_that_does_not_read_is_let_go() {
     let (ours, theirs) = duplex(64);
     let socket = PageSocket::over(theirs, &[], &Limits::OF_A_PAGE);
     let began = Instant::now();
-    serve(&gateway, socket, Box::new(opening())).await;
+    serve(gateway, socket, Box::new(opening()), None).await;
     assert!(began.elapsed() <= Duration::from_secs(11), "{:?}", began.elapsed());
     drop(ours);
 }
@@ -113,7 +113,7 @@ async fn a_page_that_does_not_read_is_gone_within_the_drain_time() {
         let gateway = Arc::clone(&gateway);
         async move {
             let socket = PageSocket::over(theirs, &[], &Limits::OF_A_PAGE);
-            serve(&gateway, socket, Box::new(opening())).await;
+            serve(gateway, socket, Box::new(opening()), None).await;
         }
     });
     gateway.drain.begin_when(async {}).await;

@@ -61,7 +61,7 @@ impl Page {
         let gateway = Arc::clone(gateway);
         tokio::spawn(async move {
             let socket = PageSocket::over(theirs, &[], &Limits::OF_A_PAGE);
-            serve(&gateway, socket, Box::new(opening)).await;
+            serve(gateway, socket, Box::new(opening), None).await;
         });
         Self(WebSocketStream::from_raw_socket(ours, Role::Client, None).await)
     }
