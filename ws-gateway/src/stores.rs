@@ -46,7 +46,7 @@ pub(crate) struct Settings {
     #[arg(long = "gateway-redis-replicas", env = "GATEWAY_REDIS_REPLICAS", display_order = 11)]
     redis_replicas: Option<u32>,
 
-    /// Logins in memory at once. One is about two kilobytes, and lives for its time and three minutes: the
+    /// Logins in memory at once. One is about a kilobyte, and lives for its time and three minutes: the
     /// default is more than WeChat's allowance of codes a day, and less than would hurt a small machine.
     #[arg(long = "gateway-max-logins", env = "GATEWAY_MAX_LOGINS", display_order = 21, default_value_t = 200_000,
           value_parser = settings::places)]

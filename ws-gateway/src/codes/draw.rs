@@ -55,7 +55,7 @@ fn paint(code: &QrCode) -> Result<Vec<u8>, png::EncodingError> {
         // Two modules are a byte. Dark and light come as by chance, so there is no branch to guess.
         for (x, byte) in (0..code.size()).step_by(2).zip(&mut line[QUIET_ZONE / 2..]) {
             let (left, right) = (code.get_module(x, y), code.get_module(x + 1, y));
-            *byte = !(u8::from(left) * 0xf0 | u8::from(right) * 0x0f);
+            *byte = !((u8::from(left) * 0xf0) | (u8::from(right) * 0x0f));
         }
         copies.chunks_exact_mut(bytes).for_each(|copy| copy.copy_from_slice(line));
     }

@@ -97,7 +97,7 @@ impl Pages {
         &self.gateway
     }
 
-    /// How many pages show a login here.
+    /// How many pages show a login here, of which two may show the same one for a moment.
     #[must_use]
     pub(crate) fn shown(&self) -> usize {
         self.bells.lock().len()

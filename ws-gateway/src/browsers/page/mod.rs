@@ -52,21 +52,7 @@ pub(crate) fn serve<S>(
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
-    let mut page = PageTask {
-        context: mem::take(&mut opening.context),
-        address: opening.address,
-        has_picture: opening.has_picture,
-        talk: Conversation::new(opening.language, opening.is_ours, Instant::now()),
-        logins: PageLogins::new(&gateway.metrics.of_logins),
-        socket,
-        held: Held::Nothing,
-        watch: None,
-        share: None,
-        goes: None,
-        _counted: gateway.metrics.count_page(),
-        _place: place,
-        gateway,
-    };
+    let mut page = PageTask::new(gateway, socket, &mut opening, place);
     async move {
         let Err(ended) = match page.turn(Event::Opened(opening)).await {
             Ok(()) => page.run().await,
@@ -145,6 +131,29 @@ impl Held {
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin + Send> PageTask<S> {
+    fn new(
+        gateway: Arc<Gateway>,
+        socket: PageSocket<S>,
+        opening: &mut Opening,
+        place: Option<Place>,
+    ) -> Self {
+        Self {
+            context: mem::take(&mut opening.context),
+            address: opening.address,
+            has_picture: opening.has_picture,
+            talk: Conversation::new(opening.language, opening.is_ours, Instant::now()),
+            logins: PageLogins::new(&gateway.metrics.of_logins),
+            socket,
+            held: Held::Nothing,
+            watch: None,
+            share: None,
+            goes: None,
+            _counted: gateway.metrics.count_page(),
+            _place: place,
+            gateway,
+        }
+    }
+
     /// Waits for one event after the other, and handles it.
     async fn run(&mut self) -> Result<Infallible, Ended> {
         let mut leaving = pin!(self.gateway.drain.leaving().clone().cancelled_owned());
@@ -164,9 +173,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> PageTask<S> {
         }
     }
 
-    /// There are four things to wait for: progress of the page's login (a code made, a wake-up), the next moment at which
-    /// something is due, the moment at which this gateway lets go of the page, and a message from the page, in this order.
-    /// A page that says too much is let go, so none of them is kept waiting.
+    /// There are four things to wait for: progress of the page's login (a code made, a wake-up), a message from the page, the
+    /// next moment at which something is due, and the moment at which this gateway lets go of the page. They are looked at in
+    /// this order: a page whose answer to a ping is there must not be taken for dead because the next ping is due, and one that
+    /// says too much is let go, so none of them is kept waiting.
     ///
     /// It is polled by hand, because the future of a `select!` has room for all that it waits for, and each page has one.
     fn poll_event(
@@ -177,6 +187,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> PageTask<S> {
     ) -> Poll<Result<Event, Ended>> {
         if let Poll::Ready(event) = self.held.poll_progress(cx) {
             return Poll::Ready(Ok(event));
+        }
+        if let Poll::Ready(said) = self.socket.poll_next_message(cx) {
+            return Poll::Ready(said.map(Event::Heard));
         }
         if alarm.poll(cx).is_ready() {
             let is_beat = Instant::now() >= self.talk.next_beat();
@@ -190,7 +203,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> PageTask<S> {
         if self.goes.as_mut().is_some_and(|goes| goes.poll_unpin(cx).is_ready()) {
             return Poll::Ready(Err(Ended::Told(Close::GoingAway)));
         }
-        self.socket.poll_next_message(cx).map_ok(Event::Heard)
+        Poll::Pending
     }
 
     /// Handles an event, in a box of its own: that takes some thousand bytes, and seldom.

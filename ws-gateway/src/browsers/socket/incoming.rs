@@ -5,10 +5,11 @@
 
 use std::io::Cursor;
 
+use bytes::{Buf, Bytes, BytesMut};
+use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::protocol::CloseFrame;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::{CloseCode, Control, Data, OpCode};
 use tokio_tungstenite::tungstenite::protocol::frame::{FrameHeader, Utf8Bytes};
-use tokio_tungstenite::tungstenite::{Bytes, Message};
 
 use crate::browsers::message::Close;
 
@@ -19,7 +20,7 @@ const MOST_OF_CONTROL: usize = 125;
 #[derive(Debug, Default)]
 pub(super) struct Incoming {
     /// The beginning of the next frame, or some frames.
-    bytes: Vec<u8>,
+    bytes: BytesMut,
     /// A message whose last frame has not come.
     begun: Option<Begun>,
 }
@@ -28,7 +29,7 @@ pub(super) struct Incoming {
 #[derive(Debug)]
 struct Begun {
     is_text: bool,
-    data: Vec<u8>,
+    data: BytesMut,
     /// So much of a text is known to be UTF-8.
     checked: usize,
 }
@@ -62,11 +63,11 @@ impl Incoming {
     }
 
     /// The next frame, unmasked. It is judged by its header before its payload is there.
-    fn frame(&mut self, most: usize) -> Result<Option<(FrameHeader, Vec<u8>)>, Close> {
+    fn frame(&mut self, most: usize) -> Result<Option<(FrameHeader, BytesMut)>, Close> {
         let mut cursor = Cursor::new(&self.bytes);
         let parsed = FrameHeader::parse(&mut cursor).map_err(|_| Close::Protocol)?;
         let Some((header, length)) = parsed else { return Ok(None) };
-        let Ok(begins) = usize::try_from(cursor.position()) else { return Ok(None) };
+        let begins = usize::try_from(cursor.position()).map_err(|_| Close::Protocol)?;
         // Bits without an extension that gives them a meaning (section 5.2), and a client that does not mask (section 5.1).
         let (false, false, false, Some(mask)) = (header.rsv1, header.rsv2, header.rsv3, header.mask) else {
             return Err(Close::Protocol);
@@ -79,10 +80,16 @@ impl Incoming {
         if length > most {
             return Err(Close::TooBig);
         }
-        let ends = begins + length;
-        let Some(masked) = self.bytes.get(begins..ends) else { return Ok(None) };
-        let payload = masked.iter().zip(mask.iter().cycle()).map(|(byte, mask)| byte ^ mask).collect();
-        self.bytes.drain(..ends);
+        if self.bytes.len() - begins < length {
+            return Ok(None);
+        }
+        self.bytes.advance(begins);
+        let mut payload = self.bytes.split_to(length);
+        payload.iter_mut().zip(mask.iter().cycle()).for_each(|(byte, mask)| *byte ^= mask);
+        if self.bytes.is_empty() {
+            // Else it would keep its room for as long as a message is not whole.
+            self.bytes = BytesMut::new();
+        }
         Ok(Some((header, payload)))
     }
 
@@ -90,14 +97,14 @@ impl Incoming {
     fn of_data(
         &mut self,
         data: Data,
-        payload: Vec<u8>,
+        payload: BytesMut,
         is_final: bool,
         most: usize,
     ) -> Result<Option<Message>, Close> {
         let mut begun = match (data, self.begun.take()) {
             (Data::Continue, Some(begun)) => begun,
-            (Data::Text, None) => Begun { is_text: true, data: Vec::new(), checked: 0 },
-            (Data::Binary, None) => Begun { is_text: false, data: Vec::new(), checked: 0 },
+            (Data::Text, None) => Begun { is_text: true, data: BytesMut::new(), checked: 0 },
+            (Data::Binary, None) => Begun { is_text: false, data: BytesMut::new(), checked: 0 },
             // A continuation of nothing, or a new message before the last one's end.
             _ => return Err(Close::Protocol),
         };
@@ -111,7 +118,7 @@ impl Incoming {
 }
 
 impl Begun {
-    fn add(&mut self, payload: Vec<u8>, most: usize) -> Result<(), Close> {
+    fn add(&mut self, payload: BytesMut, most: usize) -> Result<(), Close> {
         if payload.len() > most - self.data.len() {
             return Err(Close::TooBig);
         }
@@ -133,17 +140,18 @@ impl Begun {
     }
 
     fn whole(self) -> Result<Message, Close> {
+        let data = self.data.freeze();
         if self.is_text {
-            String::from_utf8(self.data).map(Message::from).map_err(|_| Close::NotUtf8)
+            Utf8Bytes::try_from(data).map(Message::Text).map_err(|_| Close::NotUtf8)
         } else {
-            Ok(Message::from(self.data))
+            Ok(Message::Binary(data))
         }
     }
 }
 
 /// A control frame, which may come between the frames of a message.
-fn of_control(control: Control, payload: Vec<u8>) -> Result<Message, Close> {
-    let payload = Bytes::from(payload);
+fn of_control(control: Control, payload: BytesMut) -> Result<Message, Close> {
+    let payload = payload.freeze();
     match control {
         Control::Ping => Ok(Message::Ping(payload)),
         Control::Pong => Ok(Message::Pong(payload)),

@@ -92,7 +92,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> PageSocket<S> {
         })
     }
 
-    /// The next message of any kind but a close. Pings and closes are answered.
+    /// The next message of any kind but a close, whose answer [`PageSocket::end`] sends. Pings are answered.
     pub(crate) fn poll_receive(&mut self, cx: &mut Context<'_>) -> Poll<Result<Message, Ended>> {
         let message = ready!(self.poll_message(cx))?;
         let is_too_fast = self.messages.take(self.limits.messages, Instant::now()).is_err();
@@ -133,6 +133,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> PageSocket<S> {
                 Ended::Closed => _ = self.flush().await,
                 Ended::Told(close) => {
                     self.close(close.frame());
+                    // All of it, or a close that comes from the page just now would end this before it is sent.
+                    let _ = self.flush().await;
                     while poll_fn(|cx| self.poll_message(cx)).await.is_ok() {}
                 }
                 Ended::Garbled(close) => {
@@ -159,8 +161,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> PageSocket<S> {
                     return Poll::Ready(Err(Ended::Closed));
                 }
                 Some(Message::Ping(data)) => {
-                    // The newest one alone may be answered (section 5.5.3).
-                    self.pong = Some(data.clone().into());
+                    // The newest one alone may be answered (section 5.5.3), and none after a close.
+                    self.pong = (!self.is_closing).then(|| data.clone().into());
                     if let Poll::Ready(sent) = self.poll_send(cx) {
                         sent?;
                     }
@@ -272,7 +274,7 @@ fn broken(error: &io::Error) -> Ended {
 mod tests {
     #![allow(clippy::unwrap_used)]
 
-    use tokio::io::{AsyncReadExt, DuplexStream, duplex};
+    use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
 
     use super::*;
 
@@ -323,5 +325,50 @@ mod tests {
         let (first, last) = said.split_at(2 + denied.len());
         assert_eq!(first, [&[0x81, length], &denied[..]].concat());
         assert_eq!((last[0], usize::from(last[1]), &last[2..4]), (0x88, last.len() - 2, &[0x0f, 0xaa][..]));
+    }
+
+    /// A socket to a page whose side takes 16 bytes before it has to be read.
+    fn narrow() -> (DuplexStream, PageSocket<DuplexStream>) {
+        let (page, stream) = duplex(16);
+        (page, PageSocket::over(stream, &[], &Limits::OF_A_PAGE))
+    }
+
+    /// A control frame from a page, masked with zeros.
+    fn control(opcode: u8, payload: &[u8]) -> Vec<u8> {
+        let length = u8::try_from(payload.len()).unwrap();
+        [&[0x80 | opcode, 0x80 | length, 0, 0, 0, 0], payload].concat()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn of_pings_that_come_while_something_is_on_its_way_the_newest_is_answered_after_it() {
+        let (mut page, mut socket) = narrow();
+        let message = vec![b'm'; 40];
+        socket.queue(&Frame::message(message.clone(), OpCode::Data(Data::Binary), true));
+        for ping in [b"a", b"b"] {
+            page.write_all(&control(9, ping)).await.unwrap();
+            let received = poll_fn(|cx| socket.poll_receive(cx)).await.unwrap();
+            assert_eq!(received, Message::Ping(Bytes::copy_from_slice(ping)));
+        }
+        let mut said = vec![0; 2 + message.len() + 3];
+        let reading = page.read_exact(&mut said);
+        let (read, sent) = tokio::join!(reading, socket.flush());
+        assert!(read.is_ok() && sent.is_ok());
+        assert_eq!(said[2..], [&message[..], &[0x8a, 1, b'b']].concat());
+        assert_eq!((socket.unsent.capacity(), socket.pong), (0, None));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_page_that_closes_in_the_same_moment_hears_our_reason_whole() {
+        let (mut page, mut socket) = narrow();
+        page.write_all(&control(8, &[])).await.unwrap();
+        let ending = async {
+            socket.end(Ended::Told(Close::TakenOver)).await;
+            drop(socket);
+        };
+        let mut said = Vec::new();
+        let (read, ()) = tokio::join!(page.read_to_end(&mut said), ending);
+        let close = Frame::close(Some(Close::TakenOver.frame()));
+        assert_eq!((read.unwrap(), &said[2..]), (close.len(), close.payload()));
+        assert!(said.len() > 16, "it did not fit");
     }
 }

@@ -1,6 +1,8 @@
 //! The connection itself: heartbeats, rubbish, messages that are too long or too many, pages that do not read,
 //! and a gateway that leaves.
 
+use std::future::poll_fn;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,6 +12,7 @@ use tokio::io::{AsyncWriteExt, duplex};
 use tokio::time::{Instant, sleep};
 use tokio_tungstenite::tungstenite::Message;
 
+use super::super::{Event, PageTask};
 use super::{Code, Page, gateway, notify, opening, serve};
 use crate::browsers::opening::Opening;
 use crate::browsers::socket::{CLOSE_WITHIN, Limits, PageSocket};
@@ -33,6 +36,24 @@ async fn our_pages_hear_a_heartbeat_and_others_a_ping() {
         sleep(Duration::from_secs(1)).await;
     }
     assert!(began.elapsed() < Duration::from_secs(80), "{:?}", began.elapsed());
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_answer_that_is_there_when_the_next_ping_is_due_keeps_the_page() {
+    let gateway = gateway();
+    let (mut page, theirs) = duplex(64);
+    let socket = PageSocket::over(theirs, &[], &Limits::OF_A_PAGE);
+    let mut task = PageTask::new(Arc::clone(&gateway), socket, &mut opening(), None);
+    // The process stood still: both are there when it goes on.
+    let pong = [0x8a, 0x80, 0, 0, 0, 0];
+    page.write_all(&pong).await.unwrap();
+    let mut alarm = pin!(sleep(Duration::ZERO));
+    alarm.as_mut().await;
+    let mut leaving = pin!(gateway.drain.leaving().clone().cancelled_owned());
+    let event = poll_fn(|cx| task.poll_event(cx, alarm.as_mut(), leaving.as_mut())).await;
+    assert!(matches!(event, Ok(Event::Heard(None))));
+    let event = poll_fn(|cx| task.poll_event(cx, alarm.as_mut(), leaving.as_mut())).await;
+    assert!(matches!(event, Ok(Event::Look)));
 }
 
 #[tokio::test(start_paused = true)]
