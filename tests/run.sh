@@ -14,12 +14,12 @@ cd "$(dirname "$0")/.."
 all=(format lints documentation building load tests redis clients nemesis websocket stage images dependencies fuzzing)
 quick=(format lints unit journey)
 
-# What the tests need beside Rust: a C compiler for SQLite and the TLS library, a C++ compiler for the fuzzer, a real
+# What the tests need beside Rust: a C compiler for SQLite and the TLS library, make for the allocator, a C++ compiler for the fuzzer, a real
 # browser, Python for the WebSocket conformance suite, for Authlib and to fetch axe-core, Redis with its Sentinel,
 # slowhttptest for slow peers, sslscan, the languages of the sample clients, PHP and Apache as sites that people log in to
 # (without Apache's service, which is in another package), the proxies that deploy/ configures, Prometheus for its alerts, and what judges its
 # units.
-packages=(gcc g++ libc6-dev chromium chromium-driver fonts-noto-cjk python3 python3-venv redis-server redis-sentinel slowhttptest sslscan
+packages=(gcc g++ make libc6-dev chromium chromium-driver fonts-noto-cjk python3 python3-venv redis-server redis-sentinel slowhttptest sslscan
     php-cli apache2-bin libapache2-mod-auth-openidc nodejs golang-go openssl nginx-light haproxy caddy prometheus systemd curl git util-linux sqlite3)
 # An engine for the images, and what makes stand-ins for the images that a registry would give.
 packages+=(debootstrap)

@@ -2,7 +2,7 @@
 # Makes stand-ins for the images that deploy/ names and does not build, on a machine without an image registry. So the same
 # Dockerfile and compose files can be tested there. An image that is present or can be pulled is left alone.
 #
-# Each stand-in is Debian. The one for building has gcc, this machine's own Rust toolchain, and the crates of Cargo.lock,
+# Each stand-in is Debian. The one for building has gcc, make, this machine's own Rust toolchain, and the crates of Cargo.lock,
 # because a build inside Docker may not reach a crate registry. The others have Debian's own redis, nginx and
 # prometheus. A stand-in has
 # a label, is made again when its ingredients change, and is removed with `docker rmi`. `base-images.sh rust` makes only the
@@ -15,7 +15,7 @@ prometheus=$(sed -n 's/^ *image: \(prom\/prometheus:.*\)$/\1/p' deploy/compose.w
 suite=bookworm
 label=saoma.stand-in
 # Change this number when the way of making stand-ins changes: older ones are then made again.
-recipe=3
+recipe=4
 
 names=("$@")
 [ ${#names[@]} -gt 0 ] || names=(rust redis nginx prometheus)
@@ -65,7 +65,7 @@ import() {
 
 wanted=$({ cat Cargo.lock; rustc -vV; } | sha256sum | cut -c 1-16)-$recipe
 if is_wanted rust && missing "$rust" "$wanted"; then
-    echo "$rust: making a stand-in of Debian, gcc and $(rustc --version)"
+    echo "$rust: making a stand-in of Debian, gcc, make and $(rustc --version)"
     # Crates are fetched into a home of their own with this machine's settings, so that it holds only what is needed.
     home=${CARGO_HOME:-$HOME/.cargo}
     mkdir "$work/cargo"
@@ -76,7 +76,7 @@ if is_wanted rust && missing "$rust" "$wanted"; then
     CARGO_HOME=$work/cargo cargo fetch --quiet --locked --target "$host" &
     fetching=$!
     root=$work/rust
-    debian gcc,libc6-dev,ca-certificates "$root"
+    debian gcc,make,libc6-dev,ca-certificates "$root"
     wait "$fetching"
 
     # A compiler, cargo, and the libraries for this machine's own target; no documentation and no other tools.
