@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use tikv_jemallocator::Jemalloc;
 
-/// A tenth less processor time than with the C library's, and no more memory: docs/performance.md.
+/// About a tenth less processor time than with the C library's, and no more memory: docs/performance.md.
 #[global_allocator]
 static ALLOCATOR: Jemalloc = Jemalloc;
 

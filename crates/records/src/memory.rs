@@ -92,7 +92,7 @@ impl<R> Memory<R> {
     }
 
     fn table_of(&self, name: &str) -> MutexGuard<'_, Table<R>> {
-        // As many tables as fit into a hash.
+        // The low bits are enough: each table hashes with a key of its own.
         let at = self.hasher.hash_one(name) as usize % TABLES;
         self.tables[at].lock()
     }
