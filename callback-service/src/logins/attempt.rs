@@ -59,7 +59,8 @@ impl<'a> Attempt<'a> {
             ControlFlow::Break(recorded) => return logged_in(recorded),
         };
         let user = self.scans.nicknames.ask(&self.scan.openid);
-        let Claimed { heard: claim, context, .. } = self.claim(before, None, self.scans.times.claim).await;
+        let Claimed { heard: claim, state, context } = self.claim(before, None, self.scans.times.claim).await;
+        let before = before.and_now(state);
         self.seen.page(context.as_deref());
         if !context.as_deref().is_none_or(|context| self.is_of_this_account(context)) {
             let reply = verdict::after_denial(self.deny(before).await, PhoneReply::UnknownSite);

@@ -26,6 +26,11 @@ pub(super) enum Before {
 }
 
 impl Before {
+    /// The same once the claim's answer has told the login's state. An attempt has granted it which the store could not note.
+    pub(super) fn and_now(self, state: Option<State>) -> Self {
+        if state == Some(State::Granted) { Self::Perhaps } else { self }
+    }
+
     /// The reply when this attempt has recorded nothing.
     pub(super) fn without_an_end(self) -> PhoneReply {
         match self {
@@ -307,6 +312,17 @@ mod tests {
             (Perhaps, Err(store()), tell(Look)),
         ] {
             assert_eq!(after_word(before, granted.clone()), expected, "{before:?} {granted:?}");
+        }
+    }
+
+    #[test]
+    fn a_login_that_was_granted_is_no_try_again_whatever_the_store_knows() {
+        for before in [Nothing, LongAgo, Perhaps] {
+            let after = before.and_now(Some(State::Granted));
+            assert_eq!(verdict(after, Recorded, NotRecorded, true), Some(Look), "{before:?}");
+            for state in [None, Some(State::Waiting), Some(State::Scanned), Some(State::Denied)] {
+                assert_eq!(before.and_now(state), before);
+            }
         }
     }
 

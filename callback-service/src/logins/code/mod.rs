@@ -6,6 +6,7 @@
 mod read;
 mod tries;
 
+use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use login_page::Language;
@@ -119,9 +120,10 @@ impl Scans {
                 warn,
                 self.told,
                 "codes",
-                "too many codes are sent at once; a person was told to try again"
+                "too many codes are sent at once; a person was told to look at the page"
             );
-            return Some(plain(PhoneReply::TryAgain));
+            // An earlier sending of the same push may have logged them in.
+            return Some(plain(PhoneReply::Look));
         };
         let sent = Sent {
             scans: Arc::clone(self),
@@ -178,53 +180,62 @@ enum LookedUp {
 
 impl Sent {
     async fn take(self) -> Option<ToPhone> {
-        let Self { scans, person, id, code, .. } = &self;
-        let begun = match scans.in_time(scans.codes.begin(person, id)).await {
-            Ok(begun) => begun,
-            Err(error) => {
-                // Without the store nobody could be kept from guessing.
-                tracing::error!("a code is not looked up: {error}");
-                return Some(plain(PhoneReply::TryAgain));
-            }
-        };
-        let scene = match begun {
-            Begun::Found(scene) => scene,
+        match self.scene().await {
+            ControlFlow::Continue(scene) => Some(self.log_in(scene).await),
+            ControlFlow::Break(reply) => reply.map(plain),
+        }
+    }
+
+    /// The login that the code is for. It is noted before anybody is logged in, so a repeat knows of it while the gateway is
+    /// away. Breaks off with what the phone hears where there is no such login.
+    async fn scene(&self) -> ControlFlow<Option<PhoneReply>, Scene> {
+        let Self { scans, person, id, code, .. } = self;
+        match self.kept(scans.codes.begin(person, id)).await? {
+            Begun::Found(scene) => return ControlFlow::Continue(scene),
             Begun::TooMany => {
                 tracing::info!("a person has sent too many wrong codes, and is told to wait");
-                return Some(plain(PhoneReply::TooManyCodes));
+                return ControlFlow::Break(Some(PhoneReply::TooManyCodes));
             }
-            Begun::LookUp => match self.look_up().await {
-                LookedUp::Found(scene) => {
-                    let noted = scans.in_time(scans.codes.found(person, id, code, scene));
-                    let (noted, told) = tokio::join!(noted, self.log_in(scene));
-                    if let Err(error) = noted {
-                        let login = trace::login(Some(LoginId::of(scene)));
-                        // A repeat of the push looks it up once more.
-                        login.in_scope(|| tracing::error!("it is not noted that a code was found: {error}"));
-                    }
-                    return Some(told);
-                }
-                LookedUp::Nobodys => match scans.in_time(scans.codes.before(person, code)).await {
-                    Ok(Some(scene)) => {
-                        self.take_back().await;
-                        scene
-                    }
-                    Ok(None) | Err(_) => {
-                        tracing::info!("a person has sent a code that no login shows");
-                        return Some(plain(PhoneReply::WrongCode));
-                    }
-                },
-                LookedUp::Unclear => {
-                    self.take_back().await;
-                    return Some(plain(PhoneReply::TryAgain));
-                }
-                LookedUp::Refused => {
-                    self.take_back().await;
-                    return None;
-                }
-            },
+            Begun::LookUp => {}
+        }
+        let without = match self.look_up().await {
+            LookedUp::Found(scene) => {
+                let login = trace::login(Some(LoginId::of(scene)));
+                self.kept(scans.codes.found(person, id, code, scene)).instrument(login).await?;
+                return ControlFlow::Continue(scene);
+            }
+            LookedUp::Refused => {
+                self.take_back().await;
+                return ControlFlow::Break(None);
+            }
+            LookedUp::Nobodys => PhoneReply::WrongCode,
+            LookedUp::Unclear => PhoneReply::TryAgain,
         };
-        Some(self.log_in(scene).await)
+        // They may have sent it before, and its login may have ended.
+        if let Some(scene) = self.kept(scans.codes.before(person, code)).await? {
+            self.take_back().await;
+            return ControlFlow::Continue(scene);
+        }
+        match without {
+            PhoneReply::WrongCode => tracing::info!("a person has sent a code that no login shows"),
+            _ => self.take_back().await,
+        }
+        ControlFlow::Break(Some(without))
+    }
+
+    /// Waits for the store. It counts the tries, and it knows whether an earlier sending of the code has logged the person
+    /// in: without it no code is looked up, and the page says what became of it.
+    async fn kept<T>(
+        &self,
+        call: impl Future<Output = Result<T, StoreError>>,
+    ) -> ControlFlow<Option<PhoneReply>, T> {
+        match self.scans.in_time(call).await {
+            Ok(known) => ControlFlow::Continue(known),
+            Err(error) => {
+                tracing::error!("a code that a person has sent does not log them in: {error}");
+                ControlFlow::Break(Some(PhoneReply::Look))
+            }
+        }
     }
 
     /// Asks the gateway whose code it is.

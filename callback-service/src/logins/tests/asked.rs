@@ -52,6 +52,18 @@ impl Asked {
         Self { scans, store, client, heard: self.heard.clone(), logins: Arc::clone(&self.logins) }
     }
 
+    /// Another process, from which no gateway can be reached.
+    pub(super) async fn away(&self) -> Self {
+        let scans = hurried(scans(no_gateway().await, Arc::clone(&self.store)), SHORT);
+        Self { scans, ..self.restarted() }
+    }
+
+    /// Another process, whose store cannot say what codes people have sent.
+    pub(super) fn faulty(&self) -> Self {
+        let faulty = self.store.with(Faults { typing: Fault::Fails, ..Faults::default() });
+        Self { scans: asking(self.client.clone(), faulty), ..self.restarted() }
+    }
+
     pub(super) async fn scan(&self, scan: &Scan) -> PhoneReply {
         self.scans.hears(scan.clone(), Instant::now()).await
     }

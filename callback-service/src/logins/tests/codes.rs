@@ -144,19 +144,46 @@ async fn one_person_who_scans_and_types_has_one_login_and_hears_one_thing() {
 async fn what_cannot_be_looked_up_may_be_tried_again_and_is_no_try() {
     let asked = Asked::start().await;
     let login = asked.shows("482913", AT);
-    // Neither a gateway that is away nor a store that cannot count.
-    let gone = hurried(scans(no_gateway().await, Arc::clone(&asked.store)), SHORT);
-    let faulty = asked.store.with(Faults { typing: Fault::Fails, ..Faults::default() });
-    for scans in [gone, asking(asked.client.clone(), faulty)] {
-        let asked = Asked { scans, ..asked.restarted() };
-        for id in ["1", "2", "3", "4", "5", "6"] {
-            assert_eq!(asked.sends(id, "482913", AT).await, Some(PhoneReply::TryAgain), "{id}");
-        }
+    let away = asked.away().await;
+    for id in ["1", "2", "3", "4", "5", "6"] {
+        assert_eq!(away.sends(id, "482913", AT).await, Some(PhoneReply::TryAgain), "{id}");
     }
-    assert_eq!(finds(&asked), 0);
     let reply = asked.sends("7", "482913", AT).await.unwrap();
     assert!(is_question(&reply, false), "{reply:?}");
     assert_eq!(asked.end(&login), None);
+}
+
+/// Only the store knows whether an earlier sending has logged them in.
+#[tokio::test]
+async fn without_the_store_no_code_is_looked_up_and_the_page_says_what_became_of_it() {
+    let asked = Asked::unconfirmed().await;
+    let login = asked.shows("482913", AT);
+    let faulty = asked.faulty();
+    for id in ["1", "2", "3", "4", "5", "6"] {
+        assert_eq!(faulty.sends(id, "482913", AT).await, Some(PhoneReply::Look), "{id}");
+    }
+    assert_eq!((finds(&asked), asked.end(&login)), (0, None));
+    assert_eq!(asked.sends("7", "482913", AT).await, logged_in(1));
+    assert_eq!(asked.faulty().sends("7", "482913", AT).await, Some(PhoneReply::Look), "a repeat");
+}
+
+/// A process is killed after the end and before its words, and WeChat repeats the push to another one.
+#[tokio::test]
+async fn whoever_a_code_may_have_logged_in_is_not_told_to_try_again() {
+    for (id, what) in [("1", "a repeat"), ("2", "the same code once more")] {
+        let asked = Asked::unconfirmed().await;
+        let unable = asked.store.with(Faults { record: Fault::Fails, ..Faults::default() });
+        let killed = Asked { scans: scans(asked.client.clone(), unable), ..asked.restarted() };
+        let login = asked.shows("482913", AT);
+        killed.sends("1", "482913", AT).await;
+        assert_eq!(asked.end(&login), Some(State::Granted));
+        let told = (
+            asked.away().await.sends(id, "482913", AT).await,
+            asked.faulty().sends(id, "482913", AT).await,
+            asked.sends(id, "482913", AT).await,
+        );
+        assert_eq!(told, (Some(PhoneReply::Look), Some(PhoneReply::Look), logged_in(1)), "{what}");
+    }
 }
 
 /// Its people's digits are messages like any other.

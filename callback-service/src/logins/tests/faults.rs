@@ -101,6 +101,20 @@ async fn a_scan_that_the_store_fails_keeps_trying_when_its_time_is_over() {
     join_all(rows).await;
 }
 
+/// The store could not note the attempt that logged them in, and its process was killed before it told them.
+#[tokio::test]
+async fn a_login_that_was_granted_without_a_note_is_no_try_again() {
+    let (gateway, client) = Gateway::start().await;
+    gateway.play(|notice| {
+        Some(match notice {
+            Notice::Claim { .. } => answer(Status::Delivered, State::Granted),
+            _ => busy(),
+        })
+    });
+    let scans = hurried(scans(client, sqlite()), SHORT);
+    assert_eq!(scans.hears(scan(), Instant::now()).await, PhoneReply::Look);
+}
+
 /// WeChat says once that a person has unfollowed.
 #[tokio::test]
 async fn who_unfollows_while_the_store_is_away_is_forgotten_when_it_is_back() {
