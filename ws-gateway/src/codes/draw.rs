@@ -46,29 +46,44 @@ pub(crate) fn draw(content: &str) -> String {
 
 /// Paints the code, with white around it.
 fn paint(code: &QrCode) -> Result<Vec<u8>, png::EncodingError> {
-    let across = usize::try_from(code.size()).unwrap_or_default() + 2 * QUIET_ZONE;
-    let (side, bytes) = (across * MODULE, across.div_ceil(2));
-    let mut pixels = vec![0xff_u8; side * bytes];
-    let rows = pixels.chunks_exact_mut(MODULE * bytes).skip(QUIET_ZONE);
-    for (y, row) in (0..code.size()).zip(rows) {
-        let (line, copies) = row.split_at_mut(bytes);
-        // Two modules are a byte. Dark and light come as by chance, so there is no branch to guess.
-        for (x, byte) in (0..code.size()).step_by(2).zip(&mut line[QUIET_ZONE / 2..]) {
-            let (left, right) = (code.get_module(x, y), code.get_module(x + 1, y));
-            *byte = !((u8::from(left) * 0xf0) | (u8::from(right) * 0x0f));
-        }
-        copies.chunks_exact_mut(bytes).for_each(|copy| copy.copy_from_slice(line));
-    }
+    let (side, lines) = filtered(code);
     let mut picture = Vec::with_capacity(USUAL_SIZE);
-    let side = u32::try_from(side).unwrap_or(u32::MAX);
     let mut encoder = png::Encoder::new(&mut picture, side, side);
     encoder.set_color(png::ColorType::Grayscale);
     encoder.set_depth(png::BitDepth::One);
-    // The lines of a module are alike, so the difference from the line above is mostly nothing.
-    encoder.set_filter(png::Filter::Up);
-    encoder.set_compression(png::Compression::Fastest);
-    encoder.write_header()?.write_image_data(&pixels)?;
+    let mut writer = encoder.write_header()?;
+    let mut compressor = fdeflate::Compressor::new(Vec::with_capacity(USUAL_SIZE))?;
+    compressor.write_data(&lines)?;
+    writer.write_chunk(png::chunk::IDAT, &compressor.finish()?)?;
+    // It writes the picture's end when it is dropped.
+    drop(writer);
     Ok(picture)
+}
+
+/// Pixels from side to side, and the lines as PNG compresses them: each is its difference from the one above, which its first
+/// byte says (PNG, section 9, filter "Up"). So all but the first of a module's lines are nothing, and are never painted.
+fn filtered(code: &QrCode) -> (u32, Vec<u8>) {
+    const UP: u8 = 2;
+    const WHITE: u8 = 0xff;
+    let across = usize::try_from(code.size()).unwrap_or_default() + 2 * QUIET_ZONE;
+    let (side, bytes) = (across * MODULE, across.div_ceil(2));
+    let mut lines = vec![0; side * (1 + bytes)];
+    lines.chunks_exact_mut(1 + bytes).for_each(|line| line[0] = UP);
+    lines[1..=bytes].fill(WHITE);
+    let mut above = vec![WHITE; bytes];
+    let modules = lines.chunks_exact_mut(MODULE * (1 + bytes)).skip(QUIET_ZONE);
+    // The last is the first line of white below the code.
+    for (y, lines) in (0..=code.size()).zip(modules) {
+        let pixels = lines[1 + QUIET_ZONE / 2..].iter_mut().zip(&mut above[QUIET_ZONE / 2..]);
+        // Two modules are a byte. Dark and light come as by chance, so there is no branch to guess.
+        for (x, (pixels, above)) in (0..code.size()).step_by(2).zip(pixels) {
+            let (left, right) = (code.get_module(x, y), code.get_module(x + 1, y));
+            let these = !((u8::from(left) * 0xf0) | (u8::from(right) * 0x0f));
+            *pixels = these.wrapping_sub(*above);
+            *above = these;
+        }
+    }
+    (u32::try_from(side).unwrap_or(u32::MAX), lines)
 }
 
 #[cfg(test)]
@@ -96,7 +111,7 @@ mod tests {
         let content = "http://weixin.qq.com/q/02AbCdEfGhIjKlMnOpQrSt";
         let picture = draw(content);
         assert_eq!(scan(&picture), content);
-        assert!(picture.len() < 1536, "{} bytes", picture.len());
+        assert!(picture.len() < 1400, "{} bytes", picture.len());
         assert_eq!(draw(&"x".repeat(5000)), "", "too long for a QR code");
     }
 

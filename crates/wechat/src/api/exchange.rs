@@ -72,7 +72,7 @@ fn proxy_to(url: &Url) -> Result<Option<&'static str>, Error> {
 /// The pooled HTTP client and the address it speaks to.
 pub(crate) struct Api {
     http: Client,
-    base: String,
+    base: Url,
     /// The variable that names the proxy on the way, where there is one.
     proxy: Option<&'static str>,
     /// Where requests are counted.
@@ -104,15 +104,22 @@ impl Api {
             .redirect(redirect::Policy::none())
             .build()
             .map_err(|error| Error::Setup { reason: chain(error) })?;
-        Ok(Self { http, base: base.trim_end_matches('/').to_owned(), proxy, counted: Counted::default() })
+        Ok(Self { http, base: url, proxy, counted: Counted::default() })
     }
 
     pub(crate) fn get(&self, path: &str) -> RequestBuilder {
-        self.http.get(format!("{}{path}", self.base))
+        self.http.get(self.url(path))
     }
 
     pub(crate) fn post(&self, path: &str) -> RequestBuilder {
-        self.http.post(format!("{}{path}", self.base))
+        self.http.post(self.url(path))
+    }
+
+    /// The address of a call. What comes before its path has been read once, and is not read again for each.
+    fn url(&self, path: &str) -> Url {
+        let mut url = self.base.clone();
+        url.set_path(&format!("{}{path}", self.base.path().trim_end_matches('/')));
+        url
     }
 
     /// The variable that names the proxy on the way, where there is one.
@@ -171,7 +178,7 @@ impl Api {
 
 impl fmt::Debug for Api {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.base)
+        f.write_str(self.base.as_str())
     }
 }
 
@@ -248,6 +255,17 @@ mod tests {
             [crate::api::OFFICIAL_API_URL, "http://api.weixin.qq.com", "http://API.WEIXIN.QQ.COM."];
         for base in official.into_iter().chain(["https://wechat.example", "", "nothing"]) {
             assert!(!is_simulated(base), "{base}");
+        }
+    }
+
+    #[test]
+    fn a_calls_path_comes_behind_the_one_of_the_address() {
+        for (base, expected) in [
+            ("https://api.weixin.qq.com", "https://api.weixin.qq.com/cgi-bin/x"),
+            ("https://api.weixin.qq.com/", "https://api.weixin.qq.com/cgi-bin/x"),
+            ("http://proxy:8090/wechat//", "http://proxy:8090/wechat/cgi-bin/x"),
+        ] {
+            assert_eq!(Api::new(base, CONNECT_LIMIT).unwrap().url("/cgi-bin/x").as_str(), expected);
         }
     }
 
